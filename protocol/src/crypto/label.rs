@@ -1,0 +1,54 @@
+//! Every label of a hash or key derivation, in one list. No two are equal, and each starts with protocol and version.
+
+/// A domain separation label.
+pub type Label = &'static [u8];
+
+/// Short names of members.
+pub const HANDLE: Label = b"dcgka-v1 handle";
+/// Group ids.
+pub const GROUP_ID: Label = b"dcgka-v1 group id";
+/// What a message's signature covers.
+pub const MESSAGE: Label = b"dcgka-v1 message";
+/// What a bundle's signature covers.
+pub const BUNDLE: Label = b"dcgka-v1 bundle";
+/// Shared secret of first contact.
+pub const X3DH: Label = b"dcgka-v1 x3dh";
+/// Two-party messages encrypted with HPKE.
+pub const TWO_PARTY: Label = b"dcgka-v1 two-party";
+/// Commitment to a seed.
+pub const COMMITMENT: Label = b"dcgka-v1 seed commitment";
+/// Seed to the key from which the members' secrets come.
+pub const SEED: Label = b"dcgka-v1 seed";
+/// One member's secret of a seed.
+pub const MEMBER_SECRET: Label = b"dcgka-v1 member secret";
+/// Step of a member's ratchet.
+pub const RATCHET: Label = b"dcgka-v1 ratchet";
+/// Input of the step by which an added user's secret comes about.
+pub const WELCOME_STEP: Label = b"dcgka-v1 welcome step";
+/// Input of the step by which everybody moves on after an add.
+pub const ADD_STEP: Label = b"dcgka-v1 add step";
+/// The added user's secret.
+pub const WELCOME_SECRET: Label = b"dcgka-v1 welcome secret";
+/// Message key and next chain key.
+pub const CHAIN: Label = b"dcgka-v1 chain";
+/// Key and nonce of one application message.
+pub const MESSAGE_KEY: Label = b"dcgka-v1 message key";
+/// Hash of a sender's key material, for comparison between members.
+pub const FINGERPRINT: Label = b"dcgka-v1 fingerprint";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_distinct_and_none_is_a_prefix_of_another_with_the_same_use() {
+        let all = [
+            HANDLE, GROUP_ID, MESSAGE, BUNDLE, X3DH, TWO_PARTY, COMMITMENT, SEED, MEMBER_SECRET, RATCHET, WELCOME_STEP,
+            ADD_STEP, WELCOME_SECRET, CHAIN, MESSAGE_KEY, FINGERPRINT,
+        ];
+        for (index, label) in all.iter().enumerate() {
+            assert!(label.starts_with(b"dcgka-v1 "));
+            assert!(all.iter().skip(index + 1).all(|other| other != label));
+        }
+    }
+}

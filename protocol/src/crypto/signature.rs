@@ -1,0 +1,99 @@
+//! Ed25519 (RFC 8032). Weak public keys are refused where they are introduced, so that plain verification suffices: it
+//! checks that S is canonical and compares R as bytes.
+
+use core::fmt;
+
+use ed25519_dalek::{Signer as _, Verifier as _};
+use rand_core::CryptoRng;
+
+use super::count;
+use super::secret::Secret;
+use crate::error::Error;
+
+/// Bytes of a verification key.
+pub const VERIFICATION_KEY_LEN: usize = 32;
+/// Bytes of a signing key.
+pub const SIGNING_KEY_LEN: usize = 32;
+/// Bytes of a signature.
+pub const SIGNATURE_LEN: usize = 64;
+
+/// A private key.
+#[derive(Clone)]
+pub struct SigningKey(ed25519_dalek::SigningKey);
+
+/// A public key, checked and decompressed once.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct VerificationKey(ed25519_dalek::VerifyingKey);
+
+/// A signature, not checked yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Signature(pub [u8; SIGNATURE_LEN]);
+
+impl SigningKey {
+    /// A fresh key pair. Counts one signature key generation.
+    pub fn random(rng: &mut dyn CryptoRng) -> Self {
+        Self::from_secret(&Secret::random(rng))
+    }
+
+    /// The key of these bytes. Counts one signature key generation: the public key is computed.
+    #[must_use]
+    pub fn from_secret(bytes: &Secret<SIGNING_KEY_LEN>) -> Self {
+        count::record(|counts| counts.sign_keygen += 1);
+        Self(ed25519_dalek::SigningKey::from_bytes(bytes.expose()))
+    }
+
+    /// The bytes, for an export.
+    #[must_use]
+    pub fn to_secret(&self) -> Secret<SIGNING_KEY_LEN> {
+        Secret::new(self.0.to_bytes())
+    }
+
+    /// The public key.
+    #[must_use]
+    pub fn verification_key(&self) -> VerificationKey {
+        VerificationKey(self.0.verifying_key())
+    }
+
+    /// Signs. Counts one signature.
+    #[must_use]
+    pub fn sign(&self, message: &[u8]) -> Signature {
+        count::record(|counts| counts.sign += 1);
+        Signature(self.0.sign(message).to_bytes())
+    }
+}
+
+impl VerificationKey {
+    /// Decodes a public key.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] where the bytes are no point of the curve, not its canonical encoding, or one of small order,
+    /// under which one signature fits many messages.
+    pub fn from_bytes(bytes: &[u8; VERIFICATION_KEY_LEN]) -> Result<Self, Error> {
+        let key = ed25519_dalek::VerifyingKey::from_bytes(bytes).map_err(|_| Error::Malformed)?;
+        // Decompression accepts encodings that compression would not write.
+        let canonical = key.to_edwards().compress().as_bytes() == bytes;
+        if key.is_weak() || !canonical { Err(Error::Malformed) } else { Ok(Self(key)) }
+    }
+
+    /// The encoded key.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; VERIFICATION_KEY_LEN] {
+        self.0.as_bytes()
+    }
+
+    /// Checks a signature. Counts one verification.
+    ///
+    /// # Errors
+    /// [`Error::NotAuthentic`].
+    pub fn verify(&self, message: &[u8], signature: &Signature) -> Result<(), Error> {
+        count::record(|counts| counts.verify += 1);
+        let signature = ed25519_dalek::Signature::from_bytes(&signature.0);
+        self.0.verify(message, &signature).map_err(|_| Error::NotAuthentic)
+    }
+}
+
+impl fmt::Debug for VerificationKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "VerificationKey({:02x?})", &self.as_bytes()[..4])
+    }
+}

@@ -1,0 +1,24 @@
+//! The contract between group key agreement protocols and the harness that measures them, and the parts that the
+//! protocols are built from.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`member`] | the traits [`Backend`](member::Backend) and [`Member`](member::Member), messages and events |
+//! | [`operation`] | the operations, roles and phases that are measured, and the form of their exact costs |
+//! | [`id`], [`error`] | names of users, groups and messages; one error type |
+//! | [`crypto`] | thin typed wrappers of the primitives, which count operations |
+//! | [`wire`] | the canonical codec and the signed envelope |
+//! | [`directory`], [`x3dh`] | the public-key infrastructure with prekeys, and first contact |
+//! | [`causal_order`] | when a message may be processed |
+//! | [`membership`] | decentralised group membership with strong remove |
+
+pub mod causal_order;
+pub mod crypto;
+pub mod directory;
+pub mod error;
+pub mod id;
+pub mod member;
+pub mod membership;
+pub mod operation;
+pub mod wire;
+pub mod x3dh;
