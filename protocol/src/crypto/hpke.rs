@@ -4,7 +4,9 @@
 use ::hpke::aead::AesGcm128;
 use ::hpke::kdf::HkdfSha256;
 use ::hpke::kem::X25519HkdfSha256;
-use ::hpke::{Deserializable, Kem as KemTrait, OpModeR, OpModeS, Serializable, single_shot_open, single_shot_seal_with_rng};
+use ::hpke::{
+    Deserializable, Kem as KemTrait, OpModeR, OpModeS, Serializable, single_shot_open, single_shot_seal_with_rng,
+};
 use rand_core::CryptoRng;
 
 use super::count;
@@ -38,7 +40,12 @@ pub fn seal(
     record(plaintext.len());
     let key = <X25519HkdfSha256 as KemTrait>::PublicKey::from_bytes(&recipient.0).map_err(|_| Error::NotAuthentic)?;
     let (encapsulated, ciphertext) = single_shot_seal_with_rng::<AesGcm128, HkdfSha256, X25519HkdfSha256>(
-        &OpModeS::Base, &key, info, plaintext, associated, &mut rng,
+        &OpModeS::Base,
+        &key,
+        info,
+        plaintext,
+        associated,
+        &mut rng,
     )
     .map_err(|_| Error::NotAuthentic)?;
     let mut out = Vec::with_capacity(plaintext.len() + OVERHEAD);
