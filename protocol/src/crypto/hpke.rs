@@ -26,7 +26,9 @@ pub const KDF_CALLS: u64 = 8;
 
 /// SealBase(pkR, info, aad, pt) of RFC 9180, section 6.1: enc ‖ ct.
 ///
-/// Counts one key generation, one DH, [`KDF_CALLS`] and the bytes.
+/// Counts what the RFC asks for: one key generation, one DH, [`KDF_CALLS`] and the bytes. The library does more, which
+/// is not counted: it computes the ephemeral public key twice, and derives the ephemeral key from the randomness with
+/// two calls of HKDF (section 7.1.3).
 ///
 /// # Errors
 /// [`Error::NotAuthentic`] where the recipient's key has small order.
