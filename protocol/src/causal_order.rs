@@ -225,6 +225,12 @@ impl CausalOrder {
             && self.authors.values().all(|author| author.unverified.is_empty())
     }
 
+    /// Everything that has not been verified, with its author.
+    pub fn into_unverified(self) -> impl Iterator<Item = (MemberId, Vec<u8>)> {
+        let known = self.authors.into_iter().map(|(id, author)| (id, author.unverified));
+        known.chain(self.strangers).flat_map(|(id, queue)| queue.into_iter().map(move |bytes| (id, bytes)))
+    }
+
     fn wait_as_stranger(&mut self, id: &MemberId, bytes: &[u8]) -> Result<Arrival, Error> {
         if !self.strangers.contains_key(id) && self.strangers.len() >= MAX_STRANGERS {
             return Err(Error::QueueFull);

@@ -209,18 +209,18 @@ struct SharedSecrets(SecretBytes);
 impl SharedSecrets {
     fn new() -> Self {
         // Room for all, so that no copy is left behind when it grows.
-        let mut bytes = SecretBytes::new(Vec::with_capacity(5 * PUBLIC_KEY_LEN));
-        bytes.extend_from_slice(&[0xff; PUBLIC_KEY_LEN]);
+        let mut bytes = SecretBytes::with_capacity(5 * PUBLIC_KEY_LEN);
+        bytes.put(&[0xff; PUBLIC_KEY_LEN]);
         Self(bytes)
     }
 
     fn with(mut self, secret: Result<Secret, Error>) -> Result<Self, Error> {
-        self.0.extend_from_slice(secret?.expose());
+        self.0.put(secret?.expose());
         Ok(self)
     }
 
     fn into_key(self) -> OneTimeKey {
-        OneTimeKey::new(kdf::derive(label::X3DH, &[0; hash::DIGEST_LEN], &self.0, &[]))
+        OneTimeKey::new(kdf::derive(label::X3DH, &[0; hash::DIGEST_LEN], self.0.expose(), &[]))
     }
 }
 
@@ -277,7 +277,7 @@ mod tests {
                 assert!(open(&mut bob.secrets, &alice_bundle.identity, b"ad", &sealed[..position]).is_err());
             }
             let opened = open(&mut bob.secrets, &alice_bundle.identity, b"ad", &sealed).unwrap();
-            assert_eq!(*opened, b"hello");
+            assert_eq!(opened.expose(), b"hello");
             assert_eq!(bob.secrets.one_time_left(), left);
             if one_time.is_some() {
                 assert!(open(&mut bob.secrets, &alice_bundle.identity, b"ad", &sealed).is_err(), "replay");

@@ -104,7 +104,7 @@ fn hpke_of_every_shorter_length() {
         let opened = hpke::open(&recipient, b"info", b"associated", &sealed[..length]);
         assert_eq!(opened.err(), Some(Error::NotAuthentic), "{length} bytes");
     }
-    assert_eq!(hpke::open(&recipient, b"info", b"associated", &sealed).unwrap().as_slice(), b"plaintext");
+    assert_eq!(hpke::open(&recipient, b"info", b"associated", &sealed).unwrap().expose(), b"plaintext");
 }
 
 /// RFC 9180 has length limits that no caller comes near; inputs past 2^16 bytes are no special case.
@@ -115,7 +115,7 @@ fn hpke_of_long_and_empty_inputs() {
     let long = vec![7; 70_000];
     for (info, associated, plaintext) in [(&long[..], &long[..], &long[..]), (&[], &[], &[])] {
         let sealed = hpke::seal(&recipient.public_key(), info, associated, plaintext, &mut rng).unwrap();
-        assert_eq!(hpke::open(&recipient, info, associated, &sealed).unwrap().as_slice(), plaintext);
+        assert_eq!(hpke::open(&recipient, info, associated, &sealed).unwrap().expose(), plaintext);
     }
 }
 
@@ -135,7 +135,7 @@ fn aead_of_every_shorter_length() {
         let opened = key().open(&sealed[..length], b"associated");
         assert_eq!(opened.err(), Some(Error::NotAuthentic), "{length} bytes");
     }
-    assert_eq!(key().open(&sealed, b"associated").unwrap().as_slice(), b"plaintext");
+    assert_eq!(key().open(&sealed, b"associated").unwrap().expose(), b"plaintext");
 }
 
 /// The eight points of small order on edwards25519: orders 1, 2, 4, 4 and four times 8.

@@ -281,7 +281,7 @@ mod rfc_9180 {
     #[test]
     fn opening() {
         let plaintext = open(&private_key(SK_R), &bytes(INFO), &bytes(AAD), &sealed()).unwrap();
-        assert_eq!(*plaintext, bytes(PT));
+        assert_eq!(plaintext.expose(), bytes(PT));
     }
 
     /// The ephemeral key is DeriveKeyPair(ikmE) of section 7.1.3, and ikmE all the randomness that is drawn.
