@@ -48,6 +48,8 @@ use set::OperationSet;
 
 /// The number of the CREATE message among its author's.
 const CREATE_NUMBER: u32 = 1;
+/// The creator becomes known first.
+const CREATOR: MemberIndex = MemberIndex(0);
 
 /// What an operation changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +99,7 @@ pub struct Membership {
     known: Vec<Known>,
     by_id: BTreeMap<MemberId, MemberIndex>,
     by_handle: BTreeSet<(Handle, MemberIndex)>,
+    /// They became known before anybody else, the creator first.
     founders: MemberSet,
     records: Vec<Record>,
     by_message: BTreeMap<(MemberIndex, u32), OperationIndex>,
@@ -114,8 +117,8 @@ impl Membership {
     /// [`Error::AlreadyAMember`] if somebody is named twice, [`Error::NotAMember`] if `me` is not among them.
     pub fn found(me: MemberId, creator: MemberId, founders: impl IntoIterator<Item = MemberId>) -> Result<Self, Error> {
         let mut membership = Self::empty();
-        let author = membership.introduce(creator);
-        membership.founders.insert(author);
+        membership.introduce(creator);
+        membership.founders.insert(CREATOR);
         let mut creator_named = false;
         for founder in founders {
             let again = if founder == creator {
@@ -129,7 +132,7 @@ impl Membership {
             }
         }
         membership.me = membership.index(&me).ok_or(Error::NotAMember)?;
-        membership.record(author, CREATE_NUMBER, Change::Create);
+        membership.record(CREATOR, CREATE_NUMBER, Change::Create);
         Ok(membership)
     }
 

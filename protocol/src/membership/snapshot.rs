@@ -3,8 +3,7 @@
 //! | field | form |
 //! |---|---|
 //! | ids | count, then 32 B each in order of index |
-//! | creator | index |
-//! | founders | set, next to everybody |
+//! | founders | how many; they come first among the ids, the creator before the others |
 //! | records | count; CREATE first |
 //! | CREATE | who has acknowledged it: set, next to everybody |
 //! | each other | author, number, subject x 2 (+ 1 for a remove); |
@@ -17,7 +16,7 @@
 //! before, as with the record before it: so one byte is the rule. Views are not encoded but computed.
 
 use super::set::{MemberIndex, MemberSet, OperationIndex, OperationSet};
-use super::{CREATE_NUMBER, Change, Membership, Record};
+use super::{CREATE_NUMBER, CREATOR, Change, Membership, Record};
 use crate::error::Error;
 use crate::id::{MEMBER_ID_LEN, MemberId};
 
@@ -37,18 +36,16 @@ impl Membership {
         self.known.iter().for_each(|known| out.extend_from_slice(&known.id.0));
         let everybody = MemberSet::first(self.known.len());
         let mut reference = &everybody;
+        put(out, self.founders.len() as u64);
+        put(out, self.records.len() as u64);
         for (position, record) in self.records.iter().enumerate() {
-            put(out, record.author.0.into());
             let subject = match record.change {
-                Change::Create => {
-                    put_set(out, &self.founders, &everybody);
-                    put(out, self.records.len() as u64);
-                    None
-                }
+                Change::Create => None,
                 Change::Add(user) => Some(u64::from(user.0) << 1),
                 Change::Remove(target) => Some(u64::from(target.0) << 1 | 1),
             };
             if let Some(subject) = subject {
+                put(out, record.author.0.into());
                 put(out, record.number.into());
                 put(out, subject);
             }
@@ -90,16 +87,16 @@ fn read(me: MemberId, input: &mut &[u8]) -> Option<Membership> {
     membership.me = membership.introduce(me);
 
     let everybody = MemberSet::first(count);
-    let creator = take_member(input, count)?;
-    membership.founders = take_set(input, &everybody, count)?;
-    membership.founders.contains(creator).then_some(())?;
+    let founders = usize::try_from(take(input)?).ok()?;
+    (1..=count).contains(&founders).then_some(())?;
+    membership.founders = MemberSet::first(founders);
     let others = usize::try_from(take(input)?).ok()?.checked_sub(1)?;
     let allowed = others <= input.len() / MIN_RECORD_LEN && (others as u64 + 1) * count as u64 <= MAX_ACKNOWLEDGEMENTS;
     allowed.then_some(())?;
 
     let acknowledged_by = take_set(input, &everybody, count)?;
     let create = Record {
-        author: creator,
+        author: CREATOR,
         number: CREATE_NUMBER,
         change: Change::Create,
         acknowledged_by,
