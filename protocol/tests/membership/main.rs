@@ -21,8 +21,8 @@ fn steps() -> impl Strategy<Value = Vec<[u8; 4]>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
-    /// Every member's view of every other is the definition's at every step, checks and refusals included; and in the end
-    /// all that are left agree.
+    /// Every member's view of every other is the definition's at every step, checks and refusals included; and in the
+    /// end all that are left agree.
     #[test]
     fn equals_the_definition_on_random_histories(founders in 1_u8..6, steps in steps()) {
         let mut world = World::found(founders);
@@ -61,7 +61,10 @@ proptest! {
     }
 
     #[test]
-    fn decoding_arbitrary_bytes_never_panics(ids in 0_u8..4, tail in prop::collection::vec(prop_oneof![0_u8..8, any::<u8>()], 0..60)) {
+    fn decoding_arbitrary_bytes_never_panics(
+        ids in 0_u8..4,
+        tail in prop::collection::vec(prop_oneof![0_u8..8, any::<u8>()], 0..60),
+    ) {
         let mut bytes = vec![ids];
         (0..ids).for_each(|user| bytes.extend_from_slice(&id(user).0));
         bytes.extend_from_slice(&tail);
@@ -341,6 +344,7 @@ fn recording_a_message_twice_changes_nothing() {
     let (add, ten) = group.add(member(1), 2, id(10));
     let before = group.clone();
     assert_eq!(group.add(member(1), 2, id(10)), (add, ten));
+    assert_eq!(group.add(member(1), 2, id(11)), (add, ten));
     assert_eq!(group.remove(member(1), 2, member(2)), add);
     assert_eq!(group, before);
 }
