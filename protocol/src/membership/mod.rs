@@ -21,23 +21,23 @@
 //!
 //! # Cost
 //!
-//! An acknowledgement is a look-up and one bit as long as it leaves its author with everything acknowledged: its view is
-//! then mine, and both share one set. Otherwise its view is computed anew by the definition, in time linear in the
+//! An acknowledgement is a look-up and one bit as long as it leaves its author with everything acknowledged: its view
+//! is then mine, and both share one set. Otherwise its view is computed anew by the definition, in time linear in the
 //! records.
 //!
 //! # Limits
 //!
-//! Nothing is ever forgotten: everybody ever known and every membership operation stays (an id, and about eight bytes in
-//! the encoded form for an operation that all have acknowledged), because an operation that is concurrent to an old one
-//! may still come. The operations of somebody who was removed count as concurrent for ever: its adds bring in nobody, but
-//! its removes remove.
+//! Nothing is ever forgotten: everybody ever known and every membership operation stays (an id, and about eight bytes
+//! in the encoded form for an operation that all have acknowledged), because an operation that is concurrent to an old
+//! one may still come. The operations of somebody who was removed count as concurrent for ever: its adds bring in
+//! nobody, but its removes remove.
 
 mod evaluate;
 mod set;
 mod snapshot;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 pub use set::{MemberIndex, MemberSet, OperationIndex};
 
@@ -48,6 +48,8 @@ use set::OperationSet;
 
 /// The number of the CREATE message among its author's.
 const CREATE_NUMBER: u32 = 1;
+/// The creator becomes known first.
+const CREATOR: MemberIndex = MemberIndex(0);
 
 /// What an operation changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +99,7 @@ pub struct Membership {
     known: Vec<Known>,
     by_id: BTreeMap<MemberId, MemberIndex>,
     by_handle: BTreeSet<(Handle, MemberIndex)>,
+    /// They became known before anybody else, the creator first.
     founders: MemberSet,
     records: Vec<Record>,
     by_message: BTreeMap<(MemberIndex, u32), OperationIndex>,
@@ -114,8 +117,8 @@ impl Membership {
     /// [`Error::AlreadyAMember`] if somebody is named twice, [`Error::NotAMember`] if `me` is not among them.
     pub fn found(me: MemberId, creator: MemberId, founders: impl IntoIterator<Item = MemberId>) -> Result<Self, Error> {
         let mut membership = Self::empty();
-        let author = membership.introduce(creator);
-        membership.founders.insert(author);
+        membership.introduce(creator);
+        membership.founders.insert(CREATOR);
         let mut creator_named = false;
         for founder in founders {
             let again = if founder == creator {
@@ -129,7 +132,7 @@ impl Membership {
             }
         }
         membership.me = membership.index(&me).ok_or(Error::NotAMember)?;
-        membership.record(author, CREATE_NUMBER, Change::Create);
+        membership.record(CREATOR, CREATE_NUMBER, Change::Create);
         Ok(membership)
     }
 
@@ -148,7 +151,8 @@ impl Membership {
     /// The id of `member`.
     ///
     /// # Panics
-    /// If the index is not below the number of [`everybody`](Self::everybody): no method of this type returns such a one.
+    /// If the index is not below the number of [`everybody`](Self::everybody): no method of this type returns such a
+    /// one.
     #[must_use]
     pub fn id(&self, member: MemberIndex) -> MemberId {
         self.known[member.to_usize()].id
@@ -182,8 +186,7 @@ impl Membership {
     /// that it has acknowledged or authored. Empty for somebody unknown.
     #[must_use]
     pub fn view(&self, member: MemberIndex) -> &MemberSet {
-        // Everything that a group holds has a record, so there is a set of nobody only here.
-        static NOBODY: std::sync::LazyLock<MemberSet> = std::sync::LazyLock::new(MemberSet::new);
+        static NOBODY: LazyLock<MemberSet> = LazyLock::new(MemberSet::new);
         self.known.get(member.to_usize()).map_or(&*NOBODY, |known| &known.view)
     }
 
@@ -252,8 +255,16 @@ impl Membership {
     }
 
     /// Records that message `number` of `author` adds `user`, who is introduced if new. The author and I have
-    /// acknowledged it. Call [`check_add`](Self::check_add) first; a message that is recorded already changes nothing.
+    /// acknowledged it. Call [`check_add`](Self::check_add) first; a message that is recorded already changes nothing,
+    /// and the answer is what it was about.
     pub fn add(&mut self, author: MemberIndex, number: u32, user: MemberId) -> (OperationIndex, MemberIndex) {
+        if let Some(recorded) = self.operation(author, number) {
+            let subject = match self.change(recorded) {
+                Change::Create => author,
+                Change::Add(subject) | Change::Remove(subject) => subject,
+            };
+            return (recorded, subject);
+        }
         let user = self.introduce(user);
         (self.record(author, number, Change::Add(user)), user)
     }
@@ -267,14 +278,14 @@ impl Membership {
     /// Records that `member` has acknowledged message `number` of `author`. Messages that are no membership operations,
     /// such as updates, are none of this type's business: nothing happens.
     ///
-    /// With its first acknowledgement of an add of itself, a newcomer has also acknowledged everything that the adder had
-    /// acknowledged when it sent that add: the newcomer learned it from the welcome.
+    /// With its first acknowledgement of an add of itself, a newcomer has also acknowledged everything that the adder
+    /// had acknowledged when it sent that add: the newcomer learned it from the welcome.
     ///
     /// # Errors
     /// Nothing has changed after an error.
-    /// - [`Rule::NothingToAcknowledge`] if the member has acknowledged the operation before, or is its author, or is me.
-    /// - [`Rule::AcknowledgesOwnRemoval`] if the member would lose itself from its view, which is to say that its removal
-    ///   follows from what it has acknowledged itself. Whoever is removed stops instead.
+    /// - [`Rule::NothingToAcknowledge`] if the member has acknowledged the operation before, or is its author, or me.
+    /// - [`Rule::AcknowledgesOwnRemoval`] if the member would lose itself from its view, which is to say that its
+    ///   removal follows from what it has acknowledged itself. Whoever is removed stops instead.
     /// - [`Rule::AuthorNotAMember`] if the member was not in its view before, nor would it be now.
     pub fn acknowledge(&mut self, member: MemberIndex, author: MemberIndex, number: u32) -> Result<(), Rule> {
         let Some(operation) = self.operation(author, number).map(OperationIndex::to_usize) else { return Ok(()) };
@@ -319,8 +330,8 @@ impl Membership {
     }
 
     /// Whether nobody in my view can ever count `target` as a member again, nor send to it: `target` is removed, each
-    /// member of my view has acknowledged every remove that removes it, and the removal follows from what that member has
-    /// acknowledged. Keys that serve only to talk with `target` can then go.
+    /// member of my view has acknowledged every remove that removes it, and the removal follows from what that member
+    /// has acknowledged. Keys that serve only to talk with `target` can then go.
     #[must_use]
     pub fn removal_is_acknowledged_by_all(&self, target: MemberIndex) -> bool {
         let mut removes = self

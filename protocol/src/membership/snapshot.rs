@@ -3,21 +3,20 @@
 //! | field | form |
 //! |---|---|
 //! | ids | count, then 32 B each in order of index |
-//! | creator | index |
-//! | founders | set, next to everybody |
+//! | founders | how many; they come first among the ids, the creator before the others |
 //! | records | count; CREATE first |
 //! | CREATE | who has acknowledged it: set, next to everybody |
 //! | each other | author, number, subject x 2 (+ 1 for a remove); |
 //! | | who has acknowledged it: set, next to that of the record before; |
-//! | | what the author had acknowledged: how many records before this one the last of them lies, then a list of those that are missing |
+//! | | what the author had acknowledged: how many of the last records not, and a list of others not |
 //!
-//! Numbers are LEB128 varints in their shortest form. A list is a count and ascending numbers, each but the first less its
-//! predecessor and one. A set is a list whose count is doubled: of its members, or (+ 1) of those in which it differs from
-//! the set next to it, where that list is no longer. All have acknowledged a settled record but those who were removed
-//! before, as with the record before it: so one byte is the rule. Views are not encoded but computed.
+//! Numbers are LEB128 varints in their shortest form. A list is a count and ascending numbers, each but the first less
+//! its predecessor and one. A set is a list whose count is doubled: of its members, or (+ 1) of those in which it
+//! differs from the set next to it, where that list is no longer. All have acknowledged a settled record but those who
+//! were removed before, as with the record before it: so one byte is the rule. Views are not encoded but computed.
 
 use super::set::{MemberIndex, MemberSet, OperationIndex, OperationSet};
-use super::{CREATE_NUMBER, Change, Membership, Record};
+use super::{CREATE_NUMBER, CREATOR, Change, Membership, Record};
 use crate::error::Error;
 use crate::id::{MEMBER_ID_LEN, MemberId};
 
@@ -28,8 +27,8 @@ const MAX_ACKNOWLEDGEMENTS: u64 = 1 << 30;
 const MIN_RECORD_LEN: usize = 6;
 
 impl Membership {
-    /// Appends the state: about 32 bytes for everybody ever known, and about eight for each settled operation. Equal states
-    /// have equal forms, and [`decode`](Self::decode) gives an equal state to the same member.
+    /// Appends the state: about 32 bytes for everybody ever known, and about eight for each settled operation. Equal
+    /// states have equal forms, and [`decode`](Self::decode) gives an equal state to the same member.
     ///
     /// Who *me* is is not included: a welcome is the inviter's state before the add.
     pub fn encode(&self, out: &mut Vec<u8>) {
@@ -37,18 +36,16 @@ impl Membership {
         self.known.iter().for_each(|known| out.extend_from_slice(&known.id.0));
         let everybody = MemberSet::first(self.known.len());
         let mut reference = &everybody;
+        put(out, self.founders.len() as u64);
+        put(out, self.records.len() as u64);
         for (position, record) in self.records.iter().enumerate() {
-            put(out, record.author.0.into());
             let subject = match record.change {
-                Change::Create => {
-                    put_set(out, &self.founders, &everybody);
-                    put(out, self.records.len() as u64);
-                    None
-                }
+                Change::Create => None,
                 Change::Add(user) => Some(u64::from(user.0) << 1),
                 Change::Remove(target) => Some(u64::from(target.0) << 1 | 1),
             };
             if let Some(subject) = subject {
+                put(out, record.author.0.into());
                 put(out, record.number.into());
                 put(out, subject);
             }
@@ -66,8 +63,10 @@ impl Membership {
     /// Reads the state off the front of `input`, for `me`. Somebody who was just invited is not in it: it gets the next
     /// index, and becomes a member by [`add`](Self::add).
     ///
-    /// Whoever wrote the state decides what is in it; checked is that it has the form of one that has come about by the
-    /// rules.
+    /// Whoever wrote the state decides what is in it. Checked is that each operation keeps the rules as far as that
+    /// takes no views: indices exist, authors and targets had been added as far as the author knew, and numbers ascend.
+    /// Memory is bounded by the input. Time is not linear: views of members that lag behind are computed by the
+    /// definition, each in up to removes times adds, so confirm the inviter before decoding a welcome.
     ///
     /// # Errors
     /// [`Error::Malformed`] if that is no such state in its only form, or beyond 2^30 (everybody ever known, times the
@@ -90,16 +89,16 @@ fn read(me: MemberId, input: &mut &[u8]) -> Option<Membership> {
     membership.me = membership.introduce(me);
 
     let everybody = MemberSet::first(count);
-    let creator = take_member(input, count)?;
-    membership.founders = take_set(input, &everybody, count)?;
-    membership.founders.contains(creator).then_some(())?;
+    let founders = usize::try_from(take(input)?).ok()?;
+    (1..=count).contains(&founders).then_some(())?;
+    membership.founders = MemberSet::first(founders);
     let others = usize::try_from(take(input)?).ok()?.checked_sub(1)?;
     let allowed = others <= input.len() / MIN_RECORD_LEN && (others as u64 + 1) * count as u64 <= MAX_ACKNOWLEDGEMENTS;
     allowed.then_some(())?;
 
     let acknowledged_by = take_set(input, &everybody, count)?;
     let create = Record {
-        author: creator,
+        author: CREATOR,
         number: CREATE_NUMBER,
         change: Change::Create,
         acknowledged_by,
