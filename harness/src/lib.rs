@@ -12,10 +12,17 @@
 
 pub mod calibrate;
 pub mod cell;
+pub mod cell_protocol;
+pub mod child;
 pub mod group;
+pub mod manifest;
 pub mod meter;
 pub mod network;
+pub mod plan;
 pub mod proof;
-
 pub mod randomness;
+pub mod registry;
+pub mod runner;
 pub mod sample;
+pub mod schedule;
+pub mod store;
