@@ -145,15 +145,11 @@ impl Runner {
 
     /// A line there and a line back. On failure the process is ended.
     fn exchange(&mut self, line: &impl serde::Serialize, timeout: Duration) -> Result<String, NoLine> {
-        let sent = serde_json::to_string(line)
+        // A runner that has ended meanwhile, and cannot be written to, may still have said why.
+        let _ = serde_json::to_string(line)
             .map_err(io::Error::from)
             .and_then(|line| self.input.write_all(format!("{line}\n").as_bytes()));
-        // Where sending failed, the process has ended and there is no line to come.
-        let received = match sent {
-            Ok(()) => self.lines.recv_timeout(timeout),
-            Err(_) => Err(RecvTimeoutError::Disconnected),
-        };
-        match received {
+        match self.lines.recv_timeout(timeout) {
             Ok(Ok(line)) => Ok(line),
             Err(RecvTimeoutError::Timeout) => {
                 let _ = self.child.kill();
