@@ -63,7 +63,7 @@ fn plan(variants: &[&str]) -> Plan {
         peak: false,
         out: None,
         resume: false,
-        launch: Launch { program: std::env::current_exe().unwrap(), args: vec!["runner".to_owned()] },
+        launch: Launch::this_program().unwrap(),
         argv: vec!["test".to_owned()],
     }
 }
@@ -126,6 +126,14 @@ fn a_parent_refuses_other_versions() {
     plan.launch.args = vec!["other-version".to_owned()];
     let error = measure(&plan).unwrap_err();
     assert_eq!(error.exit_code(), 5);
+    // A run that has not begun can be begun again, and has no empty file.
+    plan.out = Some(fresh_directory("versions"));
+    assert_eq!(measure(&plan).unwrap_err().exit_code(), 5);
+    let out = plan.out.clone().unwrap();
+    assert!(!out.join(SAMPLES).exists());
+    assert_eq!(store::read_manifest(&out.join(MANIFEST)).unwrap().status, RunStatus::Running);
+    let begun = measure(&Plan { resume: true, launch: Launch::this_program().unwrap(), ..plan.clone() }).unwrap();
+    assert_eq!(begun.samples.len(), 2 * 6 * 2);
     assert!(error.to_string().starts_with("not comparable"), "{error}");
 }
 
