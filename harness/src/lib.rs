@@ -1,3 +1,28 @@
 //! Measures group key agreement protocols: an in-memory network, a meter, cells, runner processes, samples and reports.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`network`], [`meter`], [`calibrate`] | carries messages between members; counts bytes, operations and thread CPU time |
+//! | [`randomness`], [`group`] | streams of randomness that a seed fixes, and the groups made from them |
+//! | [`cell`], [`proof`] | one operation, measured; and what must hold before it counts |
+//! | [`runner`], [`cell_protocol`] | the process that measures, and how its parent talks with it |
+//! | [`schedule`], [`plan`] | the parent: which cells, in which order, into which files |
+//! | [`sample`], [`store`], [`manifest`] | the data: a line for each run, and the conditions of them all |
+//! | [`registry`] | the backends by name |
 
+pub mod calibrate;
+pub mod cell;
+pub mod cell_protocol;
+pub mod child;
+pub mod group;
+pub mod manifest;
+pub mod meter;
+pub mod network;
+pub mod plan;
+pub mod proof;
+pub mod randomness;
+pub mod registry;
+pub mod runner;
 pub mod sample;
+pub mod schedule;
+pub mod store;
