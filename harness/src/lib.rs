@@ -4,6 +4,7 @@ pub mod cell_costs;
 pub mod export;
 pub mod measurement;
 pub mod paper;
+pub mod plot;
 pub mod sample;
 pub mod statistics;
 
