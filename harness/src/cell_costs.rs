@@ -4,17 +4,12 @@ use std::collections::BTreeMap;
 
 use protocol::operation::{Operation, Phase, Role};
 
+use crate::registry::join;
 use crate::sample::{Sample, Status, Work};
 use crate::statistics::Summary;
 
 /// The metric of each exact count that a floor is made of.
 const OPERATIONS: &str = "op.";
-
-/// Backend and variant, as on the command line.
-#[must_use]
-pub fn label(backend: &str, variant: &str) -> String {
-    if variant.is_empty() { backend.to_owned() } else { format!("{backend}:{variant}") }
-}
 
 /// Where an operation's name stands in reports; unknown names come last.
 #[must_use]
@@ -122,7 +117,7 @@ impl<'a> Cells<'a> {
         let mut runs: BTreeMap<CellKey, Vec<&Sample>> = BTreeMap::new();
         for sample in samples.iter().filter(|sample| sample.status == Status::Ok) {
             let key = CellKey {
-                backend: label(&sample.backend, &sample.variant),
+                backend: join(&sample.backend, &sample.variant),
                 operation: sample.operation.clone(),
                 group_size: sample.group_size,
             };

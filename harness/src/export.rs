@@ -5,7 +5,8 @@ use std::io::Write;
 
 use protocol::operation::{Operation, Role};
 
-use crate::cell_costs::{Cost, bytes_sent, cpu_of_all, label};
+use crate::cell_costs::{Cost, bytes_sent, cpu_of_all};
+use crate::registry::join;
 use crate::sample::{Sample, Status};
 
 /// The paper's name for its protocol.
@@ -85,7 +86,7 @@ impl<'a> Setups<'a> {
     }
 
     fn key(sample: &Sample) -> (String, u32, u32) {
-        (label(&sample.backend, &sample.variant), sample.group_size, sample.iteration)
+        (join(&sample.backend, &sample.variant), sample.group_size, sample.iteration)
     }
 }
 
@@ -99,7 +100,7 @@ fn protocol_name(sample: &Sample) -> String {
     if sample.backend == DCGKA && sample.variant.is_empty() {
         FULL.to_owned()
     } else {
-        label(&sample.backend, &sample.variant).to_uppercase().replace([':', '-'], "_")
+        join(&sample.backend, &sample.variant).to_uppercase().replace([':', '-'], "_")
     }
 }
 

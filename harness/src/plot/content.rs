@@ -96,7 +96,7 @@ const RECIPIENT: Style = Style { colour: GREEN, stroke: Stroke::Solid, marker: M
 const JOINER: Style = Style { colour: PURPLE, stroke: Stroke::Solid, marker: Marker::Diamond };
 
 fn cpu_of_one(cells: &Cells<'_>, backend: &str, paper: &Paper) -> (Vec<Section>, Vec<Entry>) {
-    let published = backend == PUBLISHED;
+    let published = is_published(backend);
     let ours = |operation: Operation, cost: Cost, style: Style| Curve {
         style,
         points: measured(cells, backend, operation, |size| cells.cpu_ms(backend, operation.name(), size, cost)),
@@ -211,7 +211,12 @@ fn drawn(curves: Vec<Curve>) -> Vec<Curve> {
 }
 
 fn published_index(backends: &[String]) -> Option<usize> {
-    backends.iter().position(|backend| backend == PUBLISHED)
+    backends.iter().position(|backend| is_published(backend))
+}
+
+/// Whether the published figures are of this backend, in whatever variant.
+fn is_published(backend: &str) -> bool {
+    backend.split(':').next() == Some(PUBLISHED)
 }
 
 fn backend_style(index: usize) -> Style {

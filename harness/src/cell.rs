@@ -1,0 +1,270 @@
+//! One operation in one group, measured and proved.
+//!
+//! A [`Bench`] holds at most one prepared group: the end state of the creation of that group. The creation is both a cell of
+//! its own and the set-up of all others, which run on copies of the group. Everything but the run itself is outside the
+//! timers.
+
+use std::collections::BTreeMap;
+
+use protocol::crypto::count::Counts;
+use protocol::error::Error;
+use protocol::member::{Backend, Member, Ordering};
+use protocol::operation::{Operation, Phase, Role};
+use rand_core::Rng as _;
+use rayon::ThreadPool;
+
+use crate::calibrate::{self, PrimitiveCosts};
+use crate::group::Group;
+use crate::meter::Effort;
+use crate::network::{Action, Network, Record, Seat, Trouble};
+use crate::proof::{self, Evidence, Fingerprints, Refusal};
+use crate::randomness::Origin;
+use crate::sample::{Traffic, Work};
+
+/// Bytes of application data in a message, as in the paper.
+pub const PLAINTEXT_LEN: usize = 32;
+/// The smallest group in which every operation means something.
+pub const MIN_GROUP_SIZE: usize = 2;
+
+/// What to measure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cell {
+    /// The operation.
+    pub operation: Operation,
+    /// Seed, iteration, and the group's size: before the operation; for create, the size created.
+    pub origin: Origin,
+}
+
+/// Figures of a run that counts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// What was proved, in words.
+    pub proof: String,
+    /// The messages.
+    pub traffic: Vec<Traffic>,
+    /// What the members did.
+    pub work: Vec<Work>,
+    /// Bytes of exported state after the operation, by role.
+    pub state_bytes: BTreeMap<String, Vec<u64>>,
+    /// Cost of the primitives around the run.
+    pub primitive_ns: PrimitiveCosts,
+    /// Peak memory of this process up to the end of the run; None where the system does not tell.
+    pub peak_bytes: Option<u64>,
+}
+
+/// Where cells of one backend are measured.
+pub struct Bench<'a> {
+    backend: &'a dyn Backend,
+    threads: ThreadPool,
+    prepared: Option<Prepared>,
+}
+
+/// A group that has just been created.
+struct Prepared {
+    origin: Origin,
+    group: Group,
+    fingerprints: Option<Fingerprints>,
+}
+
+/// The operation with this name.
+#[must_use]
+pub fn operation_named(name: &str) -> Option<Operation> {
+    Operation::ALL.into_iter().find(|operation| operation.name() == name)
+}
+
+impl<'a> Bench<'a> {
+    /// A bench for this backend, which makes users on so many threads.
+    ///
+    /// # Errors
+    /// The threads cannot be started.
+    pub fn new(backend: &'a dyn Backend, jobs: usize) -> Result<Self, rayon::ThreadPoolBuildError> {
+        let threads = rayon::ThreadPoolBuilder::new().num_threads(jobs.max(1)).build()?;
+        Ok(Self { backend, threads, prepared: None })
+    }
+
+    /// Measures a cell on this thread, and proves it.
+    ///
+    /// # Errors
+    /// Why the run does not count.
+    pub fn run(&mut self, cell: &Cell) -> Result<Outcome, Refusal> {
+        let Cell { operation, origin } = *cell;
+        if origin.group_size < MIN_GROUP_SIZE {
+            return Err(Refusal::GroupTooSmall);
+        }
+        if self.backend.description().capabilities.ordering == Ordering::Total {
+            return Err(Refusal::NeedsTotalOrder);
+        }
+        let expected = self.backend.expected(operation, origin.group_size).ok_or(Refusal::Unsupported)?;
+        let mut group = self.group_before(cell)?;
+        if operation == Operation::Add {
+            group.make_joiner(self.backend, &origin);
+        }
+        let (mut network, operator, action) = stage(group, cell);
+
+        let before = calibrate::primitives();
+        let record = network.run(operator, &action);
+        let after = calibrate::primitives();
+
+        let peak_bytes = peak_bytes();
+        refuse_faults(&record)?;
+        let created = operation == Operation::Create;
+        // The end state of a creation is kept for the other cells, so the proof must leave it alone.
+        let (kept, network) = if created { (Some(group_of(&network)), network) } else { (None, network) };
+        let (work, state_bytes) = (work(&record, &network), state_bytes(&network));
+        let earlier = self.prepared.as_ref().filter(|_| !created);
+        let proved = proof::prove(Evidence {
+            operation,
+            operator,
+            origin,
+            expected: &expected,
+            record: &record,
+            action: &action,
+            network,
+            fingerprints_before: earlier.and_then(|prepared| prepared.fingerprints.as_ref()),
+            target_before: earlier
+                .filter(|_| operation == Operation::Remove)
+                .and_then(|prepared| prepared.group.members.last().map(|member| member.duplicate())),
+        })?;
+        if let Some(group) = kept {
+            self.prepared = Some(Prepared { origin, group, fingerprints: proved.fingerprints });
+        }
+        let primitive_ns = calibrate::mean(&before, &after);
+        Ok(Outcome { proof: proved.words, traffic: traffic(&record), work, state_bytes, primitive_ns, peak_bytes })
+    }
+
+    /// The state in which the operation starts: new users for create, otherwise a copy of the created group.
+    fn group_before(&mut self, cell: &Cell) -> Result<Group, Refusal> {
+        let origin = cell.origin;
+        if cell.operation == Operation::Create {
+            self.prepared = None;
+            return Ok(Group::of_users(self.backend, &origin, &self.threads));
+        }
+        let prepared = match self.prepared.take() {
+            Some(prepared) if prepared.origin == origin => prepared,
+            _ => self.prepare(origin)?,
+        };
+        Ok(self.prepared.insert(prepared).group.duplicate())
+    }
+
+    /// Creates the group as the create cell does, without its meters and probes.
+    fn prepare(&self, origin: Origin) -> Result<Prepared, Refusal> {
+        let users = Group::of_users(self.backend, &origin, &self.threads);
+        let (mut network, operator, action) = stage(users, &Cell { operation: Operation::Create, origin });
+        refuse_faults(&network.run(operator, &action)).map_err(|refusal| Refusal::SetUp(Box::new(refusal)))?;
+        let group = group_of(&network);
+        let agreed = proof::agreement(&network).map_err(|refusal| Refusal::SetUp(Box::new(refusal)))?;
+        Ok(Prepared { origin, group, fingerprints: agreed })
+    }
+}
+
+/// Gives everybody a role and randomness, and the operator its task.
+fn stage(group: Group, cell: &Cell) -> (Network, usize, Action) {
+    let Cell { operation, origin } = *cell;
+    let ids = group.ids();
+    let operator = usize::from(operation == Operation::UpdateCold);
+    let last = ids.len() - 1;
+    let action = match operation {
+        Operation::Create => Action::Create(ids[1..].to_vec()),
+        Operation::Add => Action::Add(ids[last]),
+        Operation::Remove => Action::Remove(ids[last]),
+        Operation::Update | Operation::UpdateCold => Action::Update,
+        Operation::Message => Action::Send(plaintext(&origin)),
+    };
+    let role = |index: usize| match operation {
+        _ if index == operator => Role::Sender,
+        Operation::Add if index == last => Role::Joiner,
+        Operation::Remove if index == last => Role::Removed,
+        _ => Role::Recipient,
+    };
+    let seat = |(index, member): (usize, Box<dyn Member>)| Seat {
+        member,
+        role: role(index),
+        rng: origin.member(operation, index),
+    };
+    let seats = group.members.into_iter().enumerate().map(seat).collect();
+    (Network::new(seats, group.directory), operator, action)
+}
+
+fn plaintext(origin: &Origin) -> Vec<u8> {
+    let mut plaintext = vec![0; PLAINTEXT_LEN];
+    origin.plaintext().fill_bytes(&mut plaintext);
+    plaintext
+}
+
+/// Refuses a run in which something went wrong. A removed member may say so of what reaches it afterwards: whether it
+/// still listens is its own affair.
+fn refuse_faults(record: &Record) -> Result<(), Refusal> {
+    let left = |role, phase, trouble| {
+        (role, phase, trouble) == (Role::Removed, Phase::Responses, Trouble::Error(Error::NotInGroup))
+    };
+    let fault = record.faults.iter().find(|fault| !left(fault.role, fault.phase, fault.trouble));
+    match fault {
+        None => Ok(()),
+        Some(fault) if fault.phase == Phase::Generate && fault.trouble == Trouble::Error(Error::Unsupported) => {
+            Err(Refusal::Unsupported)
+        }
+        Some(fault) => Err(Refusal::Fault(*fault)),
+    }
+}
+
+/// A copy of all members, as a group.
+fn group_of(network: &Network) -> Group {
+    let members = network.seats().iter().map(|seat| seat.member.duplicate()).collect();
+    Group { members, directory: network.directory().clone() }
+}
+
+fn traffic(record: &Record) -> Vec<Traffic> {
+    let row = |(&(role, phase, kind), volume): (&(Role, Phase, &str), &crate::network::Volume)| Traffic {
+        role: role.name().to_owned(),
+        phase: phase.name().to_owned(),
+        kind: kind.to_owned(),
+        messages: volume.messages,
+        bytes_sent: volume.bytes_sent,
+        bytes_delivered: volume.bytes_delivered,
+    };
+    record.traffic.iter().map(row).collect()
+}
+
+/// One row for each role and phase in which anybody of the role was called. All members of the role are in it, in the same
+/// order in each phase, so that a member's phases can be added up.
+fn work(record: &Record, network: &Network) -> Vec<Work> {
+    let mut rows = Vec::new();
+    for role in Role::ALL {
+        let seats = || network.seats().iter().enumerate().filter(move |(_, seat)| seat.role == role).map(|(at, _)| at);
+        for phase in Phase::ALL {
+            let efforts: Vec<Option<Effort>> = seats().map(|seat| record.efforts[seat][phase as usize]).collect();
+            if efforts.iter().all(Option::is_none) {
+                continue;
+            }
+            let sum = record.effort_of(seats(), phase);
+            rows.push(Work {
+                role: role.name().to_owned(),
+                phase: phase.name().to_owned(),
+                members: u32::try_from(efforts.len()).unwrap_or(u32::MAX),
+                counts: named(sum.counts),
+                bytes_fetched: sum.bytes_fetched,
+                cpu_ns: efforts.iter().map(|effort| effort.unwrap_or_default().cpu_ns).collect(),
+            });
+        }
+    }
+    rows
+}
+
+fn named(counts: Counts) -> BTreeMap<String, u64> {
+    counts.named().into_iter().map(|(metric, count)| (metric.to_owned(), count)).collect()
+}
+
+fn state_bytes(network: &Network) -> BTreeMap<String, Vec<u64>> {
+    let mut sizes = BTreeMap::<String, Vec<u64>>::new();
+    for seat in network.seats() {
+        sizes.entry(seat.role.name().to_owned()).or_default().push(seat.member.export().len() as u64);
+    }
+    sizes
+}
+
+/// The most memory that this process has had resident, as Linux counts it.
+fn peak_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kibibytes| kibibytes * 1024)
+}

@@ -1,0 +1,307 @@
+//! Carries messages between members in memory, in rounds, and meters what passes and what each member does.
+//!
+//! All messages of one round reach a member together, in one call; the answers make up the next round. So an operation runs
+//! until the network is quiet.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use protocol::directory::InMemoryDirectory;
+use protocol::error::Error;
+use protocol::id::{GroupId, MemberId};
+use protocol::member::{Context, Event, Incoming, Member, Outgoing, Received, Recipients, Rule};
+use protocol::operation::{Phase, Role};
+use rand_chacha::ChaCha20Rng;
+
+use crate::meter::{self, Effort};
+
+/// A protocol that still talks after so many rounds talks for ever.
+const MAX_ROUNDS: usize = 64;
+
+/// A member on the network.
+pub struct Seat {
+    /// The member.
+    pub member: Box<dyn Member>,
+    /// What it is in the operation.
+    pub role: Role,
+    /// Its randomness.
+    pub rng: ChaCha20Rng,
+}
+
+/// What an operator does.
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// Creates a group of itself and these.
+    Create(Vec<MemberId>),
+    /// Adds a user.
+    Add(MemberId),
+    /// Removes a member.
+    Remove(MemberId),
+    /// Replaces its key material.
+    Update,
+    /// Sends application data.
+    Send(Vec<u8>),
+}
+
+/// Members that reach each other, and the directory that they use.
+pub struct Network {
+    seats: Vec<Seat>,
+    ids: Vec<MemberId>,
+    directory: InMemoryDirectory,
+}
+
+/// What happened in one run.
+#[derive(Debug, Default)]
+pub struct Record {
+    /// The messages, by the senders' role, phase and kind.
+    pub traffic: BTreeMap<(Role, Phase, &'static str), Volume>,
+    /// What each member did in each phase, in the order of [`Phase::ALL`]; None where it had nothing to do.
+    pub efforts: Vec<[Option<Effort>; Phase::ALL.len()]>,
+    /// Application messages that were read.
+    pub readings: Vec<Reading>,
+    /// What should not have happened.
+    pub faults: Vec<Fault>,
+}
+
+/// Messages of one kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Volume {
+    /// How many.
+    pub messages: u64,
+    /// Their bytes, a broadcast counted once.
+    pub bytes_sent: u64,
+    /// Their bytes, counted once for each member that they reach.
+    pub bytes_delivered: u64,
+}
+
+/// A member has read an application message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// The reader's seat.
+    pub seat: usize,
+    /// From whom, as the reader says.
+    pub from: MemberId,
+    /// What.
+    pub plaintext: Vec<u8>,
+}
+
+/// Something that should not happen in an honest run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// To whom it happened.
+    pub role: Role,
+    /// When.
+    pub phase: Phase,
+    /// What.
+    pub trouble: Trouble,
+}
+
+/// What can go wrong in a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Trouble {
+    /// A call failed.
+    #[error("{0}")]
+    Error(Error),
+    /// A message was rejected.
+    #[error("a message was rejected by the rule {0:?}")]
+    Rejected(Rule),
+    /// A message could not be decrypted.
+    #[error("an application message could not be decrypted")]
+    Undecryptable,
+    /// An author was said to have sent two messages under one number.
+    #[error("an author sent two messages under one number")]
+    Equivocation,
+    /// A batch was not answered message by message.
+    #[error("a batch of messages did not yield one result for each")]
+    ResultsMissing,
+    /// A message for somebody who is not there.
+    #[error("a message is for somebody who takes no part")]
+    NoSuchRecipient,
+    /// The operator is in no group after the operation.
+    #[error("the operator is in no group")]
+    NoGroup,
+    /// There is no end of messages.
+    #[error("the network is not quiet after {MAX_ROUNDS} rounds")]
+    NotQuiet,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} in phase {}: {}", self.role.name(), self.phase.name(), self.trouble)
+    }
+}
+
+struct Letter {
+    author: usize,
+    /// None for everybody.
+    to: Option<usize>,
+    bytes: Vec<u8>,
+}
+
+impl Letter {
+    fn reaches(&self, seat: usize) -> bool {
+        self.to.map_or(self.author != seat, |to| to == seat)
+    }
+}
+
+impl Network {
+    /// A network of these members.
+    #[must_use]
+    pub fn new(seats: Vec<Seat>, directory: InMemoryDirectory) -> Self {
+        let ids = seats.iter().map(|seat| seat.member.id()).collect();
+        Self { seats, ids, directory }
+    }
+
+    /// The members with their roles.
+    #[must_use]
+    pub fn seats(&self) -> &[Seat] {
+        &self.seats
+    }
+
+    /// The members' ids, in the order of the seats.
+    #[must_use]
+    pub fn ids(&self) -> &[MemberId] {
+        &self.ids
+    }
+
+    /// The directory.
+    #[must_use]
+    pub fn directory(&self) -> &InMemoryDirectory {
+        &self.directory
+    }
+
+    /// The members and the directory.
+    #[must_use]
+    pub fn into_parts(self) -> (Vec<Seat>, InMemoryDirectory) {
+        (self.seats, self.directory)
+    }
+
+    /// The operator acts, and messages are carried until there are none.
+    pub fn run(&mut self, operator: usize, action: &Action) -> Record {
+        let mut record = Record { efforts: vec![[None; Phase::ALL.len()]; self.seats.len()], ..Record::default() };
+        let mut letters = self.generate(operator, action, &mut record);
+        let mut phase = Phase::Process;
+        let fault = |phase, trouble| Fault { role: Role::Sender, phase, trouble };
+        let group = self.seats.get(operator).and_then(|seat| seat.member.group());
+        let Some(group) = group else {
+            record.faults.push(fault(Phase::Generate, Trouble::NoGroup));
+            return record;
+        };
+        for _ in 0..MAX_ROUNDS {
+            if letters.is_empty() {
+                return record;
+            }
+            letters = self.deliver(group, &letters, phase, &mut record);
+            phase = Phase::Responses;
+        }
+        record.faults.push(fault(phase, Trouble::NotQuiet));
+        record
+    }
+
+    fn generate(&mut self, operator: usize, action: &Action, record: &mut Record) -> Vec<Letter> {
+        let mut letters = Vec::new();
+        let Some(seat) = self.seats.get_mut(operator) else { return letters };
+        let member = &mut seat.member;
+        let mut context = Context { rng: &mut seat.rng, directory: &self.directory, confirm_inviter: &|_| true };
+        let (result, effort) = meter::measure(&self.directory, || match action {
+            Action::Create(others) => member.create(others, &mut context),
+            Action::Add(user) => member.add(user, &mut context),
+            Action::Remove(user) => member.remove(user, &mut context),
+            Action::Update => member.update(&mut context),
+            Action::Send(plaintext) => member.send(plaintext, &mut context),
+        });
+        let role = seat.role;
+        record.add_effort(operator, Phase::Generate, effort);
+        match result {
+            Ok(outgoing) => self.post(operator, Phase::Generate, outgoing, &mut letters, record),
+            Err(error) => record.faults.push(Fault { role, phase: Phase::Generate, trouble: Trouble::Error(error) }),
+        }
+        letters
+    }
+
+    /// Hands each member its letters in one call. The letters are shared: a batch borrows their bytes.
+    fn deliver(&mut self, group: GroupId, letters: &[Letter], phase: Phase, record: &mut Record) -> Vec<Letter> {
+        let mut answers = Vec::new();
+        for index in 0..self.seats.len() {
+            let ids = &self.ids;
+            let batch: Vec<Incoming<'_>> = letters
+                .iter()
+                .filter(|letter| letter.reaches(index))
+                .map(|letter| Incoming { group, author: ids[letter.author], bytes: &letter.bytes })
+                .collect();
+            if batch.is_empty() {
+                continue;
+            }
+            let seat = &mut self.seats[index];
+            let member = &mut seat.member;
+            let mut context = Context { rng: &mut seat.rng, directory: &self.directory, confirm_inviter: &|_| true };
+            let (results, effort) = meter::measure(&self.directory, || member.receive(&batch, &mut context));
+            record.add_effort(index, phase, effort);
+            if results.len() != batch.len() {
+                record.faults.push(Fault { role: seat.role, phase, trouble: Trouble::ResultsMissing });
+            }
+            for result in results {
+                match result {
+                    Ok(received) => self.accept(index, phase, received, &mut answers, record),
+                    Err(error) => {
+                        let role = self.seats[index].role;
+                        record.faults.push(Fault { role, phase, trouble: Trouble::Error(error) });
+                    }
+                }
+            }
+        }
+        answers
+    }
+
+    fn accept(&self, seat: usize, phase: Phase, received: Received, answers: &mut Vec<Letter>, record: &mut Record) {
+        self.post(seat, phase, received.outgoing, answers, record);
+        for event in received.events {
+            let trouble = match event {
+                Event::Message { from, plaintext } => {
+                    record.readings.push(Reading { seat, from, plaintext });
+                    continue;
+                }
+                Event::Rejected { rule, .. } => Trouble::Rejected(rule),
+                Event::Undecryptable { .. } => Trouble::Undecryptable,
+                Event::Equivocation { .. } => Trouble::Equivocation,
+                _ => continue,
+            };
+            record.faults.push(Fault { role: self.seats[seat].role, phase, trouble });
+        }
+    }
+
+    fn post(&self, author: usize, phase: Phase, sent: Vec<Outgoing>, letters: &mut Vec<Letter>, record: &mut Record) {
+        let role = self.seats[author].role;
+        for Outgoing { to, kind, bytes } in sent {
+            let to = match to {
+                Recipients::Everyone => None,
+                Recipients::One(id) => match self.ids.iter().position(|other| *other == id) {
+                    Some(seat) => Some(seat),
+                    None => {
+                        record.faults.push(Fault { role, phase, trouble: Trouble::NoSuchRecipient });
+                        continue;
+                    }
+                },
+            };
+            let links = if to.is_some() { 1 } else { self.seats.len() as u64 - 1 };
+            let volume = record.traffic.entry((role, phase, kind)).or_default();
+            volume.messages += 1;
+            volume.bytes_sent += bytes.len() as u64;
+            volume.bytes_delivered += bytes.len() as u64 * links;
+            letters.push(Letter { author, to, bytes });
+        }
+    }
+}
+
+impl Record {
+    /// The effort of all members in a phase, summed.
+    pub(crate) fn effort_of(&self, seats: impl Iterator<Item = usize>, phase: Phase) -> Effort {
+        let mut sum = Effort::default();
+        seats.filter_map(|seat| self.efforts.get(seat)?[phase as usize]).for_each(|effort| sum += effort);
+        sum
+    }
+
+    fn add_effort(&mut self, seat: usize, phase: Phase, effort: Effort) {
+        *self.efforts[seat][phase as usize].get_or_insert_default() += effort;
+    }
+}

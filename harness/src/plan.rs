@@ -1,0 +1,214 @@
+//! What is to be measured, and in which order.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use protocol::operation::Operation;
+
+use crate::cell::MIN_GROUP_SIZE;
+use crate::child::Launch;
+use crate::manifest::Options;
+use crate::{randomness, registry};
+
+/// What is to be measured.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The backends.
+    pub backends: Vec<Choice>,
+    /// The operations, with the number of iterations of each.
+    pub iterations: BTreeMap<Operation, u32>,
+    /// Group sizes.
+    pub sizes: Vec<u32>,
+    /// The seed of all randomness, the order of the cells included.
+    pub seed: u64,
+    /// Threads that make users, outside the timers.
+    pub jobs: usize,
+    /// How long a cell may take, its set-up included.
+    pub timeout: Duration,
+    /// Whether the first iteration of each cell also says how much memory it takes, measured in a process of its own.
+    pub peak: bool,
+    /// Where the files go; None for no files.
+    pub out: Option<PathBuf>,
+    /// Whether a run that is in `out` may be gone on with.
+    pub resume: bool,
+    /// How to start a runner.
+    pub launch: Launch,
+    /// The command, for the manifest.
+    pub argv: Vec<String>,
+}
+
+/// A backend in one variant.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Choice {
+    /// Its name.
+    pub backend: String,
+    /// Its variant; empty where there is one only.
+    pub variant: String,
+}
+
+/// A cell in one iteration.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Task {
+    /// Of what.
+    pub choice: Choice,
+    /// The operation.
+    pub operation: Operation,
+    /// The group size.
+    pub group_size: u32,
+    /// From 0.
+    pub iteration: u32,
+}
+
+/// A plan that makes no sense.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// Nothing to do.
+    #[error("nothing to measure: at least one backend, operation, group size and iteration are needed")]
+    Nothing,
+    /// A group is too small.
+    #[error("a group must have at least {MIN_GROUP_SIZE} members")]
+    GroupTooSmall,
+    /// Something is named twice.
+    #[error("a backend or group size is named twice")]
+    Twice,
+}
+
+impl Choice {
+    /// `name` or `name:variant`.
+    #[must_use]
+    pub fn full_name(&self) -> String {
+        registry::join(&self.backend, &self.variant)
+    }
+}
+
+impl Plan {
+    /// All tasks in the order in which they run.
+    ///
+    /// An iteration of all cells is a block, shuffled with the seed. In each group the creation comes first, since it sets
+    /// the group up for the others. The backends take turns: what is compared is measured within moments.
+    ///
+    /// # Errors
+    /// The plan makes no sense.
+    pub fn tasks(&self) -> Result<Vec<Task>, PlanError> {
+        self.check()?;
+        let last = self.iterations.values().copied().max().unwrap_or(0);
+        Ok((0..last).flat_map(|iteration| self.block(iteration)).collect())
+    }
+
+    /// What a resumed run must ask for again.
+    #[must_use]
+    pub fn options(&self) -> Options {
+        let named = |(operation, count): (&Operation, &u32)| (operation.name().to_owned(), *count);
+        Options {
+            seed: self.seed,
+            backends: self.backends.iter().map(Choice::full_name).collect(),
+            iterations: self.iterations.iter().map(named).collect(),
+            sizes: self.sizes.clone(),
+            timeout_ms: u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX),
+            peak: self.peak,
+        }
+    }
+
+    fn check(&self) -> Result<(), PlanError> {
+        if self.backends.is_empty() || self.sizes.is_empty() || self.iterations.values().all(|count| *count == 0) {
+            return Err(PlanError::Nothing);
+        }
+        if self.sizes.iter().any(|size| (*size as usize) < MIN_GROUP_SIZE) {
+            return Err(PlanError::GroupTooSmall);
+        }
+        if named_twice(&self.backends) || named_twice(&self.sizes) {
+            return Err(PlanError::Twice);
+        }
+        Ok(())
+    }
+
+    fn block(&self, iteration: u32) -> Vec<Task> {
+        let mut rng = randomness::order(self.seed, iteration);
+        let operations =
+            self.iterations.iter().filter(|(_, count)| **count > iteration).map(|(operation, _)| *operation);
+        let operations: Vec<Operation> = operations.collect();
+        let pairs = |size: &u32| operations.iter().map(|operation| (*size, *operation)).collect::<Vec<_>>();
+        let mut slots: Vec<(u32, Operation)> = self.sizes.iter().flat_map(pairs).collect();
+        randomness::shuffle(&mut slots, &mut rng);
+        for size in &self.sizes {
+            let first = slots.iter().position(|slot| slot.0 == *size);
+            let create = slots.iter().position(|slot| *slot == (*size, Operation::Create));
+            if let (Some(first), Some(create)) = (first, create) {
+                slots.swap(first, create);
+            }
+        }
+        let mut tasks = Vec::with_capacity(slots.len() * self.backends.len());
+        for (group_size, operation) in slots {
+            let mut turns = self.backends.clone();
+            randomness::shuffle(&mut turns, &mut rng);
+            tasks.extend(turns.into_iter().map(|choice| Task { choice, operation, group_size, iteration }));
+        }
+        tasks
+    }
+}
+
+fn named_twice<T: Ord + Clone>(items: &[T]) -> bool {
+    let mut sorted = items.to_vec();
+    sorted.sort();
+    sorted.windows(2).any(|pair| pair[0] == pair[1])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan() -> Plan {
+        let choice = |backend: &str| Choice { backend: backend.to_owned(), variant: String::new() };
+        Plan {
+            backends: vec![choice("a"), choice("b"), choice("c")],
+            iterations: Operation::ALL.into_iter().map(|op| (op, 2 + u32::from(op == Operation::Create))).collect(),
+            sizes: vec![8, 16, 32],
+            seed: 1,
+            jobs: 1,
+            timeout: Duration::from_secs(1),
+            peak: false,
+            out: None,
+            resume: false,
+            launch: Launch { program: PathBuf::new(), args: Vec::new() },
+            argv: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn every_cell_runs_once_and_iterations_are_blocks() {
+        let tasks = plan().tasks().unwrap();
+        assert_eq!(tasks.len(), 3 * 3 * (2 * 6 + 1));
+        let mut distinct = tasks.clone();
+        distinct.sort();
+        distinct.dedup();
+        assert_eq!(distinct.len(), tasks.len());
+        assert!(tasks.is_sorted_by_key(|task| task.iteration));
+        assert_eq!(tasks, plan().tasks().unwrap());
+        assert_ne!(tasks, Plan { seed: 2, ..plan() }.tasks().unwrap());
+    }
+
+    #[test]
+    fn creation_comes_first_in_each_group_and_backends_take_turns() {
+        let tasks = plan().tasks().unwrap();
+        for (at, task) in tasks.iter().enumerate().filter(|(_, task)| task.operation == Operation::Create) {
+            let same = |other: &&Task| {
+                (&other.choice, other.group_size, other.iteration) == (&task.choice, task.group_size, task.iteration)
+            };
+            assert!(tasks[..at].iter().find(same).is_none());
+        }
+        for turn in tasks.chunks(3) {
+            assert!(
+                turn.iter().all(|task| (task.operation, task.group_size) == (turn[0].operation, turn[0].group_size))
+            );
+        }
+        assert!(tasks.chunks(3).any(|turn| turn[0].choice != tasks[0].choice), "the order of the turns changes");
+    }
+
+    #[test]
+    fn senseless_plans_are_refused() {
+        assert_eq!(Plan { sizes: vec![], ..plan() }.tasks(), Err(PlanError::Nothing));
+        assert_eq!(Plan { sizes: vec![1], ..plan() }.tasks(), Err(PlanError::GroupTooSmall));
+        assert_eq!(Plan { sizes: vec![8, 16, 8], ..plan() }.tasks(), Err(PlanError::Twice));
+    }
+}

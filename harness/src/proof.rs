@@ -1,0 +1,319 @@
+//! What must hold of a run before it counts. Made after the timers, of members that nobody needs any more.
+//!
+//! 1. Messages and operation counts equal the backend's formulas.
+//! 2. All members know the same members, and the right ones; a removed one knows none.
+//! 3. Where the backend shows fingerprints of the senders' key material: all members have the same, one for each member, no
+//!    two alike, and after every operation but a message none as before.
+//! 4. The sent message was read by everybody; and so are probes by the operator and one other member (the joiner after an
+//!    add), while neither the removed member nor a copy of it from before its removal reads one. In the first iteration
+//!    of a backend that shows no fingerprints every member sends a probe.
+//!
+//! This guards against mistakes, not against a backend that lies.
+
+use std::collections::BTreeMap;
+
+use protocol::crypto::count::Counts;
+use protocol::id::MemberId;
+use protocol::member::Member;
+use protocol::operation::{Expected, Operation, Phase, Role};
+use rand_core::Rng as _;
+
+use crate::cell::PLAINTEXT_LEN;
+use crate::network::{Action, Fault, Network, Reading, Record, Seat};
+use crate::randomness::Origin;
+
+/// A hash of each sender's key material, sorted by sender.
+pub type Fingerprints = Vec<(MemberId, [u8; 32])>;
+
+/// A run and what is known of it.
+pub struct Evidence<'a> {
+    /// The operation.
+    pub operation: Operation,
+    /// The operator's seat.
+    pub operator: usize,
+    /// What fixes the randomness.
+    pub origin: Origin,
+    /// The backend's formulas.
+    pub expected: &'a Expected,
+    /// What happened.
+    pub record: &'a Record,
+    /// What the operator did.
+    pub action: &'a Action,
+    /// The members after the run. The probes change them.
+    pub network: Network,
+    /// The fingerprints that all members had before the operation.
+    pub fingerprints_before: Option<&'a Fingerprints>,
+    /// A copy of the removed member from before its removal.
+    pub target_before: Option<Box<dyn Member>>,
+}
+
+/// A run that counts.
+pub struct Proved {
+    /// What was proved, in words.
+    pub words: String,
+    /// The fingerprints that all members have now.
+    pub fingerprints: Option<Fingerprints>,
+}
+
+/// Why a run does not count.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The backend has no such operation.
+    #[error("the backend has no such operation")]
+    Unsupported,
+    /// The backend needs a sequencer.
+    #[error("the backend needs all messages in one order, which this network does not provide")]
+    NeedsTotalOrder,
+    /// The group is too small.
+    #[error("a group must have at least {} members", crate::cell::MIN_GROUP_SIZE)]
+    GroupTooSmall,
+    /// The group could not be created.
+    #[error("while the group was set up: {0}")]
+    SetUp(Box<Self>),
+    /// Something went wrong in the run.
+    #[error("{0}")]
+    Fault(Fault),
+    /// Something went wrong with a probe.
+    #[error("with a probe message: {0}")]
+    ProbeFault(Fault),
+    /// Messages of a kind.
+    #[error("{kind} messages: expected {expected}, measured {measured}")]
+    Messages {
+        /// The kind.
+        kind: String,
+        /// By formula.
+        expected: u64,
+        /// In the run.
+        measured: u64,
+    },
+    /// Operation counts.
+    #[error("{metric} of role {} in phase {}: expected {expected}, measured {measured}", role.name(), phase.name())]
+    Count {
+        /// Whose.
+        role: Role,
+        /// When.
+        phase: Phase,
+        /// Of what.
+        metric: &'static str,
+        /// By formula.
+        expected: u64,
+        /// In the run.
+        measured: u64,
+    },
+    /// A list of members is wrong.
+    #[error("{} does not know the right members", role.name())]
+    Members {
+        /// Whose list.
+        role: Role,
+    },
+    /// Fingerprints are not of exactly the members, or some members show none.
+    #[error("{} does not show one fingerprint for each member", role.name())]
+    FingerprintsIncomplete {
+        /// Whose.
+        role: Role,
+    },
+    /// Members have different key material of a sender.
+    #[error("members have different key material of one sender")]
+    FingerprintsDiffer,
+    /// Two senders have the same key material.
+    #[error("two senders have the same key material")]
+    FingerprintsAlike,
+    /// An operation has left a sender's key material as it was.
+    #[error("the operation has not changed a sender's key material")]
+    FingerprintsUnchanged,
+    /// A message was not read.
+    #[error("{} did not read the {what}", role.name())]
+    NotRead {
+        /// Who did not.
+        role: Role,
+        /// What.
+        what: &'static str,
+    },
+    /// A message was read by somebody who may not.
+    #[error("the removed member read a probe message")]
+    ReadByRemoved,
+}
+
+/// Checks all that the module's description lists.
+///
+/// # Errors
+/// The first thing that does not hold.
+pub fn prove(evidence: Evidence<'_>) -> Result<Proved, Refusal> {
+    let Evidence { operation, operator, origin, expected, record, action, mut network, .. } = evidence;
+    messages(expected, record)?;
+    counts(expected, record, &network)?;
+    let fingerprints = agreement(&network)?;
+    let mut words = vec!["messages and operation counts as expected".to_owned()];
+    let entitled = entitled(&network).count();
+    words.push(format!("members agreed on by {entitled}"));
+    if let Some(after) = &fingerprints {
+        words.push(format!("fingerprints equal at {entitled} members and distinct"));
+        if let Some(before) = evidence.fingerprints_before.filter(|_| operation != Operation::Message) {
+            changed(before, after)?;
+            words.push("all changed".to_owned());
+        }
+    }
+    if let Action::Send(plaintext) = action {
+        let sender = network.ids()[operator];
+        read_by_all(&network, operator, &record.readings, sender, plaintext, "message")?;
+        words.push(format!("message read by {}", entitled - 1));
+    }
+    let everybody_probes = fingerprints.is_none() && origin.iteration == 0;
+    if let Some(member) = evidence.target_before {
+        network = with_onlooker(network, member);
+    }
+    let probers = probers(&network, operator, everybody_probes);
+    probe(&mut network, &probers, &origin)?;
+    words.push(format!("{} probes read by all", probers.len()));
+    if network.seats().iter().any(|seat| seat.role == Role::Removed) {
+        words.push("and not by the removed".to_owned());
+    }
+    Ok(Proved { words: words.join(", "), fingerprints })
+}
+
+/// The fingerprints on which all members agree; None where the backend shows none.
+///
+/// # Errors
+/// Members know different members or keys, or the wrong ones.
+pub fn agreement(network: &Network) -> Result<Option<Fingerprints>, Refusal> {
+    let mut right: Vec<MemberId> = entitled(network).map(|seat| network.ids()[seat]).collect();
+    right.sort_unstable();
+    let mut agreed: Option<Option<Fingerprints>> = None;
+    for Seat { member, role, .. } in network.seats() {
+        let role = *role;
+        let knows: &[MemberId] = if role == Role::Removed { &[] } else { &right };
+        if member.members() != knows {
+            return Err(Refusal::Members { role });
+        }
+        if role == Role::Removed {
+            continue;
+        }
+        let shown = member.fingerprints();
+        match &agreed {
+            Some(others) if others.is_some() != shown.is_some() => {
+                return Err(Refusal::FingerprintsIncomplete { role });
+            }
+            Some(others) if *others == shown => continue,
+            _ => {}
+        }
+        if let Some(shown) = &shown
+            && !shown.iter().map(|(sender, _)| sender).eq(&right)
+        {
+            return Err(Refusal::FingerprintsIncomplete { role });
+        }
+        if agreed.is_some() {
+            return Err(Refusal::FingerprintsDiffer);
+        }
+        agreed = Some(shown);
+    }
+    let agreed = agreed.flatten();
+    if let Some(fingerprints) = &agreed {
+        let mut hashes: Vec<&[u8; 32]> = fingerprints.iter().map(|(_, hash)| hash).collect();
+        hashes.sort_unstable();
+        if hashes.windows(2).any(|pair| pair[0] == pair[1]) {
+            return Err(Refusal::FingerprintsAlike);
+        }
+    }
+    Ok(agreed)
+}
+
+fn messages(expected: &Expected, record: &Record) -> Result<(), Refusal> {
+    let mut kinds = BTreeMap::<&str, (u64, u64)>::new();
+    for (kind, count) in &expected.messages {
+        kinds.entry(kind).or_default().0 += count;
+    }
+    for ((_, _, kind), volume) in &record.traffic {
+        kinds.entry(kind).or_default().1 += volume.messages;
+    }
+    match kinds.into_iter().find(|(_, (expected, measured))| expected != measured) {
+        None => Ok(()),
+        Some((kind, (expected, measured))) => Err(Refusal::Messages { kind: kind.to_owned(), expected, measured }),
+    }
+}
+
+fn counts(expected: &Expected, record: &Record, network: &Network) -> Result<(), Refusal> {
+    for role in Role::ALL {
+        for phase in Phase::ALL {
+            let mut formula = Counts::default();
+            let rows = expected.counts.iter().filter(|row| (row.0, row.1) == (role, phase));
+            rows.for_each(|(_, _, counts)| formula += *counts);
+            let seats = network.seats().iter().enumerate().filter(|(_, seat)| seat.role == role).map(|(at, _)| at);
+            let measured = record.effort_of(seats, phase).counts;
+            for ((metric, expected), (_, measured)) in formula.named().into_iter().zip(measured.named()) {
+                if expected != measured {
+                    return Err(Refusal::Count { role, phase, metric, expected, measured });
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn changed(before: &Fingerprints, after: &Fingerprints) -> Result<(), Refusal> {
+    if after.iter().any(|entry| before.binary_search(entry).is_ok()) {
+        return Err(Refusal::FingerprintsUnchanged);
+    }
+    Ok(())
+}
+
+/// The seats of all who are members after the operation.
+fn entitled(network: &Network) -> impl Iterator<Item = usize> {
+    network.seats().iter().enumerate().filter(|(_, seat)| seat.role != Role::Removed).map(|(index, _)| index)
+}
+
+/// The operator and one more, or all.
+fn probers(network: &Network, operator: usize, everybody: bool) -> Vec<usize> {
+    if everybody {
+        return entitled(network).collect();
+    }
+    let joiner = network.seats().iter().position(|seat| seat.role == Role::Joiner);
+    let other = joiner.or_else(|| entitled(network).find(|seat| *seat != operator));
+    std::iter::once(operator).chain(other).collect()
+}
+
+/// The same network with somebody who gets every message and may read none: a device that was seized before its owner
+/// was removed.
+fn with_onlooker(network: Network, member: Box<dyn Member>) -> Network {
+    let (mut seats, directory) = network.into_parts();
+    if let Some(rng) = seats.first().map(|seat| seat.rng.clone()) {
+        seats.push(Seat { member, role: Role::Removed, rng });
+    }
+    Network::new(seats, directory)
+}
+
+fn probe(network: &mut Network, probers: &[usize], origin: &Origin) -> Result<(), Refusal> {
+    for prober in probers {
+        let mut plaintext = vec![0; PLAINTEXT_LEN];
+        origin.probe(*prober).fill_bytes(&mut plaintext);
+        let record = network.run(*prober, &Action::Send(plaintext.clone()));
+        if let Some(fault) = record.faults.iter().find(|fault| fault.role != Role::Removed) {
+            return Err(Refusal::ProbeFault(*fault));
+        }
+        let removed = |seat: usize| network.seats()[seat].role == Role::Removed;
+        if record.readings.iter().any(|reading| removed(reading.seat) && reading.plaintext == plaintext) {
+            return Err(Refusal::ReadByRemoved);
+        }
+        read_by_all(network, *prober, &record.readings, network.ids()[*prober], &plaintext, "probe message")?;
+    }
+    Ok(())
+}
+
+/// Every member but the sender has read exactly this, once.
+fn read_by_all(
+    network: &Network,
+    sender: usize,
+    readings: &[Reading],
+    from: MemberId,
+    plaintext: &[u8],
+    what: &'static str,
+) -> Result<(), Refusal> {
+    for seat in entitled(network).filter(|seat| *seat != sender) {
+        let mut read = readings.iter().filter(|reading| reading.seat == seat);
+        let first = read.next().is_some_and(|reading| reading.from == from && reading.plaintext == plaintext);
+        if !first || read.next().is_some() {
+            return Err(Refusal::NotRead { role: network.seats()[seat].role, what });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,69 @@
+//! The backends by name.
+
+use protocol::member::Backend;
+
+/// Makes a backend.
+pub type Constructor = fn() -> Box<dyn Backend>;
+
+/// The backends of this workspace: one line each.
+const BUILT_IN: &[Constructor] = &[];
+
+/// Backends that can be asked for by name.
+#[derive(Clone, Copy, Debug)]
+pub struct Registry {
+    constructors: &'static [Constructor],
+}
+
+/// Nobody has that name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no backend `{asked}`; known are: {}", known.join(", "))]
+pub struct UnknownBackend {
+    /// What was asked for.
+    pub asked: String,
+    /// All names that would do.
+    pub known: Vec<String>,
+}
+
+impl Registry {
+    /// The backends of this workspace.
+    #[must_use]
+    pub const fn built_in() -> Self {
+        Self::new(BUILT_IN)
+    }
+
+    /// These backends.
+    #[must_use]
+    pub const fn new(constructors: &'static [Constructor]) -> Self {
+        Self { constructors }
+    }
+
+    /// All backends.
+    pub fn all(&self) -> impl Iterator<Item = Box<dyn Backend>> {
+        self.constructors.iter().map(|construct| construct())
+    }
+
+    /// The backend with this name: `name` or `name:variant`. A name alone means the first variant.
+    ///
+    /// # Errors
+    /// No backend has the name; the error lists those there are.
+    pub fn find(&self, name: &str) -> Result<Box<dyn Backend>, UnknownBackend> {
+        let exact = self.all().find(|backend| full_name(&**backend) == name);
+        exact.or_else(|| self.all().find(|backend| backend.description().name == name)).ok_or_else(|| UnknownBackend {
+            asked: name.to_owned(),
+            known: self.all().map(|backend| full_name(&*backend)).collect(),
+        })
+    }
+}
+
+/// `name`, or `name:variant` where there is a variant.
+#[must_use]
+pub fn full_name(backend: &dyn Backend) -> String {
+    let description = backend.description();
+    join(description.name, description.variant)
+}
+
+/// A name and a variant as one.
+#[must_use]
+pub fn join(name: &str, variant: &str) -> String {
+    if variant.is_empty() { name.to_owned() } else { format!("{name}:{variant}") }
+}

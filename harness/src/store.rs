@@ -1,0 +1,174 @@
+//! A run's files: samples.jsonl, which only grows, and manifest.json.
+//!
+//! A line of samples is the atomic unit. A last line without its end was being written when the run was interrupted; readers
+//! drop it, and whoever resumes the run cuts it off.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::cell_protocol::{NotComparable, same_version};
+use crate::manifest::Manifest;
+use crate::sample::{SCHEMA, Sample};
+
+/// Name of the samples' file.
+pub const SAMPLES: &str = "samples.jsonl";
+/// Name of the manifest's file.
+pub const MANIFEST: &str = "manifest.json";
+
+/// The open files of a run.
+pub struct Store {
+    directory: PathBuf,
+    samples: File,
+}
+
+/// What can be wrong with a run's files.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A file cannot be read or written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The directory has a run in it.
+    #[error("{} already holds a run: resume it or choose another directory", .0.display())]
+    Occupied(PathBuf),
+    /// A file is not what its name says.
+    #[error("{}, line {line}: {reason}", path.display())]
+    Malformed {
+        /// Which.
+        path: PathBuf,
+        /// From 1.
+        line: usize,
+        /// Why.
+        reason: String,
+    },
+    /// The file has another form than this program's.
+    #[error("{}: {source}", path.display())]
+    NotComparable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: NotComparable,
+    },
+}
+
+impl Store {
+    /// Starts a run in a directory, which is made where it does not exist.
+    ///
+    /// # Errors
+    /// There is a run in it, or it cannot be written.
+    pub fn create(directory: &Path, manifest: &Manifest) -> Result<Self, StoreError> {
+        if holds_run(directory) {
+            return Err(StoreError::Occupied(directory.to_owned()));
+        }
+        fs::create_dir_all(directory).map_err(at(directory))?;
+        let store = Self::open(directory)?;
+        store.write_manifest(manifest)?;
+        Ok(store)
+    }
+
+    /// Goes on with a run: its files and its whole samples. An unfinished last line is cut off.
+    ///
+    /// # Errors
+    /// Its files cannot be read or written.
+    pub fn resume(directory: &Path) -> Result<(Self, Vec<Sample>), StoreError> {
+        let store = Self::open(directory)?;
+        let path = directory.join(SAMPLES);
+        let (samples, whole) = parse(&path, &fs::read(&path).map_err(at(&path))?)?;
+        store.samples.set_len(whole as u64).map_err(at(&path))?;
+        Ok((store, samples))
+    }
+
+    /// Adds a sample by one write.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn append(&mut self, sample: &Sample) -> Result<(), StoreError> {
+        let path = self.directory.join(SAMPLES);
+        let mut line = serde_json::to_vec(sample).map_err(|error| at(&path)(error.into()))?;
+        line.push(b'\n');
+        self.samples.write_all(&line).map_err(at(&path))
+    }
+
+    /// Replaces the manifest in one step.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn write_manifest(&self, manifest: &Manifest) -> Result<(), StoreError> {
+        let path = self.directory.join(MANIFEST);
+        let fresh = self.directory.join(format!("{MANIFEST}.new"));
+        let mut text = serde_json::to_vec_pretty(manifest).map_err(|error| at(&path)(error.into()))?;
+        text.push(b'\n');
+        fs::write(&fresh, text).map_err(at(&fresh))?;
+        fs::rename(&fresh, &path).map_err(at(&path))
+    }
+
+    fn open(directory: &Path) -> Result<Self, StoreError> {
+        let path = directory.join(SAMPLES);
+        let samples = OpenOptions::new().create(true).append(true).open(&path).map_err(at(&path))?;
+        Ok(Self { directory: directory.to_owned(), samples })
+    }
+}
+
+/// Whether a directory has files of a run in it.
+#[must_use]
+pub fn holds_run(directory: &Path) -> bool {
+    [SAMPLES, MANIFEST].iter().any(|name| directory.join(name).exists())
+}
+
+/// The whole samples in a file; an unfinished last line is dropped.
+///
+/// # Errors
+/// The file cannot be read, or has lines of another form.
+pub fn read_samples(path: &Path) -> Result<Vec<Sample>, StoreError> {
+    Ok(parse(path, &fs::read(path).map_err(at(path))?)?.0)
+}
+
+/// The manifest in a file.
+///
+/// # Errors
+/// The file cannot be read, or has another form.
+pub fn read_manifest(path: &Path) -> Result<Manifest, StoreError> {
+    let text = fs::read(path).map_err(at(path))?;
+    check_schema(path, &text)?;
+    serde_json::from_slice(&text).map_err(|error| malformed(path, error.line(), &error))
+}
+
+/// The samples in whole lines, and how many bytes these are.
+fn parse(path: &Path, bytes: &[u8]) -> Result<(Vec<Sample>, usize), StoreError> {
+    let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    let lines = bytes[..whole].split_inclusive(|byte| *byte == b'\n');
+    let sample = |(index, line): (usize, &[u8])| {
+        check_schema(path, line)?;
+        serde_json::from_slice(line).map_err(|error| malformed(path, index + 1, &error))
+    };
+    Ok((lines.enumerate().map(sample).collect::<Result<_, _>>()?, whole))
+}
+
+/// Another version's lines are not malformed but of another version. A line without a version is judged by the form.
+fn check_schema(path: &Path, text: &[u8]) -> Result<(), StoreError> {
+    #[derive(Deserialize)]
+    struct Versioned {
+        schema: u32,
+    }
+    match serde_json::from_slice::<Versioned>(text) {
+        Ok(versioned) => same_version("data", SCHEMA, versioned.schema)
+            .map_err(|source| StoreError::NotComparable { path: path.to_owned(), source }),
+        Err(_) => Ok(()),
+    }
+}
+
+fn malformed(path: &Path, line: usize, error: &serde_json::Error) -> StoreError {
+    StoreError::Malformed { path: path.to_owned(), line, reason: error.to_string() }
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> StoreError {
+    let path = path.to_owned();
+    |source| StoreError::Io { path, source }
+}

@@ -1,0 +1,147 @@
+//! Cells and their proof, with a toy protocol that is fair or has a planted fault.
+
+mod toy;
+
+use harness::cell::{Bench, Cell, Outcome};
+use harness::proof::Refusal;
+use harness::randomness::Origin;
+use protocol::operation::{Operation, Phase, Role};
+use toy::{Flaw, Toy};
+
+const SIZE: usize = 5;
+
+fn cell(operation: Operation, seed: u64, iteration: u32) -> Cell {
+    Cell { operation, origin: Origin { seed, group_size: SIZE, iteration } }
+}
+
+fn run(flaw: Flaw, operation: Operation) -> Result<Outcome, Refusal> {
+    Bench::new(&Toy(flaw), 1).unwrap().run(&cell(operation, 1, 0))
+}
+
+/// What must be the same in every run with one seed.
+fn exact(outcome: &Outcome) -> String {
+    let work: Vec<_> = outcome.work.iter().map(|row| (&row.role, &row.phase, &row.counts, row.bytes_fetched)).collect();
+    format!("{:?} {work:?} {:?} {}", outcome.traffic, outcome.state_bytes, outcome.proof)
+}
+
+#[test]
+fn every_operation_of_a_fair_backend_counts() {
+    for flaw in [Flaw::None, Flaw::Hidden] {
+        let backend = Toy(flaw);
+        let mut bench = Bench::new(&backend, 2).unwrap();
+        for operation in Operation::ALL {
+            let result = bench.run(&cell(operation, 1, 0));
+            if operation == Operation::UpdateCold {
+                assert_eq!(result, Err(Refusal::Unsupported));
+            } else {
+                let outcome = result.unwrap_or_else(|refusal| panic!("{operation:?} of {flaw:?}: {refusal}"));
+                assert!(outcome.primitive_ns["op.dh"] > 0.0);
+                assert!(outcome.peak_bytes.is_none_or(|bytes| bytes > 100_000));
+            }
+        }
+    }
+}
+
+#[test]
+fn bytes_are_counted_once_as_sent_and_once_for_each_link_as_delivered() {
+    let outcome = run(Flaw::None, Operation::Add).unwrap();
+    let row = |role: &str, kind: &str| {
+        let row = outcome.traffic.iter().find(|row| row.role == role && row.kind == kind).unwrap();
+        (row.phase.as_str(), row.messages, row.bytes_sent, row.bytes_delivered)
+    };
+    // The members before the operation and the joiner, without the author, are five.
+    assert_eq!(row("sender", "add"), ("generate", 1, 65, 5 * 65));
+    assert_eq!(row("sender", "welcome"), ("generate", 1, 33 + 6 * 32, 33 + 6 * 32));
+    assert_eq!(row("recipient", "ack"), ("process", 4, 4, 20));
+    assert_eq!(row("joiner", "ack"), ("process", 1, 1, 5));
+    assert_eq!(outcome.traffic.len(), 4);
+}
+
+#[test]
+fn work_is_listed_by_role_and_phase_and_only_where_there_was_any() {
+    let outcome = run(Flaw::None, Operation::Remove).unwrap();
+    let rows: Vec<_> =
+        outcome.work.iter().map(|row| (row.role.as_str(), row.phase.as_str(), row.cpu_ns.len())).collect();
+    let expected = [
+        ("sender", "generate", 1),
+        ("sender", "responses", 1),
+        ("recipient", "process", 3),
+        ("recipient", "responses", 3),
+        ("removed", "process", 1),
+        ("removed", "responses", 1),
+    ];
+    assert_eq!(rows, expected);
+    assert!(outcome.work.iter().all(|row| row.members as usize == row.cpu_ns.len()));
+    assert_eq!(outcome.state_bytes["recipient"], vec![32 + 4 * 32 + 8; 3]);
+    let fetched = run(Flaw::None, Operation::Create).unwrap().work[0].bytes_fetched;
+    assert_eq!(fetched, 4 * 8);
+}
+
+#[test]
+fn one_seed_gives_the_same_run_on_any_number_of_threads_and_in_any_order() {
+    let backend = Toy(Flaw::None);
+    let mut one = Bench::new(&backend, 1).unwrap();
+    let mut many = Bench::new(&backend, 4).unwrap();
+    let operations = [Operation::Create, Operation::Add, Operation::Message, Operation::Update, Operation::Remove];
+    let forth: Vec<String> = operations.iter().map(|op| exact(&one.run(&cell(*op, 3, 0)).unwrap())).collect();
+    let mut back: Vec<String> = operations.iter().rev().map(|op| exact(&many.run(&cell(*op, 3, 0)).unwrap())).collect();
+    back.reverse();
+    assert_eq!(forth, back);
+}
+
+#[test]
+fn a_skipped_acknowledgement_is_refused() {
+    let refusal = run(Flaw::SkipsAck, Operation::Create).unwrap_err();
+    assert_eq!(refusal, Refusal::Messages { kind: "ack".to_owned(), expected: 4, measured: 3 });
+    assert_eq!(refusal.to_string(), "ack messages: expected 4, measured 3");
+}
+
+#[test]
+fn a_wrong_count_is_refused_and_named() {
+    let refusal = run(Flaw::Wasteful, Operation::Create).unwrap_err();
+    assert!(
+        matches!(refusal, Refusal::Count { role: Role::Sender, phase: Phase::Generate, metric: "op.hash_blocks", .. }),
+        "{refusal}"
+    );
+}
+
+#[test]
+fn a_secret_that_stays_the_same_is_refused() {
+    assert!(run(Flaw::ConstantSecret, Operation::Create).is_ok());
+    for operation in [Operation::Add, Operation::Remove, Operation::Update] {
+        assert_eq!(run(Flaw::ConstantSecret, operation), Err(Refusal::FingerprintsUnchanged));
+    }
+}
+
+#[test]
+fn a_key_that_survives_a_removal_is_refused() {
+    assert_eq!(run(Flaw::KeepsKey, Operation::Remove), Err(Refusal::FingerprintsUnchanged));
+    // Without fingerprints it is the probe that shows it, read with the state from before the removal.
+    assert_eq!(run(Flaw::HiddenKeepsKey, Operation::Remove), Err(Refusal::ReadByRemoved));
+}
+
+#[test]
+fn a_message_that_the_removed_member_reads_is_refused() {
+    assert_eq!(run(Flaw::Leaks, Operation::Remove), Err(Refusal::ReadByRemoved));
+}
+
+#[test]
+fn members_with_different_keys_are_refused() {
+    assert_eq!(run(Flaw::Splits, Operation::Create), Err(Refusal::FingerprintsDiffer));
+    let refusal = run(Flaw::Splits, Operation::Message).unwrap_err();
+    assert_eq!(refusal, Refusal::SetUp(Box::new(Refusal::FingerprintsDiffer)));
+}
+
+#[test]
+fn a_rejected_message_is_refused() {
+    let refusal = run(Flaw::Rejects, Operation::Add).unwrap_err();
+    assert_eq!(refusal.to_string(), "joiner in phase process: a message was rejected by the rule Form");
+}
+
+#[test]
+fn a_group_of_one_is_refused() {
+    let backend = Toy(Flaw::None);
+    let origin = Origin { seed: 1, group_size: 1, iteration: 0 };
+    let result = Bench::new(&backend, 1).unwrap().run(&Cell { operation: Operation::Create, origin });
+    assert_eq!(result, Err(Refusal::GroupTooSmall));
+}
