@@ -60,8 +60,11 @@ pub fn primitives() -> PrimitiveCosts {
 /// The mean of two measurements, metric by metric.
 #[must_use]
 pub fn mean(before: &PrimitiveCosts, after: &PrimitiveCosts) -> PrimitiveCosts {
-    let both = before.iter().filter_map(|(metric, cost)| Some((metric.clone(), (cost + after.get(metric)?) / 2.0)));
-    both.collect()
+    let mean = |(metric, cost): (&String, &f64)| {
+        let other = after.get(metric)?;
+        Some((metric.clone(), meter::rounded((cost + other) / 2.0)))
+    };
+    before.iter().filter_map(mean).collect()
 }
 
 /// Median cost of a unit: each batch makes so many calls, and the counters say how many units these are.
@@ -76,7 +79,7 @@ fn cost<T>(calls: u32, units: impl Fn(Counts) -> u64, call: impl Fn() -> T) -> f
         let end = meter::thread_cpu_ns();
         *batch = end.saturating_sub(start) as f64 / units(count::snapshot() - counts).max(1) as f64;
     }
-    meter::median(&mut batches)
+    meter::rounded(meter::median(&mut batches))
 }
 
 #[cfg(test)]

@@ -13,8 +13,8 @@ use crate::sample::{SCHEMA, Sample};
 
 /// How long a runner may take to say hello: it only measures its clock and primitives.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
-/// How much of what a runner writes to its standard error is kept.
-const STDERR_KEPT: usize = 2048;
+/// How much of what a runner writes to its standard error is kept, in bytes: a panic's message comes first.
+const STDERR_KEPT: usize = 1024;
 
 /// How to start a runner. `--backend NAME --variant VARIANT` is appended to the arguments.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,7 +61,7 @@ pub enum Answer {
     Sample(Box<Sample>),
     /// It did not answer in time, and is no more.
     Timeout,
-    /// It ended, or answered nonsense and was ended; with what it said last.
+    /// It ended, or answered nonsense and was ended; with what it said.
     Crash(String),
 }
 
@@ -81,7 +81,7 @@ impl Runner {
     /// As [`StartError`] says.
     pub fn start(launch: &Launch, backend: &str, variant: &str, jobs: usize) -> Result<Self, StartError> {
         let mut command = Command::new(&launch.program);
-        command.args(&launch.args).args(["--backend", backend, "--variant", variant]);
+        command.args(&launch.args).args(["--backend", backend, "--variant", variant]).env("RUST_BACKTRACE", "0");
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         let (Some(input), Some(output), Some(errors)) = (child.stdin.take(), child.stdout.take(), child.stderr.take())
         else {
@@ -92,7 +92,7 @@ impl Runner {
             // Ends with the process, or once nobody listens any more.
             let _ = BufReader::new(output).lines().try_for_each(|line| sender.send(line));
         });
-        let complaints = Some(std::thread::spawn(move || last_words(errors)));
+        let complaints = Some(std::thread::spawn(move || complaints_of(errors)));
         let none = || Welcome {
             protocol: 0,
             schema: 0,
@@ -145,15 +145,11 @@ impl Runner {
 
     /// A line there and a line back. On failure the process is ended.
     fn exchange(&mut self, line: &impl serde::Serialize, timeout: Duration) -> Result<String, NoLine> {
-        let sent = serde_json::to_string(line)
+        // A runner that has ended meanwhile, and cannot be written to, may still have said why.
+        let _ = serde_json::to_string(line)
             .map_err(io::Error::from)
             .and_then(|line| self.input.write_all(format!("{line}\n").as_bytes()));
-        // Where sending failed, the process has ended and there is no line to come.
-        let received = match sent {
-            Ok(()) => self.lines.recv_timeout(timeout),
-            Err(_) => Err(RecvTimeoutError::Disconnected),
-        };
-        match received {
+        match self.lines.recv_timeout(timeout) {
             Ok(Ok(line)) => Ok(line),
             Err(RecvTimeoutError::Timeout) => {
                 let _ = self.child.kill();
@@ -164,7 +160,7 @@ impl Runner {
         }
     }
 
-    /// Ends the process, and says how it ended and what it said last.
+    /// Ends the process, and says how it ended and what it complained of.
     fn end(&mut self) -> String {
         // A process that is ending by itself is given a moment, so that its own status is the one reported.
         let mut status = None;
@@ -203,14 +199,12 @@ enum NoLine {
     Ended(String),
 }
 
-/// The end of what is written, on one line.
-fn last_words(mut errors: ChildStderr) -> String {
+/// The beginning of what is written, on one line. The rest is read too, so that the writer never waits.
+fn complaints_of(mut errors: ChildStderr) -> String {
     let mut kept = Vec::new();
     let mut chunk = [0; 1024];
     while let Ok(read @ 1..) = errors.read(&mut chunk) {
-        kept.extend_from_slice(&chunk[..read]);
-        let surplus = kept.len().saturating_sub(STDERR_KEPT);
-        kept.drain(..surplus);
+        kept.extend_from_slice(&chunk[..read.min(STDERR_KEPT - kept.len())]);
     }
     String::from_utf8_lossy(&kept).lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
 }

@@ -83,7 +83,7 @@ pub fn measure(plan: &Plan, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Ru
     let Opened { mut store, mut manifest, mut samples } = open(plan)?;
     let done: BTreeSet<String> = samples.iter().map(|sample| sample.cell_id.clone()).collect();
     progress(Progress::Start { total: tasks.len(), done: done.len() });
-    let mut runners = Runners { plan, running: BTreeMap::new(), conditions: std::mem::take(&mut manifest.runners) };
+    let mut runners = Runners { plan, running: BTreeMap::new(), conditions: manifest.runners.clone() };
     let mut timeouts = timeouts_of(&samples);
     for task in tasks {
         let request = request(plan, &manifest.run_id, &task);
@@ -100,6 +100,10 @@ pub fn measure(plan: &Plan, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Ru
         };
         *timed_out += u32::from(sample.status == Status::Timeout);
         if let Some(store) = &mut store {
+            if manifest.runners.len() != runners.conditions.len() {
+                manifest.runners.clone_from(&runners.conditions);
+                store.write_manifest(&manifest)?;
+            }
             store.append(&sample)?;
         }
         progress(Progress::Sample(&sample));

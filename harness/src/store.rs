@@ -21,7 +21,8 @@ pub const MANIFEST: &str = "manifest.json";
 /// The open files of a run.
 pub struct Store {
     directory: PathBuf,
-    samples: File,
+    /// Opened for the first sample: a run without samples has no file of samples.
+    samples: Option<File>,
 }
 
 /// What can be wrong with a run's files.
@@ -68,7 +69,7 @@ impl Store {
             return Err(StoreError::Occupied(directory.to_owned()));
         }
         fs::create_dir_all(directory).map_err(at(directory))?;
-        let store = Self::open(directory)?;
+        let store = Self { directory: directory.to_owned(), samples: None };
         store.write_manifest(manifest)?;
         Ok(store)
     }
@@ -78,10 +79,13 @@ impl Store {
     /// # Errors
     /// Its files cannot be read or written.
     pub fn resume(directory: &Path) -> Result<(Self, Vec<Sample>), StoreError> {
-        let store = Self::open(directory)?;
+        let mut store = Self { directory: directory.to_owned(), samples: None };
         let path = directory.join(SAMPLES);
+        if !path.exists() {
+            return Ok((store, Vec::new()));
+        }
         let (samples, whole) = parse(&path, &fs::read(&path).map_err(at(&path))?)?;
-        store.samples.set_len(whole as u64).map_err(at(&path))?;
+        store.open()?.set_len(whole as u64).map_err(at(&path))?;
         Ok((store, samples))
     }
 
@@ -93,7 +97,7 @@ impl Store {
         let path = self.directory.join(SAMPLES);
         let mut line = serde_json::to_vec(sample).map_err(|error| at(&path)(error.into()))?;
         line.push(b'\n');
-        self.samples.write_all(&line).map_err(at(&path))
+        self.open()?.write_all(&line).map_err(at(&path))
     }
 
     /// Replaces the manifest in one step.
@@ -109,10 +113,13 @@ impl Store {
         fs::rename(&fresh, &path).map_err(at(&path))
     }
 
-    fn open(directory: &Path) -> Result<Self, StoreError> {
-        let path = directory.join(SAMPLES);
-        let samples = OpenOptions::new().create(true).append(true).open(&path).map_err(at(&path))?;
-        Ok(Self { directory: directory.to_owned(), samples })
+    fn open(&mut self) -> Result<&mut File, StoreError> {
+        let path = self.directory.join(SAMPLES);
+        let file = match self.samples.take() {
+            Some(file) => file,
+            None => OpenOptions::new().create(true).append(true).open(&path).map_err(at(&path))?,
+        };
+        Ok(self.samples.insert(file))
     }
 }
 

@@ -145,8 +145,8 @@ impl Backend for Toy {
         let ack = Counts { hash_blocks: hash::blocks_of(ACK, &[32]), ..Counts::default() };
         let group = Counts { hash_blocks: hash::blocks_of(GROUP_ID, &[32, 32]), ..Counts::default() };
         let crypt = Counts { kdf: 2, aead_bytes: 32, ..Counts::default() };
-        // Generating, processing, and who answers whom.
-        let (messages, generate, rows): (Vec<(&'static str, u64)>, Counts, Vec<(Role, u64, u64)>) = match operation {
+        // The messages, the operator's hashes, and for each role its members and the acks that each receives.
+        let (messages, generate, rows) = match operation {
             Operation::Create => (
                 vec![("create", 1), ("ack", n - 1)],
                 group + key,
@@ -289,6 +289,7 @@ impl Member for ToyMember {
         self.in_group()?;
         match self.flaw {
             Flaw::Hangs => std::thread::sleep(std::time::Duration::from_secs(3600)),
+            #[allow(clippy::panic, reason = "the planted fault")]
             Flaw::Crashes => panic!("the toy crashes as planned"),
             _ => {}
         }

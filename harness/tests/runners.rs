@@ -1,0 +1,267 @@
+//! Runner processes, the schedule and the files of a run. This program is its own runner: with `runner` as its first
+//! argument it serves the toy protocol, otherwise it runs the tests below, or those whose name contains the argument.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod toy;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Cursor;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use harness::child::Launch;
+use harness::manifest::RunStatus;
+use harness::plan::{Choice, Plan};
+use harness::registry::Registry;
+use harness::runner::{self, ServeError};
+use harness::sample::{Sample, Status};
+use harness::schedule::{self, MeasureError, Progress, Run};
+use harness::store::{self, MANIFEST, SAMPLES};
+use protocol::operation::Operation;
+use toy::{Flaw, Toy, VARIANTS};
+
+const TOYS: Registry = Registry::new(&VARIANTS);
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["runner", "--backend", name, "--variant", variant] => runner::serve(&TOYS, name, variant).unwrap(),
+        ["other-version", ..] => println!(r#"{{"protocol":99}}"#),
+        _ => run_tests(arguments.first().filter(|argument| !argument.starts_with('-')).map_or("", |filter| filter)),
+    }
+}
+
+fn run_tests(filter: &str) {
+    let tests: [(&str, fn()); 10] = [
+        ("a_runner_answers_line_by_line", a_runner_answers_line_by_line),
+        ("a_runner_refuses_other_versions", a_runner_refuses_other_versions),
+        ("a_parent_refuses_other_versions", a_parent_refuses_other_versions),
+        ("a_run_has_a_row_for_each_task", a_run_has_a_row_for_each_task),
+        ("one_seed_gives_one_run_whatever_the_jobs", one_seed_gives_one_run_whatever_the_jobs),
+        ("an_interrupted_run_is_resumed", an_interrupted_run_is_resumed),
+        ("only_the_same_run_is_resumed", only_the_same_run_is_resumed),
+        ("time_outs_are_rows_and_the_second_one_skips", time_outs_are_rows_and_the_second_one_skips),
+        ("crashes_are_rows", crashes_are_rows),
+        ("names_of_backends_are_resolved", names_of_backends_are_resolved),
+    ];
+    for (name, test) in tests.into_iter().filter(|(name, _)| name.contains(filter)) {
+        println!("test {name}");
+        test();
+    }
+}
+
+fn plan(variants: &[&str]) -> Plan {
+    let choice = |variant: &&str| Choice { backend: "toy".to_owned(), variant: (*variant).to_owned() };
+    Plan {
+        backends: variants.iter().map(choice).collect(),
+        iterations: Operation::ALL.into_iter().map(|operation| (operation, 2)).collect(),
+        sizes: vec![3, 5],
+        seed: 1,
+        jobs: 2,
+        timeout: Duration::from_secs(60),
+        peak: false,
+        out: None,
+        resume: false,
+        launch: Launch::this_program().unwrap(),
+        argv: vec!["test".to_owned()],
+    }
+}
+
+fn measure(plan: &Plan) -> Result<Run, MeasureError> {
+    schedule::measure(plan, &mut |_| ())
+}
+
+/// A directory that does not exist yet.
+fn fresh_directory(name: &str) -> PathBuf {
+    let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = fs::remove_dir_all(&directory);
+    directory
+}
+
+/// What a seed fixes, by cell.
+fn exact(samples: &[Sample]) -> BTreeMap<String, String> {
+    let of = |sample: &Sample| {
+        let work: Vec<_> = sample
+            .work
+            .iter()
+            .map(|row| (&row.role, &row.phase, row.members, &row.counts, row.bytes_fetched))
+            .collect();
+        format!("{:?} {} {:?} {work:?} {:?}", sample.status, sample.reason, sample.traffic, sample.state_bytes)
+    };
+    samples.iter().map(|sample| (sample.cell_id.clone(), of(sample))).collect()
+}
+
+fn serve(lines: &str) -> (Result<(), ServeError>, Vec<String>) {
+    let mut output = Vec::new();
+    let result = runner::serve_on(&Toy(Flaw::None), Cursor::new(lines.to_owned()), &mut output);
+    (result, String::from_utf8(output).unwrap().lines().map(str::to_owned).collect())
+}
+
+fn a_runner_answers_line_by_line() {
+    let request = r#"{"run_id":"r","operation":"add","group_size":4,"iteration":2,"seed":9,"peak":true}"#;
+    let (result, lines) = serve(&format!("{}\n{request}\n{request}\n", r#"{"protocol":1,"jobs":1}"#));
+    result.unwrap();
+    assert_eq!(lines.len(), 3);
+    assert!(lines[0].contains(r#""backend":"toy""#));
+    let samples: Vec<Sample> = lines[1..].iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(samples[0].cell_id, "toy/add/4/2");
+    assert_eq!((samples[0].status, samples[0].seed), (Status::Ok, 9));
+    assert!(samples[0].peak_bytes.is_some() || cfg!(not(target_os = "linux")));
+    assert_eq!(exact(&samples[..1]), exact(&samples[1..]));
+}
+
+fn a_runner_refuses_other_versions() {
+    let (result, lines) = serve("{\"protocol\":2,\"threads\":[1]}\n");
+    assert!(matches!(result, Err(ServeError::NotComparable(_))));
+    assert_eq!(lines.len(), 1, "the runner says its own version");
+    assert!(matches!(serve("hello\n").0, Err(ServeError::NoVersion)));
+    let unknown = r#"{"run_id":"r","operation":"sing","group_size":4,"iteration":2,"seed":9,"peak":true}"#;
+    let (result, _) = serve(&format!("{}\n{unknown}\n", r#"{"protocol":1,"jobs":1}"#));
+    assert_eq!(result.unwrap_err().to_string(), "there is no operation `sing`");
+}
+
+fn a_parent_refuses_other_versions() {
+    let mut plan = plan(&[""]);
+    plan.launch.args = vec!["other-version".to_owned()];
+    let error = measure(&plan).unwrap_err();
+    assert_eq!(error.exit_code(), 5);
+    // A run that has not begun can be begun again, and has no empty file.
+    plan.out = Some(fresh_directory("versions"));
+    assert_eq!(measure(&plan).unwrap_err().exit_code(), 5);
+    let out = plan.out.clone().unwrap();
+    assert!(!out.join(SAMPLES).exists());
+    assert_eq!(store::read_manifest(&out.join(MANIFEST)).unwrap().status, RunStatus::Running);
+    let begun = measure(&Plan { resume: true, launch: Launch::this_program().unwrap(), ..plan.clone() }).unwrap();
+    assert_eq!(begun.samples.len(), 2 * 6 * 2);
+    assert!(error.to_string().starts_with("not comparable"), "{error}");
+}
+
+fn a_run_has_a_row_for_each_task() {
+    let plan = Plan { peak: true, out: Some(fresh_directory("rows")), ..plan(&["", "hidden"]) };
+    let (mut total, mut seen) = (0, 0);
+    let run = schedule::measure(&plan, &mut |progress| match progress {
+        Progress::Start { total: tasks, done } => (total, seen) = (tasks, done),
+        Progress::Task(_) => {}
+        Progress::Sample(_) => seen += 1,
+    })
+    .unwrap();
+    assert_eq!((total, seen), (2 * 2 * 6 * 2, total));
+    for sample in &run.samples {
+        let supported = sample.operation != "update-cold";
+        let expected = if supported { Status::Ok } else { Status::Unsupported };
+        assert_eq!(sample.status, expected, "{}: {}", sample.cell_id, sample.reason);
+        assert_eq!(sample.run_id, run.manifest.run_id);
+        assert_eq!(sample.peak_bytes.is_some(), supported && sample.iteration == 0 && cfg!(target_os = "linux"));
+        assert_eq!(sample.primitive_ns.len(), if supported { 8 } else { 0 });
+    }
+    let out = plan.out.unwrap();
+    assert_eq!(store::read_samples(&out.join(SAMPLES)).unwrap(), run.samples);
+    let manifest = store::read_manifest(&out.join(MANIFEST)).unwrap();
+    assert_eq!(manifest, run.manifest);
+    assert_eq!(manifest.status, RunStatus::Complete);
+    assert_eq!(manifest.runners.len(), 4);
+    assert!(manifest.build.rustc.starts_with("rustc"));
+}
+
+fn one_seed_gives_one_run_whatever_the_jobs() {
+    let one = measure(&Plan { jobs: 1, ..plan(&["", "hidden"]) }).unwrap();
+    let many = measure(&Plan { jobs: 3, ..plan(&["", "hidden"]) }).unwrap();
+    assert_eq!(exact(&one.samples), exact(&many.samples));
+    let ids = |run: &Run| run.samples.iter().map(|sample| sample.cell_id.clone()).collect::<Vec<_>>();
+    assert_eq!(ids(&one), ids(&many));
+    // Without its creation among the cells, a group is the same.
+    let mut alone = plan(&["", "hidden"]);
+    alone.iterations.remove(&Operation::Create);
+    let all = exact(&one.samples);
+    assert!(exact(&measure(&alone).unwrap().samples).iter().all(|(cell, row)| all[cell] == *row));
+}
+
+fn an_interrupted_run_is_resumed() {
+    let plan = Plan { out: Some(fresh_directory("resume")), ..plan(&[""]) };
+    let whole = measure(&plan).unwrap();
+    let (samples, manifest) = (plan.out.clone().unwrap().join(SAMPLES), plan.out.clone().unwrap().join(MANIFEST));
+    // As if the run had been killed while it wrote its eighth row.
+    let text = fs::read_to_string(&samples).unwrap();
+    let ends: Vec<usize> = text.match_indices('\n').map(|(at, _)| at + 1).collect();
+    fs::write(&samples, &text[..ends[6] + 40]).unwrap();
+    let running = fs::read_to_string(&manifest).unwrap().replace(r#""complete""#, r#""running""#);
+    fs::write(&manifest, running).unwrap();
+    assert_eq!(store::read_samples(&samples).unwrap(), whole.samples[..7]);
+
+    let mut measured = 0;
+    let resumed = schedule::measure(&Plan { resume: true, ..plan.clone() }, &mut |progress| {
+        measured += usize::from(matches!(progress, Progress::Sample(_)));
+    })
+    .unwrap();
+    assert_eq!(measured, whole.samples.len() - 7);
+    assert_eq!(resumed.samples[..7], whole.samples[..7]);
+    assert_eq!(resumed.samples.len(), whole.samples.len());
+    assert_eq!(exact(&resumed.samples), exact(&whole.samples));
+    assert_eq!(store::read_samples(&samples).unwrap(), resumed.samples);
+    assert_eq!(resumed.manifest.run_id, whole.manifest.run_id);
+    assert_eq!(store::read_manifest(&manifest).unwrap().status, RunStatus::Complete);
+
+    // A whole line that is no sample is no torn line.
+    fs::write(&samples, "{\"schema\":1}\n").unwrap();
+    assert!(store::read_samples(&samples).unwrap_err().to_string().contains("line 1"));
+    fs::write(&samples, "{\"schema\":2}\n").unwrap();
+    assert!(store::read_samples(&samples).unwrap_err().to_string().contains("not comparable"));
+}
+
+fn only_the_same_run_is_resumed() {
+    let plan = Plan { out: Some(fresh_directory("same")), sizes: vec![3], ..plan(&[""]) };
+    let run = measure(&plan).unwrap();
+    let other = |change: &dyn Fn(&mut Plan)| {
+        let mut other = Plan { resume: true, ..plan.clone() };
+        change(&mut other);
+        measure(&other).unwrap_err()
+    };
+    assert!(other(&|plan| plan.resume = false).to_string().contains("already holds a run"));
+    assert!(other(&|plan| plan.seed = 2).to_string().contains("its seed"));
+    let error = other(&|plan| plan.sizes = vec![3, 4]);
+    assert!(error.to_string().contains("its options"), "{error}");
+    assert_eq!(error.exit_code(), 2);
+    let again = measure(&Plan { resume: true, jobs: 1, ..plan.clone() }).unwrap();
+    assert_eq!(again.samples, run.samples);
+
+    let manifest = plan.out.clone().unwrap().join(MANIFEST);
+    let hash = run.manifest.build.binary_hash;
+    fs::write(&manifest, fs::read_to_string(&manifest).unwrap().replace(&hash, "another")).unwrap();
+    assert!(other(&|_| ()).to_string().contains("its program"));
+}
+
+fn time_outs_are_rows_and_the_second_one_skips() {
+    let mut plan = Plan { timeout: Duration::from_secs(2), sizes: vec![3], ..plan(&["hangs"]) };
+    plan.iterations.values_mut().for_each(|count| *count = 3);
+    let run = measure(&plan).unwrap();
+    let rows = |operation| run.samples.iter().filter(move |sample| sample.operation == operation);
+    assert!(rows("update").all(|sample| sample.status == Status::Timeout && sample.work.is_empty()));
+    let reasons: Vec<&str> = rows("update").map(|sample| sample.reason.as_str()).collect();
+    assert_eq!(reasons, ["no answer within 2s", "no answer within 2s", "skipped: the cell has timed out 2 times"]);
+    // The other cells go on in a new runner.
+    assert!(rows("remove").chain(rows("message")).all(|sample| sample.status == Status::Ok));
+}
+
+fn crashes_are_rows() {
+    let run = measure(&Plan { sizes: vec![3], ..plan(&["crashes"]) }).unwrap();
+    for sample in &run.samples {
+        let expected = match sample.operation.as_str() {
+            "update" => Status::Crash,
+            "update-cold" => Status::Unsupported,
+            _ => Status::Ok,
+        };
+        assert_eq!(sample.status, expected, "{}", sample.reason);
+        assert_eq!(sample.reason.contains("the toy crashes as planned"), expected == Status::Crash);
+    }
+}
+
+fn names_of_backends_are_resolved() {
+    assert_eq!(TOYS.find("toy").unwrap().description().variant, "");
+    assert_eq!(TOYS.find("toy:leaks").unwrap().description().variant, "leaks");
+    let error = TOYS.find("toys").err().unwrap().to_string();
+    assert!(error.starts_with("there is no backend `toys`; known are: toy, toy:hidden"), "{error}");
+    assert!(TOYS.find("toy:none").is_err());
+    let error = measure(&plan(&["none"])).unwrap_err().to_string();
+    assert!(error.starts_with("the runner of `toy:none` did not start"), "{error}");
+}
