@@ -1,1 +1,383 @@
-//! x
+//! Authenticated causal order: when a message is checked, and when it may be processed.
+//!
+//! Each author numbers its broadcasts 1, 2, 3 and so on, and signs them. A message is *verified* as soon as all earlier
+//! numbers of its author are verified, so that a forged one can neither take a number nor displace the genuine message. It
+//! is *ready* when all earlier numbers of its author have been handled, and the message that it acknowledges too. Members
+//! acknowledge an operation as soon as they process it; so numbers and acknowledgements give causal order of operations.
+//!
+//! What cannot be verified yet waits within limits: later numbers, unknown authors, messages that name unknown members.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use crate::crypto::hash::Digest;
+use crate::crypto::signature::{VERIFICATION_KEY_LEN, VerificationKey};
+use crate::error::Error;
+use crate::id::{GroupId, Handle, MemberId};
+use crate::wire::envelope::{Envelope, Kind, Subject};
+
+/// Messages that may wait, for each author.
+pub const MAX_WAITING_PER_AUTHOR: usize = 1024;
+/// Bytes that may wait, over all authors.
+pub const MAX_WAITING_BYTES: usize = 16 << 20;
+/// Unknown authors whose messages may wait.
+pub const MAX_STRANGERS: usize = 1024;
+/// Last messages of each author for which a second body under their number is noticed. Older ones count as duplicates.
+pub const EQUIVOCATION_WINDOW: usize = 8;
+
+/// A message whose signature has been checked.
+#[derive(Clone, Debug)]
+pub struct Verified {
+    /// Its place among its author's messages.
+    pub number: u32,
+    /// What it is.
+    pub kind: Kind,
+    /// Whom it names.
+    pub subject: Subject<MemberId>,
+    /// The author's key from its next message on.
+    pub new_key: Option<VerificationKey>,
+    /// Version, kind, sender and number as they came.
+    pub header: Vec<u8>,
+    /// What the protocol put into it.
+    pub body: Vec<u8>,
+    /// Its hash.
+    pub digest: Digest,
+    /// The key under which it was signed.
+    pub key: [u8; VERIFICATION_KEY_LEN],
+}
+
+/// What became of a message on its arrival.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// It was verified: [`CausalOrder::next`] returns it once it is ready.
+    Verified,
+    /// It cannot be verified yet.
+    Waits,
+    /// It has been here before, or its number is too old to tell.
+    Duplicate,
+    /// Its author signed another message under the same number.
+    Equivocation,
+}
+
+/// The authors' messages: what was handled, what was verified, what waits.
+#[derive(Clone, Default)]
+pub struct CausalOrder {
+    authors: BTreeMap<MemberId, Author>,
+    by_handle: BTreeMap<Handle, Vec<MemberId>>,
+    /// Authors with verified messages that are not handled.
+    blocked: BTreeSet<MemberId>,
+    strangers: BTreeMap<MemberId, Vec<Vec<u8>>>,
+    waiting_bytes: usize,
+}
+
+#[derive(Clone)]
+struct Author {
+    handle: Handle,
+    handled: u32,
+    handled_key: [u8; VERIFICATION_KEY_LEN],
+    verified: u32,
+    verified_key: VerificationKey,
+    /// Verified and not handled, in order of numbers.
+    queue: VecDeque<Verified>,
+    /// Not verified.
+    unverified: Vec<Vec<u8>>,
+    window: VecDeque<Seen>,
+}
+
+#[derive(Clone, Copy)]
+struct Seen {
+    number: u32,
+    digest: Digest,
+    key: [u8; VERIFICATION_KEY_LEN],
+}
+
+impl CausalOrder {
+    /// Makes an author known: all numbers up to `handled` count as handled, and `key` verifies the next. What has waited
+    /// for the author, or for somebody to be known under its handle, is looked at again. No effect on a known author.
+    pub fn introduce(&mut self, id: MemberId, key: VerificationKey, handled: u32, group: &GroupId) {
+        if self.authors.contains_key(&id) {
+            return;
+        }
+        let handle = id.handle();
+        let author = Author {
+            handle,
+            handled,
+            handled_key: *key.as_bytes(),
+            verified: handled,
+            verified_key: key,
+            queue: VecDeque::new(),
+            unverified: self.strangers.remove(&id).unwrap_or_default(),
+            window: VecDeque::new(),
+        };
+        self.by_handle.entry(handle).or_default().push(id);
+        self.authors.insert(id, author);
+        let waiting: Vec<_> =
+            self.authors.iter().filter(|(_, author)| !author.unverified.is_empty()).map(|(id, _)| *id).collect();
+        for id in waiting {
+            self.retry(&id, group);
+        }
+    }
+
+    /// Everybody known, in order of ids, with the last handled number and the key that verifies the next one.
+    pub fn authors(&self) -> impl Iterator<Item = (&MemberId, u32, &[u8; VERIFICATION_KEY_LEN])> {
+        self.authors.iter().map(|(id, author)| (id, author.handled, &author.handled_key))
+    }
+
+    /// The short name of somebody known.
+    #[must_use]
+    pub fn handle(&self, id: &MemberId) -> Option<Handle> {
+        self.authors.get(id).map(|author| author.handle)
+    }
+
+    /// Whether this message has been handled.
+    #[must_use]
+    pub fn has_handled(&self, author: &MemberId, number: u32) -> bool {
+        self.authors.get(author).is_some_and(|author| author.handled >= number)
+    }
+
+    /// Records a message that this member has sent itself.
+    pub fn sent(
+        &mut self,
+        me: &MemberId,
+        number: u32,
+        digest: Digest,
+        key: &VerificationKey,
+        new_key: Option<VerificationKey>,
+    ) {
+        if let Some(author) = self.authors.get_mut(me) {
+            author.record(number, digest, *key.as_bytes(), new_key);
+            author.handled = number;
+            author.handled_key = *author.verified_key.as_bytes();
+        }
+    }
+
+    /// Takes a message in.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`], [`Error::WrongAuthor`], [`Error::NotAuthentic`], or [`Error::QueueFull`], after which it may be
+    /// delivered again. Nothing has changed then.
+    pub fn arrive(&mut self, id: &MemberId, group: &GroupId, bytes: &[u8]) -> Result<Arrival, Error> {
+        let envelope = Envelope::decode(bytes)?;
+        let Some(author) = self.authors.get_mut(id) else {
+            if envelope.sender != id.handle() {
+                return Err(Error::WrongAuthor);
+            }
+            return self.wait_as_stranger(id, bytes);
+        };
+        if envelope.sender != author.handle {
+            return Err(Error::WrongAuthor);
+        }
+        if envelope.number <= author.verified {
+            return author.compare(id, &envelope, group, &self.by_handle);
+        }
+        if envelope.number == author.verified.saturating_add(1)
+            && let Some(candidates) = candidates(&envelope, &self.by_handle)
+        {
+            if author.queue.len() >= MAX_WAITING_PER_AUTHOR || self.waiting_bytes + bytes.len() > MAX_WAITING_BYTES {
+                return Err(Error::QueueFull);
+            }
+            let verified = author.verify(id, &envelope, group, candidates)?;
+            self.waiting_bytes += verified.body.len();
+            author.queue.push_back(verified);
+            self.blocked.insert(*id);
+            if !author.unverified.is_empty() {
+                self.retry(id, group);
+            }
+            return Ok(Arrival::Verified);
+        }
+        wait(&mut author.unverified, &mut self.waiting_bytes, bytes)
+    }
+
+    /// The next message that is ready: from now on it counts as handled. `may` can hold a message back for reasons of the
+    /// protocol's own.
+    pub fn next(&mut self, may: impl Fn(&MemberId, &Verified) -> bool) -> Option<(MemberId, Verified)> {
+        let ready = |id: &MemberId| {
+            let author = self.authors.get(id)?;
+            let first = author.queue.front()?;
+            let depends = first.subject.acknowledged();
+            let handled = depends.is_none_or(|other| self.has_handled(&other.author, other.number));
+            (handled && may(id, first)).then_some(*id)
+        };
+        let id = self.blocked.iter().find_map(ready)?;
+        let author = self.authors.get_mut(&id)?;
+        let message = author.queue.pop_front()?;
+        author.handled = message.number;
+        if let Some(key) = &message.new_key {
+            author.handled_key = *key.as_bytes();
+        }
+        if author.queue.is_empty() {
+            self.blocked.remove(&id);
+        }
+        self.waiting_bytes = self.waiting_bytes.saturating_sub(message.body.len());
+        Some((id, message))
+    }
+
+    /// What waits of an author, known or not, without having been verified.
+    pub fn unverified(&self, id: &MemberId) -> impl Iterator<Item = &[u8]> {
+        let known = self.authors.get(id).map(|author| &author.unverified);
+        known.or_else(|| self.strangers.get(id)).into_iter().flatten().map(Vec::as_slice)
+    }
+
+    /// Whether nothing waits.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.blocked.is_empty()
+            && self.strangers.is_empty()
+            && self.authors.values().all(|author| author.unverified.is_empty())
+    }
+
+    /// Everything that has not been verified, with its author.
+    pub fn into_unverified(self) -> impl Iterator<Item = (MemberId, Vec<u8>)> {
+        let known = self.authors.into_iter().map(|(id, author)| (id, author.unverified));
+        known.chain(self.strangers).flat_map(|(id, queue)| queue.into_iter().map(move |bytes| (id, bytes)))
+    }
+
+    fn wait_as_stranger(&mut self, id: &MemberId, bytes: &[u8]) -> Result<Arrival, Error> {
+        if !self.strangers.contains_key(id) && self.strangers.len() >= MAX_STRANGERS {
+            return Err(Error::QueueFull);
+        }
+        wait(self.strangers.entry(*id).or_default(), &mut self.waiting_bytes, bytes)
+    }
+
+    /// Verifies what has waited of an author and is its turn now; forged messages are dropped on the way.
+    fn retry(&mut self, id: &MemberId, group: &GroupId) {
+        let Some(author) = self.authors.get_mut(id) else { return };
+        let mut waiting = core::mem::take(&mut author.unverified);
+        loop {
+            let before = waiting.len();
+            waiting.retain(|bytes| {
+                let Ok(envelope) = Envelope::decode(bytes) else { return false };
+                if envelope.number > author.verified.saturating_add(1) {
+                    return true;
+                }
+                if envelope.number <= author.verified {
+                    self.waiting_bytes = self.waiting_bytes.saturating_sub(bytes.len());
+                    return false;
+                }
+                let Some(candidates) = candidates(&envelope, &self.by_handle) else { return true };
+                self.waiting_bytes = self.waiting_bytes.saturating_sub(bytes.len());
+                if let Ok(verified) = author.verify(id, &envelope, group, candidates) {
+                    self.waiting_bytes += verified.body.len();
+                    author.queue.push_back(verified);
+                    self.blocked.insert(*id);
+                }
+                false
+            });
+            if waiting.len() == before {
+                break;
+            }
+        }
+        author.unverified = waiting;
+    }
+}
+
+impl Author {
+    fn verify(
+        &mut self,
+        id: &MemberId,
+        envelope: &Envelope<'_>,
+        group: &GroupId,
+        candidates: Candidates<'_>,
+    ) -> Result<Verified, Error> {
+        let (subject, digest) = authenticate(id, envelope, group, candidates, &self.verified_key)?;
+        let verified = Verified {
+            number: envelope.number,
+            kind: envelope.kind,
+            subject,
+            new_key: envelope.new_key,
+            header: envelope.header.to_vec(),
+            body: envelope.body.to_vec(),
+            digest,
+            key: *self.verified_key.as_bytes(),
+        };
+        self.record(envelope.number, digest, verified.key, envelope.new_key);
+        Ok(verified)
+    }
+
+    fn record(
+        &mut self,
+        number: u32,
+        digest: Digest,
+        key: [u8; VERIFICATION_KEY_LEN],
+        new_key: Option<VerificationKey>,
+    ) {
+        if self.window.len() == EQUIVOCATION_WINDOW {
+            self.window.pop_front();
+        }
+        self.window.push_back(Seen { number, digest, key });
+        self.verified = number;
+        if let Some(new_key) = new_key {
+            self.verified_key = new_key;
+        }
+    }
+
+    /// A message under a number that has been verified before: the same, another one that the author has signed too, or a
+    /// forgery.
+    fn compare(
+        &self,
+        id: &MemberId,
+        envelope: &Envelope<'_>,
+        group: &GroupId,
+        by_handle: &BTreeMap<Handle, Vec<MemberId>>,
+    ) -> Result<Arrival, Error> {
+        let Some(seen) = self.window.iter().find(|seen| seen.number == envelope.number) else {
+            return Ok(Arrival::Duplicate);
+        };
+        let Some(candidates) = candidates(envelope, by_handle) else { return Err(Error::NotAuthentic) };
+        if candidates.subjects().any(|subject| envelope.digest(group, id, &subject) == seen.digest) {
+            return Ok(Arrival::Duplicate);
+        }
+        let key = VerificationKey::from_bytes(&seen.key)?;
+        authenticate(id, envelope, group, candidates, &key).map(|_| Arrival::Equivocation)
+    }
+}
+
+fn authenticate(
+    id: &MemberId,
+    envelope: &Envelope<'_>,
+    group: &GroupId,
+    candidates: Candidates<'_>,
+    key: &VerificationKey,
+) -> Result<(Subject<MemberId>, Digest), Error> {
+    for subject in candidates.subjects() {
+        let digest = envelope.digest(group, id, &subject);
+        if envelope.verify(&digest, key).is_ok() {
+            return Ok((subject, digest));
+        }
+    }
+    Err(Error::NotAuthentic)
+}
+
+/// Whom an envelope may name: every known member with the handle.
+#[derive(Clone, Copy)]
+struct Candidates<'a> {
+    subject: Subject<Handle>,
+    ids: &'a [MemberId],
+}
+
+impl Candidates<'_> {
+    fn subjects(self) -> impl Iterator<Item = Subject<MemberId>> {
+        let nobody = matches!(self.subject, Subject::None).then_some(Subject::None);
+        nobody.into_iter().chain(self.ids.iter().map(move |id| self.subject.map(|_| *id)))
+    }
+}
+
+/// None where the envelope names somebody who is not known.
+fn candidates<'a>(envelope: &Envelope<'_>, by_handle: &'a BTreeMap<Handle, Vec<MemberId>>) -> Option<Candidates<'a>> {
+    let ids = match envelope.subject.name() {
+        None => &[][..],
+        Some(handle) => by_handle.get(&handle)?,
+    };
+    Some(Candidates { subject: envelope.subject, ids })
+}
+
+fn wait(queue: &mut Vec<Vec<u8>>, waiting_bytes: &mut usize, bytes: &[u8]) -> Result<Arrival, Error> {
+    if queue.iter().any(|waiting| waiting == bytes) {
+        return Ok(Arrival::Duplicate);
+    }
+    if queue.len() >= MAX_WAITING_PER_AUTHOR || *waiting_bytes + bytes.len() > MAX_WAITING_BYTES {
+        return Err(Error::QueueFull);
+    }
+    queue.push(bytes.to_vec());
+    *waiting_bytes += bytes.len();
+    Ok(Arrival::Waits)
+}

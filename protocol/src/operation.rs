@@ -21,8 +21,7 @@ pub enum Operation {
 
 impl Operation {
     /// All operations, in the order in which reports list them.
-    pub const ALL: [Self; 6] =
-        [Self::Create, Self::Add, Self::Remove, Self::Update, Self::UpdateCold, Self::Message];
+    pub const ALL: [Self; 6] = [Self::Create, Self::Add, Self::Remove, Self::Update, Self::UpdateCold, Self::Message];
 
     /// The name on the command line and in data.
     #[must_use]

@@ -1,1 +1,303 @@
-//! x
+//! Prekey bundles and first contact with somebody who is offline (the X3DH specification, sections 2 and 3).
+//!
+//! Where the one-time prekeys have run out, three DHs serve: such a message has no forward secrecy until the signed prekey
+//! is replaced.
+
+use std::collections::BTreeMap;
+
+use rand_core::CryptoRng;
+
+use crate::crypto::aead::{self, OneTimeKey};
+use crate::crypto::dh::{PRIVATE_KEY_LEN, PUBLIC_KEY_LEN, PrivateKey, PublicKey};
+use crate::crypto::hash;
+use crate::crypto::kdf;
+use crate::crypto::label;
+use crate::crypto::secret::{Secret, SecretBytes};
+use crate::crypto::signature::{SIGNATURE_LEN, Signature, SigningKey, VerificationKey};
+use crate::directory::Directory;
+use crate::error::Error;
+use crate::id::MemberId;
+use crate::wire::codec::{Reader, put_varint};
+
+/// Bytes of a bundle: identity key, signed prekey, signature.
+pub const BUNDLE_LEN: usize = 2 * PUBLIC_KEY_LEN + SIGNATURE_LEN;
+/// Bytes of a one-time bundle: id and prekey.
+pub const ONE_TIME_LEN: usize = ONE_TIME_ID_LEN + PUBLIC_KEY_LEN;
+/// Bytes by which the output of [`seal`] is longer than its plaintext: ephemeral key, id of the one-time prekey, tag.
+pub const OVERHEAD: usize = PUBLIC_KEY_LEN + ONE_TIME_ID_LEN + aead::OVERHEAD;
+/// Calls of HKDF in [`seal`] or [`open`].
+pub const KDF_CALLS: u64 = 2;
+
+const ONE_TIME_ID_LEN: usize = 4;
+/// In place of the id of a one-time prekey: none was left.
+const NO_ONE_TIME: u32 = 0;
+
+/// A user's private keys for first contact.
+#[derive(Clone)]
+pub struct PrekeySecrets {
+    identity: PrivateKey,
+    signed: PrivateKey,
+    one_time: BTreeMap<u32, PrivateKey>,
+}
+
+/// A user's bundle whose signature has been checked.
+#[derive(Clone, Copy, Debug)]
+pub struct PeerBundle {
+    /// The identity key for key agreement.
+    pub identity: PublicKey,
+    /// The signed prekey.
+    pub signed: PublicKey,
+}
+
+/// What a user publishes.
+pub struct Publication {
+    /// For everybody: [`BUNDLE_LEN`] bytes.
+    pub bundle: Vec<u8>,
+    /// To be handed out once each: [`ONE_TIME_LEN`] bytes.
+    pub one_time: Vec<Vec<u8>>,
+}
+
+impl PrekeySecrets {
+    /// Fresh keys with so many one-time prekeys, and their publication. `signing` is the user's identity: its public key
+    /// is the user's id.
+    pub fn generate(signing: &SigningKey, one_time: usize, rng: &mut dyn CryptoRng) -> (Self, Publication) {
+        let mut secrets =
+            Self { identity: PrivateKey::random(rng), signed: PrivateKey::random(rng), one_time: BTreeMap::new() };
+        let (identity, signed) = (secrets.identity.public_key(), secrets.signed.public_key());
+        let id = MemberId(*signing.verification_key().as_bytes());
+        let signature = signing.sign(&bundle_text(&id, &identity, &signed));
+        let bundle = [&identity.0[..], &signed.0, &signature.0].concat();
+        let mut published = Vec::with_capacity(one_time);
+        for one_time_id in (NO_ONE_TIME + 1..).take(one_time) {
+            let key = PrivateKey::random(rng);
+            published.push([&one_time_id.to_be_bytes()[..], &key.public_key().0].concat());
+            secrets.one_time.insert(one_time_id, key);
+        }
+        (secrets, Publication { bundle, one_time: published })
+    }
+
+    /// How many one-time prekeys have not been used.
+    #[must_use]
+    pub fn one_time_left(&self) -> usize {
+        self.one_time.len()
+    }
+
+    /// Appends the secrets, for an export.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.identity.as_secret().expose());
+        out.extend_from_slice(self.signed.as_secret().expose());
+        put_varint(out, u32::try_from(self.one_time.len()).unwrap_or(u32::MAX));
+        for (id, key) in &self.one_time {
+            put_varint(out, *id);
+            out.extend_from_slice(key.as_secret().expose());
+        }
+    }
+
+    /// Reads what [`encode`](Self::encode) wrote.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`].
+    pub fn decode(reader: &mut Reader<'_>) -> Result<Self, Error> {
+        let key = |reader: &mut Reader<'_>| Ok(PrivateKey::from_secret(Secret::new(reader.array()?)));
+        let (identity, signed) = (key(reader)?, key(reader)?);
+        let mut one_time = BTreeMap::new();
+        for _ in 0..reader.count(1 + PRIVATE_KEY_LEN)? {
+            let id = reader.varint()?;
+            if one_time.last_key_value().is_some_and(|(last, _)| *last >= id) {
+                return Err(Error::Malformed);
+            }
+            one_time.insert(id, key(reader)?);
+        }
+        Ok(Self { identity, signed, one_time })
+    }
+}
+
+/// Fetches and checks a user's bundle. Counts one verification.
+///
+/// # Errors
+/// [`Error::NoBundle`] where the directory has none, or none that the user has signed.
+pub fn peer_bundle(user: &MemberId, directory: &dyn Directory) -> Result<PeerBundle, Error> {
+    let bytes = directory.bundle(user).ok_or(Error::NoBundle)?;
+    let key = VerificationKey::from_bytes(&user.0).map_err(|_| Error::NoBundle)?;
+    let mut reader = Reader::new(&bytes);
+    let mut parse = || -> Result<(PublicKey, PublicKey, Signature), Error> {
+        let parts = (PublicKey(reader.array()?), PublicKey(reader.array()?), Signature(reader.array()?));
+        reader.finish().map(|()| parts)
+    };
+    let (identity, signed, signature) = parse().map_err(|_| Error::NoBundle)?;
+    key.verify(&bundle_text(user, &identity, &signed), &signature).map_err(|_| Error::NoBundle)?;
+    Ok(PeerBundle { identity, signed })
+}
+
+fn bundle_text(user: &MemberId, identity: &PublicKey, signed: &PublicKey) -> [u8; hash::DIGEST_LEN] {
+    hash::hash(label::BUNDLE, &[&user.0, &identity.0, &signed.0]).0
+}
+
+/// Blocks that the hash under a bundle's signature costs.
+#[must_use]
+pub fn bundle_blocks() -> u64 {
+    hash::blocks_of(label::BUNDLE, &[crate::id::MEMBER_ID_LEN, PUBLIC_KEY_LEN, PUBLIC_KEY_LEN])
+}
+
+/// Encrypts to somebody by the bundle: ephemeral key ‖ id of the one-time prekey ‖ ciphertext, [`OVERHEAD`] bytes longer
+/// than the plaintext. `associated` must name both parties.
+///
+/// ```text
+/// dh1 = DH(ik_me, spk), dh2 = DH(e, ik_peer), dh3 = DH(e, spk), dh4 = DH(e, otk)      (section 3.3)
+/// ```
+///
+/// Counts one key generation, four DHs (three without a one-time prekey), [`KDF_CALLS`] and the bytes.
+///
+/// # Errors
+/// [`Error::NoBundle`] where a key of the bundle has small order.
+pub fn seal(
+    own: &PrekeySecrets,
+    peer: &PeerBundle,
+    one_time: Option<&[u8]>,
+    associated: &[u8],
+    plaintext: &[u8],
+    rng: &mut dyn CryptoRng,
+) -> Result<Vec<u8>, Error> {
+    let ephemeral = PrivateKey::random(rng);
+    let one_time = one_time.and_then(decode_one_time);
+    let agreed = SharedSecrets::new()
+        .with(own.identity.agree(&peer.signed))
+        .and_then(|shared| shared.with(ephemeral.agree(&peer.identity)))
+        .and_then(|shared| shared.with(ephemeral.agree(&peer.signed)))
+        .and_then(|shared| match one_time {
+            Some((_, key)) => shared.with(ephemeral.agree(&key)),
+            None => Ok(shared),
+        });
+    let key = agreed.map_err(|_| Error::NoBundle)?.into_key();
+    let mut out = Vec::with_capacity(plaintext.len() + OVERHEAD);
+    out.extend_from_slice(&ephemeral.public_key().0);
+    out.extend_from_slice(&one_time.map_or(NO_ONE_TIME, |(id, _)| id).to_be_bytes());
+    out.extend_from_slice(&key.seal(plaintext, &bind(associated, &out))?);
+    Ok(out)
+}
+
+/// Decrypts what [`seal`] made, and deletes the one-time prekey that it used. `peer` is the sender's identity key.
+///
+/// Counts four DHs (three without a one-time prekey), [`KDF_CALLS`] and the bytes.
+///
+/// # Errors
+/// [`Error::NotAuthentic`], whatever is wrong; nothing is deleted then.
+pub fn open(own: &mut PrekeySecrets, peer: &PublicKey, associated: &[u8], sealed: &[u8]) -> Result<SecretBytes, Error> {
+    let mut reader = Reader::new(sealed);
+    let parse = |reader: &mut Reader<'_>| Ok((PublicKey(reader.array()?), u32::from_be_bytes(reader.array()?)));
+    let (ephemeral, id) = parse(&mut reader).map_err(|_: Error| Error::NotAuthentic)?;
+    let one_time = match id {
+        NO_ONE_TIME => None,
+        id => Some(own.one_time.get(&id).ok_or(Error::NotAuthentic)?),
+    };
+    let mut shared = SharedSecrets::new()
+        .with(own.signed.agree(peer))?
+        .with(own.identity.agree(&ephemeral))?
+        .with(own.signed.agree(&ephemeral))?;
+    if let Some(key) = one_time {
+        shared = shared.with(key.agree(&ephemeral))?;
+    }
+    let header = &sealed[..PUBLIC_KEY_LEN + ONE_TIME_ID_LEN];
+    let plaintext = shared.into_key().open(reader.rest(), &bind(associated, header))?;
+    own.one_time.remove(&id);
+    Ok(plaintext)
+}
+
+/// What the key comes from: bytes that no encoded point begins with (section 2.2, F), then the shared secrets.
+struct SharedSecrets(SecretBytes);
+
+impl SharedSecrets {
+    fn new() -> Self {
+        // Room for all, so that no copy is left behind when it grows.
+        let mut bytes = SecretBytes::with_capacity(5 * PUBLIC_KEY_LEN);
+        bytes.put(&[0xff; PUBLIC_KEY_LEN]);
+        Self(bytes)
+    }
+
+    fn with(mut self, secret: Result<Secret, Error>) -> Result<Self, Error> {
+        self.0.put(secret?.expose());
+        Ok(self)
+    }
+
+    fn into_key(self) -> OneTimeKey {
+        OneTimeKey::new(kdf::derive(label::X3DH, &[0; hash::DIGEST_LEN], self.0.expose(), &[]))
+    }
+}
+
+/// The ephemeral key and the choice of prekey are bound besides what the caller binds.
+fn bind(associated: &[u8], header: &[u8]) -> Vec<u8> {
+    [header, associated].concat()
+}
+
+fn decode_one_time(bytes: &[u8]) -> Option<(u32, PublicKey)> {
+    let mut reader = Reader::new(bytes);
+    let id = u32::from_be_bytes(reader.array().ok()?);
+    let key = PublicKey(reader.array().ok()?);
+    reader.finish().ok()?;
+    (id != NO_ONE_TIME).then_some((id, key))
+}
+
+#[cfg(test)]
+mod tests {
+    use rand_chacha::ChaCha20Rng;
+    use rand_core::SeedableRng;
+
+    use super::*;
+    use crate::directory::InMemoryDirectory;
+
+    struct User {
+        id: MemberId,
+        secrets: PrekeySecrets,
+    }
+
+    fn user(directory: &InMemoryDirectory, one_time: usize, rng: &mut ChaCha20Rng) -> User {
+        let signing = SigningKey::random(rng);
+        let (secrets, publication) = PrekeySecrets::generate(&signing, one_time, rng);
+        let id = MemberId(*signing.verification_key().as_bytes());
+        directory.publish(id, publication.bundle, publication.one_time);
+        User { id, secrets }
+    }
+
+    #[test]
+    fn first_contact_works_with_and_without_a_one_time_prekey_which_serves_once() {
+        let mut rng = ChaCha20Rng::seed_from_u64(1);
+        let directory = InMemoryDirectory::default();
+        let (alice, mut bob) = (user(&directory, 0, &mut rng), user(&directory, 1, &mut rng));
+        let alice_bundle = peer_bundle(&alice.id, &directory).unwrap();
+        for left in [0, 0] {
+            let bundle = peer_bundle(&bob.id, &directory).unwrap();
+            let one_time = directory.one_time(&bob.id);
+            let sealed = seal(&alice.secrets, &bundle, one_time.as_deref(), b"ad", b"hello", &mut rng).unwrap();
+            assert_eq!(sealed.len(), 5 + OVERHEAD);
+            assert!(open(&mut bob.secrets, &alice_bundle.identity, b"other", &sealed).is_err());
+            for position in 0..sealed.len() {
+                let mut damaged = sealed.clone();
+                damaged[position] ^= 1;
+                assert!(open(&mut bob.secrets, &alice_bundle.identity, b"ad", &damaged).is_err(), "byte {position}");
+                assert!(open(&mut bob.secrets, &alice_bundle.identity, b"ad", &sealed[..position]).is_err());
+            }
+            let opened = open(&mut bob.secrets, &alice_bundle.identity, b"ad", &sealed).unwrap();
+            assert_eq!(opened.expose(), b"hello");
+            assert_eq!(bob.secrets.one_time_left(), left);
+            if one_time.is_some() {
+                assert!(open(&mut bob.secrets, &alice_bundle.identity, b"ad", &sealed).is_err(), "replay");
+            }
+        }
+    }
+
+    #[test]
+    fn a_bundle_that_its_user_did_not_sign_is_refused() {
+        let mut rng = ChaCha20Rng::seed_from_u64(2);
+        let directory = InMemoryDirectory::default();
+        let (alice, bob) = (user(&directory, 0, &mut rng), user(&directory, 0, &mut rng));
+        let genuine = directory.bundle(&alice.id).unwrap();
+        for position in 0..genuine.len() {
+            let mut damaged = genuine.clone();
+            damaged[position] ^= 1;
+            directory.publish(alice.id, damaged, Vec::new());
+            assert_eq!(peer_bundle(&alice.id, &directory).unwrap_err(), Error::NoBundle);
+        }
+        directory.publish(alice.id, directory.bundle(&bob.id).unwrap(), Vec::new());
+        assert_eq!(peer_bundle(&alice.id, &directory).unwrap_err(), Error::NoBundle);
+    }
+}

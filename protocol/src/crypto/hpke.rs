@@ -4,7 +4,9 @@
 use ::hpke::aead::AesGcm128;
 use ::hpke::kdf::HkdfSha256;
 use ::hpke::kem::X25519HkdfSha256;
-use ::hpke::{Deserializable, Kem as KemTrait, OpModeR, OpModeS, Serializable, single_shot_open, single_shot_seal_with_rng};
+use ::hpke::{
+    Deserializable, Kem as KemTrait, OpModeR, OpModeS, Serializable, single_shot_open, single_shot_seal_with_rng,
+};
 use rand_core::CryptoRng;
 
 use super::count;
@@ -20,11 +22,15 @@ pub const OVERHEAD: usize = ENCAPSULATED_LEN + 16;
 /// Calls of HKDF in one encapsulation or decapsulation and its key schedule: extract and expand of the shared secret
 /// (RFC 9180, section 4.1), extracts of the identity of the absent pre-shared key, of the info and of the secret, and
 /// expands of key, nonce and exporter secret (section 5.1).
-pub const KDF_CALLS: u64 = 8;
+pub const OPEN_KDF_CALLS: u64 = 8;
+/// The same, and extract and expand of the ephemeral key from randomness (section 7.1.3).
+pub const SEAL_KDF_CALLS: u64 = OPEN_KDF_CALLS + 2;
+/// Key generations in [`seal`]: the library computes the ephemeral public key twice.
+pub const SEAL_KEYGENS: u64 = 2;
 
 /// SealBase(pkR, info, aad, pt) of RFC 9180, section 6.1: enc ‖ ct.
 ///
-/// Counts one key generation, one DH, [`KDF_CALLS`] and the bytes.
+/// Counts one DH, [`SEAL_KEYGENS`], [`SEAL_KDF_CALLS`] and the bytes.
 ///
 /// # Errors
 /// [`Error::NotAuthentic`] where the recipient's key has small order.
@@ -35,10 +41,15 @@ pub fn seal(
     plaintext: &[u8],
     mut rng: &mut dyn CryptoRng,
 ) -> Result<Vec<u8>, Error> {
-    record(plaintext.len());
+    record(SEAL_KEYGENS, SEAL_KDF_CALLS, plaintext.len());
     let key = <X25519HkdfSha256 as KemTrait>::PublicKey::from_bytes(&recipient.0).map_err(|_| Error::NotAuthentic)?;
     let (encapsulated, ciphertext) = single_shot_seal_with_rng::<AesGcm128, HkdfSha256, X25519HkdfSha256>(
-        &OpModeS::Base, &key, info, plaintext, associated, &mut rng,
+        &OpModeS::Base,
+        &key,
+        info,
+        plaintext,
+        associated,
+        &mut rng,
     )
     .map_err(|_| Error::NotAuthentic)?;
     let mut out = Vec::with_capacity(plaintext.len() + OVERHEAD);
@@ -49,13 +60,13 @@ pub fn seal(
 
 /// OpenBase(enc, skR, info, aad, ct) of RFC 9180, section 6.1, of the output of [`seal`].
 ///
-/// Counts one DH, one key generation (decapsulation computes the recipient's public key), [`KDF_CALLS`] and the bytes.
+/// Counts one DH, one key generation (decapsulation computes the recipient's public key), [`OPEN_KDF_CALLS`] and the bytes.
 ///
 /// # Errors
 /// [`Error::NotAuthentic`], whatever is wrong.
 pub fn open(recipient: &PrivateKey, info: &[u8], associated: &[u8], sealed: &[u8]) -> Result<SecretBytes, Error> {
     let (encapsulated, ciphertext) = sealed.split_at_checked(ENCAPSULATED_LEN).ok_or(Error::NotAuthentic)?;
-    record(sealed.len().saturating_sub(OVERHEAD));
+    record(1, OPEN_KDF_CALLS, sealed.len().saturating_sub(OVERHEAD));
     type Kem = X25519HkdfSha256;
     let key = <Kem as KemTrait>::PrivateKey::from_bytes(recipient.0.expose()).map_err(|_| Error::NotAuthentic)?;
     let encapsulated = <Kem as KemTrait>::EncappedKey::from_bytes(encapsulated).map_err(|_| Error::NotAuthentic)?;
@@ -64,11 +75,11 @@ pub fn open(recipient: &PrivateKey, info: &[u8], associated: &[u8], sealed: &[u8
         .map_err(|_| Error::NotAuthentic)
 }
 
-fn record(plaintext_len: usize) {
+fn record(keygens: u64, kdf_calls: u64, plaintext_len: usize) {
     count::record(|counts| {
         counts.dh += 1;
-        counts.keygen += 1;
-        counts.kdf += KDF_CALLS;
+        counts.keygen += keygens;
+        counts.kdf += kdf_calls;
         counts.aead_bytes += plaintext_len as u64;
     });
 }

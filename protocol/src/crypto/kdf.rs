@@ -25,7 +25,8 @@ impl Extracted {
         Self(Hkdf::new(Some(salt), key_material))
     }
 
-    /// HKDF-Expand (RFC 5869, section 2.3) with the info string label ‖ context. Counts 1.
+    /// HKDF-Expand (RFC 5869, section 2.3) with the info string length of the label (one byte) ‖ label ‖
+    /// context. Counts 1.
     #[must_use]
     pub fn expand<const N: usize>(&self, label: Label, context: &[u8]) -> Secret<N> {
         const { assert!(N <= 255 * super::hash::DIGEST_LEN) };

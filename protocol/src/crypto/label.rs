@@ -43,8 +43,22 @@ mod tests {
     #[test]
     fn labels_are_distinct_and_none_is_a_prefix_of_another_with_the_same_use() {
         let all = [
-            HANDLE, GROUP_ID, MESSAGE, BUNDLE, X3DH, TWO_PARTY, COMMITMENT, SEED, MEMBER_SECRET, RATCHET, WELCOME_STEP,
-            ADD_STEP, WELCOME_SECRET, CHAIN, MESSAGE_KEY, FINGERPRINT,
+            HANDLE,
+            GROUP_ID,
+            MESSAGE,
+            BUNDLE,
+            X3DH,
+            TWO_PARTY,
+            COMMITMENT,
+            SEED,
+            MEMBER_SECRET,
+            RATCHET,
+            WELCOME_STEP,
+            ADD_STEP,
+            WELCOME_SECRET,
+            CHAIN,
+            MESSAGE_KEY,
+            FINGERPRINT,
         ];
         for (index, label) in all.iter().enumerate() {
             assert!(label.starts_with(b"dcgka-v1 "));

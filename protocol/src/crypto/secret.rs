@@ -58,8 +58,35 @@ impl<const N: usize> fmt::Debug for Secret<N> {
     }
 }
 
-/// Plaintext that holds secrets: a buffer that is erased on drop.
-pub type SecretBytes = zeroize::Zeroizing<Vec<u8>>;
+/// Plaintext that holds secrets: zeroized on drop, never printed or compared.
+#[derive(Zeroize, ZeroizeOnDrop)]
+pub struct SecretBytes(Vec<u8>);
+
+impl SecretBytes {
+    /// Takes the bytes over.
+    #[must_use]
+    pub fn new(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+
+    /// Empty, with room for so many bytes: a buffer that had to grow would leave copies behind.
+    #[must_use]
+    pub fn with_capacity(len: usize) -> Self {
+        Self(Vec::with_capacity(len))
+    }
+
+    /// Appends.
+    pub fn put(&mut self, bytes: &[u8]) {
+        debug_assert!(self.0.len() + bytes.len() <= self.0.capacity(), "a secret would be copied");
+        self.0.extend_from_slice(bytes);
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+}
 
 // The keys of the libraries must erase themselves too.
 const _: () = {

@@ -1,0 +1,124 @@
+//! Acknowledgements: each moves its author's ratchet on with the secret that the acknowledged operation gave it.
+
+use protocol::causal_order::Verified;
+use protocol::crypto::label;
+use protocol::id::{Handle, MemberId};
+use protocol::member::{Event, Rule};
+use protocol::membership::{Change, MemberIndex};
+
+use super::state::{Env, Group, Operation};
+use crate::messages::{self, ACK, ACK_NONE, ADD_ACK};
+use crate::two_party::Slot;
+
+impl Group {
+    pub(super) fn process_ack(&mut self, from: (MemberId, MemberIndex), message: &Verified, env: &mut Env<'_, '_>) {
+        if let Err(rule) = self.try_ack(from, message, env) {
+            self.reject(from.1, rule, env);
+        } else {
+            env.events.push(Event::Acked { by: from.0 });
+        }
+    }
+
+    fn try_ack(
+        &mut self,
+        from: (MemberId, MemberIndex),
+        message: &Verified,
+        env: &mut Env<'_, '_>,
+    ) -> Result<(), Rule> {
+        let acknowledged = message.subject.acknowledged().ok_or(Rule::Form)?;
+        let author = self.membership.index(&acknowledged.author).ok_or(Rule::NothingToAcknowledge)?;
+        let operation = (author, acknowledged.number);
+        match self.pending.get(&operation) {
+            Some(pending) if pending.waiting.contains(from.1) => {}
+            // Handled by my inviter before I joined: it concerns me only as far as membership goes.
+            None if self.joined_at.get(author.to_usize()).is_some_and(|clock| acknowledged.number <= *clock) => {}
+            _ => return Err(Rule::NothingToAcknowledge),
+        }
+        let added = match self.membership.operation(author, acknowledged.number).map(|it| self.membership.change(it)) {
+            Some(Change::Add(user)) => Some(user),
+            _ => None,
+        };
+        let (forwards, slot) = match message.kind {
+            ACK if added.is_none_or(|user| user == from.1) => {
+                (messages::decode_forwards(&message.body).map_err(|_| Rule::Form)?, None)
+            }
+            ADD_ACK if added.is_some_and(|user| user != from.1) => {
+                (Vec::new(), Some(messages::decode_add_ack(&message.body).map_err(|_| Rule::Form)?))
+            }
+            ACK_NONE if message.body.is_empty() => (Vec::new(), None),
+            _ => return Err(Rule::Form),
+        };
+        self.membership.acknowledge(from.1, author, acknowledged.number)?;
+        if author == self.me()
+            && let Some(channel) = self.two_party.get_mut(&from.1)
+        {
+            channel.acknowledged(acknowledged.number);
+        }
+        match message.kind {
+            ACK => self.take_secret(from, operation, message, &forwards, env),
+            ADD_ACK => self.take_ratchet(from, added, message, slot, env),
+            _ => {
+                if let Some(pending) = self.pending.get_mut(&operation) {
+                    pending.secrets.remove(&from.1);
+                }
+            }
+        }
+        if let Some(pending) = self.pending.get_mut(&operation) {
+            pending.waiting.remove(from.1);
+        }
+        Ok(())
+    }
+
+    /// ACK: the member secret comes from the operation's seed or, where its author did not know me, from the forward.
+    fn take_secret(
+        &mut self,
+        from: (MemberId, MemberIndex),
+        operation: Operation,
+        message: &Verified,
+        forwards: &[(Handle, Slot<'_>)],
+        env: &mut Env<'_, '_>,
+    ) {
+        let pending = self.pending.get_mut(&operation);
+        let (known, expected) = match pending {
+            Some(pending) => (pending.secrets.remove(&from.1), pending.recipients.contains(from.1)),
+            None => (None, false),
+        };
+        let mine = self.handle(&env.user.id).ok();
+        let mut forwarded = None;
+        // A ciphertext that is addressed to me is consumed also when it is not needed: the channel has moved on.
+        for (_, slot) in forwards.iter().filter(|(handle, _)| Some(*handle) == mine) {
+            forwarded = self.decrypt_from(from, (message.number, &message.key), slot, env).or(forwarded);
+        }
+        let Some(sender) = self.senders.get_mut(from.1.to_usize()) else { return };
+        match known.or(forwarded) {
+            Some(secret) => sender.advance(secret.expose()),
+            // The member has moved on to secrets that I do not have.
+            None if expected => *sender = Default::default(),
+            None => {}
+        }
+    }
+
+    /// ADD-ACK: the newcomer gets the ratchet, everybody steps it.
+    fn take_ratchet(
+        &mut self,
+        from: (MemberId, MemberIndex),
+        added: Option<MemberIndex>,
+        message: &Verified,
+        slot: Option<Slot<'_>>,
+        env: &mut Env<'_, '_>,
+    ) {
+        let me = self.me();
+        if added == Some(me)
+            && let Some(ratchet) =
+                slot.and_then(|slot| self.decrypt_from(from, (message.number, &message.key), &slot, env))
+            && let Some(sender) = self.sender(from.1)
+        {
+            sender.ratchet = Some(ratchet);
+        }
+        if self.membership.view(from.1).contains(me)
+            && let Some(sender) = self.sender(from.1)
+        {
+            sender.advance(label::ADD_STEP);
+        }
+    }
+}

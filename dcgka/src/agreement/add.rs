@@ -1,0 +1,173 @@
+//! ADD: a member adds a user. Everybody who knows the adder's ratchet derives the newcomer's first secret from it, and
+//! sends its own ratchet to the newcomer.
+
+use std::collections::BTreeMap;
+
+use protocol::causal_order::Verified;
+use protocol::crypto::kdf;
+use protocol::crypto::label;
+use protocol::crypto::secret::Secret;
+use protocol::crypto::signature::{SigningKey, VerificationKey};
+use protocol::error::Error;
+use protocol::id::MemberId;
+use protocol::member::{Event, Outgoing, Recipients, Rule};
+use protocol::membership::{MemberIndex, MemberSet};
+use protocol::wire::envelope::{Draft, Subject};
+use protocol::x3dh;
+
+use super::state::{Continue, Env, Group, MAX_MEMBERS, Operation, Pending, Sender};
+use crate::messages::{self, ACK_NONE, ADD, ADD_ACK, WELCOME, Welcome};
+use crate::two_party::Slot;
+
+/// Calls of HKDF by which an add's steps yield the newcomer's secret and the adder's: two steps and a derivation.
+pub(crate) const ADD_KDF_CALLS: u64 = 2 * super::state::RATCHET_KDF_CALLS + 2;
+
+impl Group {
+    /// The adder's side: ADD to all, and a welcome to the newcomer with the ratchet before the add's steps.
+    pub(crate) fn add(&mut self, user: &MemberId, env: &mut Env<'_, '_>) -> Result<(), Error> {
+        let me = self.me();
+        self.membership.check_add(me, user).map_err(|_| Error::AlreadyAMember)?;
+        if self.view().len() >= MAX_MEMBERS {
+            return Err(Error::GroupSize);
+        }
+        let user_key = VerificationKey::from_bytes(&user.0).map_err(|_| Error::NoBundle)?;
+        if self.needs_repair() {
+            // What could fail after the repair must fail before it.
+            x3dh::peer_bundle(user, env.context.directory)?;
+            self.update(env)?;
+        }
+        let number = self.next_number()?;
+        let ratchet =
+            self.senders.get(me.to_usize()).and_then(|sender| sender.ratchet.clone()).ok_or(Error::Internal)?;
+        let mut slot = Vec::new();
+        let newcomer = MemberIndex::from_usize(self.senders.len());
+        let known = self.membership.index(user);
+        self.encrypt_welcome((*user, known.unwrap_or(newcomer)), &ratchet, number, env, &mut slot)?;
+        let state = self.encode_welcome_state();
+
+        let new_key = SigningKey::random(&mut *env.context.rng);
+        let add = self.broadcast(ADD, Subject::None, &user.0, Some(new_key), env)?;
+        let body = Welcome::encode(&add, &slot, &state);
+        let draft =
+            Draft { kind: WELCOME, sender: env.user.id, number, subject: Subject::None, new_key: None, body: &body };
+        let (bytes, _) = draft.sign(&self.id, self.handle(&env.user.id)?, None, &env.user.identity);
+        env.outgoing.push(Outgoing { to: Recipients::One(*user), kind: messages::name(WELCOME), bytes });
+
+        self.record_add((me, number), *user, user_key);
+        self.tidy();
+        Ok(())
+    }
+
+    /// The welcome is signed with the identity key; so that is what its ciphertext is bound to.
+    fn encrypt_welcome(
+        &mut self,
+        peer: (MemberId, MemberIndex),
+        ratchet: &Secret,
+        number: u32,
+        env: &mut Env<'_, '_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Error> {
+        let current = core::mem::replace(&mut self.signing, env.user.identity.clone());
+        self.encrypt_to(peer, ratchet, number, env, out);
+        self.signing = current;
+        if matches!(Slot::decode(&mut protocol::wire::codec::Reader::new(out))?, Slot::Empty) {
+            self.two_party.remove(&peer.1);
+            return Err(Error::NoBundle);
+        }
+        Ok(())
+    }
+
+    /// Everybody's part, the adder's included: membership, the newcomer's secret, and the adder's step. Returns the
+    /// newcomer.
+    fn record_add(&mut self, operation: Operation, user: MemberId, key: VerificationKey) -> MemberIndex {
+        let adder = operation.0;
+        let known = self.membership.index(&user).is_some();
+        let (_, newcomer) = self.membership.add(adder, operation.1, user);
+        if !known {
+            self.introduce(user, key, 0, Sender::initial());
+        }
+        // Operations that the adder had not acknowledged are not in its welcome: the newcomer will handle them too.
+        for (earlier, pending) in &mut self.pending {
+            if pending.waiting.contains(adder) && earlier.0 != newcomer && newcomer != self.membership.me() {
+                pending.waiting.insert(newcomer);
+            }
+        }
+        let mut secrets = BTreeMap::new();
+        if self.membership.view(adder).contains(self.me()) {
+            if let Some(secret) = self.sender(adder).and_then(add_steps) {
+                secrets.insert(newcomer, secret);
+            }
+        }
+        let recipients = MemberSet::from_iter([newcomer]);
+        let waiting = self.waiting_for(&recipients, adder);
+        self.insert_pending(operation, Pending { recipients, secrets, waiting });
+        newcomer
+    }
+
+    /// ADD at a member.
+    pub(super) fn process_add(
+        &mut self,
+        adder: (MemberId, MemberIndex),
+        message: &Verified,
+        env: &mut Env<'_, '_>,
+    ) -> Result<Continue, Error> {
+        let decoded =
+            messages::decode_add(&message.body).and_then(|user| Ok((user, VerificationKey::from_bytes(&user.0)?)));
+        let Ok((user, key)) = decoded else {
+            self.reject(adder.1, Rule::Form, env);
+            return Ok(Continue::Member);
+        };
+        if let Err(rule) = self.membership.check_add(adder.1, &user) {
+            self.reject(adder.1, rule, env);
+            return Ok(Continue::Member);
+        }
+        let before = self.view().clone();
+        if user == env.user.id {
+            self.take_second_welcome(adder, message, env);
+        }
+        let newcomer = self.record_add((adder.1, message.number), user, key);
+        env.events.push(Event::Added { by: adder.0, user });
+        if self.view_changed(&before, adder.1, env) == Continue::Removed {
+            return Ok(Continue::Removed);
+        }
+        self.acknowledge_add(adder, message.number, (user, newcomer), env)?;
+        Ok(Continue::Member)
+    }
+
+    /// My acknowledgement. The newcomer gets my ratchet before my own step, but never one who is not in my view: a removed
+    /// member could add an accomplice to be told everybody's.
+    fn acknowledge_add(
+        &mut self,
+        adder: (MemberId, MemberIndex),
+        number: u32,
+        newcomer: (MemberId, MemberIndex),
+        env: &mut Env<'_, '_>,
+    ) -> Result<(), Error> {
+        let me = self.me();
+        let subject = Subject::Acknowledged(adder.0, number);
+        if newcomer.1 == me || !self.view().contains(adder.1) {
+            if let Some(pending) = self.pending.get_mut(&(adder.1, number)).filter(|_| newcomer.1 == me) {
+                pending.secrets.remove(&me);
+            }
+            return self.broadcast(ACK_NONE, subject, &[], None, env).map(drop);
+        }
+        let mine = self.next_number()?;
+        let mut body = Vec::new();
+        let ratchet = self.senders.get(me.to_usize()).and_then(|sender| sender.ratchet.clone());
+        match ratchet.filter(|_| self.view().contains(newcomer.1)) {
+            Some(ratchet) => self.encrypt_to(newcomer, &ratchet, mine, env, &mut body),
+            None => Slot::put_empty(&mut body),
+        }
+        if let Some(sender) = self.sender(me) {
+            sender.advance(label::ADD_STEP);
+        }
+        self.broadcast(ADD_ACK, subject, &body, None, env).map(drop)
+    }
+}
+
+/// The adder's two steps; returns the newcomer's secret, if the adder's ratchet is known.
+pub(super) fn add_steps(adder: &mut Sender) -> Option<Secret> {
+    let welcome = adder.step(label::WELCOME_STEP)?;
+    adder.advance(label::ADD_STEP);
+    Some(kdf::derive(label::WELCOME_SECRET, &[0; protocol::crypto::hash::DIGEST_LEN], welcome.expose(), &[]))
+}

@@ -1,0 +1,87 @@
+//! CREATE: one user makes a group of several.
+
+use protocol::causal_order::Verified;
+use protocol::crypto::hash::Digest;
+use protocol::crypto::secret::Secret;
+use protocol::crypto::signature::VerificationKey;
+use protocol::error::Error;
+use protocol::id::{GroupId, MemberId};
+use protocol::member::{Event, Rule};
+use protocol::membership::{MemberIndex, Membership};
+use protocol::wire::envelope::Subject;
+
+use super::seed::Seed;
+use super::state::{Continue, Env, Group, MAX_MEMBERS, Sender, User};
+use crate::messages::{CREATE, Create, Seeded};
+
+/// The number of CREATE among its author's messages.
+pub(crate) const CREATE_NUMBER: u32 = 1;
+
+impl Group {
+    /// The creator's side.
+    pub(crate) fn create(others: &[MemberId], env: &mut Env<'_, '_>) -> Result<Self, Error> {
+        let mut sorted = others.to_vec();
+        sorted.sort_unstable();
+        if sorted.windows(2).any(|pair| pair[0] == pair[1]) || sorted.contains(&env.user.id) {
+            return Err(Error::AlreadyAMember);
+        }
+        if sorted.len() >= MAX_MEMBERS {
+            return Err(Error::GroupSize);
+        }
+        let nonce = Digest(*Secret::random(&mut *env.context.rng).expose());
+        let id = GroupId::new(&env.user.id, &nonce);
+        let mut group = Self::founded(id, env.user, env.user.id, &sorted).map_err(|_| Error::NoBundle)?;
+        let seed = Seed::generate(&id, CREATE_NUMBER, env);
+        let recipients = group.recipients(group.view(), group.me());
+        let mut body = Create::encode_head(&nonce, seed.commitment(), &sorted);
+        group.send_seed(&seed, &recipients, CREATE_NUMBER, env, &mut body);
+        group.apply_seed(seed, (group.me(), CREATE_NUMBER), &recipients);
+        group.broadcast(CREATE, Subject::None, &body, None, env)?;
+        Ok(group)
+    }
+
+    /// A founder's side: the state before CREATE is processed, which the first message of the creator's is then. The
+    /// message is handled in causal order like any other, once the group is there.
+    pub(crate) fn invited(group_id: GroupId, creator: MemberId, body: &[u8], user: &User) -> Result<Self, Error> {
+        let create = Create::decode(body)?;
+        if GroupId::new(&creator, &create.nonce) != group_id {
+            return Err(Error::WrongGroup);
+        }
+        if create.others.contains(&creator) || !create.others.contains(&user.id) {
+            return Err(Error::Malformed);
+        }
+        Self::founded(group_id, user, creator, &create.others)
+    }
+
+    /// CREATE at a founder.
+    pub(super) fn process_create(
+        &mut self,
+        creator: (MemberId, MemberIndex),
+        message: &Verified,
+        env: &mut Env<'_, '_>,
+    ) -> Result<Continue, Error> {
+        // The group exists by its first message, whose number is the creator's first.
+        let first = message.number == CREATE_NUMBER && self.membership.operation(creator.1, CREATE_NUMBER).is_some();
+        let Some(create) = Create::decode(&message.body).ok().filter(|_| first) else {
+            self.reject(creator.1, Rule::GroupExists, env);
+            return Ok(Continue::Member);
+        };
+        env.events.push(Event::Joined { inviter: creator.0 });
+        let recipients = self.recipients(self.view(), creator.1);
+        let seeded = Seeded { commitment: create.commitment, slots: create.slots };
+        self.process_seed(creator, message, &recipients, &seeded, env)?;
+        Ok(Continue::Member)
+    }
+
+    /// The state before the first seed. Fails where an id is no verification key.
+    fn founded(id: GroupId, user: &User, creator: MemberId, others: &[MemberId]) -> Result<Self, Error> {
+        let founders = core::iter::once(creator).chain(others.iter().copied());
+        let membership = Membership::found(user.id, creator, founders)?;
+        let mut group = Self::empty(id, membership, user);
+        for member in group.membership.everybody() {
+            let id = group.membership.id(member);
+            group.introduce(id, VerificationKey::from_bytes(&id.0)?, 0, Sender::initial());
+        }
+        Ok(group)
+    }
+}

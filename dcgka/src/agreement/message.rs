@@ -1,0 +1,44 @@
+//! Application messages.
+
+use protocol::causal_order::Verified;
+use protocol::error::Error;
+use protocol::id::MemberId;
+use protocol::member::{Event, Rule};
+use protocol::membership::MemberIndex;
+use protocol::wire::envelope::{Draft, Subject};
+
+use super::state::{Env, Group};
+use crate::messages::MESSAGE;
+
+/// Longest plaintext of an application message, in bytes.
+pub const MAX_PLAINTEXT_LEN: usize = 1 << 16;
+
+impl Group {
+    /// Encrypts to everybody who knows my latest update secret; repairs first where somebody outside my view may.
+    pub(crate) fn send(&mut self, plaintext: &[u8], env: &mut Env<'_, '_>) -> Result<(), Error> {
+        if plaintext.len() > MAX_PLAINTEXT_LEN {
+            return Err(Error::PlaintextTooLong);
+        }
+        self.repair(env)?;
+        let (sender, number) = (env.user.id, self.next_number()?);
+        let draft = Draft { kind: MESSAGE, sender, number, subject: Subject::None, new_key: None, body: &[] };
+        let header = draft.header(self.handle(&sender)?);
+        let me = self.me();
+        let chain = self.sender(me).and_then(|sender| sender.chain.as_mut()).ok_or(Error::Internal)?;
+        let body = chain.next_key().seal(plaintext, &header)?;
+        self.broadcast(MESSAGE, Subject::None, &body, None, env).map(drop)
+    }
+
+    pub(super) fn process_message(&mut self, from: (MemberId, MemberIndex), message: &Verified, env: &mut Env<'_, '_>) {
+        if !self.membership.view(from.1).contains(from.1) {
+            return self.reject(from.1, Rule::AuthorNotAMember, env);
+        }
+        // The sender's chain has moved on, so mine does, whether the message decrypts or not.
+        let key = self.sender(from.1).and_then(|sender| sender.chain.as_mut()).map(|chain| chain.next_key());
+        let plaintext = key.and_then(|key| key.open(&message.body, &message.header).ok());
+        env.events.push(match plaintext {
+            Some(plaintext) => Event::Message { from: from.0, plaintext: plaintext.expose().to_vec() },
+            None => Event::Undecryptable { from: from.0 },
+        });
+    }
+}

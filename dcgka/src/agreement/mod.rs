@@ -1,0 +1,53 @@
+//! DCGKA proper (paper, section 6.2 and figure 7): update secrets for every member of a group.
+//!
+//! [`state`] holds what a member knows of its group, [`seed`] the part that creation, update and removal share; each
+//! operation has its file, with the author's side first and the receiver's after it.
+
+mod ack;
+pub(crate) mod add;
+pub(crate) mod create;
+mod export;
+mod message;
+mod remove;
+pub(crate) mod seed;
+pub(crate) mod state;
+mod update;
+pub(crate) mod welcome;
+
+pub use message::MAX_PLAINTEXT_LEN;
+pub use state::MAX_MEMBERS;
+
+use protocol::causal_order::Verified;
+use protocol::error::Error;
+use protocol::id::MemberId;
+use protocol::member::Rule;
+
+use crate::messages::{ACK, ACK_NONE, ADD, ADD_ACK, CREATE, MESSAGE, REMOVE, UPDATE};
+use state::{Continue, Env, Group};
+
+impl Group {
+    /// Processes all messages that are ready.
+    pub(crate) fn process_ready(&mut self, env: &mut Env<'_, '_>) -> Result<Continue, Error> {
+        while let Some((author, message)) = self.next_message(&env.user.id) {
+            if self.process(author, &message, env)? == Continue::Removed {
+                return Ok(Continue::Removed);
+            }
+            self.tidy();
+        }
+        Ok(Continue::Member)
+    }
+
+    fn process(&mut self, id: MemberId, message: &Verified, env: &mut Env<'_, '_>) -> Result<Continue, Error> {
+        let author = (id, self.membership.index(&id).ok_or(Error::Internal)?);
+        match message.kind {
+            CREATE => return self.process_create(author, message, env),
+            ADD => return self.process_add(author, message, env),
+            REMOVE => return self.process_remove(author, message, env),
+            UPDATE => return self.process_update(author, message, env),
+            ACK | ACK_NONE | ADD_ACK => self.process_ack(author, message, env),
+            MESSAGE => self.process_message(author, message, env),
+            _ => self.reject(author.1, Rule::Form, env),
+        }
+        Ok(Continue::Member)
+    }
+}

@@ -1,0 +1,81 @@
+//! REMOVE: a member removes another, and replaces its own key material so that the removed one reads no more.
+
+use protocol::causal_order::Verified;
+use protocol::crypto::signature::SigningKey;
+use protocol::error::Error;
+use protocol::id::MemberId;
+use protocol::member::Rule;
+use protocol::membership::MemberIndex;
+use protocol::wire::envelope::Subject;
+
+use super::seed::Seed;
+use super::state::{Continue, Env, Group};
+use crate::messages::{REMOVE, Seeded};
+
+impl Group {
+    /// The author's side. The removal is recorded first, here too, so that the seed goes to those who remain.
+    pub(crate) fn remove(&mut self, user: &MemberId, env: &mut Env<'_, '_>) -> Result<(), Error> {
+        let number = self.next_number()?;
+        let me = self.me();
+        let target = self.membership.index(user).ok_or(Error::NotAMember)?;
+        self.membership.check_remove(me, target).map_err(|rule| match rule {
+            Rule::RemovesItself => Error::RemovesItself,
+            _ => Error::NotAMember,
+        })?;
+        let mut after = self.membership.clone();
+        after.remove(me, number, target);
+        if !after.view(me).contains(me) {
+            // Whoever I remove takes along whom it added, unless I have acknowledged the add: me I have.
+            return Err(Error::Internal);
+        }
+        let recipients = self.recipients(after.view(me), me);
+        self.check_channels(&recipients)?;
+        let before = self.view().clone();
+        self.membership = after;
+        self.view_changed(&before, me, env);
+        let seed = Seed::generate(&self.id, number, env);
+        let mut body = Seeded::encode_head(seed.commitment(), recipients.len());
+        self.send_seed(&seed, &recipients, number, env, &mut body);
+        self.apply_seed(seed, (me, number), &recipients);
+        self.dirty = false;
+        let new_key = SigningKey::random(&mut *env.context.rng);
+        self.broadcast(REMOVE, Subject::Member(*user), &body, Some(new_key), env)?;
+        self.tidy();
+        Ok(())
+    }
+
+    pub(super) fn process_remove(
+        &mut self,
+        author: (MemberId, MemberIndex),
+        message: &Verified,
+        env: &mut Env<'_, '_>,
+    ) -> Result<Continue, Error> {
+        let target = match message.subject {
+            Subject::Member(id) => self.membership.index(&id),
+            _ => None,
+        };
+        let Some(target) = target else {
+            self.reject(author.1, Rule::TargetNotAMember, env);
+            return Ok(Continue::Member);
+        };
+        if let Err(rule) = self.membership.check_remove(author.1, target) {
+            self.reject(author.1, rule, env);
+            return Ok(Continue::Member);
+        }
+        // The recipients follow from the author's view after the removal; only then is the form known to be right.
+        let mut after = self.membership.clone();
+        after.remove(author.1, message.number, target);
+        let recipients = self.recipients(after.view(author.1), author.1);
+        let Ok(seeded) = Seeded::decode(&message.body, recipients.len()) else {
+            self.reject(author.1, Rule::Form, env);
+            return Ok(Continue::Member);
+        };
+        let before = self.view().clone();
+        self.membership = after;
+        if self.view_changed(&before, author.1, env) == Continue::Removed {
+            return Ok(Continue::Removed);
+        }
+        self.process_seed(author, message, &recipients, &seeded, env)?;
+        Ok(Continue::Member)
+    }
+}

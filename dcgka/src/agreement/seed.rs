@@ -1,0 +1,156 @@
+//! What create, update and remove share: a fresh seed, sent to each recipient by 2SM, from which every recipient's member
+//! secret and the author's own come (paper: generate-seed and process-seed).
+
+use protocol::causal_order::Verified;
+use protocol::crypto::hash::{self, Digest};
+use protocol::crypto::kdf::Extracted;
+use protocol::crypto::label;
+use protocol::crypto::secret::Secret;
+use protocol::error::Error;
+use protocol::id::{GroupId, MemberId};
+use protocol::membership::{MemberIndex, MemberSet};
+use protocol::wire::envelope::Subject;
+
+use super::state::{Env, Group, Operation, Pending};
+use crate::messages::{ACK, ACK_NONE, Seeded};
+
+/// A seed and where it belongs.
+pub(super) struct Seed {
+    secret: Secret,
+    commitment: Digest,
+}
+
+impl Seed {
+    /// A fresh seed for my message `number`.
+    pub(super) fn generate(group: &GroupId, number: u32, env: &mut Env<'_, '_>) -> Self {
+        let secret = Secret::random(&mut *env.context.rng);
+        let commitment = commit(group, &env.user.id, number, &secret);
+        Self { secret, commitment }
+    }
+
+    pub(super) fn commitment(&self) -> &Digest {
+        &self.commitment
+    }
+
+    fn member_secrets(&self) -> Extracted {
+        Extracted::new(label::SEED, self.secret.expose())
+    }
+}
+
+/// What the author commits itself to, so that all recipients hold the same seed or know that they do not.
+fn commit(group: &GroupId, author: &MemberId, number: u32, seed: &Secret) -> Digest {
+    hash::hash(label::COMMITMENT, &[&group.0, &author.0, &number.to_be_bytes(), seed.expose()])
+}
+
+/// Blocks that the hash of a commitment costs.
+pub(crate) fn commitment_blocks() -> u64 {
+    use protocol::crypto::secret::SECRET_LEN;
+    use protocol::id::{GROUP_ID_LEN, MEMBER_ID_LEN};
+    hash::blocks_of(label::COMMITMENT, &[GROUP_ID_LEN, MEMBER_ID_LEN, 4, SECRET_LEN])
+}
+
+fn secret_of(secrets: &Extracted, id: &MemberId) -> Secret {
+    secrets.expand(label::MEMBER_SECRET, &id.0)
+}
+
+impl Group {
+    /// The author's side: a slot for each recipient.
+    pub(super) fn send_seed(
+        &mut self,
+        seed: &Seed,
+        recipients: &[(MemberId, MemberIndex)],
+        number: u32,
+        env: &mut Env<'_, '_>,
+        body: &mut Vec<u8>,
+    ) {
+        for peer in recipients {
+            self.encrypt_to(*peer, &seed.secret, number, env, body);
+        }
+    }
+
+    /// Everybody who holds the seed: the recipients' member secrets are kept until they acknowledge, the author's ratchet
+    /// moves on at once.
+    pub(super) fn apply_seed(&mut self, seed: Seed, operation: Operation, recipients: &[(MemberId, MemberIndex)]) {
+        let secrets = seed.member_secrets();
+        drop(seed);
+        let author = self.membership.id(operation.0);
+        if let Some(sender) = self.sender(operation.0) {
+            sender.advance(secret_of(&secrets, &author).expose());
+        }
+        let set: MemberSet = recipients.iter().map(|(_, member)| *member).collect();
+        let secrets = recipients.iter().map(|(id, member)| (*member, secret_of(&secrets, id))).collect();
+        let waiting = self.waiting_for(&set, operation.0);
+        self.insert_pending(operation, Pending { recipients: set, secrets, waiting });
+    }
+
+    /// The receiver's side, after the operation's change of membership; sends the acknowledgement.
+    pub(super) fn process_seed(
+        &mut self,
+        author: (MemberId, MemberIndex),
+        message: &Verified,
+        recipients: &[(MemberId, MemberIndex)],
+        seeded: &Seeded<'_>,
+        env: &mut Env<'_, '_>,
+    ) -> Result<(), Error> {
+        let me = self.me();
+        let operation = (author.1, message.number);
+        let mine = recipients.iter().zip(&seeded.slots).find(|((_, member), _)| *member == me);
+        let opened = mine.and_then(|(_, slot)| self.decrypt_from(author, (message.number, &message.key), slot, env));
+        let seed = opened
+            .map(|secret| Seed { commitment: commit(&self.id, &author.0, message.number, &secret), secret })
+            .filter(|seed| seed.commitment.matches(&seeded.commitment));
+        let set: MemberSet = recipients.iter().map(|(_, member)| *member).collect();
+        let took = seed.is_some();
+        match seed {
+            Some(seed) => {
+                self.apply_seed(seed, operation, recipients);
+                self.took_seed(author.1, &set);
+            }
+            None => {
+                // The author has moved on to secrets that I do not have.
+                if let Some(sender) = self.sender(author.1) {
+                    *sender = Default::default();
+                }
+                let waiting = self.waiting_for(&set, author.1);
+                let secrets = Default::default();
+                self.insert_pending(operation, Pending { recipients: set.clone(), secrets, waiting });
+            }
+        }
+        self.acknowledge_seed(author, message.number, &set, mine.is_some() && !took, env)
+    }
+
+    /// My acknowledgement. It says `none` where a secret that I should have is missing, and to somebody outside my view:
+    /// the others who have acknowledged its removal say the same then, whether they have deleted its keys yet or not.
+    fn acknowledge_seed(
+        &mut self,
+        author: (MemberId, MemberIndex),
+        number: u32,
+        recipients: &MemberSet,
+        missing: bool,
+        env: &mut Env<'_, '_>,
+    ) -> Result<(), Error> {
+        let me = self.me();
+        let subject = Subject::Acknowledged(author.0, number);
+        let own = self.pending.get_mut(&(author.1, number)).and_then(|pending| pending.secrets.remove(&me));
+        if missing || !self.view().contains(author.1) {
+            return self.broadcast(ACK_NONE, subject, &[], None, env).map(drop);
+        }
+        let mut forwards = Vec::new();
+        if let Some(own) = own {
+            let mine = self.next_number()?;
+            let unknown_to_author: Vec<_> = self
+                .recipients(self.view(), me)
+                .into_iter()
+                .filter(|(_, member)| *member != author.1 && !recipients.contains(*member))
+                .collect();
+            for peer in unknown_to_author {
+                forwards.extend_from_slice(&self.handle(&peer.0)?.0);
+                self.encrypt_to(peer, &own, mine, env, &mut forwards);
+            }
+            if let Some(sender) = self.sender(me) {
+                sender.advance(own.expose());
+            }
+        }
+        self.broadcast(ACK, subject, &forwards, None, env).map(drop)
+    }
+}

@@ -1,0 +1,308 @@
+//! What a member knows of its group, and the steps that all operations share.
+
+use std::collections::BTreeMap;
+
+use protocol::causal_order::CausalOrder;
+use protocol::crypto::hash::{DIGEST_LEN, Digest};
+use protocol::crypto::kdf;
+use protocol::crypto::label;
+use protocol::crypto::secret::Secret;
+use protocol::crypto::signature::{SigningKey, VERIFICATION_KEY_LEN, VerificationKey};
+use protocol::error::Error;
+use protocol::id::{GroupId, MemberId};
+use protocol::member::{Context, Event, Outgoing, Recipients, Rule};
+use protocol::membership::{MemberIndex, MemberSet, Membership};
+use protocol::wire::envelope::{Draft, Kind, Subject};
+use protocol::x3dh::PrekeySecrets;
+
+use super::welcome::Invitation;
+use crate::message_ratchet::Chain;
+use crate::messages;
+use crate::two_party::{Binding, Slot, TwoParty};
+
+/// Members of a group at most. The author of an operation minds it; receivers do not, since two concurrent adds at the
+/// limit would divide the group.
+pub const MAX_MEMBERS: usize = 1024;
+
+/// Calls of HKDF in one step of a ratchet.
+pub(crate) const RATCHET_KDF_CALLS: u64 = 2;
+
+/// The user's own long-term secrets.
+#[derive(Clone)]
+pub(crate) struct User {
+    pub(crate) id: MemberId,
+    pub(crate) identity: SigningKey,
+    pub(crate) prekeys: PrekeySecrets,
+}
+
+/// Surroundings of a call: the user's secrets, what the caller brought, and what comes of it.
+pub(crate) struct Env<'a, 'c> {
+    pub(crate) user: &'a mut User,
+    pub(crate) context: &'a mut Context<'c>,
+    pub(crate) outgoing: Vec<Outgoing>,
+    pub(crate) events: Vec<Event>,
+}
+
+impl<'a, 'c> Env<'a, 'c> {
+    pub(crate) fn new(user: &'a mut User, context: &'a mut Context<'c>) -> Self {
+        Self { user, context, outgoing: Vec::new(), events: Vec::new() }
+    }
+}
+
+/// An operation: its author and its number.
+pub(crate) type Operation = (MemberIndex, u32);
+
+#[derive(Clone)]
+pub(crate) struct Group {
+    pub(crate) id: GroupId,
+    pub(crate) membership: Membership,
+    pub(crate) order: CausalOrder,
+    pub(crate) signing: SigningKey,
+    /// My last message.
+    pub(crate) number: u32,
+    pub(crate) two_party: BTreeMap<MemberIndex, TwoParty>,
+    /// By member index.
+    pub(crate) senders: Vec<Sender>,
+    pub(crate) pending: BTreeMap<Operation, Pending>,
+    /// My view has lost somebody since everybody in it got new secrets from a seed: I update before I send.
+    pub(crate) dirty: bool,
+    /// Removed, and some member may not know it: their last messages can still be followed.
+    pub(crate) leaving: MemberSet,
+    /// Removed, and every member knows it: nothing is kept of them.
+    pub(crate) retired: MemberSet,
+    /// What a welcome covered, by member index: numbers up to it were handled before I joined.
+    pub(crate) joined_at: Vec<u32>,
+    /// Welcomes to a group that I am in already, from members who added me concurrently; by adder and number.
+    pub(crate) second_welcomes: BTreeMap<(MemberId, u32), Invitation>,
+}
+
+/// What is known of a member as a sender of messages.
+#[derive(Clone, Default)]
+pub(crate) struct Sender {
+    /// The member's ratchet; None: unknown, and no step is made from it.
+    pub(crate) ratchet: Option<Secret>,
+    /// The chain of its latest update secret.
+    pub(crate) chain: Option<Chain>,
+}
+
+impl Sender {
+    /// The first state, which the paper calls the empty string: HMAC pads it to these zeros.
+    pub(crate) fn initial() -> Self {
+        Self { ratchet: Some(Secret::new([0; DIGEST_LEN])), chain: None }
+    }
+
+    /// update-ratchet: (I, ratchet) = KDF(ratchet, input). None where the ratchet is unknown.
+    pub(crate) fn step(&mut self, input: &[u8]) -> Option<Secret> {
+        let ratchet = self.ratchet.as_mut()?;
+        let (update_secret, next) = kdf::split(&kdf::derive(label::RATCHET, ratchet.expose(), input, &[]));
+        *ratchet = next;
+        Some(update_secret)
+    }
+
+    /// A step whose update secret starts a new chain.
+    pub(crate) fn advance(&mut self, input: &[u8]) {
+        self.chain = self.step(input).map(Chain::new);
+    }
+}
+
+/// An operation that not everybody has acknowledged.
+#[derive(Clone)]
+pub(crate) struct Pending {
+    /// Who gets a member secret: R of the operation, or the added user.
+    pub(crate) recipients: MemberSet,
+    /// The member secrets that are known and not used.
+    pub(crate) secrets: BTreeMap<MemberIndex, Secret>,
+    /// Who has still to acknowledge.
+    pub(crate) waiting: MemberSet,
+}
+
+impl Group {
+    /// A group of which only the membership is known.
+    pub(super) fn empty(id: GroupId, membership: Membership, user: &User) -> Self {
+        Self {
+            id,
+            membership,
+            order: CausalOrder::default(),
+            signing: user.identity.clone(),
+            number: 0,
+            two_party: BTreeMap::new(),
+            senders: Vec::new(),
+            pending: BTreeMap::new(),
+            dirty: false,
+            leaving: MemberSet::new(),
+            retired: MemberSet::new(),
+            joined_at: Vec::new(),
+            second_welcomes: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn me(&self) -> MemberIndex {
+        self.membership.me()
+    }
+
+    pub(crate) fn view(&self) -> &MemberSet {
+        self.membership.view(self.me())
+    }
+
+    pub(crate) fn sender(&mut self, member: MemberIndex) -> Option<&mut Sender> {
+        self.senders.get_mut(member.to_usize())
+    }
+
+    /// The members of a set without one of them, in the order of ids, in which ciphertexts stand.
+    pub(crate) fn recipients(&self, view: &MemberSet, without: MemberIndex) -> Vec<(MemberId, MemberIndex)> {
+        self.membership.in_order_of_ids(view).filter(|(_, member)| *member != without).collect()
+    }
+
+    pub(crate) fn next_number(&self) -> Result<u32, Error> {
+        self.number.checked_add(1).ok_or(Error::NumbersExhausted)
+    }
+
+    /// Checks that each of these members can get another two-party ciphertext.
+    pub(crate) fn check_channels(&self, recipients: &[(MemberId, MemberIndex)]) -> Result<(), Error> {
+        let full = |member| self.two_party.get(member).is_some_and(TwoParty::is_full);
+        if recipients.iter().any(|(_, member)| full(member)) { Err(Error::TooManyUnacknowledged) } else { Ok(()) }
+    }
+
+    /// Encrypts a secret to a member, as part of my message `number`, which my current key will sign.
+    pub(crate) fn encrypt_to(
+        &mut self,
+        peer: (MemberId, MemberIndex),
+        secret: &Secret,
+        number: u32,
+        env: &mut Env<'_, '_>,
+        out: &mut Vec<u8>,
+    ) {
+        let key = self.signing.verification_key();
+        let binding =
+            Binding { group: &self.id, sender: &env.user.id, sender_key: key.as_bytes(), recipient: &peer.0, number };
+        let channel = self.two_party.entry(peer.1).or_default();
+        channel.send(secret, &binding, &env.user.prekeys, env.context.directory, &mut *env.context.rng, out);
+    }
+
+    /// Decrypts a slot of a member's message with this number and verification key. None where it does not open.
+    pub(crate) fn decrypt_from(
+        &mut self,
+        peer: (MemberId, MemberIndex),
+        (number, key): (u32, &[u8; VERIFICATION_KEY_LEN]),
+        slot: &Slot<'_>,
+        env: &mut Env<'_, '_>,
+    ) -> Option<Secret> {
+        if self.retired.contains(peer.1) {
+            return None;
+        }
+        let me = env.user.id;
+        let binding = Binding { group: &self.id, sender: &peer.0, sender_key: key, recipient: &me, number };
+        let channel = self.two_party.entry(peer.1).or_default();
+        channel.receive(slot, &binding, &mut env.user.prekeys, env.context.directory)
+    }
+
+    /// Signs and sends my next message; a new key takes effect after it.
+    pub(crate) fn broadcast(
+        &mut self,
+        kind: Kind,
+        subject: Subject<MemberId>,
+        body: &[u8],
+        new_key: Option<SigningKey>,
+        env: &mut Env<'_, '_>,
+    ) -> Result<Digest, Error> {
+        let number = self.next_number()?;
+        let new_verification_key = new_key.as_ref().map(SigningKey::verification_key);
+        let draft = Draft { kind, sender: env.user.id, number, subject, new_key: new_verification_key, body };
+        let (sender, subject) = (self.handle(&env.user.id)?, subject.name().map(|id| self.handle(&id)).transpose()?);
+        let (bytes, digest) = draft.sign(&self.id, sender, subject, &self.signing);
+        let key = self.signing.verification_key();
+        self.order.sent(&env.user.id, number, digest, &key, new_verification_key);
+        self.number = number;
+        if let Some(new_key) = new_key {
+            self.signing = new_key;
+        }
+        env.outgoing.push(Outgoing { to: Recipients::Everyone, kind: messages::name(kind), bytes });
+        Ok(digest)
+    }
+
+    pub(crate) fn handle(&self, id: &MemberId) -> Result<protocol::id::Handle, Error> {
+        self.order.handle(id).ok_or(Error::Internal)
+    }
+
+    /// Makes somebody known as an author and sender.
+    pub(crate) fn introduce(&mut self, id: MemberId, key: VerificationKey, handled: u32, sender: Sender) {
+        self.senders.push(sender);
+        self.joined_at.push(handled);
+        self.order.introduce(id, key, handled, &self.id);
+    }
+
+    /// Who has to acknowledge an operation: everybody who may handle it, besides its author and me.
+    pub(crate) fn waiting_for(&self, recipients: &MemberSet, author: MemberIndex) -> MemberSet {
+        let mut waiting = self.view().clone();
+        for member in recipients.iter().filter(|member| !self.retired.contains(*member)) {
+            waiting.insert(member);
+        }
+        waiting.remove(author);
+        waiting.remove(self.me());
+        waiting
+    }
+
+    pub(crate) fn insert_pending(&mut self, operation: Operation, pending: Pending) {
+        if !pending.waiting.is_empty() || !pending.secrets.is_empty() {
+            self.pending.insert(operation, pending);
+        }
+    }
+
+    /// What follows from a change of my view: events, dirtiness, and whether I was removed myself.
+    pub(crate) fn view_changed(&mut self, before: &MemberSet, author: MemberIndex, env: &mut Env<'_, '_>) -> Continue {
+        let lost = before.difference(self.view());
+        for member in lost.iter() {
+            let (by, user) = (self.membership.id(author), self.membership.id(member));
+            env.events.push(Event::Removed { by, user });
+            self.leaving.insert(member);
+        }
+        if !lost.is_empty() {
+            self.dirty = true;
+        }
+        if self.view().contains(self.me()) { Continue::Member } else { Continue::Removed }
+    }
+
+    /// A seed that I took leaves me clean if nobody who knows it is outside my view.
+    pub(crate) fn took_seed(&mut self, author: MemberIndex, recipients: &MemberSet) {
+        let view = self.view();
+        if view.contains(author) && recipients.is_subset(view) {
+            self.dirty = false;
+        }
+    }
+
+    /// Forgets removed members whose removal every member knows, and operations that nobody has to acknowledge any more.
+    pub(crate) fn tidy(&mut self) {
+        if !self.leaving.is_empty() {
+            let gone: Vec<_> =
+                self.leaving.iter().filter(|member| self.membership.removal_is_acknowledged_by_all(*member)).collect();
+            for member in gone {
+                self.retire(member);
+            }
+        }
+        self.pending.retain(|_, pending| !pending.waiting.is_empty());
+    }
+
+    fn retire(&mut self, member: MemberIndex) {
+        self.leaving.remove(member);
+        self.retired.insert(member);
+        self.two_party.remove(&member);
+        if let Some(sender) = self.sender(member) {
+            *sender = Sender::default();
+        }
+        for pending in self.pending.values_mut() {
+            pending.secrets.remove(&member);
+            pending.waiting.remove(member);
+        }
+    }
+
+    pub(crate) fn reject(&self, from: MemberIndex, rule: Rule, env: &mut Env<'_, '_>) {
+        env.events.push(Event::Rejected { from: self.membership.id(from), rule });
+    }
+}
+
+/// Whether this member is still one after a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Continue {
+    Member,
+    Removed,
+}

@@ -1,0 +1,62 @@
+//! UPDATE: a member replaces its key material.
+
+use protocol::causal_order::Verified;
+use protocol::crypto::signature::SigningKey;
+use protocol::error::Error;
+use protocol::id::MemberId;
+use protocol::member::{Event, Rule};
+use protocol::membership::MemberIndex;
+use protocol::wire::envelope::Subject;
+
+use super::seed::Seed;
+use super::state::{Continue, Env, Group};
+use crate::messages::{Seeded, UPDATE};
+
+impl Group {
+    /// The author's side.
+    pub(crate) fn update(&mut self, env: &mut Env<'_, '_>) -> Result<(), Error> {
+        let number = self.next_number()?;
+        let recipients = self.recipients(self.view(), self.me());
+        self.check_channels(&recipients)?;
+        let seed = Seed::generate(&self.id, number, env);
+        let mut body = Seeded::encode_head(seed.commitment(), recipients.len());
+        self.send_seed(&seed, &recipients, number, env, &mut body);
+        self.apply_seed(seed, (self.me(), number), &recipients);
+        self.dirty = false;
+        let new_key = SigningKey::random(&mut *env.context.rng);
+        self.broadcast(UPDATE, Subject::None, &body, Some(new_key), env).map(drop)
+    }
+
+    /// Updates before a message or an add where the last seed may be known outside my view, or where I have no update
+    /// secret yet.
+    pub(crate) fn repair(&mut self, env: &mut Env<'_, '_>) -> Result<(), Error> {
+        if self.needs_repair() { self.update(env) } else { Ok(()) }
+    }
+
+    pub(super) fn needs_repair(&self) -> bool {
+        let me = self.me();
+        let silent = self.senders.get(me.to_usize()).is_none_or(|sender| sender.chain.is_none());
+        self.dirty || silent
+    }
+
+    pub(super) fn process_update(
+        &mut self,
+        author: (MemberId, MemberIndex),
+        message: &Verified,
+        env: &mut Env<'_, '_>,
+    ) -> Result<Continue, Error> {
+        let view = self.membership.view(author.1);
+        if !view.contains(author.1) {
+            self.reject(author.1, Rule::AuthorNotAMember, env);
+            return Ok(Continue::Member);
+        }
+        let recipients = self.recipients(view, author.1);
+        let Ok(seeded) = Seeded::decode(&message.body, recipients.len()) else {
+            self.reject(author.1, Rule::Form, env);
+            return Ok(Continue::Member);
+        };
+        env.events.push(Event::Updated { by: author.0 });
+        self.process_seed(author, message, &recipients, &seeded, env)?;
+        Ok(Continue::Member)
+    }
+}

@@ -1,0 +1,318 @@
+//! DSGM: the layers together, as a member of the project's contract (paper, section 4).
+
+use std::collections::BTreeMap;
+
+use protocol::causal_order::{Arrival, CausalOrder};
+use protocol::crypto::hash::DIGEST_LEN;
+use protocol::crypto::kdf::Extracted;
+use protocol::crypto::label;
+use protocol::crypto::signature::SigningKey;
+use protocol::error::Error;
+use protocol::id::{GroupId, MemberId};
+use protocol::member::{
+    Backend, Capabilities, Context, Description, Event, Incoming, Member, NewUser, Ordering, Outgoing, Received,
+};
+use protocol::operation::{Expected, Operation};
+use protocol::wire::envelope::Envelope;
+use protocol::x3dh::PrekeySecrets;
+use rand_core::CryptoRng;
+
+use crate::agreement::state::{Continue, Env, Group, User};
+use crate::agreement::welcome::Invitation;
+use crate::costs;
+use crate::messages::{ADD, CREATE, Create, WELCOME};
+
+/// Groups of which messages may wait before an invitation comes.
+const MAX_LOBBIES: usize = 8;
+/// Invitations to one group that may wait for their adds.
+const MAX_INVITATIONS: usize = 64;
+
+/// The backend `dcgka`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Dcgka;
+
+impl Backend for Dcgka {
+    fn description(&self) -> Description {
+        Description {
+            name: "dcgka",
+            variant: "",
+            summary: "decentralized continuous group key agreement (Weidner et al., CCS 2021), with corrections",
+            capabilities: Capabilities {
+                concurrent_operations: true,
+                pcs_update: true,
+                forward_secrecy: true,
+                signed: "every message",
+                ordering: Ordering::Causal,
+                deterministic: true,
+            },
+        }
+    }
+
+    fn new_user(&self, one_time_prekeys: usize, rng: &mut dyn CryptoRng) -> NewUser {
+        let identity = SigningKey::random(rng);
+        let (prekeys, publication) = PrekeySecrets::generate(&identity, one_time_prekeys, rng);
+        let id = MemberId(*identity.verification_key().as_bytes());
+        let user = User { id, identity, prekeys };
+        let member = Box::new(Dsgm { user, stage: Stage::Outside(BTreeMap::new()) });
+        NewUser { id, member, bundle: publication.bundle, one_time: publication.one_time }
+    }
+
+    fn restore(&self, state: &[u8]) -> Result<Box<dyn Member>, Error> {
+        Ok(Box::new(Dsgm::decode(state).map_err(|_| Error::BadExport)?))
+    }
+
+    fn expected(&self, operation: Operation, group_size: usize) -> Option<Expected> {
+        Some(costs::expected(operation, group_size))
+    }
+}
+
+/// A user in one group.
+#[derive(Clone)]
+pub(crate) struct Dsgm {
+    pub(crate) user: User,
+    pub(crate) stage: Stage,
+}
+
+#[derive(Clone)]
+pub(crate) enum Stage {
+    /// In no group yet. Messages wait for an invitation, by group.
+    Outside(BTreeMap<GroupId, Lobby>),
+    /// In a group.
+    Inside(Box<Group>),
+    /// Removed: nothing is left of the group but its name.
+    Removed(GroupId),
+}
+
+/// What has arrived of a group before its welcome was complete.
+#[derive(Clone, Default)]
+pub(crate) struct Lobby {
+    pub(crate) waiting: CausalOrder,
+    pub(crate) invitations: Vec<Invitation>,
+}
+
+impl Dsgm {
+    fn inside(&mut self) -> Result<(&mut User, &mut Group), Error> {
+        match &mut self.stage {
+            Stage::Inside(group) => Ok((&mut self.user, group)),
+            _ => Err(Error::NotInGroup),
+        }
+    }
+
+    /// An operation of this member's own.
+    fn operate(
+        &mut self,
+        context: &mut Context<'_>,
+        operation: impl FnOnce(&mut Group, &mut Env<'_, '_>) -> Result<(), Error>,
+    ) -> Result<Vec<Outgoing>, Error> {
+        let (user, group) = self.inside()?;
+        let mut env = Env::new(user, context);
+        operation(group, &mut env)?;
+        Ok(env.outgoing)
+    }
+
+    fn receive_inside(&mut self, message: &Incoming<'_>, context: &mut Context<'_>) -> Result<Received, Error> {
+        let (user, group) = self.inside()?;
+        if message.group != group.id {
+            return Err(Error::WrongGroup);
+        }
+        if message.author == user.id {
+            return Err(Error::WrongAuthor);
+        }
+        let envelope = Envelope::decode(message.bytes)?;
+        let mut env = Env::new(user, context);
+        if envelope.kind == WELCOME {
+            confirm(&message.author, env.context)?;
+            let invitation = Invitation::decode(&message.group, message.author, &envelope)?;
+            if !group.order.has_handled(&message.author, invitation.number) {
+                group.keep_second_welcome(invitation)?;
+            }
+        } else if group.order.arrive(&message.author, &message.group, message.bytes)? == Arrival::Equivocation {
+            env.events.push(Event::Equivocation { by: message.author });
+        }
+        let stays = group.process_ready(&mut env)?;
+        let received = Received { outgoing: env.outgoing, events: env.events };
+        if stays == Continue::Removed {
+            self.stage = Stage::Removed(message.group);
+        }
+        Ok(received)
+    }
+
+    fn receive_outside(&mut self, message: &Incoming<'_>, context: &mut Context<'_>) -> Result<Received, Error> {
+        let Stage::Outside(lobbies) = &mut self.stage else { return Err(Error::Internal) };
+        let envelope = Envelope::decode(message.bytes)?;
+        let lobby = lobbies.get(&message.group);
+        let mut env = Env::new(&mut self.user, context);
+        let joined = match envelope.kind {
+            CREATE if Create::decode(envelope.body)?.others.contains(&env.user.id) => {
+                confirm(&message.author, env.context)?;
+                let mut group = Group::invited(message.group, message.author, envelope.body, env.user)?;
+                group.order.arrive(&message.author, &message.group, message.bytes)?;
+                Some(group)
+            }
+            WELCOME => {
+                confirm(&message.author, env.context)?;
+                let invitation = Invitation::decode(&message.group, message.author, &envelope)?;
+                let waiting = lobby.into_iter().flat_map(|lobby| lobby.waiting.unverified(&message.author));
+                let me = env.user.id;
+                let key = waiting.into_iter().find_map(|bytes| invitation.is_for(&message.group, &me, bytes));
+                match key {
+                    Some(key) => Some(Group::join(message.group, &invitation, key, &mut env)?),
+                    None => {
+                        keep_invitation(lobbies, message.group, invitation)?;
+                        None
+                    }
+                }
+            }
+            ADD => {
+                let invitations = lobby.into_iter().flat_map(|lobby| &lobby.invitations);
+                let me = env.user.id;
+                let mut from_author = invitations.filter(|invitation| invitation.inviter == message.author);
+                let found = from_author.find_map(|invitation| {
+                    invitation.is_for(&message.group, &me, message.bytes).map(|key| (invitation.clone(), key))
+                });
+                match found {
+                    Some((invitation, key)) => Some(Group::join(message.group, &invitation, key, &mut env)?),
+                    None => {
+                        wait(lobbies, message)?;
+                        None
+                    }
+                }
+            }
+            _ => {
+                wait(lobbies, message)?;
+                None
+            }
+        };
+        let Some(mut group) = joined else { return Ok(Received::default()) };
+        let lobby = lobbies.remove(&message.group).unwrap_or_default();
+        for (author, bytes) in lobby.waiting.into_unverified() {
+            // Forged ones among them are dropped here.
+            let _ = group.order.arrive(&author, &message.group, &bytes);
+        }
+        for invitation in lobby.invitations {
+            if !group.order.has_handled(&invitation.inviter, invitation.number) {
+                group.keep_second_welcome(invitation)?;
+            }
+        }
+        let stays = group.process_ready(&mut env)?;
+        let received = Received { outgoing: env.outgoing, events: env.events };
+        self.stage = match stays {
+            Continue::Member => Stage::Inside(Box::new(group)),
+            Continue::Removed => Stage::Removed(message.group),
+        };
+        Ok(received)
+    }
+}
+
+fn confirm(inviter: &MemberId, context: &Context<'_>) -> Result<(), Error> {
+    if (context.confirm_inviter)(inviter) { Ok(()) } else { Err(Error::InviterNotConfirmed) }
+}
+
+fn keep_invitation(
+    lobbies: &mut BTreeMap<GroupId, Lobby>,
+    group: GroupId,
+    invitation: Invitation,
+) -> Result<(), Error> {
+    if !lobbies.contains_key(&group) && lobbies.len() >= MAX_LOBBIES {
+        // An invitation is worth more than messages of a group that nobody has invited us to.
+        let uninvited = lobbies.iter().find(|(_, lobby)| lobby.invitations.is_empty()).map(|(id, _)| *id);
+        lobbies.remove(&uninvited.ok_or(Error::QueueFull)?);
+    }
+    let lobby = lobbies.entry(group).or_default();
+    let known = |other: &Invitation| (other.inviter, other.number) == (invitation.inviter, invitation.number);
+    if lobby.invitations.iter().any(known) {
+        return Ok(());
+    }
+    if lobby.invitations.len() >= MAX_INVITATIONS {
+        return Err(Error::QueueFull);
+    }
+    lobby.invitations.push(invitation);
+    Ok(())
+}
+
+fn wait(lobbies: &mut BTreeMap<GroupId, Lobby>, message: &Incoming<'_>) -> Result<(), Error> {
+    if !lobbies.contains_key(&message.group) && lobbies.len() >= MAX_LOBBIES {
+        return Err(Error::QueueFull);
+    }
+    let mut lobby = lobbies.remove(&message.group).unwrap_or_default();
+    let arrival = lobby.waiting.arrive(&message.author, &message.group, message.bytes);
+    if arrival.is_ok() || !lobby.waiting.is_idle() || !lobby.invitations.is_empty() {
+        lobbies.insert(message.group, lobby);
+    }
+    arrival.map(drop)
+}
+
+impl Member for Dsgm {
+    fn id(&self) -> MemberId {
+        self.user.id
+    }
+
+    fn group(&self) -> Option<GroupId> {
+        match &self.stage {
+            Stage::Outside(_) => None,
+            Stage::Inside(group) => Some(group.id),
+            Stage::Removed(id) => Some(*id),
+        }
+    }
+
+    fn members(&self) -> Vec<MemberId> {
+        match &self.stage {
+            Stage::Inside(group) => group.membership.in_order_of_ids(group.view()).map(|(id, _)| id).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn create(&mut self, others: &[MemberId], context: &mut Context<'_>) -> Result<Vec<Outgoing>, Error> {
+        if !matches!(self.stage, Stage::Outside(_)) {
+            return Err(Error::AlreadyInGroup);
+        }
+        let mut env = Env::new(&mut self.user, context);
+        let group = Group::create(others, &mut env)?;
+        let outgoing = env.outgoing;
+        self.stage = Stage::Inside(Box::new(group));
+        Ok(outgoing)
+    }
+
+    fn add(&mut self, user: &MemberId, context: &mut Context<'_>) -> Result<Vec<Outgoing>, Error> {
+        self.operate(context, |group, env| group.add(user, env))
+    }
+
+    fn remove(&mut self, user: &MemberId, context: &mut Context<'_>) -> Result<Vec<Outgoing>, Error> {
+        self.operate(context, |group, env| group.remove(user, env))
+    }
+
+    fn update(&mut self, context: &mut Context<'_>) -> Result<Vec<Outgoing>, Error> {
+        self.operate(context, |group, env| group.update(env))
+    }
+
+    fn send(&mut self, plaintext: &[u8], context: &mut Context<'_>) -> Result<Vec<Outgoing>, Error> {
+        self.operate(context, |group, env| group.send(plaintext, env))
+    }
+
+    fn receive_one(&mut self, message: &Incoming<'_>, context: &mut Context<'_>) -> Result<Received, Error> {
+        match &self.stage {
+            Stage::Outside(_) => self.receive_outside(message, context),
+            Stage::Inside(_) => self.receive_inside(message, context),
+            Stage::Removed(_) => Ok(Received::default()),
+        }
+    }
+
+    fn fingerprints(&self) -> Option<Vec<(MemberId, [u8; DIGEST_LEN])>> {
+        let Stage::Inside(group) = &self.stage else { return Some(Vec::new()) };
+        let fingerprint = |(id, member): (MemberId, protocol::membership::MemberIndex)| {
+            let sender = group.senders.get(member.to_usize())?;
+            let ratchet = sender.ratchet.as_ref().filter(|_| sender.chain.is_some())?;
+            let hash = Extracted::new(&[0; DIGEST_LEN], ratchet.expose()).expand(label::FINGERPRINT, &id.0);
+            Some((id, *hash.expose()))
+        };
+        Some(group.membership.in_order_of_ids(group.view()).filter_map(fingerprint).collect())
+    }
+
+    fn export(&self) -> Vec<u8> {
+        self.encode()
+    }
+
+    fn duplicate(&self) -> Box<dyn Member> {
+        Box::new(self.clone())
+    }
+}

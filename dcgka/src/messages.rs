@@ -1,0 +1,154 @@
+//! The kinds of messages, and the layout of their bodies. Envelopes are [`protocol::wire::envelope`]'s.
+//!
+//! | kind | envelope names | new key | body | bytes of body |
+//! |---|---|---|---|---|
+//! | create | | | group nonce 32, commitment 32, count, ids of the others 32 each, slot for each of them | 64 + 1..5 + 32 m + slots |
+//! | add | | yes | id of the user | 32 |
+//! | remove | target | yes | commitment 32, slot for each recipient | 32 + slots |
+//! | update | | yes | commitment 32, slot for each recipient | 32 + slots |
+//! | ack | operation | | forwards: handle 8, slot | 0 and more |
+//! | ack-none | operation | | | 0 |
+//! | add-ack | operation | | slot for the added user | slot |
+//! | welcome | | | hash of the add 32, slot, clock and keys, membership | 32 + slot + state |
+//! | message | | | ciphertext | plaintext + 16 |
+//!
+//! Recipients are in the order of their ids; the receiver knows them from the author's view. A slot is a two-party
+//! ciphertext ([`crate::two_party`]) or says that there is none.
+
+use protocol::crypto::hash::{DIGEST_LEN, Digest};
+use protocol::error::Error;
+use protocol::id::{HANDLE_LEN, Handle, MEMBER_ID_LEN, MemberId};
+use protocol::wire::codec::{Reader, put_varint};
+use protocol::wire::envelope::Kind;
+
+use crate::two_party::Slot;
+
+pub(crate) const CREATE: Kind = Kind(1);
+pub(crate) const ADD: Kind = Kind(2 | Kind::NEW_KEY);
+pub(crate) const REMOVE: Kind = Kind(3 | Kind::NEW_KEY | Kind::NAMES);
+pub(crate) const UPDATE: Kind = Kind(4 | Kind::NEW_KEY);
+pub(crate) const ACK: Kind = Kind(5 | Kind::ACKNOWLEDGES);
+pub(crate) const ACK_NONE: Kind = Kind(6 | Kind::ACKNOWLEDGES);
+pub(crate) const ADD_ACK: Kind = Kind(7 | Kind::ACKNOWLEDGES);
+pub(crate) const WELCOME: Kind = Kind(8);
+pub(crate) const MESSAGE: Kind = Kind(9);
+
+/// The name of a kind in reports.
+pub(crate) fn name(kind: Kind) -> &'static str {
+    match kind {
+        CREATE => "create",
+        ADD => "add",
+        REMOVE => "remove",
+        UPDATE => "update",
+        ACK | ACK_NONE => "ack",
+        ADD_ACK => "add-ack",
+        WELCOME => "welcome",
+        MESSAGE => "message",
+        _ => "unknown",
+    }
+}
+
+/// The body of CREATE.
+pub(crate) struct Create<'a> {
+    pub(crate) nonce: Digest,
+    pub(crate) commitment: Digest,
+    /// Sorted, without the creator.
+    pub(crate) others: Vec<MemberId>,
+    pub(crate) slots: Vec<Slot<'a>>,
+}
+
+impl<'a> Create<'a> {
+    pub(crate) fn decode(body: &'a [u8]) -> Result<Self, Error> {
+        let mut reader = Reader::new(body);
+        let nonce = Digest(reader.array()?);
+        let commitment = Digest(reader.array()?);
+        let others =
+            (0..reader.count(MEMBER_ID_LEN)?).map(|_| reader.array().map(MemberId)).collect::<Result<Vec<_>, _>>()?;
+        if !others.is_sorted_by(|a, b| a < b) {
+            return Err(Error::Malformed);
+        }
+        let slots = decode_slots(&mut reader, others.len())?;
+        Ok(Self { nonce, commitment, others, slots })
+    }
+
+    pub(crate) fn encode_head(nonce: &Digest, commitment: &Digest, others: &[MemberId]) -> Vec<u8> {
+        let mut out =
+            Vec::with_capacity(2 * DIGEST_LEN + others.len() * (MEMBER_ID_LEN + crate::two_party::COLD_LEN) + 8);
+        out.extend_from_slice(nonce.as_bytes());
+        out.extend_from_slice(commitment.as_bytes());
+        put_varint(&mut out, u32::try_from(others.len()).unwrap_or(u32::MAX));
+        others.iter().for_each(|id| out.extend_from_slice(&id.0));
+        out
+    }
+}
+
+/// The body of UPDATE and REMOVE.
+pub(crate) struct Seeded<'a> {
+    pub(crate) commitment: Digest,
+    pub(crate) slots: Vec<Slot<'a>>,
+}
+
+impl<'a> Seeded<'a> {
+    pub(crate) fn decode(body: &'a [u8], recipients: usize) -> Result<Self, Error> {
+        let mut reader = Reader::new(body);
+        let commitment = Digest(reader.array()?);
+        Ok(Self { commitment, slots: decode_slots(&mut reader, recipients)? })
+    }
+
+    pub(crate) fn encode_head(commitment: &Digest, recipients: usize) -> Vec<u8> {
+        let mut out = Vec::with_capacity(DIGEST_LEN + recipients * crate::two_party::COLD_LEN);
+        out.extend_from_slice(commitment.as_bytes());
+        out
+    }
+}
+
+/// The body of ADD.
+pub(crate) fn decode_add(body: &[u8]) -> Result<MemberId, Error> {
+    body.try_into().map(MemberId).map_err(|_| Error::Malformed)
+}
+
+/// The body of ACK: secrets forwarded to members whom the operation's author did not know to be members.
+pub(crate) fn decode_forwards(body: &[u8]) -> Result<Vec<(Handle, Slot<'_>)>, Error> {
+    let mut reader = Reader::new(body);
+    let mut forwards = Vec::new();
+    while !reader.remaining().is_empty() {
+        forwards.push((Handle(reader.array::<HANDLE_LEN>()?), Slot::decode(&mut reader)?));
+    }
+    Ok(forwards)
+}
+
+/// The body of ADD-ACK.
+pub(crate) fn decode_add_ack(body: &[u8]) -> Result<Slot<'_>, Error> {
+    let mut reader = Reader::new(body);
+    let slot = Slot::decode(&mut reader)?;
+    reader.finish().map(|()| slot)
+}
+
+/// The body of WELCOME.
+pub(crate) struct Welcome<'a> {
+    pub(crate) add: Digest,
+    pub(crate) slot: Slot<'a>,
+    pub(crate) state: &'a [u8],
+}
+
+impl<'a> Welcome<'a> {
+    pub(crate) fn decode(body: &'a [u8]) -> Result<Self, Error> {
+        let mut reader = Reader::new(body);
+        let add = Digest(reader.array()?);
+        let slot = Slot::decode(&mut reader)?;
+        Ok(Self { add, slot, state: reader.rest() })
+    }
+
+    pub(crate) fn encode(add: &Digest, slot: &[u8], state: &[u8]) -> Vec<u8> {
+        [add.as_bytes(), slot, state].concat()
+    }
+}
+
+fn decode_slots<'a>(reader: &mut Reader<'a>, count: usize) -> Result<Vec<Slot<'a>>, Error> {
+    // A slot takes a byte at least: no more are there than bytes.
+    if count > reader.remaining().len() {
+        return Err(Error::Malformed);
+    }
+    let slots = (0..count).map(|_| Slot::decode(reader)).collect::<Result<Vec<_>, _>>()?;
+    reader.finish().map(|()| slots)
+}

@@ -1,0 +1,287 @@
+//! 2SM: secrets from one member to one other, with forward secrecy and post-compromise security for each message (paper,
+//! section 6.1).
+//!
+//! The sender makes a key pair for itself and the recipient's next one, and sends the latter's private key along: so both
+//! directions move on with every message, whoever sends.
+//!
+//! ```text
+//! origin 1..5 | 1 (prekeys): ephemeral key 32, one-time prekey 4   | AEAD( secret 32, b 32, A 32, index 4 ) | tag 16
+//!             | else (HPKE): encapsulated key 32                   |
+//! ```
+//!
+//! Origin 0 is an empty slot: the recipient could not be encrypted to. 1: the recipient's prekeys. 2: the key that the
+//! sender made in its last message. 2 + i: the recipient's own key number i.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use protocol::crypto::dh::{PRIVATE_KEY_LEN, PUBLIC_KEY_LEN, PrivateKey, PublicKey};
+use protocol::crypto::hpke;
+use protocol::crypto::label;
+use protocol::crypto::secret::{SECRET_LEN, Secret, SecretBytes};
+use protocol::crypto::signature::VERIFICATION_KEY_LEN;
+use protocol::directory::Directory;
+use protocol::error::Error;
+use protocol::id::{GroupId, MemberId};
+use protocol::wire::codec::{Reader, put_varint};
+use protocol::x3dh::{self, PrekeySecrets};
+use rand_core::CryptoRng;
+
+/// Ciphertexts to one peer that it may leave unacknowledged. A private key is kept for each.
+pub const MAX_UNACKNOWLEDGED: usize = 1024;
+
+/// Bytes of the plaintext: the secret, the peer's next private key, my next public key and its index.
+pub(crate) const PAYLOAD_LEN: usize = SECRET_LEN + PRIVATE_KEY_LEN + PUBLIC_KEY_LEN + INDEX_LEN;
+/// Bytes of a slot encrypted to prekeys.
+pub(crate) const COLD_LEN: usize = 1 + x3dh::OVERHEAD + PAYLOAD_LEN;
+/// Bytes of a slot encrypted with HPKE, for an origin of one byte.
+pub(crate) const WARM_LEN: usize = 1 + hpke::OVERHEAD + PAYLOAD_LEN;
+
+const INDEX_LEN: usize = 4;
+const EMPTY: u32 = 0;
+const PREKEYS: u32 = 1;
+const MADE_BY_SENDER: u32 = 2;
+
+/// A two-party ciphertext as it stands in a message.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Slot<'a> {
+    Empty,
+    Full { origin: u32, sealed: &'a [u8] },
+}
+
+impl<'a> Slot<'a> {
+    pub(crate) fn decode(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let origin = reader.varint()?;
+        let overhead = match origin {
+            EMPTY => return Ok(Self::Empty),
+            PREKEYS => x3dh::OVERHEAD,
+            _ => hpke::OVERHEAD,
+        };
+        Ok(Self::Full { origin, sealed: reader.bytes(overhead + PAYLOAD_LEN)? })
+    }
+
+    pub(crate) fn put_empty(out: &mut Vec<u8>) {
+        put_varint(out, EMPTY);
+    }
+}
+
+/// What a ciphertext is bound to: one message of one sender to one recipient.
+#[derive(Clone, Copy)]
+pub(crate) struct Binding<'a> {
+    pub(crate) group: &'a GroupId,
+    pub(crate) sender: &'a MemberId,
+    /// The key that verifies the message which carries the ciphertext.
+    pub(crate) sender_key: &'a [u8; VERIFICATION_KEY_LEN],
+    pub(crate) recipient: &'a MemberId,
+    pub(crate) number: u32,
+}
+
+impl Binding<'_> {
+    /// Fixed lengths, so no prefixes.
+    fn info(&self) -> Vec<u8> {
+        [label::TWO_PARTY, &self.group.0, &self.sender.0, &self.recipient.0].concat()
+    }
+
+    fn associated(&self) -> Vec<u8> {
+        [&self.sender_key[..], &self.number.to_be_bytes()].concat()
+    }
+}
+
+/// One member's side of the channel to one other.
+#[derive(Clone, Default)]
+pub(crate) struct TwoParty {
+    /// My private keys that the peer may still encrypt to, by index.
+    mine: BTreeMap<u32, PrivateKey>,
+    last_index: u32,
+    /// The private key that the peer made for me in its last message.
+    received: Option<PrivateKey>,
+    /// The peer's key, and what it is called in my next message. None: the prekeys.
+    peer: Option<(PublicKey, u32)>,
+    /// Message number and index of each ciphertext that the peer has not acknowledged.
+    sent: VecDeque<(u32, u32)>,
+    /// The peer's identity key, once its bundle has been checked.
+    peer_identity: Option<PublicKey>,
+}
+
+impl TwoParty {
+    /// Whether another ciphertext would exceed [`MAX_UNACKNOWLEDGED`].
+    pub(crate) fn is_full(&self) -> bool {
+        self.mine.len() >= MAX_UNACKNOWLEDGED
+    }
+
+    /// Appends a slot with `secret`; an empty one where the peer has no valid bundle or the channel is full.
+    pub(crate) fn send(
+        &mut self,
+        secret: &Secret,
+        binding: &Binding<'_>,
+        own: &PrekeySecrets,
+        directory: &dyn Directory,
+        rng: &mut dyn CryptoRng,
+        out: &mut Vec<u8>,
+    ) {
+        let Some(index) = self.last_index.checked_add(1).filter(|_| !self.is_full()) else {
+            return Slot::put_empty(out);
+        };
+        let (mine, theirs) = (PrivateKey::random(rng), PrivateKey::random(rng));
+        let mut payload = SecretBytes::with_capacity(PAYLOAD_LEN);
+        payload.put(secret.expose());
+        payload.put(theirs.as_secret().expose());
+        payload.put(&mine.public_key().0);
+        payload.put(&index.to_be_bytes());
+        let (origin, sealed) = match self.peer {
+            Some((key, origin)) => {
+                (origin, hpke::seal(&key, &binding.info(), &binding.associated(), payload.expose(), rng))
+            }
+            None => (PREKEYS, self.send_first_contact(binding, own, directory, payload.expose(), rng)),
+        };
+        let Ok(sealed) = sealed else { return Slot::put_empty(out) };
+        put_varint(out, origin);
+        out.extend_from_slice(&sealed);
+        self.mine.insert(index, mine);
+        self.last_index = index;
+        self.peer = Some((theirs.public_key(), MADE_BY_SENDER));
+        self.sent.push_back((binding.number, index));
+    }
+
+    /// The secret in a slot. None where it does not open: then nothing has changed.
+    pub(crate) fn receive(
+        &mut self,
+        slot: &Slot<'_>,
+        binding: &Binding<'_>,
+        own: &mut PrekeySecrets,
+        directory: &dyn Directory,
+    ) -> Option<Secret> {
+        let Slot::Full { origin, sealed } = *slot else { return None };
+        let info = binding.info();
+        let open = |key: &PrivateKey| hpke::open(key, &info, &binding.associated(), sealed).ok();
+        let payload = match origin {
+            PREKEYS => self.receive_first_contact(binding, own, directory, sealed)?,
+            MADE_BY_SENDER => open(self.received.as_ref()?)?,
+            origin => open(self.mine.get(&(origin - MADE_BY_SENDER))?)?,
+        };
+        let payload = Payload::decode(payload.expose()).ok()?;
+        let next_origin = MADE_BY_SENDER.checked_add(payload.index).filter(|origin| *origin > MADE_BY_SENDER)?;
+        if let Some(used) = origin.checked_sub(MADE_BY_SENDER) {
+            self.forget_through(used);
+        }
+        self.received = Some(payload.private);
+        self.peer = Some((payload.public, next_origin));
+        Some(payload.secret)
+    }
+
+    /// The peer has handled my message with this number: it will not use keys any more that are older than the one in the
+    /// last ciphertext until then.
+    pub(crate) fn acknowledged(&mut self, number: u32) {
+        let mut newest = None;
+        while let Some(&(_, index)) = self.sent.front().filter(|(sent, _)| *sent <= number) {
+            newest = Some(index);
+            self.sent.pop_front();
+        }
+        if let Some(index) = newest {
+            self.forget_through(index - 1);
+        }
+    }
+
+    fn forget_through(&mut self, index: u32) {
+        match index.checked_add(1) {
+            Some(next) => self.mine = self.mine.split_off(&next),
+            None => self.mine.clear(),
+        }
+    }
+
+    fn send_first_contact(
+        &mut self,
+        binding: &Binding<'_>,
+        own: &PrekeySecrets,
+        directory: &dyn Directory,
+        payload: &[u8],
+        rng: &mut dyn CryptoRng,
+    ) -> Result<Vec<u8>, Error> {
+        let bundle = x3dh::peer_bundle(binding.recipient, directory)?;
+        self.peer_identity = Some(bundle.identity);
+        let one_time = directory.one_time(binding.recipient);
+        let associated = [binding.info(), binding.associated()].concat();
+        x3dh::seal(own, &bundle, one_time.as_deref(), &associated, payload, rng)
+    }
+
+    fn receive_first_contact(
+        &mut self,
+        binding: &Binding<'_>,
+        own: &mut PrekeySecrets,
+        directory: &dyn Directory,
+        sealed: &[u8],
+    ) -> Option<SecretBytes> {
+        let identity = match self.peer_identity {
+            Some(identity) => identity,
+            None => x3dh::peer_bundle(binding.sender, directory).ok()?.identity,
+        };
+        let associated = [binding.info(), binding.associated()].concat();
+        let payload = x3dh::open(own, &identity, &associated, sealed).ok()?;
+        self.peer_identity = Some(identity);
+        Some(payload)
+    }
+
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        put_varint(out, self.last_index);
+        put_varint(out, len(self.mine.len()));
+        for (index, key) in &self.mine {
+            put_varint(out, *index);
+            out.extend_from_slice(key.as_secret().expose());
+        }
+        out.push(self.received.is_some().into());
+        out.extend(self.received.iter().flat_map(|key| key.as_secret().expose()));
+        out.push(self.peer.is_some().into());
+        if let Some((key, origin)) = &self.peer {
+            out.extend_from_slice(&key.0);
+            put_varint(out, *origin);
+        }
+        put_varint(out, len(self.sent.len()));
+        for (number, index) in &self.sent {
+            put_varint(out, *number);
+            put_varint(out, *index);
+        }
+        out.push(self.peer_identity.is_some().into());
+        out.extend(self.peer_identity.iter().flat_map(|key| key.0));
+    }
+
+    pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<Self, Error> {
+        let private = |reader: &mut Reader<'_>| Ok::<_, Error>(PrivateKey::from_secret(Secret::new(reader.array()?)));
+        let mut state = Self { last_index: reader.varint()?, ..Self::default() };
+        for _ in 0..reader.count(1 + PRIVATE_KEY_LEN)? {
+            let index = reader.varint()?;
+            state.mine.insert(index, private(reader)?);
+        }
+        state.received = reader.flag()?.then(|| private(reader)).transpose()?;
+        if reader.flag()? {
+            state.peer = Some((PublicKey(reader.array()?), reader.varint()?));
+        }
+        for _ in 0..reader.count(2)? {
+            state.sent.push_back((reader.varint()?, reader.varint()?));
+        }
+        state.peer_identity = reader.flag()?.then(|| reader.array().map(PublicKey)).transpose()?;
+        Ok(state)
+    }
+}
+
+fn len(len: usize) -> u32 {
+    u32::try_from(len).unwrap_or(u32::MAX)
+}
+
+struct Payload {
+    secret: Secret,
+    private: PrivateKey,
+    public: PublicKey,
+    index: u32,
+}
+
+impl Payload {
+    fn decode(bytes: &[u8]) -> Result<Self, Error> {
+        let mut reader = Reader::new(bytes);
+        let payload = Self {
+            secret: Secret::new(reader.array()?),
+            private: PrivateKey::from_secret(Secret::new(reader.array()?)),
+            public: PublicKey(reader.array()?),
+            index: u32::from_be_bytes(reader.array()?),
+        };
+        reader.finish().map(|()| payload)
+    }
+}

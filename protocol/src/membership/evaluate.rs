@@ -1,0 +1,187 @@
+//! Recording an operation, and the views by the definition of members(Ops).
+
+use std::sync::Arc;
+
+use super::set::{MemberIndex, MemberSet, OperationIndex, OperationSet};
+use super::{Change, Membership, Record};
+
+impl Membership {
+    /// Records an operation and brings all views up to date.
+    pub(super) fn record(&mut self, author: MemberIndex, number: u32, change: Change) -> OperationIndex {
+        if let Some(recorded) = self.operation(author, number) {
+            return recorded;
+        }
+        let count = self.records.len();
+        let author_had_acknowledged = if self.has_acknowledged_all(author) {
+            OperationSet::first(count)
+        } else {
+            OperationSet::of(count, |operation| self.has_acknowledged(author, operation))
+        };
+        let operation = self.insert(Record {
+            author,
+            number,
+            change,
+            acknowledged_by: [author, self.me].into_iter().collect(),
+            author_had_acknowledged,
+            removes: MemberSet::new(),
+        });
+        self.count_acknowledgement(author);
+        if author != self.me {
+            self.count_acknowledgement(self.me);
+        }
+
+        let mut view = MemberSet::clone(self.view(self.me));
+        match change {
+            Change::Create => view.unite(&self.founders),
+            Change::Add(user) => {
+                view.insert(user);
+                self.spread_removals(author, user);
+                if user == self.me {
+                    self.acknowledge_everything();
+                }
+            }
+            Change::Remove(_) => self.update_removal(operation),
+        }
+        view.subtract(&self.removed);
+        self.set_view(self.me, Arc::new(view));
+        if author != self.me {
+            self.set_view(author, self.view_by_definition(author));
+        }
+        operation
+    }
+
+    /// Appends a record to the tables; everything that is computed from them is left to the caller.
+    pub(super) fn insert(&mut self, record: Record) -> OperationIndex {
+        let operation = OperationIndex::from_usize(self.records.len());
+        let users = match record.change {
+            Change::Create => self.founders.clone(),
+            Change::Add(user) => MemberSet::from_iter([user]),
+            Change::Remove(_) => MemberSet::new(),
+        };
+        for user in users.iter() {
+            if let Some(known) = self.known.get_mut(user.to_usize()) {
+                known.adds.push(operation);
+            }
+        }
+        match (record.change, self.known.get_mut(record.author.to_usize())) {
+            (Change::Remove(_), _) => self.removes.push(operation),
+            (_, Some(author)) => author.authored_adds.push(operation),
+            (_, None) => {}
+        }
+        self.by_message.insert((record.author, record.number), operation);
+        self.records.push(record);
+        operation
+    }
+
+    pub(super) fn count_acknowledgement(&mut self, member: MemberIndex) {
+        if let Some(known) = self.known.get_mut(member.to_usize()) {
+            known.acknowledged += 1;
+        }
+    }
+
+    /// A newcomer's first act: it knows what the welcome told it, all of it.
+    fn acknowledge_everything(&mut self) {
+        for record in &mut self.records {
+            record.acknowledged_by.insert(self.me);
+        }
+        if let Some(known) = self.known.get_mut(self.me.to_usize()) {
+            known.acknowledged = self.records.len();
+        }
+    }
+
+    /// After a new add of `user` by `adder`: the removes that remove the adder now remove the user too, since none of
+    /// their authors had acknowledged that add.
+    fn spread_removals(&mut self, adder: MemberIndex, user: MemberIndex) {
+        if !self.removed.contains(adder) {
+            return;
+        }
+        for remove in self.removes.clone() {
+            let spreads = self
+                .records
+                .get(remove.to_usize())
+                .is_some_and(|record| record.removes.contains(adder) && !record.removes.contains(user));
+            if spreads {
+                self.update_removal(remove);
+            }
+        }
+    }
+
+    /// Computes anew whom a remove removes, given all that I know.
+    pub(super) fn update_removal(&mut self, remove: OperationIndex) {
+        let Some(record) = self.records.get(remove.to_usize()) else { return };
+        let removes = self.removed_by_one(record, |_| true);
+        self.removed.unite(&removes);
+        if let Some(record) = self.records.get_mut(remove.to_usize()) {
+            record.removes = removes;
+        }
+    }
+
+    pub(super) fn set_view(&mut self, member: MemberIndex, view: Arc<MemberSet>) {
+        if let Some(known) = self.known.get_mut(member.to_usize()) {
+            known.view = view;
+        }
+    }
+
+    pub(super) fn view_by_definition(&self, member: MemberIndex) -> Arc<MemberSet> {
+        match self.known.get(self.me.to_usize()) {
+            Some(me) if self.has_acknowledged_all(member) => Arc::clone(&me.view),
+            _ => Arc::new(self.members(|operation| self.has_acknowledged(member, operation))),
+        }
+    }
+
+    /// members(Ops), for the operations that `ops` accepts.
+    pub(super) fn members(&self, ops: impl Fn(usize) -> bool) -> MemberSet {
+        let mut members = MemberSet::new();
+        for (_, record) in self.records.iter().enumerate().filter(|(operation, _)| ops(*operation)) {
+            match record.change {
+                Change::Create => members.unite(&self.founders),
+                Change::Add(user) => {
+                    members.insert(user);
+                }
+                Change::Remove(_) => {}
+            }
+        }
+        members.subtract(&self.removed_by(ops));
+        members
+    }
+
+    /// Everybody whom the removes among `ops` remove, given `ops`.
+    pub(super) fn removed_by(&self, ops: impl Fn(usize) -> bool) -> MemberSet {
+        let mut removed = MemberSet::new();
+        for remove in self.removes.iter().filter(|remove| ops(remove.to_usize())) {
+            let Some(record) = self.records.get(remove.to_usize()) else { continue };
+            match record.change {
+                // Fewer operations never let a remove reach further.
+                Change::Remove(target) if record.removes.len() == 1 => {
+                    removed.insert(target);
+                }
+                _ => removed.unite(&self.removed_by_one(record, &ops)),
+            }
+        }
+        removed
+    }
+
+    /// Whom one remove removes, given `ops`.
+    fn removed_by_one(&self, remove: &Record, ops: impl Fn(usize) -> bool) -> MemberSet {
+        let mut removed = MemberSet::new();
+        let Change::Remove(target) = remove.change else { return removed };
+        let mut next = vec![target];
+        while let Some(member) = next.pop() {
+            if !removed.insert(member) {
+                continue;
+            }
+            let adds = self.known.get(member.to_usize()).map_or(&[][..], |known| &known.authored_adds);
+            for add in adds.iter().map(|add| add.to_usize()) {
+                if remove.author_had_acknowledged.contains(add) || !ops(add) {
+                    continue;
+                }
+                match self.records.get(add).map(|record| record.change) {
+                    Some(Change::Create) => next.extend(self.founders.iter()),
+                    Some(Change::Add(user)) => next.push(user),
+                    Some(Change::Remove(_)) | None => {}
+                }
+            }
+        }
+        removed
+    }
+}

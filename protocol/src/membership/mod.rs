@@ -1,0 +1,398 @@
+//! Decentralised group membership (the paper's DGM) with strong remove: who is a member, in whose view.
+//!
+//! Every member records each CREATE, ADD and REMOVE with who has acknowledged it, and computes from the records alone:
+//!
+//! ```text
+//! members(Ops) = founders and added users, less the removed
+//! a remove r removes its target and, transitively, the user of every add in Ops
+//!     whose adder r removes and which r's author had not acknowledged when it sent r
+//! view(me)     = members(all that I know)
+//! view(v)      = members(operations that v has acknowledged or authored)
+//! ```
+//!
+//! CREATE is an add of all founders by the creator. Removes always take effect, also when their author is removed
+//! concurrently; two members that remove each other are both out. Of two adds of the same user, one that a remove voids
+//! removes the user for good: somebody who comes back needs a new id.
+//!
+//! The caller supplies causal order: an operation is recorded after everything that its author had acknowledged. What
+//! the author had acknowledged is therefore known when the operation is recorded, and is kept with it.
+//!
+//! There is no cryptography here, and nothing is counted.
+//!
+//! # Cost
+//!
+//! An acknowledgement is a look-up and one bit as long as it leaves its author with everything acknowledged: its view
+//! is then mine, and both share one set. Otherwise its view is computed anew by the definition, in time linear in the
+//! records.
+//!
+//! # Limits
+//!
+//! Nothing is ever forgotten: everybody ever known and every membership operation stays (an id, and about eight bytes
+//! in the encoded form for an operation that all have acknowledged), because an operation that is concurrent to an old
+//! one may still come. The operations of somebody who was removed count as concurrent for ever: its adds bring in
+//! nobody, but its removes remove.
+
+mod evaluate;
+mod set;
+mod snapshot;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, LazyLock};
+
+pub use set::{MemberIndex, MemberSet, OperationIndex};
+
+use crate::error::Error;
+use crate::id::{Handle, MemberId};
+use crate::member::Rule;
+use set::OperationSet;
+
+/// The number of the CREATE message among its author's.
+const CREATE_NUMBER: u32 = 1;
+/// The creator becomes known first.
+const CREATOR: MemberIndex = MemberIndex(0);
+
+/// What an operation changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// The first operation of every group: its author adds the founders, itself included.
+    Create,
+    /// The author adds this user.
+    Add(MemberIndex),
+    /// The author removes this member.
+    Remove(MemberIndex),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Record {
+    author: MemberIndex,
+    number: u32,
+    change: Change,
+    acknowledged_by: MemberSet,
+    /// What the author had acknowledged when it sent the operation, the operation itself not included.
+    author_had_acknowledged: OperationSet,
+    /// Whom the operation removes given all that I know; empty unless it is a remove.
+    removes: MemberSet,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Known {
+    id: MemberId,
+    handle: Handle,
+    /// The operations that add it.
+    adds: Vec<OperationIndex>,
+    /// The operations by which it adds others.
+    authored_adds: Vec<OperationIndex>,
+    /// How many records it has acknowledged.
+    acknowledged: usize,
+    /// Its view. Shared with me as long as it has acknowledged all that I know.
+    view: Arc<MemberSet>,
+}
+
+/// Who is a member of a group, in the view of each member, as one of them (*me*) knows it.
+///
+/// Whoever records an operation has acknowledged it: `me` and the author count among those who have from the start, and
+/// `me` has acknowledged every record there is. A member that the group has removed must stop: it records and
+/// acknowledges nothing more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Membership {
+    me: MemberIndex,
+    known: Vec<Known>,
+    by_id: BTreeMap<MemberId, MemberIndex>,
+    by_handle: BTreeSet<(Handle, MemberIndex)>,
+    /// They became known before anybody else, the creator first.
+    founders: MemberSet,
+    records: Vec<Record>,
+    by_message: BTreeMap<(MemberIndex, u32), OperationIndex>,
+    /// The records that remove somebody.
+    removes: Vec<OperationIndex>,
+    /// Everybody whom a remove removes, given all that I know.
+    removed: MemberSet,
+}
+
+impl Membership {
+    /// The state after CREATE, message 1 of `creator`: the members are the creator and the `founders`, who may or may
+    /// not name the creator. Indices follow that order, the creator first.
+    ///
+    /// # Errors
+    /// [`Error::AlreadyAMember`] if somebody is named twice, [`Error::NotAMember`] if `me` is not among them.
+    pub fn found(me: MemberId, creator: MemberId, founders: impl IntoIterator<Item = MemberId>) -> Result<Self, Error> {
+        let mut membership = Self::empty();
+        membership.introduce(creator);
+        membership.founders.insert(CREATOR);
+        let mut creator_named = false;
+        for founder in founders {
+            let again = if founder == creator {
+                core::mem::replace(&mut creator_named, true)
+            } else {
+                let index = membership.introduce(founder);
+                !membership.founders.insert(index)
+            };
+            if again {
+                return Err(Error::AlreadyAMember);
+            }
+        }
+        membership.me = membership.index(&me).ok_or(Error::NotAMember)?;
+        membership.record(CREATOR, CREATE_NUMBER, Change::Create);
+        Ok(membership)
+    }
+
+    /// My own index.
+    #[must_use]
+    pub fn me(&self) -> MemberIndex {
+        self.me
+    }
+
+    /// The index of `id`, if ever known.
+    #[must_use]
+    pub fn index(&self, id: &MemberId) -> Option<MemberIndex> {
+        self.by_id.get(id).copied()
+    }
+
+    /// The id of `member`.
+    ///
+    /// # Panics
+    /// If the index is not below the number of [`everybody`](Self::everybody): no method of this type returns such a
+    /// one.
+    #[must_use]
+    pub fn id(&self, member: MemberIndex) -> MemberId {
+        self.known[member.to_usize()].id
+    }
+
+    /// The handle of `member`, computed when it became known.
+    ///
+    /// # Panics
+    /// As [`id`](Self::id).
+    #[must_use]
+    pub fn handle(&self, member: MemberIndex) -> Handle {
+        self.known[member.to_usize()].handle
+    }
+
+    /// Those of everybody ever known who have this handle: nearly always one or none.
+    pub fn with_handle(&self, handle: Handle) -> impl Iterator<Item = MemberIndex> + '_ {
+        self.by_handle.range((handle, MemberIndex(0))..=(handle, MemberIndex(u32::MAX))).map(|&(_, member)| member)
+    }
+
+    /// Everybody ever known, in order of index: members, and those who were.
+    pub fn everybody(&self) -> impl ExactSizeIterator<Item = MemberIndex> + use<> {
+        (0..self.known.len()).map(MemberIndex::from_usize)
+    }
+
+    /// The members of `set` with their ids, in order of the ids: the same order for everybody.
+    pub fn in_order_of_ids<'a>(&'a self, set: &'a MemberSet) -> impl Iterator<Item = (MemberId, MemberIndex)> + 'a {
+        self.by_id.iter().filter(|(_, member)| set.contains(**member)).map(|(id, member)| (*id, *member))
+    }
+
+    /// Who is a member in the view of `member`: by all that I know, if that is me; for anybody else, by the operations
+    /// that it has acknowledged or authored. Empty for somebody unknown.
+    #[must_use]
+    pub fn view(&self, member: MemberIndex) -> &MemberSet {
+        static NOBODY: LazyLock<MemberSet> = LazyLock::new(MemberSet::new);
+        self.known.get(member.to_usize()).map_or(&*NOBODY, |known| &known.view)
+    }
+
+    /// Whether `member` is one in my view.
+    #[must_use]
+    pub fn is_member(&self, member: MemberIndex) -> bool {
+        self.view(self.me).contains(member)
+    }
+
+    /// The record of message `number` of `author`, if it is a membership operation.
+    #[must_use]
+    pub fn operation(&self, author: MemberIndex, number: u32) -> Option<OperationIndex> {
+        self.by_message.get(&(author, number)).copied()
+    }
+
+    /// What an operation changes.
+    ///
+    /// # Panics
+    /// If the index is not one that this membership returned.
+    #[must_use]
+    pub fn change(&self, operation: OperationIndex) -> Change {
+        self.records[operation.to_usize()].change
+    }
+
+    /// Who has acknowledged an operation, its author and I included.
+    ///
+    /// # Panics
+    /// If the index is not one that this membership returned.
+    #[must_use]
+    pub fn acknowledged_by(&self, operation: OperationIndex) -> &MemberSet {
+        &self.records[operation.to_usize()].acknowledged_by
+    }
+
+    /// Whether `author` may add `user`. Only what the author has acknowledged counts, so that everybody decides alike.
+    ///
+    /// # Errors
+    /// [`Rule::AuthorNotAMember`] if the author is not in its own view; [`Rule::AlreadyAMember`] if the author has
+    /// acknowledged or authored an add of the user, who may have been removed since.
+    pub fn check_add(&self, author: MemberIndex, user: &MemberId) -> Result<(), Rule> {
+        if !self.view(author).contains(author) {
+            return Err(Rule::AuthorNotAMember);
+        }
+        match self.index(user) {
+            Some(user) if self.has_acknowledged_an_add(author, user) => Err(Rule::AlreadyAMember),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether `author` may remove `target`. Only what the author has acknowledged counts, so that everybody decides
+    /// alike.
+    ///
+    /// # Errors
+    /// [`Rule::AuthorNotAMember`] if the author is not in its own view, [`Rule::RemovesItself`],
+    /// [`Rule::TargetNotAMember`] if the target is not in the author's view.
+    pub fn check_remove(&self, author: MemberIndex, target: MemberIndex) -> Result<(), Rule> {
+        let view = self.view(author);
+        if !view.contains(author) {
+            Err(Rule::AuthorNotAMember)
+        } else if author == target {
+            Err(Rule::RemovesItself)
+        } else if !view.contains(target) {
+            Err(Rule::TargetNotAMember)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Records that message `number` of `author` adds `user`, who is introduced if new. The author and I have
+    /// acknowledged it. Call [`check_add`](Self::check_add) first; a message that is recorded already changes nothing,
+    /// and the answer is what it was about.
+    pub fn add(&mut self, author: MemberIndex, number: u32, user: MemberId) -> (OperationIndex, MemberIndex) {
+        if let Some(recorded) = self.operation(author, number) {
+            let subject = match self.change(recorded) {
+                Change::Create => author,
+                Change::Add(subject) | Change::Remove(subject) => subject,
+            };
+            return (recorded, subject);
+        }
+        let user = self.introduce(user);
+        (self.record(author, number, Change::Add(user)), user)
+    }
+
+    /// Records that message `number` of `author` removes `target`. The author and I have acknowledged it. Call
+    /// [`check_remove`](Self::check_remove) first; a message that is recorded already changes nothing.
+    pub fn remove(&mut self, author: MemberIndex, number: u32, target: MemberIndex) -> OperationIndex {
+        self.record(author, number, Change::Remove(target))
+    }
+
+    /// Records that `member` has acknowledged message `number` of `author`. Messages that are no membership operations,
+    /// such as updates, are none of this type's business: nothing happens.
+    ///
+    /// With its first acknowledgement of an add of itself, a newcomer has also acknowledged everything that the adder
+    /// had acknowledged when it sent that add: the newcomer learned it from the welcome.
+    ///
+    /// # Errors
+    /// Nothing has changed after an error.
+    /// - [`Rule::NothingToAcknowledge`] if the member has acknowledged the operation before, or is its author, or me.
+    /// - [`Rule::AcknowledgesOwnRemoval`] if the member would lose itself from its view, which is to say that its
+    ///   removal follows from what it has acknowledged itself. Whoever is removed stops instead.
+    /// - [`Rule::AuthorNotAMember`] if the member was not in its view before, nor would it be now.
+    pub fn acknowledge(&mut self, member: MemberIndex, author: MemberIndex, number: u32) -> Result<(), Rule> {
+        let Some(operation) = self.operation(author, number).map(OperationIndex::to_usize) else { return Ok(()) };
+        let (Some(record), Some(acker)) = (self.records.get(operation), self.known.get(member.to_usize())) else {
+            return Err(Rule::AuthorNotAMember);
+        };
+        if record.acknowledged_by.contains(member) {
+            return Err(Rule::NothingToAcknowledge);
+        }
+        let adds_it = match record.change {
+            Change::Create => self.founders.contains(member),
+            Change::Add(user) => user == member,
+            Change::Remove(_) => false,
+        };
+        let inherited: Vec<usize> = if adds_it && !self.has_acknowledged_an_add(member, member) {
+            let new = |operation: &usize| !self.has_acknowledged(member, *operation);
+            record.author_had_acknowledged.iter().filter(new).collect()
+        } else {
+            Vec::new()
+        };
+
+        let acknowledged = acker.acknowledged + 1 + inherited.len();
+        let view = if acknowledged == self.records.len() {
+            Arc::clone(&self.known[self.me.to_usize()].view)
+        } else {
+            Arc::new(self.members(|other| {
+                other == operation || self.has_acknowledged(member, other) || inherited.binary_search(&other).is_ok()
+            }))
+        };
+        if !view.contains(member) {
+            let was_in = acker.view.contains(member);
+            return Err(if was_in { Rule::AcknowledgesOwnRemoval } else { Rule::AuthorNotAMember });
+        }
+
+        for operation in inherited.into_iter().chain([operation]) {
+            self.records[operation].acknowledged_by.insert(member);
+        }
+        let acker = &mut self.known[member.to_usize()];
+        acker.acknowledged = acknowledged;
+        acker.view = view;
+        Ok(())
+    }
+
+    /// Whether nobody in my view can ever count `target` as a member again, nor send to it: `target` is removed, each
+    /// member of my view has acknowledged every remove that removes it, and the removal follows from what that member
+    /// has acknowledged. Keys that serve only to talk with `target` can then go.
+    #[must_use]
+    pub fn removal_is_acknowledged_by_all(&self, target: MemberIndex) -> bool {
+        let mut removes = self
+            .removes
+            .iter()
+            .filter_map(|remove| self.records.get(remove.to_usize()))
+            .filter(|record| record.removes.contains(target))
+            .peekable();
+        let all_know =
+            removes.peek().is_some() && removes.all(|record| self.view(self.me).is_subset(&record.acknowledged_by));
+        all_know
+            && self.view(self.me).iter().all(|member| {
+                self.has_acknowledged_all(member)
+                    || self.removed_by(|operation| self.has_acknowledged(member, operation)).contains(target)
+            })
+    }
+
+    fn empty() -> Self {
+        Self {
+            me: MemberIndex(0),
+            known: Vec::new(),
+            by_id: BTreeMap::new(),
+            by_handle: BTreeSet::new(),
+            founders: MemberSet::new(),
+            records: Vec::new(),
+            by_message: BTreeMap::new(),
+            removes: Vec::new(),
+            removed: MemberSet::new(),
+        }
+    }
+
+    /// The index of `id`, which it gets if new.
+    fn introduce(&mut self, id: MemberId) -> MemberIndex {
+        if let Some(index) = self.index(&id) {
+            return index;
+        }
+        let index = MemberIndex::from_usize(self.known.len());
+        let handle = id.handle();
+        self.by_id.insert(id, index);
+        self.by_handle.insert((handle, index));
+        self.known.push(Known {
+            id,
+            handle,
+            adds: Vec::new(),
+            authored_adds: Vec::new(),
+            acknowledged: 0,
+            view: Arc::default(),
+        });
+        index
+    }
+
+    fn has_acknowledged(&self, member: MemberIndex, operation: usize) -> bool {
+        self.records.get(operation).is_some_and(|record| record.acknowledged_by.contains(member))
+    }
+
+    fn has_acknowledged_all(&self, member: MemberIndex) -> bool {
+        self.known.get(member.to_usize()).is_some_and(|known| known.acknowledged == self.records.len())
+    }
+
+    fn has_acknowledged_an_add(&self, member: MemberIndex, user: MemberIndex) -> bool {
+        let adds = self.known.get(user.to_usize()).map_or(&[][..], |known| &known.adds);
+        adds.iter().any(|add| self.has_acknowledged(member, add.to_usize()))
+    }
+}

@@ -1,0 +1,208 @@
+//! Indices of members and operations, and sets of them.
+
+use core::fmt;
+
+use fixedbitset::FixedBitSet;
+
+/// Local index of somebody ever known, in order of becoming known. It differs between members: it never goes on the
+/// wire outside a [`Membership`](super::Membership)'s own encoding.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct MemberIndex(pub u32);
+
+impl MemberIndex {
+    /// The index as a position in a table.
+    #[must_use]
+    pub fn to_usize(self) -> usize {
+        self.0 as usize
+    }
+
+    /// The index of a position in a table. Positions above `u32::MAX` do not occur; they become `u32::MAX`.
+    #[must_use]
+    pub fn from_usize(position: usize) -> Self {
+        Self(u32::try_from(position).unwrap_or(u32::MAX))
+    }
+}
+
+/// Local index of a recorded operation, in order of becoming known.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct OperationIndex(pub(super) u32);
+
+impl OperationIndex {
+    /// The index as a position in a table.
+    #[must_use]
+    pub fn to_usize(self) -> usize {
+        self.0 as usize
+    }
+
+    pub(super) fn from_usize(position: usize) -> Self {
+        Self(u32::try_from(position).unwrap_or(u32::MAX))
+    }
+}
+
+/// A set of members. Two sets are equal if they have the same members, whatever room they take.
+#[derive(Clone, Default)]
+pub struct MemberSet(FixedBitSet);
+
+impl MemberSet {
+    /// The empty set.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The first `count` of everybody ever known.
+    #[must_use]
+    pub fn first(count: usize) -> Self {
+        let mut bits = FixedBitSet::with_capacity(count);
+        bits.insert_range(..);
+        Self(bits)
+    }
+
+    /// Whether `member` is in it.
+    #[must_use]
+    pub fn contains(&self, member: MemberIndex) -> bool {
+        self.0.contains(member.to_usize())
+    }
+
+    /// Puts `member` in; whether it is new.
+    pub fn insert(&mut self, member: MemberIndex) -> bool {
+        let position = member.to_usize();
+        let new = !self.0.contains(position);
+        self.0.grow_and_insert(position);
+        new
+    }
+
+    /// Takes `member` out; whether it was in.
+    pub fn remove(&mut self, member: MemberIndex) -> bool {
+        let was_in = self.contains(member);
+        if was_in {
+            self.0.remove(member.to_usize());
+        }
+        was_in
+    }
+
+    /// The members in ascending order of index.
+    pub fn iter(&self) -> impl Iterator<Item = MemberIndex> + '_ {
+        self.0.ones().map(MemberIndex::from_usize)
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.count_ones(..)
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_clear()
+    }
+
+    /// Whether all are in `other` too.
+    #[must_use]
+    pub fn is_subset(&self, other: &Self) -> bool {
+        self.0.is_subset(&other.0)
+    }
+
+    /// Those that are not in `other`.
+    #[must_use]
+    pub fn difference(&self, other: &Self) -> Self {
+        let mut rest = self.clone();
+        rest.subtract(other);
+        rest
+    }
+
+    pub(super) fn symmetric_difference(&self, other: &Self) -> Self {
+        let mut either = self.0.clone();
+        either.symmetric_difference_with(&other.0);
+        Self(either)
+    }
+
+    pub(super) fn unite(&mut self, other: &Self) {
+        self.0.union_with(&other.0);
+    }
+
+    pub(super) fn subtract(&mut self, other: &Self) {
+        self.0.difference_with(&other.0);
+    }
+}
+
+impl PartialEq for MemberSet {
+    fn eq(&self, other: &Self) -> bool {
+        self.is_subset(other) && other.is_subset(self)
+    }
+}
+
+impl Eq for MemberSet {}
+
+impl fmt::Debug for MemberSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.iter().map(|member| member.0)).finish()
+    }
+}
+
+impl FromIterator<MemberIndex> for MemberSet {
+    fn from_iter<I: IntoIterator<Item = MemberIndex>>(members: I) -> Self {
+        let mut set = Self::new();
+        set.extend(members);
+        set
+    }
+}
+
+impl Extend<MemberIndex> for MemberSet {
+    fn extend<I: IntoIterator<Item = MemberIndex>>(&mut self, members: I) {
+        members.into_iter().for_each(|member| {
+            self.insert(member);
+        });
+    }
+}
+
+/// A set of operations that is never changed: all below a bound, but for some. An author has acknowledged nearly all
+/// that one knows when it sends an operation, so this takes a few bytes where a bit set would grow with the history.
+///
+/// The highest operation below the bound is always in the set, so that equal sets have equal forms.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct OperationSet {
+    below: u32,
+    missing: Vec<u32>,
+}
+
+impl OperationSet {
+    /// The set of the first `below` operations.
+    pub(super) fn first(below: usize) -> Self {
+        Self { below: OperationIndex::from_usize(below).0, missing: Vec::new() }
+    }
+
+    /// The set of those of the first `below` operations that `contains` accepts.
+    pub(super) fn of(below: usize, contains: impl Fn(usize) -> bool) -> Self {
+        let Some(last) = (0..below).rev().find(|&operation| contains(operation)) else { return Self::default() };
+        let missing = (0..last)
+            .filter(|&operation| !contains(operation))
+            .map(|operation| OperationIndex::from_usize(operation).0);
+        Self { below: OperationIndex::from_usize(last + 1).0, missing: missing.collect() }
+    }
+
+    /// The set in this form, if it is one: `missing` ascends and stays below the last operation.
+    pub(super) fn from_parts(below: u32, missing: Vec<u32>) -> Option<Self> {
+        let ascending = missing.is_sorted_by(|one, next| one < next);
+        let canonical = missing.last().is_none_or(|&last| last.saturating_add(1) < below);
+        (ascending && canonical).then_some(Self { below, missing })
+    }
+
+    pub(super) fn below(&self) -> usize {
+        self.below as usize
+    }
+
+    pub(super) fn missing(&self) -> &[u32] {
+        &self.missing
+    }
+
+    pub(super) fn contains(&self, operation: usize) -> bool {
+        operation < self.below()
+            && u32::try_from(operation).is_ok_and(|operation| self.missing.binary_search(&operation).is_err())
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = usize> + '_ {
+        (0..self.below()).filter(|&operation| self.contains(operation))
+    }
+}

@@ -1,0 +1,244 @@
+//! The encoded form of a [`Membership`]: what a welcome carries, and a part of a member's exported state.
+//!
+//! | field | form |
+//! |---|---|
+//! | ids | count, then 32 B each in order of index |
+//! | founders | how many; they come first among the ids, the creator before the others |
+//! | records | count; CREATE first |
+//! | CREATE | who has acknowledged it: set, next to everybody |
+//! | each other | author, number, subject x 2 (+ 1 for a remove); |
+//! | | who has acknowledged it: set, next to that of the record before; |
+//! | | what the author had acknowledged: how many of the last records not, and a list of others not |
+//!
+//! Numbers are LEB128 varints in their shortest form. A list is a count and ascending numbers, each but the first less
+//! its predecessor and one. A set is a list whose count is doubled: of its members, or (+ 1) of those in which it
+//! differs from the set next to it, where that list is no longer. All have acknowledged a settled record but those who
+//! were removed before, as with the record before it: so one byte is the rule. Views are not encoded but computed.
+
+use super::set::{MemberIndex, MemberSet, OperationIndex, OperationSet};
+use super::{CREATE_NUMBER, CREATOR, Change, Membership, Record};
+use crate::error::Error;
+use crate::id::{MEMBER_ID_LEN, MemberId};
+
+/// Everybody ever known, times the records: more would take over 128 MiB for who has acknowledged what, out of an input
+/// that may be small.
+const MAX_ACKNOWLEDGEMENTS: u64 = 1 << 30;
+/// Bytes of the shortest record other than CREATE.
+const MIN_RECORD_LEN: usize = 6;
+
+impl Membership {
+    /// Appends the state: about 32 bytes for everybody ever known, and about eight for each settled operation. Equal
+    /// states have equal forms, and [`decode`](Self::decode) gives an equal state to the same member.
+    ///
+    /// Who *me* is is not included: a welcome is the inviter's state before the add.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        put(out, self.known.len() as u64);
+        self.known.iter().for_each(|known| out.extend_from_slice(&known.id.0));
+        let everybody = MemberSet::first(self.known.len());
+        let mut reference = &everybody;
+        put(out, self.founders.len() as u64);
+        put(out, self.records.len() as u64);
+        for (position, record) in self.records.iter().enumerate() {
+            let subject = match record.change {
+                Change::Create => None,
+                Change::Add(user) => Some(u64::from(user.0) << 1),
+                Change::Remove(target) => Some(u64::from(target.0) << 1 | 1),
+            };
+            if let Some(subject) = subject {
+                put(out, record.author.0.into());
+                put(out, record.number.into());
+                put(out, subject);
+            }
+            put_set(out, &record.acknowledged_by, reference);
+            reference = &record.acknowledged_by;
+            if subject.is_some() {
+                put(out, (position - record.author_had_acknowledged.below()) as u64);
+                let missing = record.author_had_acknowledged.missing();
+                put(out, missing.len() as u64);
+                put_ascending(out, missing.iter().copied());
+            }
+        }
+    }
+
+    /// Reads the state off the front of `input`, for `me`. Somebody who was just invited is not in it: it gets the next
+    /// index, and becomes a member by [`add`](Self::add).
+    ///
+    /// Whoever wrote the state decides what is in it. Checked is that each operation keeps the rules as far as that
+    /// takes no views: indices exist, authors and targets had been added as far as the author knew, and numbers ascend.
+    /// Memory is bounded by the input. Time is not linear: views of members that lag behind are computed by the
+    /// definition, each in up to removes times adds, so confirm the inviter before decoding a welcome.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] if that is no such state in its only form, or beyond 2^30 (everybody ever known, times the
+    /// operations). `input` is then where it was.
+    pub fn decode(me: MemberId, input: &mut &[u8]) -> Result<Self, Error> {
+        let mut rest = *input;
+        let membership = read(me, &mut rest).ok_or(Error::Malformed)?;
+        *input = rest;
+        Ok(membership)
+    }
+}
+
+fn read(me: MemberId, input: &mut &[u8]) -> Option<Membership> {
+    let mut membership = Membership::empty();
+    let count = take_count(input, MEMBER_ID_LEN)?;
+    for position in 0..count {
+        let id = input.split_off(..MEMBER_ID_LEN)?.try_into().ok()?;
+        (membership.introduce(MemberId(id)).to_usize() == position).then_some(())?;
+    }
+    membership.me = membership.introduce(me);
+
+    let everybody = MemberSet::first(count);
+    let founders = usize::try_from(take(input)?).ok()?;
+    (1..=count).contains(&founders).then_some(())?;
+    membership.founders = MemberSet::first(founders);
+    let others = usize::try_from(take(input)?).ok()?.checked_sub(1)?;
+    let allowed = others <= input.len() / MIN_RECORD_LEN && (others as u64 + 1) * count as u64 <= MAX_ACKNOWLEDGEMENTS;
+    allowed.then_some(())?;
+
+    let acknowledged_by = take_set(input, &everybody, count)?;
+    let create = Record {
+        author: CREATOR,
+        number: CREATE_NUMBER,
+        change: Change::Create,
+        acknowledged_by,
+        author_had_acknowledged: OperationSet::default(),
+        removes: MemberSet::new(),
+    };
+    read_on(&mut membership, create)?;
+    for _ in 0..others {
+        let record = take_record(&membership, input, count)?;
+        read_on(&mut membership, record)?;
+    }
+
+    // Nobody is known but by an add, and I have acknowledged all that I know.
+    for member in everybody.iter() {
+        let added = !membership.known.get(member.to_usize())?.adds.is_empty();
+        let allowed = if member == membership.me { !added || membership.has_acknowledged_all(member) } else { added };
+        allowed.then_some(())?;
+    }
+
+    for remove in membership.removes.clone() {
+        membership.update_removal(remove);
+    }
+    let view = membership.members(|_| true);
+    membership.set_view(membership.me, view.into());
+    for member in everybody.iter().filter(|&member| member != membership.me).collect::<Vec<_>>() {
+        let view = membership.view_by_definition(member);
+        membership.set_view(member, view);
+    }
+    Some(membership)
+}
+
+/// Takes a record over, if its author has acknowledged it.
+fn read_on(membership: &mut Membership, record: Record) -> Option<()> {
+    record.acknowledged_by.contains(record.author).then_some(())?;
+    for member in record.acknowledged_by.iter() {
+        membership.count_acknowledgement(member);
+    }
+    membership.insert(record);
+    Some(())
+}
+
+/// Any record but CREATE.
+fn take_record(membership: &Membership, input: &mut &[u8], members: usize) -> Option<Record> {
+    let position = membership.records.len();
+    let author = take_member(input, members)?;
+    let number = u32::try_from(take(input)?).ok()?;
+    let subject = take(input)?;
+    let (is_remove, subject) = (subject & 1 == 1, subject >> 1);
+    let subject = MemberIndex(u32::try_from(subject).ok()?);
+    (subject.to_usize() < members && subject != author).then_some(())?;
+    let change = if is_remove { Change::Remove(subject) } else { Change::Add(subject) };
+    let acknowledged_by = take_set(input, &membership.records.last()?.acknowledged_by, members)?;
+
+    let below = position.checked_sub(usize::try_from(take(input)?).ok()?)?;
+    let missing = take_count(input, 1)?;
+    let missing = take_ascending(input, missing, below)?;
+    let author_had_acknowledged = OperationSet::from_parts(OperationIndex::from_usize(below).0, missing)?;
+
+    // What everybody checks of an operation, as far as it does not take the author's view.
+    let knows_add_of = |user: MemberIndex| {
+        let adds = membership.known.get(user.to_usize()).map_or(&[][..], |known| &known.adds);
+        adds.iter().any(|add| author_had_acknowledged.contains(add.to_usize()))
+    };
+    (knows_add_of(author) && knows_add_of(subject) == is_remove).then_some(())?;
+    // The author's messages came in their order, and it had acknowledged its own.
+    let earlier = membership.by_message.range((author, 0)..=(author, u32::MAX)).next_back();
+    let in_order = earlier.map_or(number > 0, |((_, last), record)| {
+        *last < number && author_had_acknowledged.contains(record.to_usize())
+    });
+    in_order.then_some(())?;
+    Some(Record { author, number, change, acknowledged_by, author_had_acknowledged, removes: MemberSet::new() })
+}
+
+fn put(out: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        out.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
+}
+
+/// A varint of at most five bytes, in its shortest form.
+fn take(input: &mut &[u8]) -> Option<u64> {
+    let mut number = 0;
+    for shift in [0, 7, 14, 21, 28] {
+        let byte = *input.split_off_first()?;
+        number |= u64::from(byte & 0x7f) << shift;
+        if byte < 0x80 {
+            return (byte != 0 || shift == 0).then_some(number);
+        }
+    }
+    None
+}
+
+/// A count of things that take at least `len` bytes each, which must still be there.
+fn take_count(input: &mut &[u8], len: usize) -> Option<usize> {
+    let count = usize::try_from(take(input)?).ok()?;
+    (count <= input.len() / len).then_some(count)
+}
+
+fn take_member(input: &mut &[u8], members: usize) -> Option<MemberIndex> {
+    let member = MemberIndex(u32::try_from(take(input)?).ok()?);
+    (member.to_usize() < members).then_some(member)
+}
+
+fn put_ascending(out: &mut Vec<u8>, numbers: impl Iterator<Item = u32>) {
+    let mut least = 0;
+    for number in numbers {
+        put(out, u64::from(number) - least);
+        least = u64::from(number) + 1;
+    }
+}
+
+/// So many ascending numbers below `end`; `count` is known not to exceed the bytes left.
+fn take_ascending(input: &mut &[u8], count: usize, end: usize) -> Option<Vec<u32>> {
+    let mut numbers = Vec::with_capacity(count);
+    let mut least = 0_u64;
+    for _ in 0..count {
+        let number = least + take(input)?;
+        (number < end as u64).then_some(())?;
+        numbers.push(u32::try_from(number).ok()?);
+        least = number + 1;
+    }
+    Some(numbers)
+}
+
+fn put_set(out: &mut Vec<u8>, set: &MemberSet, reference: &MemberSet) {
+    let difference = set.symmetric_difference(reference);
+    let differs = difference.len() <= set.len();
+    let listed = if differs { &difference } else { set };
+    put(out, (listed.len() as u64) << 1 | u64::from(differs));
+    put_ascending(out, listed.iter().map(|member| member.0));
+}
+
+fn take_set(input: &mut &[u8], reference: &MemberSet, members: usize) -> Option<MemberSet> {
+    let header = take(input)?;
+    let (differs, count) = (header & 1 == 1, usize::try_from(header >> 1).ok()?);
+    (count <= input.len()).then_some(())?;
+    let listed: MemberSet = take_ascending(input, count, members)?.into_iter().map(MemberIndex).collect();
+    let other = listed.symmetric_difference(reference);
+    let canonical = if differs { count <= other.len() } else { count < other.len() };
+    canonical.then_some(if differs { other } else { listed })
+}

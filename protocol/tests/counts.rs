@@ -1,0 +1,166 @@
+//! Each wrapper counts what its documentation says, no more and no less.
+
+use protocol::crypto::aead::{KEY_LEN, OneTimeKey};
+use protocol::crypto::count::{Counts, snapshot};
+use protocol::crypto::dh::{PrivateKey, PublicKey};
+use protocol::crypto::hash::{blocks_of, hash};
+use protocol::crypto::label::MESSAGE;
+use protocol::crypto::secret::Secret;
+use protocol::crypto::signature::{Signature, SigningKey, VerificationKey};
+use protocol::crypto::{hpke, kdf};
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng as _;
+
+const NOTHING: Counts =
+    Counts { dh: 0, keygen: 0, sign: 0, sign_keygen: 0, verify: 0, aead_bytes: 0, hash_blocks: 0, kdf: 0 };
+
+/// The result of a call and what it counted.
+fn counted<T>(call: impl FnOnce() -> T) -> (T, Counts) {
+    let before = snapshot();
+    let result = call();
+    (result, snapshot() - before)
+}
+
+fn rng() -> ChaCha20Rng {
+    ChaCha20Rng::from_seed([2; 32])
+}
+
+#[test]
+fn key_agreement() {
+    let (key, counts) = counted(|| PrivateKey::random(&mut rng()));
+    assert_eq!(counts, NOTHING);
+    let (_, counts) = counted(|| PrivateKey::from_secret(key.clone().as_secret().clone()));
+    assert_eq!(counts, NOTHING);
+    let (public, counts) = counted(|| key.public_key());
+    assert_eq!(counts, Counts { keygen: 1, ..NOTHING });
+    let (agreed, counts) = counted(|| key.agree(&public));
+    assert!(agreed.is_ok());
+    assert_eq!(counts, Counts { dh: 1, ..NOTHING });
+    // The multiplication is done before the refusal.
+    let (agreed, counts) = counted(|| key.agree(&PublicKey([0; 32])));
+    assert!(agreed.is_err());
+    assert_eq!(counts, Counts { dh: 1, ..NOTHING });
+}
+
+#[test]
+fn signatures() {
+    let (key, counts) = counted(|| SigningKey::random(&mut rng()));
+    assert_eq!(counts, Counts { sign_keygen: 1, ..NOTHING });
+    let (secret, counts) = counted(|| key.clone().to_secret());
+    assert_eq!(counts, NOTHING);
+    let (_, counts) = counted(|| SigningKey::from_secret(&secret));
+    assert_eq!(counts, Counts { sign_keygen: 1, ..NOTHING });
+    let (public, counts) = counted(|| key.verification_key());
+    assert_eq!(counts, NOTHING);
+    let (decoded, counts) = counted(|| VerificationKey::from_bytes(public.as_bytes()));
+    assert!(decoded.is_ok());
+    assert_eq!(counts, NOTHING);
+    let (signature, counts) = counted(|| key.sign(b"message"));
+    assert_eq!(counts, Counts { sign: 1, ..NOTHING });
+    for (signature, valid) in [(signature, true), (Signature([0; 64]), false)] {
+        let (verified, counts) = counted(|| public.verify(b"message", &signature));
+        assert_eq!(verified.is_ok(), valid);
+        assert_eq!(counts, Counts { verify: 1, ..NOTHING });
+    }
+}
+
+#[test]
+fn encryption() {
+    let key = || OneTimeKey::new(Secret::new([3; KEY_LEN]));
+    for length in [0, 1, 16, 1000] {
+        let (sealed, counts) = counted(|| key().seal(&vec![0; length], b"associated data is not counted").unwrap());
+        assert_eq!(counts, Counts { aead_bytes: length as u64, ..NOTHING });
+        let (opened, counts) = counted(|| key().open(&sealed, b"associated data is not counted"));
+        assert_eq!(opened.unwrap().expose().len(), length);
+        assert_eq!(counts, Counts { aead_bytes: length as u64, ..NOTHING });
+        let (opened, counts) = counted(|| key().open(&sealed, b"other"));
+        assert!(opened.is_err());
+        assert_eq!(counts, Counts { aead_bytes: length as u64, ..NOTHING });
+    }
+    // Shorter than a tag.
+    let (opened, counts) = counted(|| key().open(&[0; 15], b""));
+    assert!(opened.is_err());
+    assert_eq!(counts, NOTHING);
+}
+
+#[test]
+fn hybrid_encryption() {
+    let mut rng = rng();
+    let key = PrivateKey::random(&mut rng);
+    let public = key.public_key();
+    for length in [0, 1, 16, 1000] {
+        let expected = Counts { dh: 1, keygen: 1, kdf: hpke::OPEN_KDF_CALLS, aead_bytes: length as u64, ..NOTHING };
+        let (sealed, counts) = counted(|| hpke::seal(&public, b"info", b"", &vec![0; length], &mut rng).unwrap());
+        assert_eq!(counts, Counts { keygen: hpke::SEAL_KEYGENS, kdf: hpke::SEAL_KDF_CALLS, ..expected });
+        let (opened, counts) = counted(|| hpke::open(&key, b"info", b"", &sealed));
+        assert_eq!(opened.unwrap().expose().len(), length);
+        assert_eq!(counts, expected);
+        let (opened, counts) = counted(|| hpke::open(&key, b"other", b"", &sealed));
+        assert!(opened.is_err());
+        assert_eq!(counts, expected);
+    }
+    // Shorter than an encapsulated key: nothing is computed.
+    let (opened, counts) = counted(|| hpke::open(&key, b"info", b"", &[0; hpke::ENCAPSULATED_LEN - 1]));
+    assert!(opened.is_err());
+    assert_eq!(counts, NOTHING);
+    // Extract and expand of the shared secret; three extracts and three expands of the key schedule.
+    assert_eq!(hpke::OPEN_KDF_CALLS, 2 + 3 + 3);
+    // And extract and expand of the ephemeral key.
+    assert_eq!(hpke::SEAL_KDF_CALLS, hpke::OPEN_KDF_CALLS + 2);
+}
+
+#[test]
+fn derivations() {
+    let (extracted, counts) = counted(|| kdf::Extracted::new(b"salt", b"key material"));
+    assert_eq!(counts, Counts { kdf: 1, ..NOTHING });
+    // Calls, not blocks of output.
+    let (_, counts) = counted(|| extracted.expand::<32>(MESSAGE, b""));
+    assert_eq!(counts, Counts { kdf: 1, ..NOTHING });
+    let (both, counts) = counted(|| extracted.expand::<64>(MESSAGE, b""));
+    assert_eq!(counts, Counts { kdf: 1, ..NOTHING });
+    let (_, counts) = counted(|| kdf::split(&both));
+    assert_eq!(counts, NOTHING);
+    let (_, counts) = counted(|| kdf::derive::<32>(MESSAGE, b"salt", b"key material", b""));
+    assert_eq!(counts, Counts { kdf: 2, ..NOTHING });
+}
+
+/// That blocks are compressions is in rfc.rs.
+#[test]
+fn hashes() {
+    for length in [0, 1, 64, 1000] {
+        let (digest, counts) = counted(|| hash(MESSAGE, &[&vec![0; length]]));
+        assert_eq!(counts, Counts { hash_blocks: blocks_of(MESSAGE, &[length]), ..NOTHING });
+        let (_, counts) = counted(|| digest.matches(&digest));
+        assert_eq!(counts, NOTHING);
+        let (_, counts) = counted(|| blocks_of(MESSAGE, &[length]));
+        assert_eq!(counts, NOTHING);
+    }
+}
+
+#[test]
+fn threads_count_for_themselves() {
+    let ((), here) = counted(|| {
+        let there = std::thread::spawn(|| {
+            assert_eq!(blocks_of(MESSAGE, &[]), 1);
+            let _ = hash(MESSAGE, &[]);
+            snapshot()
+        });
+        assert_eq!(there.join().unwrap(), Counts { hash_blocks: 1, ..NOTHING });
+    });
+    assert_eq!(here, NOTHING);
+}
+
+#[test]
+fn arithmetic_and_names() {
+    let counts = Counts { dh: 1, keygen: 2, sign: 3, sign_keygen: 4, verify: 5, aead_bytes: 6, hash_blocks: 7, kdf: 8 };
+    assert_eq!(counts + counts, 2 * counts);
+    assert_eq!(3 * counts - counts, 2 * counts);
+    assert_eq!(counts - counts, NOTHING);
+    assert_eq!(Counts::default(), NOTHING);
+    let mut sum = counts;
+    sum += counts;
+    assert_eq!(sum.named().map(|(_, value)| value), [2, 4, 6, 8, 10, 12, 14, 16]);
+    let names =
+        ["op.dh", "op.keygen", "op.sign", "op.sign_keygen", "op.verify", "op.aead_bytes", "op.hash_blocks", "op.kdf"];
+    assert_eq!(counts.named().map(|(name, _)| name), names);
+}
