@@ -370,7 +370,7 @@ impl Member for ToyMember {
                 }
                 let (number, sealed) = body.split_at_checked(4).ok_or(Error::Malformed)?;
                 let number = u32::from_be_bytes(number.try_into().map_err(|_| Error::Malformed)?);
-                let plaintext = self.message_key(&by, number).open(sealed, &[])?.to_vec();
+                let plaintext = self.message_key(&by, number).open(sealed, &[])?.expose().to_vec();
                 received.events.push(Event::Message { from: by, plaintext });
             }
             _ => return Err(Error::Malformed),
