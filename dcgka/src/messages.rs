@@ -18,7 +18,7 @@
 use protocol::crypto::hash::{DIGEST_LEN, Digest};
 use protocol::error::Error;
 use protocol::id::{HANDLE_LEN, Handle, MEMBER_ID_LEN, MemberId};
-use protocol::wire::codec::{Reader, put_varint};
+use protocol::wire::codec::{Reader, put_len};
 use protocol::wire::envelope::Kind;
 
 use crate::two_party::Slot;
@@ -76,7 +76,7 @@ impl<'a> Create<'a> {
             Vec::with_capacity(2 * DIGEST_LEN + others.len() * (MEMBER_ID_LEN + crate::two_party::COLD_LEN) + 8);
         out.extend_from_slice(nonce.as_bytes());
         out.extend_from_slice(commitment.as_bytes());
-        put_varint(&mut out, u32::try_from(others.len()).unwrap_or(u32::MAX));
+        put_len(&mut out, others.len());
         others.iter().for_each(|id| out.extend_from_slice(&id.0));
         out
     }

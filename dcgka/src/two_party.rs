@@ -22,7 +22,7 @@ use protocol::crypto::signature::VERIFICATION_KEY_LEN;
 use protocol::directory::Directory;
 use protocol::error::Error;
 use protocol::id::{GroupId, MemberId};
-use protocol::wire::codec::{Reader, put_varint};
+use protocol::wire::codec::{Reader, put_len, put_varint};
 use protocol::x3dh::{self, PrekeySecrets};
 use rand_core::CryptoRng;
 
@@ -222,7 +222,7 @@ impl TwoParty {
 
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         put_varint(out, self.last_index);
-        put_varint(out, len(self.mine.len()));
+        put_len(out, self.mine.len());
         for (index, key) in &self.mine {
             put_varint(out, *index);
             out.extend_from_slice(key.as_secret().expose());
@@ -234,7 +234,7 @@ impl TwoParty {
             out.extend_from_slice(&key.0);
             put_varint(out, *origin);
         }
-        put_varint(out, len(self.sent.len()));
+        put_len(out, self.sent.len());
         for (number, index) in &self.sent {
             put_varint(out, *number);
             put_varint(out, *index);
@@ -260,10 +260,6 @@ impl TwoParty {
         state.peer_identity = reader.flag()?.then(|| reader.array().map(PublicKey)).transpose()?;
         Ok(state)
     }
-}
-
-fn len(len: usize) -> u32 {
-    u32::try_from(len).unwrap_or(u32::MAX)
 }
 
 struct Payload {

@@ -3,6 +3,8 @@
 mod common;
 
 use common::World;
+use dcgka::Dcgka;
+use protocol::member::Backend as _;
 
 #[test]
 fn a_group_lives() {
@@ -27,4 +29,46 @@ fn a_group_lives() {
     world.remove(7, 3);
     world.settle();
     world.check(&[1, 2, 4, 5, 6, 7]);
+}
+
+#[test]
+fn an_exported_member_goes_on_where_it_was_at_every_step() {
+    let mut world = World::new(4, 2);
+    let restart = |world: &mut World| {
+        for user in &mut world.users {
+            let state = user.member.export();
+            user.member = Dcgka.restore(&state).unwrap();
+            assert_eq!(user.member.export(), state);
+        }
+    };
+    restart(&mut world);
+    world.create(0, &[1, 2]);
+    for step in 0..6 {
+        loop {
+            let before = world.sent.len();
+            for user in 0..4 {
+                // Between any two messages, too.
+                for place in 0..world.sent.len() {
+                    if world.is_for(place, user) && !world.users[user].received.contains(&place) {
+                        world.deliver(place, user);
+                        restart(&mut world);
+                    }
+                }
+            }
+            if world.sent.len() == before {
+                break;
+            }
+        }
+        match step {
+            0 => world.update(1),
+            1 => world.add(2, 3),
+            2 => world.remove(0, 1),
+            3 => world.say(3, "here"),
+            _ => world.update(0),
+        };
+        restart(&mut world);
+    }
+    world.settle();
+    world.check(&[0, 2, 3]);
+    assert!(Dcgka.restore(&[]).is_err());
 }

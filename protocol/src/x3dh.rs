@@ -17,7 +17,7 @@ use crate::crypto::signature::{SIGNATURE_LEN, Signature, SigningKey, Verificatio
 use crate::directory::Directory;
 use crate::error::Error;
 use crate::id::MemberId;
-use crate::wire::codec::{Reader, put_varint};
+use crate::wire::codec::{Reader, put_len, put_varint};
 
 /// Bytes of a bundle: identity key, signed prekey, signature.
 pub const BUNDLE_LEN: usize = 2 * PUBLIC_KEY_LEN + SIGNATURE_LEN;
@@ -86,7 +86,7 @@ impl PrekeySecrets {
     pub fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.identity.as_secret().expose());
         out.extend_from_slice(self.signed.as_secret().expose());
-        put_varint(out, u32::try_from(self.one_time.len()).unwrap_or(u32::MAX));
+        put_len(out, self.one_time.len());
         for (id, key) in &self.one_time {
             put_varint(out, *id);
             out.extend_from_slice(key.as_secret().expose());

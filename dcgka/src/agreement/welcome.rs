@@ -22,7 +22,7 @@ pub(crate) struct Invitation {
     pub(crate) inviter: MemberId,
     /// The number of the add.
     pub(crate) number: u32,
-    body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Invitation {

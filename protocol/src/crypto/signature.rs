@@ -70,9 +70,7 @@ impl VerificationKey {
     /// under which one signature fits many messages.
     pub fn from_bytes(bytes: &[u8; VERIFICATION_KEY_LEN]) -> Result<Self, Error> {
         let key = ed25519_dalek::VerifyingKey::from_bytes(bytes).map_err(|_| Error::Malformed)?;
-        // Decompression accepts encodings that compression would not write.
-        let canonical = key.to_edwards().compress().as_bytes() == bytes;
-        if key.is_weak() || !canonical { Err(Error::Malformed) } else { Ok(Self(key)) }
+        if key.is_weak() || !is_canonical(bytes) { Err(Error::Malformed) } else { Ok(Self(key)) }
     }
 
     /// The encoded key.
@@ -90,6 +88,13 @@ impl VerificationKey {
         let signature = ed25519_dalek::Signature::from_bytes(&signature.0);
         self.0.verify(message, &signature).map_err(|_| Error::NotAuthentic)
     }
+}
+
+/// Whether the y coordinate is below 2^255 - 19. Decompression takes it modulo that prime. (A set sign of x = 0 is the other
+/// encoding that compression would not write; those two points have small order.)
+fn is_canonical(bytes: &[u8; VERIFICATION_KEY_LEN]) -> bool {
+    let [low, middle @ .., high] = bytes;
+    *low < 0xed || middle.iter().any(|byte| *byte != 0xff) || high & 0x7f != 0x7f
 }
 
 impl fmt::Debug for VerificationKey {

@@ -36,13 +36,13 @@ mod evaluate;
 mod set;
 mod snapshot;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 pub use set::{MemberIndex, MemberSet, OperationIndex};
 
 use crate::error::Error;
-use crate::id::{Handle, MemberId};
+use crate::id::MemberId;
 use crate::member::Rule;
 use set::OperationSet;
 
@@ -77,7 +77,6 @@ struct Record {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Known {
     id: MemberId,
-    handle: Handle,
     /// The operations that add it.
     adds: Vec<OperationIndex>,
     /// The operations by which it adds others.
@@ -98,7 +97,6 @@ pub struct Membership {
     me: MemberIndex,
     known: Vec<Known>,
     by_id: BTreeMap<MemberId, MemberIndex>,
-    by_handle: BTreeSet<(Handle, MemberIndex)>,
     /// They became known before anybody else, the creator first.
     founders: MemberSet,
     records: Vec<Record>,
@@ -156,20 +154,6 @@ impl Membership {
     #[must_use]
     pub fn id(&self, member: MemberIndex) -> MemberId {
         self.known[member.to_usize()].id
-    }
-
-    /// The handle of `member`, computed when it became known.
-    ///
-    /// # Panics
-    /// As [`id`](Self::id).
-    #[must_use]
-    pub fn handle(&self, member: MemberIndex) -> Handle {
-        self.known[member.to_usize()].handle
-    }
-
-    /// Those of everybody ever known who have this handle: nearly always one or none.
-    pub fn with_handle(&self, handle: Handle) -> impl Iterator<Item = MemberIndex> + '_ {
-        self.by_handle.range((handle, MemberIndex(0))..=(handle, MemberIndex(u32::MAX))).map(|&(_, member)| member)
     }
 
     /// Everybody ever known, in order of index: members, and those who were.
@@ -354,7 +338,6 @@ impl Membership {
             me: MemberIndex(0),
             known: Vec::new(),
             by_id: BTreeMap::new(),
-            by_handle: BTreeSet::new(),
             founders: MemberSet::new(),
             records: Vec::new(),
             by_message: BTreeMap::new(),
@@ -369,12 +352,9 @@ impl Membership {
             return index;
         }
         let index = MemberIndex::from_usize(self.known.len());
-        let handle = id.handle();
         self.by_id.insert(id, index);
-        self.by_handle.insert((handle, index));
         self.known.push(Known {
             id,
-            handle,
             adds: Vec::new(),
             authored_adds: Vec::new(),
             acknowledged: 0,

@@ -23,14 +23,16 @@ pub fn varint_len(value: u32) -> usize {
     (32 - (value | 1).leading_zeros() as usize).div_ceil(7)
 }
 
+/// Appends a length or a count. All that occur are far below 2^32: messages and groups have limits.
+pub fn put_len(out: &mut Vec<u8>, len: usize) {
+    debug_assert!(u32::try_from(len).is_ok());
+    put_varint(out, u32::try_from(len).unwrap_or(u32::MAX));
+}
+
 /// Appends bytes with their length in front.
-///
-/// # Errors
-/// [`Error::Malformed`] where the length does not fit.
-pub fn put_prefixed(out: &mut Vec<u8>, bytes: &[u8]) -> Result<(), Error> {
-    put_varint(out, u32::try_from(bytes.len()).map_err(|_| Error::Malformed)?);
+pub fn put_prefixed(out: &mut Vec<u8>, bytes: &[u8]) {
+    put_len(out, bytes.len());
     out.extend_from_slice(bytes);
-    Ok(())
 }
 
 /// Reads from the front of a slice. After an error nothing more should be read.

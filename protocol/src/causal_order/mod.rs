@@ -7,6 +7,8 @@
 //!
 //! What cannot be verified yet waits within limits: later numbers, unknown authors, messages that name unknown members.
 
+mod export;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::crypto::hash::Digest;
