@@ -82,6 +82,10 @@ impl Runner {
     pub fn start(launch: &Launch, backend: &str, variant: &str, jobs: usize) -> Result<Self, StartError> {
         let mut command = Command::new(&launch.program);
         command.args(&launch.args).args(["--backend", backend, "--variant", variant]).env("RUST_BACKTRACE", "0");
+        // An interrupt from the keyboard reaches a whole process group. Here it is for the parent: a runner that it ended
+        // first would look like a crash.
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         let (Some(input), Some(output), Some(errors)) = (child.stdin.take(), child.stdout.take(), child.stderr.take())
         else {

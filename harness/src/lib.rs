@@ -8,21 +8,38 @@
 //! | [`runner`], [`cell_protocol`] | the process that measures, and how its parent talks with it |
 //! | [`schedule`], [`plan`] | the parent: which cells, in which order, into which files |
 //! | [`sample`], [`store`], [`manifest`] | the data: a line for each run, and the conditions of them all |
+//! | [`recorded`] | the data of a finished run, read again |
+//! | [`statistics`], [`measurement`], [`cell_costs`] | what samples come to: figures, rows of a table, costs of a cell |
+//! | [`paper`], [`claims`] | the published figures, and what the paper claims |
+//! | [`plot`], [`summary`], [`export`], [`report`] | pictures, text and files made from a run |
 //! | [`registry`] | the backends by name |
 
 pub mod calibrate;
 pub mod cell;
+pub mod cell_costs;
 pub mod cell_protocol;
 pub mod child;
+pub mod claims;
+pub mod export;
 pub mod group;
 pub mod manifest;
+pub mod measurement;
 pub mod meter;
 pub mod network;
+pub mod paper;
 pub mod plan;
+pub mod plot;
 pub mod proof;
 pub mod randomness;
+pub mod recorded;
 pub mod registry;
+pub mod report;
 pub mod runner;
 pub mod sample;
 pub mod schedule;
+pub mod statistics;
 pub mod store;
+pub mod summary;
+
+#[cfg(test)]
+mod synthetic;

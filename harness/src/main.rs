@@ -1,2 +1,9 @@
-//! x
-fn main() {}
+//! The command line.
+
+mod cmd;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cmd::main()
+}

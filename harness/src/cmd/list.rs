@@ -1,0 +1,94 @@
+//! `harness list`: the backends and what they can do.
+
+use clap::Args;
+use harness::registry::{Registry, full_name};
+use protocol::member::{Description, Ordering};
+use serde_json::json;
+
+use super::options::Format;
+use super::{Failure, OK, print};
+
+#[derive(Args)]
+pub(super) struct Options {
+    /// The form of the list
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    format: Format,
+}
+
+const COLUMNS: [&str; 9] = [
+    "backend",
+    "variant",
+    "summary",
+    "concurrent_operations",
+    "pcs_update",
+    "forward_secrecy",
+    "signed",
+    "ordering",
+    "deterministic",
+];
+
+pub(super) fn run(options: &Options, registry: &Registry) -> Result<u8, Failure> {
+    let mut text = Vec::new();
+    match options.format {
+        Format::Human => {
+            for backend in registry.all() {
+                let description = backend.description();
+                text.extend(format!("{}\n  {}\n", full_name(&*backend), description.summary).into_bytes());
+                for (name, value) in COLUMNS.iter().zip(fields(&description)).skip(3) {
+                    text.extend(format!("  {}: {value}\n", name.replace('_', " ")).into_bytes());
+                }
+            }
+        }
+        Format::Json => {
+            for backend in registry.all() {
+                let description = backend.description();
+                let capabilities = description.capabilities;
+                let line = json!({
+                    "backend": description.name,
+                    "variant": description.variant,
+                    "summary": description.summary,
+                    "concurrent_operations": capabilities.concurrent_operations,
+                    "pcs_update": capabilities.pcs_update,
+                    "forward_secrecy": capabilities.forward_secrecy,
+                    "signed": capabilities.signed,
+                    "ordering": ordering(capabilities.ordering),
+                    "deterministic": capabilities.deterministic,
+                });
+                text.extend(format!("{line}\n").into_bytes());
+            }
+        }
+        Format::Csv => {
+            let mut writer = csv::Writer::from_writer(&mut text);
+            writer.write_record(COLUMNS)?;
+            for backend in registry.all() {
+                writer.write_record(fields(&backend.description()))?;
+            }
+            writer.flush()?;
+        }
+    }
+    print(&text)?;
+    Ok(OK)
+}
+
+/// What stands in the columns.
+fn fields(description: &Description) -> [String; COLUMNS.len()] {
+    let capabilities = description.capabilities;
+    [
+        description.name.to_owned(),
+        description.variant.to_owned(),
+        description.summary.to_owned(),
+        capabilities.concurrent_operations.to_string(),
+        capabilities.pcs_update.to_string(),
+        capabilities.forward_secrecy.to_string(),
+        capabilities.signed.to_owned(),
+        ordering(capabilities.ordering).to_owned(),
+        capabilities.deterministic.to_string(),
+    ]
+}
+
+fn ordering(ordering: Ordering) -> &'static str {
+    match ordering {
+        Ordering::Causal => "causal",
+        Ordering::Total => "total",
+    }
+}

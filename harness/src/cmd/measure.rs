@@ -1,0 +1,102 @@
+//! `harness measure`: any cells of any backends.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use harness::child::Launch;
+use harness::measurement;
+use harness::plan::Plan;
+use harness::registry::Registry;
+use harness::sample::Sample;
+use harness::{report, summary};
+use protocol::operation::Operation;
+
+use super::options::{Conditions, Format, PAPER_SIZES, choices, group_size, operation};
+use super::{Failure, print, running};
+
+const ITERATIONS: u32 = 5;
+const QUICK_ITERATIONS: u32 = 2;
+const QUICK_SIZES: [u32; 3] = [8, 16, 32];
+
+#[derive(Args)]
+pub(super) struct Options {
+    /// The backends, separated by commas; `harness list` names them all
+    #[arg(long, value_name = "NAME[:VARIANT]", value_delimiter = ',', default_value = "dcgka")]
+    backend: Vec<String>,
+    /// The operations, separated by commas [default: all]
+    #[arg(long, value_delimiter = ',', value_parser = operation())]
+    operation: Vec<Operation>,
+    /// Group sizes, separated by commas [default: the paper's, 8,11,16,22,32,45,64,90,128]
+    #[arg(long, value_delimiter = ',', value_parser = group_size)]
+    sizes: Vec<u32>,
+    /// Iterations of each operation [default: 5]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    iterations: Option<u32>,
+    /// Two iterations of groups of 8, 16 and 32, where nothing else is said, and no peak memory
+    #[arg(long)]
+    quick: bool,
+    /// Where samples.jsonl, manifest.json and measurements.csv go [default: no files]
+    #[arg(long, value_name = "DIRECTORY", required_if_eq("resume", "true"))]
+    out: Option<PathBuf>,
+    /// The form of the data on standard output
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    format: Format,
+    #[command(flatten)]
+    conditions: Conditions,
+}
+
+pub(super) fn run(options: &Options, registry: &Registry) -> Result<u8, Failure> {
+    let plan = Plan {
+        backends: choices(registry, &options.backend)?,
+        iterations: options.operations().iter().map(|operation| (*operation, options.iterations())).collect(),
+        sizes: options.sizes(),
+        seed: options.conditions.seed,
+        jobs: options.conditions.jobs(),
+        timeout: Duration::from_secs(options.conditions.timeout),
+        peak: !options.quick,
+        out: options.out.clone(),
+        resume: options.conditions.resume,
+        launch: Launch::this_program()?,
+        argv: std::env::args().collect(),
+    };
+    let run = running::run(&plan)?;
+    if let Some(out) = &options.out {
+        report::write_measurements(out, &run.samples)?;
+    }
+    print(&data(&run.samples, options.format)?)?;
+    Ok(running::verdict(&run.samples))
+}
+
+fn data(samples: &[Sample], format: Format) -> Result<Vec<u8>, Failure> {
+    let mut data = Vec::new();
+    match format {
+        Format::Human => data = summary::overview(samples).into_bytes(),
+        Format::Csv => measurement::write_csv(&measurement::rows(samples), &mut data)?,
+        Format::Json => {
+            for sample in samples {
+                serde_json::to_writer(&mut data, sample)?;
+                data.push(b'\n');
+            }
+        }
+    }
+    Ok(data)
+}
+
+impl Options {
+    fn operations(&self) -> Vec<Operation> {
+        if self.operation.is_empty() { Operation::ALL.to_vec() } else { self.operation.clone() }
+    }
+
+    fn iterations(&self) -> u32 {
+        self.iterations.unwrap_or(if self.quick { QUICK_ITERATIONS } else { ITERATIONS })
+    }
+
+    fn sizes(&self) -> Vec<u32> {
+        match (self.sizes.is_empty(), self.quick) {
+            (false, _) => self.sizes.clone(),
+            (true, true) => QUICK_SIZES.to_vec(),
+            (true, false) => PAPER_SIZES.to_vec(),
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Options that several verbs take.
+
+use std::path::PathBuf;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, ValueEnum};
+use harness::cell::{MIN_GROUP_SIZE, operation_named};
+use harness::plan::Choice;
+use harness::registry::{Registry, UnknownBackend};
+use protocol::operation::Operation;
+
+/// The paper's group sizes.
+pub(super) const PAPER_SIZES: [u32; 9] = [8, 11, 16, 22, 32, 45, 64, 90, 128];
+
+/// How a run is made.
+#[derive(Args)]
+pub(super) struct Conditions {
+    /// The seed of all randomness; the same seed gives the same bytes and operation counts
+    #[arg(long, default_value_t = 1)]
+    pub(super) seed: u64,
+    /// Threads for set-up; what is timed runs alone [default: as many as there are processors]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) jobs: Option<u16>,
+    /// Go on with the interrupted run in --out
+    #[arg(long)]
+    pub(super) resume: bool,
+    /// Seconds that one iteration of one operation may take, its set-up included
+    #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) timeout: u64,
+}
+
+impl Conditions {
+    pub(super) fn jobs(&self) -> usize {
+        let all = || std::thread::available_parallelism().map_or(1, usize::from);
+        self.jobs.map_or_else(all, usize::from)
+    }
+}
+
+/// The form of data on standard output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// A table to read
+    Human,
+    /// One object for each line: of samples, those of samples.jsonl
+    Json,
+    /// With a header: of samples, the rows of measurements.csv
+    Csv,
+}
+
+/// A recorded run.
+#[derive(Args)]
+pub(super) struct Source {
+    /// The directory of the run
+    #[arg(default_value = LATEST)]
+    pub(super) directory: PathBuf,
+    /// Where the files go [default: the directory of the run]
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(super) out: Option<PathBuf>,
+}
+
+/// Where `reproduce` puts its run.
+pub(super) const LATEST: &str = "results/latest";
+
+impl Source {
+    /// Where the files go; makes the directory where it does not exist.
+    pub(super) fn out(&self) -> std::io::Result<&PathBuf> {
+        let out = self.out.as_ref().unwrap_or(&self.directory);
+        std::fs::create_dir_all(out).map_err(|error| {
+            std::io::Error::new(error.kind(), format!("cannot make the directory {}: {error}", out.display()))
+        })?;
+        Ok(out)
+    }
+}
+
+/// An operation by its name.
+pub(super) fn operation() -> impl TypedValueParser<Value = Operation> {
+    PossibleValuesParser::new(Operation::ALL.map(Operation::name))
+        .try_map(|name| operation_named(&name).ok_or("no operation has this name"))
+}
+
+/// A group size.
+pub(super) fn group_size(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(size) if size as usize >= MIN_GROUP_SIZE => Ok(size),
+        Ok(_) => Err(format!("a group has at least {MIN_GROUP_SIZE} members; right would be --sizes 8,16,32")),
+        Err(_) => Err("a group size is a whole number; right would be --sizes 8,16,32".to_owned()),
+    }
+}
+
+/// The backends with these names, each in one variant.
+pub(super) fn choices(registry: &Registry, names: &[String]) -> Result<Vec<Choice>, UnknownBackend> {
+    let choice = |name: &String| {
+        let description = registry.find(name)?.description();
+        Ok(Choice { backend: description.name.to_owned(), variant: description.variant.to_owned() })
+    };
+    names.iter().map(choice).collect()
+}

@@ -1,0 +1,71 @@
+//! Running a plan before the user's eyes.
+
+use std::io;
+use std::path::Path;
+
+use harness::plan::Plan;
+use harness::sample::{Sample, Status};
+use harness::schedule::{self, MeasureError, Progress, Run};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::{Failure, INCOMPLETE, INTERRUPTED, OK, complain};
+
+const BAR: &str = "{bar:32} {pos}/{len} {elapsed} (left: {eta}) {msg}";
+
+/// Measures, with a bar on standard error where that is a terminal. An interrupt ends the program.
+pub(super) fn run(plan: &Plan) -> Result<Run, Failure> {
+    end_on_interrupt(plan.out.as_deref())?;
+    let bar = ProgressBar::no_length();
+    if let Ok(style) = ProgressStyle::with_template(BAR) {
+        bar.set_style(style);
+    }
+    // The bar moves with each sample only: a thread that keeps it moving would disturb the clock.
+    let run = schedule::measure(plan, &mut |progress| match progress {
+        Progress::Start { total, done } => {
+            bar.set_length(total as u64);
+            bar.set_position(done as u64);
+            bar.reset_eta();
+        }
+        Progress::Task(task) => {
+            let name = task.choice.full_name();
+            bar.set_message(format!("{name} {} {} #{}", task.operation.name(), task.group_size, task.iteration));
+        }
+        Progress::Sample(_) => bar.inc(1),
+    });
+    bar.finish_and_clear();
+    run.map_err(|error: MeasureError| error.into())
+}
+
+/// Complains of runs that do not count, and gives the exit code that they ask for. What a backend cannot do is no
+/// failure.
+pub(super) fn verdict(samples: &[Sample]) -> u8 {
+    let counts = |sample: &&Sample| matches!(sample.status, Status::Ok | Status::Unsupported);
+    match samples.iter().find(|sample| !counts(sample)) {
+        None => OK,
+        Some(first) => {
+            let failed = samples.iter().filter(|sample| !counts(sample)).count();
+            let total = samples.len();
+            complain(&format!(
+                "{failed} of {total} runs do not count; the first is {}: {}",
+                first.cell_id, first.reason
+            ));
+            INCOMPLETE
+        }
+    }
+}
+
+fn end_on_interrupt(out: Option<&Path>) -> Result<(), io::Error> {
+    let text = match out {
+        Some(out) => format!(
+            "\ninterrupted: what was measured is in {}; the same command with --resume goes on with it",
+            out.display()
+        ),
+        None => "\ninterrupted: without --out nothing is kept".to_owned(),
+    };
+    let handler = move || {
+        complain(&text);
+        // A sample is added by one write and every other file is moved to its place, so nothing is left in halves.
+        std::process::exit(INTERRUPTED.into());
+    };
+    ctrlc::set_handler(handler).map_err(io::Error::other)
+}

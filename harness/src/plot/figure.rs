@@ -1,0 +1,122 @@
+//! What a figure shows, without a word on how it is drawn.
+
+use plotters::style::RGBColor;
+
+/// A figure: sections of panels that share both axes, and one legend below them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Figure {
+    /// The line above everything.
+    pub title: String,
+    /// A line in smaller type below it: what the marks and bars are.
+    pub caption: String,
+    /// What the vertical axis is, with its unit.
+    pub y_title: String,
+    /// Groups of panels.
+    pub sections: Vec<Section>,
+    /// The legend.
+    pub legend: Vec<Entry>,
+}
+
+/// Panels under one heading.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Section {
+    /// The heading; empty for none.
+    pub title: String,
+    /// The panels, row by row.
+    pub panels: Vec<Panel>,
+}
+
+/// One pair of axes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Panel {
+    /// The heading.
+    pub title: String,
+    /// The curves, the first at the bottom.
+    pub curves: Vec<Curve>,
+}
+
+/// One curve.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Curve {
+    /// Its look.
+    pub style: Style,
+    /// Its points, ascending by group size.
+    pub points: Vec<Point>,
+}
+
+/// One point.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Point {
+    /// The group size.
+    pub size: f64,
+    /// The value; above 0.
+    pub value: f64,
+    /// Half the length of the error bar, where there is one.
+    pub deviation: Option<f64>,
+}
+
+/// A line of the legend.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// The look that it explains.
+    pub style: Style,
+    /// What has this look.
+    pub text: String,
+}
+
+/// The look of a curve.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Style {
+    /// Of line and marks.
+    pub colour: RGBColor,
+    /// Of the line.
+    pub stroke: Stroke,
+    /// At the points.
+    pub marker: Marker,
+}
+
+/// How a line is drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stroke {
+    /// What was measured here.
+    Solid,
+    /// What was published.
+    Dashed,
+}
+
+impl Stroke {
+    /// The width of the line.
+    pub(super) fn width(self) -> f64 {
+        match self {
+            Self::Solid => 1.75,
+            Self::Dashed => 1.25,
+        }
+    }
+}
+
+/// How a point is marked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Marker {
+    /// A filled disc.
+    Disc,
+    /// A filled square.
+    Square,
+    /// A filled triangle.
+    Triangle,
+    /// A filled diamond.
+    Diamond,
+    /// A white disc with a rim, larger than the filled marks, so that it shows around one in the same place.
+    Ring,
+}
+
+impl Figure {
+    /// All panels.
+    pub fn panels(&self) -> impl Iterator<Item = &Panel> {
+        self.sections.iter().flat_map(|section| &section.panels)
+    }
+
+    /// All points.
+    pub fn points(&self) -> impl Iterator<Item = &Point> {
+        self.panels().flat_map(|panel| &panel.curves).flat_map(|curve| &curve.points)
+    }
+}
