@@ -72,3 +72,19 @@ fn an_exported_member_goes_on_where_it_was_at_every_step() {
     world.check(&[0, 2, 3]);
     assert!(Dcgka.restore(&[]).is_err());
 }
+
+#[test]
+fn an_add_after_everybody_has_a_new_key_stays_below_its_limit() {
+    // A quarter of 128 members and of their 42,000 bytes: the cost is linear, and that of everybody's update quadratic.
+    let members = 32;
+    let mut world = World::with_group(members, members + 1, 3);
+    for user in 0..members {
+        world.update(user);
+    }
+    world.settle();
+    let before = world.sent.len();
+    world.add(5, members);
+    world.settle();
+    let bytes: usize = world.sent[before..].iter().map(|sent| sent.bytes.len()).sum();
+    assert!(bytes <= 42_000 / 4, "{bytes} bytes");
+}

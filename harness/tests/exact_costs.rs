@@ -1,12 +1,24 @@
-//! Messages and operation counts of our own backends equal their formulas, at every size of the paper's grid. The proof of
-//! a run compares them; so a run that is accepted has them.
+//! What is exact of our own backends: messages, bytes and operation counts, at every size of the paper's grid. The proof of a
+//! run compares messages and counts with the backend's formulas; so a run that is accepted has them.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-use harness::cell::{Bench, Cell};
+use harness::cell::{Bench, Cell, Outcome};
 use harness::randomness::Origin;
 use harness::registry::{Registry, full_name};
+use protocol::member::Backend;
 use protocol::operation::Operation;
 
 const GRID: [usize; 9] = [8, 11, 16, 22, 32, 45, 64, 90, 128];
+
+fn run(bench: &mut Bench<'_>, backend: &dyn Backend, operation: Operation, group_size: usize) -> Outcome {
+    let cell = Cell { operation, origin: Origin { seed: 1, group_size, iteration: 0 } };
+    let name = full_name(backend);
+    bench.run(&cell).unwrap_or_else(|refusal| panic!("{name} {} at {group_size}: {refusal}", operation.name()))
+}
+
+fn bytes(outcome: &Outcome) -> u64 {
+    outcome.traffic.iter().map(|row| row.bytes_sent).sum()
+}
 
 #[test]
 fn counts_equal_the_formulas_at_every_size() {
@@ -14,11 +26,39 @@ fn counts_equal_the_formulas_at_every_size() {
         let mut bench = Bench::new(&*backend, 2).unwrap();
         for group_size in [2, 3].into_iter().chain(GRID) {
             for operation in Operation::ALL {
-                let cell = Cell { operation, origin: Origin { seed: 1, group_size, iteration: 0 } };
-                if let Err(refusal) = bench.run(&cell) {
-                    panic!("{} {} at {group_size}: {refusal}", full_name(&*backend), operation.name());
-                }
+                run(&mut bench, &*backend, operation, group_size);
             }
         }
     }
+}
+
+#[test]
+fn bytes_of_dcgka_at_128_members_stay_below_their_limits() {
+    let mut bench = Bench::new(&dcgka::Dcgka, 2).unwrap();
+    let limits = [
+        (Operation::Create, 35_000),
+        (Operation::Add, 40_000),
+        (Operation::Remove, 30_300),
+        (Operation::Update, 30_500),
+        (Operation::Message, 130),
+    ];
+    for (operation, limit) in limits {
+        let bytes = bytes(&run(&mut bench, &dcgka::Dcgka, operation, 128));
+        assert!(bytes <= limit, "{}: {bytes} bytes, at most {limit} are right", operation.name());
+    }
+}
+
+#[test]
+fn bytes_and_counts_depend_on_the_seed_alone() {
+    let exact = |jobs| {
+        let mut bench = Bench::new(&dcgka::Dcgka, jobs).unwrap();
+        let outcomes = Operation::ALL.map(|operation| {
+            let outcome = run(&mut bench, &dcgka::Dcgka, operation, 8);
+            let counts: Vec<_> = outcome.work.into_iter().map(|row| (row.role, row.phase, row.counts)).collect();
+            (outcome.traffic, counts, outcome.state_bytes)
+        });
+        outcomes.to_vec()
+    };
+    assert_eq!(exact(1), exact(1));
+    assert_eq!(exact(1), exact(4));
 }
