@@ -18,14 +18,12 @@ use protocol::x3dh::PrekeySecrets;
 use rand_core::CryptoRng;
 
 use crate::agreement::state::{Continue, Env, Group, User};
-use crate::agreement::welcome::Invitation;
+use crate::agreement::welcome::{Invitation, MAX_INVITATIONS};
 use crate::costs;
 use crate::messages::{ADD, CREATE, Create, WELCOME};
 
 /// Groups of which messages may wait before an invitation comes.
 const MAX_LOBBIES: usize = 8;
-/// Invitations to one group that may wait for their adds.
-const MAX_INVITATIONS: usize = 64;
 
 /// The backend `dcgka`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -191,7 +189,8 @@ impl Dsgm {
         }
         for invitation in lobby.invitations {
             if !group.order.has_handled(&invitation.inviter, invitation.number) {
-                group.keep_second_welcome(invitation)?;
+                // There is room for as many as wait in a lobby.
+                let _ = group.keep_second_welcome(invitation);
             }
         }
         let stays = group.process_ready(&mut env)?;

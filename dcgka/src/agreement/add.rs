@@ -13,7 +13,6 @@ use protocol::id::MemberId;
 use protocol::member::{Event, Outgoing, Recipients, Rule};
 use protocol::membership::{MemberIndex, MemberSet};
 use protocol::wire::envelope::{Draft, Subject};
-use protocol::x3dh;
 
 use super::state::{Continue, Env, Group, MAX_MEMBERS, Operation, Pending, Sender};
 use crate::messages::{self, ACK_NONE, ADD, ADD_ACK, WELCOME, Welcome};
@@ -31,18 +30,18 @@ impl Group {
             return Err(Error::GroupSize);
         }
         let user_key = VerificationKey::from_bytes(&user.0).map_err(|_| Error::NoBundle)?;
-        if self.needs_repair() {
-            // What could fail after the repair must fail before it.
-            x3dh::peer_bundle(user, env.context.directory)?;
-            self.update(env)?;
-        }
+        self.after_repair(env, |group, env| group.add_clean(*user, user_key, env))
+    }
+
+    fn add_clean(&mut self, user: MemberId, user_key: VerificationKey, env: &mut Env<'_, '_>) -> Result<(), Error> {
+        let me = self.me();
         let number = self.next_number()?;
         let ratchet =
             self.senders.get(me.to_usize()).and_then(|sender| sender.ratchet.clone()).ok_or(Error::Internal)?;
         let mut slot = Vec::new();
+        // Whoever is known I cannot add: I have acknowledged its add. So the user gets the next index.
         let newcomer = MemberIndex::from_usize(self.senders.len());
-        let known = self.membership.index(user);
-        self.encrypt_welcome((*user, known.unwrap_or(newcomer)), &ratchet, number, env, &mut slot)?;
+        self.encrypt_welcome((user, newcomer), &ratchet, number, env, &mut slot)?;
         let state = self.encode_welcome_state();
 
         let new_key = SigningKey::random(&mut *env.context.rng);
@@ -51,9 +50,9 @@ impl Group {
         let draft =
             Draft { kind: WELCOME, sender: env.user.id, number, subject: Subject::None, new_key: None, body: &body };
         let (bytes, _) = draft.sign(&self.id, self.handle(&env.user.id)?, None, &env.user.identity);
-        env.outgoing.push(Outgoing { to: Recipients::One(*user), kind: messages::name(WELCOME), bytes });
+        env.outgoing.push(Outgoing { to: Recipients::One(user), kind: messages::name(WELCOME), bytes });
 
-        self.record_add((me, number), *user, user_key);
+        self.record_add((me, number), user, user_key);
         self.tidy();
         Ok(())
     }

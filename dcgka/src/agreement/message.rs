@@ -19,7 +19,10 @@ impl Group {
         if plaintext.len() > MAX_PLAINTEXT_LEN {
             return Err(Error::PlaintextTooLong);
         }
-        self.repair(env)?;
+        self.after_repair(env, |group, env| group.send_clean(plaintext, env))
+    }
+
+    fn send_clean(&mut self, plaintext: &[u8], env: &mut Env<'_, '_>) -> Result<(), Error> {
         let (sender, number) = (env.user.id, self.next_number()?);
         let draft = Draft { kind: MESSAGE, sender, number, subject: Subject::None, new_key: None, body: &[] };
         let header = draft.header(self.handle(&sender)?);

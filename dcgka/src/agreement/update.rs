@@ -28,15 +28,21 @@ impl Group {
     }
 
     /// Updates before a message or an add where the last seed may be known outside my view, or where I have no update
-    /// secret yet.
-    pub(crate) fn repair(&mut self, env: &mut Env<'_, '_>) -> Result<(), Error> {
-        if self.needs_repair() { self.update(env) } else { Ok(()) }
-    }
-
-    pub(super) fn needs_repair(&self) -> bool {
-        let me = self.me();
-        let silent = self.senders.get(me.to_usize()).is_none_or(|sender| sender.chain.is_none());
-        self.dirty || silent
+    /// secret yet. On a copy, so that a failure of what follows leaves nothing behind.
+    pub(super) fn after_repair(
+        &mut self,
+        env: &mut Env<'_, '_>,
+        operation: impl FnOnce(&mut Self, &mut Env<'_, '_>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let silent = self.senders.get(self.me().to_usize()).is_none_or(|sender| sender.chain.is_none());
+        if !self.dirty && !silent {
+            return operation(self, env);
+        }
+        let mut repaired = self.clone();
+        repaired.update(env)?;
+        operation(&mut repaired, env)?;
+        *self = repaired;
+        Ok(())
     }
 
     pub(super) fn process_update(

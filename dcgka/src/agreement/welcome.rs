@@ -16,6 +16,9 @@ use super::add::add_steps;
 use super::state::{Env, Group, Pending, Sender};
 use crate::messages::{self, ACK, ACK_NONE, ADD, WELCOME, Welcome};
 
+/// Invitations to one group that may wait for their adds.
+pub(crate) const MAX_INVITATIONS: usize = 64;
+
 /// A checked welcome that waits for its add.
 #[derive(Clone)]
 pub(crate) struct Invitation {
@@ -150,8 +153,7 @@ impl Group {
 
     /// A welcome to a group that I am in already, from a member that did not know it.
     pub(crate) fn keep_second_welcome(&mut self, invitation: Invitation) -> Result<(), Error> {
-        const MOST: usize = 64;
-        if self.second_welcomes.len() >= MOST {
+        if self.second_welcomes.len() >= MAX_INVITATIONS {
             return Err(Error::QueueFull);
         }
         self.second_welcomes.insert((invitation.inviter, invitation.number), invitation);
