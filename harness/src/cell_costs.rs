@@ -186,6 +186,7 @@ fn milliseconds(nanoseconds: &[u64]) -> Vec<f64> {
 }
 
 #[cfg(test)]
+#[cfg(feature = "cli")]
 mod tests {
     use super::*;
     use crate::synthetic;

@@ -19,7 +19,8 @@ const OPERATIONS: [Operation; 4] = [Operation::Add, Operation::Remove, Operation
 /// Writes time.csv: one row for each member, times in milliseconds, in the paper's sense of sender and recipient. The
 /// sender of a message has no time in that sense: its field is empty, as is a set-up that was not measured.
 ///
-/// A recipient's set-up is its part in the creation of that iteration, taken by position; the removed member comes last.
+/// A recipient's set-up is its part in the creation of that iteration: samples list the members in the same order, and
+/// the removed one is the last of the group.
 ///
 /// # Errors
 /// As the writer fails.

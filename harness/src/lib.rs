@@ -9,37 +9,47 @@
 //! | [`schedule`], [`plan`] | the parent: which cells, in which order, into which files |
 //! | [`sample`], [`store`], [`manifest`] | the data: a line for each run, and the conditions of them all |
 //! | [`recorded`] | the data of a finished run, read again |
-//! | [`statistics`], [`measurement`], [`cell_costs`] | what samples come to: figures, rows of a table, costs of a cell |
-//! | [`paper`], [`claims`] | the published figures, and what the paper claims |
-//! | [`plot`], [`summary`], [`export`], [`report`] | pictures, text and files made from a run |
+//! | [`statistics`], [`cell_costs`], `measurement` | what samples come to: figures, rows of a table, costs of a cell |
+//! | `paper`, `claims` | the published figures, and what the paper claims |
+//! | `plot`, `summary`, `export`, `report` | pictures, text and files made from a run |
 //! | [`registry`] | the backends by name |
+//!
+//! Modules without a link, and the backends of this workspace, come with the feature `cli`, which is on unless turned off.
 
 pub mod calibrate;
 pub mod cell;
 pub mod cell_costs;
 pub mod cell_protocol;
 pub mod child;
+#[cfg(feature = "cli")]
 pub mod claims;
+#[cfg(feature = "cli")]
 pub mod export;
 pub mod group;
 pub mod manifest;
+#[cfg(feature = "cli")]
 pub mod measurement;
 pub mod meter;
 pub mod network;
+#[cfg(feature = "cli")]
 pub mod paper;
 pub mod plan;
+#[cfg(feature = "cli")]
 pub mod plot;
 pub mod proof;
 pub mod randomness;
 pub mod recorded;
 pub mod registry;
+#[cfg(feature = "cli")]
 pub mod report;
 pub mod runner;
 pub mod sample;
 pub mod schedule;
 pub mod statistics;
 pub mod store;
+#[cfg(feature = "cli")]
 pub mod summary;
 
 #[cfg(test)]
+#[cfg(feature = "cli")]
 mod synthetic;

@@ -84,6 +84,7 @@ fn cells_of(manifest: &Manifest) -> usize {
 }
 
 #[cfg(test)]
+#[cfg(feature = "cli")]
 mod tests {
     use std::collections::BTreeMap;
     use std::fs;

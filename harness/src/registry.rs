@@ -6,6 +6,7 @@ use protocol::member::Backend;
 pub type Constructor = fn() -> Box<dyn Backend>;
 
 /// The backends of this workspace: one line each.
+#[cfg(feature = "cli")]
 const BUILT_IN: &[Constructor] = &[|| Box::new(dcgka::Dcgka)];
 
 /// Backends that can be asked for by name.
@@ -26,6 +27,7 @@ pub struct UnknownBackend {
 
 impl Registry {
     /// The backends of this workspace.
+    #[cfg(feature = "cli")]
     #[must_use]
     pub const fn built_in() -> Self {
         Self::new(BUILT_IN)

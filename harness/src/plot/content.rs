@@ -62,6 +62,7 @@ pub fn traffic(cells: &Cells<'_>, paper: &Paper) -> Figure {
     if let Some(index) = published_index(&backends) {
         legend.push(Entry { style: dashed(backend_style(index)), text: "published (Java prototype)".to_owned() });
     }
+    let legend = explained(legend, &sections);
     Figure {
         title: "Network traffic of one operation".to_owned(),
         caption: "All messages of the operation, acknowledgements and welcome included; a broadcast counts once."
@@ -80,6 +81,7 @@ pub fn cpu(cells: &Cells<'_>, paper: &Paper) -> Figure {
         [backend] => cpu_of_one(cells, backend, paper),
         _ => cpu_of_several(cells, &backends, paper),
     };
+    let legend = explained(legend, &sections);
     Figure {
         title: "CPU time of one member for one operation".to_owned(),
         caption: "Means of all members and runs; bars: one standard deviation, cut off at the foot of the axis."
@@ -208,6 +210,12 @@ fn published_cpu(paper: &Paper, operation: Operation, role: &str) -> Vec<Point> 
 
 fn drawn(curves: Vec<Curve>) -> Vec<Curve> {
     curves.into_iter().filter(|curve| !curve.points.is_empty()).collect()
+}
+
+/// The lines of a legend whose look occurs.
+fn explained(legend: Vec<Entry>, sections: &[Section]) -> Vec<Entry> {
+    let curves = || sections.iter().flat_map(|section| &section.panels).flat_map(|panel| &panel.curves);
+    legend.into_iter().filter(|entry| curves().any(|curve| curve.style == entry.style)).collect()
 }
 
 fn published_index(backends: &[String]) -> Option<usize> {

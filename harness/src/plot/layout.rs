@@ -16,6 +16,8 @@ const RIGHT: f64 = 16.0;
 /// From one panel to the next.
 const GAP: f64 = 22.0;
 const PANEL_HEIGHT: f64 = 180.0;
+/// Where there are so few panels that they are wider.
+const WIDE_PANEL_HEIGHT: f64 = 280.0;
 /// Above each row of panels, for their headings.
 const ROW_HEAD: f64 = 36.0;
 /// Title and caption.
@@ -61,11 +63,19 @@ where
 
 fn section_height(section: &Section) -> f64 {
     let head = if section.title.is_empty() { 0.0 } else { SECTION_HEAD };
-    head + rows(section) as f64 * (ROW_HEAD + PANEL_HEIGHT) + SECTION_FOOT
+    head + rows(section) as f64 * (ROW_HEAD + panel_height(section)) + SECTION_FOOT
+}
+
+fn columns(section: &Section) -> usize {
+    section.panels.len().clamp(1, COLUMNS)
 }
 
 fn rows(section: &Section) -> usize {
     section.panels.len().div_ceil(COLUMNS)
+}
+
+fn panel_height(section: &Section) -> f64 {
+    if columns(section) < COLUMNS { WIDE_PANEL_HEIGHT } else { PANEL_HEIGHT }
 }
 
 fn draw_section<B: DrawingBackend>(
@@ -82,22 +92,23 @@ where
         canvas.text(&section.title, (LEFT, top + SECTION_HEAD / 2.0), HPos::Left, SECTION_TITLE)?;
         top += SECTION_HEAD;
     }
-    let width = (WIDTH - LEFT - RIGHT - GAP * (COLUMNS - 1) as f64) / COLUMNS as f64;
+    let (columns, panel_height) = (columns(section), panel_height(section));
+    let width = (WIDTH - LEFT - RIGHT - GAP * (columns - 1) as f64) / columns as f64;
     let last = section.panels.len();
     for (index, panel) in section.panels.iter().enumerate() {
-        let (row, column) = (index / COLUMNS, index % COLUMNS);
+        let (row, column) = (index / columns, index % columns);
         let frame = Frame {
             left: LEFT + column as f64 * (width + GAP),
-            top: top + row as f64 * (ROW_HEAD + PANEL_HEIGHT) + ROW_HEAD,
+            top: top + row as f64 * (ROW_HEAD + panel_height) + ROW_HEAD,
             width,
-            height: PANEL_HEIGHT,
+            height: panel_height,
             values: column == 0,
             // The lowest panel of each column has the numbers.
-            sizes: index + COLUMNS >= last,
+            sizes: index + columns >= last,
         };
         panel::draw(panel, frame, scales, canvas)?;
     }
-    let height = rows(section) as f64 * (ROW_HEAD + PANEL_HEIGHT);
+    let height = rows(section) as f64 * (ROW_HEAD + panel_height);
     canvas.text_upwards(y_title, (18.0, top + (height + ROW_HEAD) / 2.0), AXIS_TITLE)?;
     let middle = LEFT + (WIDTH - LEFT - RIGHT) / 2.0;
     canvas.text("Members of the group", (middle, top + height + 33.0), HPos::Center, AXIS_TITLE)

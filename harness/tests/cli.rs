@@ -1,0 +1,160 @@
+//! The command line from end to end: what is written, what is said, and the exit codes.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+const RUN: &[&str] = &["measure", "--operation", "create,remove,update", "--sizes", "4,6", "--iterations", "2"];
+
+fn harness(arguments: &[&str], directory: &Path) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_harness")).args(arguments).current_dir(directory).output().unwrap()
+}
+
+/// Runs it, and gives its standard output; the exit code must be this one.
+fn expect(code: i32, arguments: &[&str], directory: &Path) -> String {
+    let output = harness(arguments, directory);
+    let complaint = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {complaint}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Runs it, and gives what it complains of; the exit code must be this one.
+fn complaint(code: i32, arguments: &[&str], directory: &Path) -> String {
+    let output = harness(arguments, directory);
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}");
+    assert!(output.stdout.is_empty(), "{arguments:?}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+fn empty_directory(name: &str) -> PathBuf {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = fs::remove_dir_all(&directory);
+    fs::create_dir_all(&directory).unwrap();
+    directory
+}
+
+fn with<'a>(arguments: &[&'a str], more: &[&'a str]) -> Vec<&'a str> {
+    [arguments, more].concat()
+}
+
+#[test]
+fn usage_errors_say_what_would_be_right() {
+    let directory = empty_directory("usage");
+    let sizes = complaint(2, &["measure", "--sizes", "0"], &directory);
+    assert!(sizes.contains("at least 2 members") && sizes.contains("--sizes 8,16,32"), "{sizes}");
+    let backend = complaint(2, &["measure", "--backend", "nobody"], &directory);
+    assert!(backend.contains("`nobody`") && backend.contains("dcgka"), "{backend}");
+    let operation = complaint(2, &["measure", "--operation", "updat"], &directory);
+    assert!(operation.contains("update-cold"), "{operation}");
+    assert!(complaint(2, &["measure", "--resume"], &directory).contains("--out"));
+    assert!(complaint(2, &["measure", "--iterations", "0"], &directory).contains("iterations"));
+    assert!(complaint(2, &["measure", "--sizes", "8,8"], &directory).contains("twice"));
+    assert!(complaint(2, &["frobnicate"], &directory).contains("frobnicate"));
+}
+
+#[test]
+fn an_unwritable_place_is_an_error() {
+    let directory = empty_directory("unwritable");
+    fs::write(directory.join("file"), "").unwrap();
+    let text = complaint(1, &with(RUN, &["--out", "file/run"]), &directory);
+    assert!(text.contains("file/run"), "{text}");
+    assert!(complaint(1, &["reproduce", "--quick", "--out", "file"], &directory).contains("file"));
+    assert_eq!(fs::read(directory.join("file")).unwrap(), b"");
+}
+
+#[test]
+fn a_run_is_measured_recorded_drawn_and_exported() {
+    let directory = empty_directory("whole");
+    let table = expect(0, &with(RUN, &["--out", "run"]), &directory);
+    assert!(table.lines().any(|line| line.starts_with("| dcgka   | update    |       6 |    2 |")), "{table}");
+    assert_eq!(table.lines().count(), 2 + 6);
+    // Another run does not go on top of it; the same run has nothing left to do.
+    assert!(complaint(2, &with(RUN, &["--out", "run"]), &directory).contains("already holds a run"));
+    assert!(complaint(2, &with(RUN, &["--out", "run", "--resume", "--seed", "9"]), &directory).contains("seed"));
+    assert_eq!(expect(0, &with(RUN, &["--out", "run", "--resume"]), &directory), table);
+    expect(0, &["plot", "run"], &directory);
+    expect(0, &["export", "paper", "run", "--out", "paper"], &directory);
+    let mut names: Vec<String> = fs::read_dir(directory.join("run"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    let made = "cpu.png cpu.svg manifest.json measurements.csv samples.jsonl traffic.png traffic.svg";
+    assert_eq!(names.join(" "), made);
+    let time = fs::read_to_string(directory.join("paper/time.csv")).unwrap();
+    // Remove and update in two iterations: a row for each of 4 and of 6 members.
+    assert_eq!(time.lines().count(), 1 + 2 * 2 * (4 + 6));
+    assert_eq!(fs::read_to_string(directory.join("paper/traffic.csv")).unwrap().lines().count(), 1 + 2 * 2 * 2);
+}
+
+#[test]
+fn data_comes_in_three_forms_and_repeats() {
+    let directory = empty_directory("forms");
+    let csv = expect(0, &with(RUN, &["--format", "csv"]), &directory);
+    assert!(csv.starts_with("backend,variant,operation,group_size,role,phase,kind,metric,unit,samples,min,"));
+    let exact = |csv: &str| -> Vec<String> {
+        csv.lines()
+            .filter(|line| !line.contains("cpu_ns") && !line.contains("_floor") && !line.contains("peak_"))
+            .map(str::to_owned)
+            .collect()
+    };
+    assert!(exact(&csv).iter().any(|line| line.starts_with("dcgka,,update,6,group,all,,bytes_sent,B,2,")), "{csv}");
+    assert_eq!(exact(&csv), exact(&expect(0, &with(RUN, &["--format", "csv", "--jobs", "1"]), &directory)));
+    let json = expect(0, &with(RUN, &["--format", "json"]), &directory);
+    assert_eq!(json.lines().count(), 3 * 2 * 2);
+    assert!(json.lines().all(|line| line.starts_with("{\"schema\":1,") && line.contains("\"status\":\"ok\"")));
+    assert_eq!(fs::read_dir(&directory).unwrap().count(), 0, "without --out there are no files");
+    assert!(expect(0, &["list", "--format", "csv"], &directory).contains("\ndcgka,,"));
+}
+
+#[test]
+fn torn_and_foreign_runs_are_refused() {
+    let directory = empty_directory("torn");
+    assert!(complaint(1, &["plot", "run"], &directory).contains("holds no run"));
+    expect(0, &with(RUN, &["--out", "run"]), &directory);
+    let samples = directory.join("run/samples.jsonl");
+    let whole = fs::read_to_string(&samples).unwrap();
+    fs::write(&samples, &whole[..whole.len() - 30]).unwrap();
+    assert!(complaint(4, &["plot", "run"], &directory).contains("--resume"));
+    assert!(complaint(4, &["export", "paper", "run"], &directory).contains("11 of 12"));
+    expect(0, &with(RUN, &["--out", "run", "--resume"]), &directory);
+    expect(0, &["plot", "run"], &directory);
+    fs::write(&samples, whole.replace("\"schema\":1", "\"schema\":2")).unwrap();
+    assert!(complaint(5, &["plot", "run"], &directory).contains("not comparable"));
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_run_says_so_and_goes_on() {
+    use std::io::Read as _;
+    use std::process::Stdio;
+    use std::time::{Duration, Instant};
+
+    let directory = empty_directory("interrupted");
+    let arguments = ["measure", "--operation", "update", "--sizes", "8", "--iterations", "60", "--out", "run"];
+    let mut child = Command::new(env!("CARGO_BIN_EXE_harness"))
+        .args(arguments)
+        .current_dir(&directory)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let samples = directory.join("run/samples.jsonl");
+    let start = Instant::now();
+    while fs::metadata(&samples).map_or(0, |file| file.len()) == 0 && start.elapsed() < Duration::from_secs(60) {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let status = child.wait().unwrap();
+    let mut text = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut text).unwrap();
+    assert_eq!(status.code(), Some(130), "{text}");
+    assert!(text.contains("--resume"), "{text}");
+    let before = fs::read_to_string(&samples).unwrap();
+    complaint(4, &["plot", "run"], &directory);
+    expect(0, &with(&arguments, &["--resume"]), &directory);
+    expect(0, &["plot", "run"], &directory);
+    let after = fs::read_to_string(&samples).unwrap();
+    assert!(after.starts_with(&before) && after.lines().count() == 60);
+}
