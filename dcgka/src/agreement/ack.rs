@@ -71,8 +71,8 @@ impl Group {
     /// membership's to judge: everybody must record the same ones, whatever else it keeps of the member.
     fn is_awaited(&self, operation: Operation, from: MemberIndex) -> bool {
         match self.pending.get(&operation) {
-            // It may have been on its way when nobody waited for it any more.
-            _ if self.retired.contains(from) => true,
+            // Not everybody who has been removed is waited for, nor everybody whom such a member has added.
+            _ if !self.view().contains(from) => true,
             Some(pending) => pending.waiting.contains(from),
             // Handled by my inviter before I joined: there is nothing of it that I could take.
             None => self.joined_at.get(operation.0.to_usize()).is_some_and(|clock| operation.1 <= *clock),
