@@ -13,7 +13,6 @@ use protocol::id::MemberId;
 use protocol::member::{Event, Outgoing, Recipients, Rule};
 use protocol::membership::{MemberIndex, MemberSet};
 use protocol::wire::envelope::{Draft, Subject};
-use protocol::x3dh;
 
 use super::state::{Continue, Env, Group, MAX_MEMBERS, Operation, Pending, Sender};
 use crate::messages::{self, ACK_NONE, ADD, ADD_ACK, WELCOME, Welcome};
@@ -31,11 +30,20 @@ impl Group {
             return Err(Error::GroupSize);
         }
         let user_key = VerificationKey::from_bytes(&user.0).map_err(|_| Error::NoBundle)?;
-        if self.needs_repair() {
-            // What could fail after the repair must fail before it.
-            x3dh::peer_bundle(user, env.context.directory)?;
-            self.update(env)?;
+        if !self.needs_repair() {
+            return self.add_repaired(user, user_key, env);
         }
+        // A bundle can turn out to be useless after the repair, which must not have happened then.
+        let before = self.clone();
+        let added = self.update(env).and_then(|()| self.add_repaired(user, user_key, env));
+        if added.is_err() {
+            *self = before;
+        }
+        added
+    }
+
+    fn add_repaired(&mut self, user: &MemberId, user_key: VerificationKey, env: &mut Env<'_, '_>) -> Result<(), Error> {
+        let me = self.me();
         let number = self.next_number()?;
         let ratchet =
             self.senders.get(me.to_usize()).and_then(|sender| sender.ratchet.clone()).ok_or(Error::Internal)?;
