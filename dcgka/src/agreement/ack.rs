@@ -47,7 +47,9 @@ impl Group {
             _ => return Err(Rule::Form),
         };
         self.membership.acknowledge(from.1, author, acknowledged.number)?;
+        // Whoever says `none` may not have opened my ciphertext, and still use the key before it.
         if author == self.me()
+            && message.kind != ACK_NONE
             && let Some(channel) = self.two_party.get_mut(&from.1)
         {
             channel.acknowledged(acknowledged.number);
