@@ -144,7 +144,10 @@ impl Dsgm {
             CREATE if Create::decode(envelope.body)?.others.contains(&env.user.id) => {
                 confirm(&message.author, env.context)?;
                 let mut group = Group::invited(message.group, message.author, envelope.body, env.user)?;
-                group.order.arrive(&message.author, &message.group, message.bytes)?;
+                // Under a later number it would wait unverified, and anybody could have sent it.
+                if group.order.arrive(&message.author, &message.group, message.bytes)? != Arrival::Verified {
+                    return Err(Error::Malformed);
+                }
                 Some(group)
             }
             WELCOME => {

@@ -28,13 +28,11 @@ impl Group {
         let acknowledged = message.subject.acknowledged().ok_or(Rule::Form)?;
         let author = self.membership.index(&acknowledged.author).ok_or(Rule::NothingToAcknowledge)?;
         let operation = (author, acknowledged.number);
-        match self.pending.get(&operation) {
-            Some(pending) if pending.waiting.contains(from.1) => {}
-            // Handled by my inviter before I joined: it concerns me only as far as membership goes.
-            None if self.joined_at.get(author.to_usize()).is_some_and(|clock| acknowledged.number <= *clock) => {}
-            _ => return Err(Rule::NothingToAcknowledge),
+        let recorded = self.membership.operation(author, acknowledged.number);
+        if recorded.is_none() && !self.is_awaited(operation, from.1) {
+            return Err(Rule::NothingToAcknowledge);
         }
-        let added = match self.membership.operation(author, acknowledged.number).map(|it| self.membership.change(it)) {
+        let added = match recorded.map(|it| self.membership.change(it)) {
             Some(Change::Add(user)) => Some(user),
             _ => None,
         };
@@ -49,7 +47,9 @@ impl Group {
             _ => return Err(Rule::Form),
         };
         self.membership.acknowledge(from.1, author, acknowledged.number)?;
+        // Whoever says `none` may not have opened my ciphertext, and still use the key before it.
         if author == self.me()
+            && message.kind != ACK_NONE
             && let Some(channel) = self.two_party.get_mut(&from.1)
         {
             channel.acknowledged(acknowledged.number);
@@ -67,6 +67,18 @@ impl Group {
             pending.waiting.remove(from.1);
         }
         Ok(())
+    }
+
+    /// Whether an acknowledgement of something that changes no membership can still come from a member. Others are
+    /// membership's to judge: everybody must record the same ones, whatever else it keeps of the member.
+    fn is_awaited(&self, operation: Operation, from: MemberIndex) -> bool {
+        match self.pending.get(&operation) {
+            // Not everybody who has been removed is waited for, nor everybody whom such a member has added.
+            _ if !self.view().contains(from) => true,
+            Some(pending) => pending.waiting.contains(from),
+            // Handled by my inviter before I joined: there is nothing of it that I could take.
+            None => self.joined_at.get(operation.0.to_usize()).is_some_and(|clock| operation.1 <= *clock),
+        }
     }
 
     /// ACK: the member secret comes from the operation's seed or, where its author did not know me, from the forward.

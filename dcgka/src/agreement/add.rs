@@ -85,6 +85,10 @@ impl Group {
         if !known {
             self.introduce(user, key, 0, Sender::initial());
         }
+        // The adder, or the user, is removed already: there may be members who do not know.
+        if !self.view().contains(newcomer) && !self.retired.contains(newcomer) {
+            self.leaving.insert(newcomer);
+        }
         // Operations that the adder had not acknowledged are not in its welcome: the newcomer will handle them too.
         for (earlier, pending) in &mut self.pending {
             if pending.waiting.contains(adder) && earlier.0 != newcomer && newcomer != self.membership.me() {

@@ -231,12 +231,12 @@ impl Group {
         self.order.introduce(id, key, handled, &self.id);
     }
 
-    /// Who has to acknowledge an operation: everybody who may handle it, besides its author and me.
+    /// Who has to acknowledge an operation: everybody who may handle it, besides its author and me. Whoever is leaving may
+    /// not know it yet.
     pub(crate) fn waiting_for(&self, recipients: &MemberSet, author: MemberIndex) -> MemberSet {
         let mut waiting = self.view().clone();
-        for member in recipients.iter().filter(|member| !self.retired.contains(*member)) {
-            waiting.insert(member);
-        }
+        waiting.extend(self.leaving.iter());
+        waiting.extend(recipients.iter().filter(|member| !self.retired.contains(*member)));
         waiting.remove(author);
         waiting.remove(self.me());
         waiting

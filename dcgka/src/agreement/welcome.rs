@@ -91,6 +91,11 @@ impl Group {
         let membership = Membership::decode(env.user.id, &mut state)?;
         let adder = membership.index(&invitation.inviter).ok_or(Error::Malformed)?;
         membership.check_add(adder, &env.user.id).map_err(|_| Error::Malformed)?;
+        // The adder did not know me, and this add is news.
+        let i_come_last = membership.me().to_usize() + 1 == membership.everybody().len();
+        if !i_come_last || membership.operation(adder, invitation.number).is_some() {
+            return Err(Error::Malformed);
+        }
         let mut known = Vec::new();
         let mut reader = Reader::new(state);
         for member in membership.everybody().filter(|member| ![adder, membership.me()].contains(member)) {
@@ -99,7 +104,8 @@ impl Group {
             known.push((member, Known { handled, key }));
         }
         reader.finish()?;
-        known.insert(adder.to_usize(), (adder, Known { handled: invitation.number, key: Some(adders_next_key) }));
+        known.push((adder, Known { handled: invitation.number, key: Some(adders_next_key) }));
+        known.sort_unstable_by_key(|(member, _)| *member);
 
         let mut group = Self::empty(id, membership, env.user);
         for (member, Known { handled, key }) in known {

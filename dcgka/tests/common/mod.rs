@@ -15,6 +15,7 @@ use protocol::directory::InMemoryDirectory;
 use protocol::error::Error;
 use protocol::id::{GroupId, MemberId};
 use protocol::member::{Backend, Context, Event, Incoming, Member, Outgoing, Received, Recipients};
+use protocol::wire::envelope::Envelope;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
@@ -79,7 +80,7 @@ impl World {
         self.users[user].id
     }
 
-    fn index(&self, id: &MemberId) -> usize {
+    pub fn index(&self, id: &MemberId) -> usize {
         self.users.iter().position(|user| user.id == *id).unwrap()
     }
 
@@ -175,15 +176,47 @@ impl World {
         }
     }
 
+    /// What has been sent to a user and has not reached it, in the order of sending.
+    pub fn undelivered(&self, user: usize) -> Vec<usize> {
+        let arrives = |place: &usize| self.is_for(*place, user) && !self.users[user].received.contains(place);
+        (0..self.sent.len()).filter(arrives).collect()
+    }
+
     /// Delivers everything to everybody until nothing is left.
     pub fn settle(&mut self) {
+        self.settle_among(&(0..self.users.len()).collect::<Vec<_>>());
+    }
+
+    /// The same on one side of a partition.
+    pub fn settle_among(&mut self, side: &[usize]) {
         loop {
             let before = self.sent.len();
-            (0..self.users.len()).for_each(|user| self.catch_up(user));
+            for user in side {
+                for place in self.undelivered(*user) {
+                    if side.contains(&self.sent[place].author) {
+                        self.deliver(place, *user);
+                    }
+                }
+            }
             if self.sent.len() == before {
                 break;
             }
         }
+    }
+
+    /// The kinds of messages, in order.
+    pub fn kinds(&self, places: &[usize]) -> Vec<&'static str> {
+        places.iter().map(|place| self.sent[*place].kind).collect()
+    }
+
+    /// The body of a message.
+    pub fn body(&self, place: usize) -> &[u8] {
+        Envelope::decode(&self.sent[place].bytes).unwrap().body
+    }
+
+    /// Whether a user is in the group as it sees it.
+    pub fn is_inside(&self, user: usize) -> bool {
+        !self.users[user].member.members().is_empty()
     }
 
     /// Who a user thinks the members are.
