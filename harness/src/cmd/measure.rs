@@ -58,7 +58,7 @@ pub(super) fn run(options: &Options, registry: &Registry) -> Result<u8, Failure>
         out: options.out.clone(),
         resume: options.conditions.resume,
         launch: Launch::this_program()?,
-        argv: std::env::args().collect(),
+        argv: running::argv(),
     };
     let run = running::run(&plan)?;
     if let Some(out) = &options.out {

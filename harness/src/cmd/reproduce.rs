@@ -64,7 +64,7 @@ pub(super) fn run(options: &Options, registry: &Registry) -> Result<u8, Failure>
         out: Some(out.clone()),
         resume: options.conditions.resume,
         launch: Launch::this_program()?,
-        argv: std::env::args().collect(),
+        argv: running::argv(),
     };
     let start = Instant::now();
     let run = running::run(&plan)?;

@@ -36,6 +36,15 @@ pub(super) fn run(plan: &Plan) -> Result<Run, Failure> {
     run.map_err(|error: MeasureError| error.into())
 }
 
+/// The command, for the manifest. Where the program lies is this machine's affair.
+pub(super) fn argv() -> Vec<String> {
+    let mut argv: Vec<String> = std::env::args().collect();
+    if let Some(program) = argv.first_mut() {
+        *program = Path::new(program).file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    }
+    argv
+}
+
 /// Complains of runs that do not count, and gives the exit code that they ask for. What a backend cannot do is no
 /// failure.
 pub(super) fn verdict(samples: &[Sample]) -> u8 {
