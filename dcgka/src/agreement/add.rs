@@ -105,10 +105,10 @@ impl Group {
             }
         }
         let mut secrets = BTreeMap::new();
-        if self.membership.view(adder).contains(self.me()) {
-            if let Some(secret) = self.sender(adder).and_then(add_steps) {
-                secrets.insert(newcomer, secret);
-            }
+        if self.membership.view(adder).contains(self.me())
+            && let Some(secret) = self.sender(adder).and_then(add_steps)
+        {
+            secrets.insert(newcomer, secret);
         }
         let recipients = MemberSet::from_iter([newcomer]);
         let waiting = self.waiting_for(&recipients, adder);
