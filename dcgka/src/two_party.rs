@@ -108,6 +108,18 @@ impl TwoParty {
         self.mine.len() >= MAX_UNACKNOWLEDGED
     }
 
+    /// How many private keys are kept for the peer to encrypt to.
+    #[cfg(test)]
+    pub(crate) fn kept(&self) -> usize {
+        self.mine.len()
+    }
+
+    /// Forgets the key that the peer's last message brought.
+    #[cfg(test)]
+    pub(crate) fn lose_received(&mut self) {
+        self.received = None;
+    }
+
     /// Appends a slot with `secret`; an empty one where the peer has no valid bundle or the channel is full.
     pub(crate) fn send(
         &mut self,

@@ -619,9 +619,10 @@ fn forged_messages_cannot_fill_up_a_member() {
     let mut world = World::with_group(3, 3, 442);
     let key = SigningKey::random(&mut ChaCha20Rng::seed_from_u64(2));
     let sender = world.id(1);
-    let body = vec![0; (1 << 20) - 200];
-    for number in 0..40 {
-        let number = u32::MAX - number;
+    // As much as fits, in ever smaller pieces.
+    let sizes = [(1 << 20) - 200, 1000, 100, 1].into_iter().flat_map(|size| [size; 20]);
+    for (number, size) in sizes.enumerate() {
+        let (number, body) = (u32::MAX - u32::try_from(number).unwrap(), vec![0; size]);
         let draft = Draft { kind: Kind(9), sender, number, subject: Subject::None, new_key: None, body: &body };
         let (bytes, _) = draft.sign(&world.group, sender.handle(), None, &key);
         let result = world.receive(1, &bytes, 2);

@@ -11,6 +11,8 @@ mod message;
 mod remove;
 pub(crate) mod seed;
 pub(crate) mod state;
+#[cfg(test)]
+mod tests;
 mod update;
 pub(crate) mod welcome;
 

@@ -178,8 +178,8 @@ impl CausalOrder {
             let room =
                 author.queue.len() < MAX_WAITING_PER_AUTHOR && self.waiting_bytes + bytes.len() <= MAX_WAITING_BYTES;
             // What has nothing to wait for always gets in, whatever forged messages fill the queues.
-            let next = may_be_ready && author.queue.is_empty();
-            if !(room || next) {
+            let needs_none = may_be_ready && author.queue.is_empty();
+            if !(room || needs_none) {
                 return Err(Error::QueueFull);
             }
             let verified = author.verify(id, &envelope, group, candidates)?;
