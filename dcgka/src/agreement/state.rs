@@ -231,11 +231,10 @@ impl Group {
         self.order.introduce(id, key, handled, &self.id);
     }
 
-    /// Who has to acknowledge an operation: everybody who may handle it, besides its author and me. Whoever is leaving may
-    /// not know it yet.
+    /// Whose acknowledgement of an operation is waited for: its recipients and the members of my view, besides its author
+    /// and me.
     pub(crate) fn waiting_for(&self, recipients: &MemberSet, author: MemberIndex) -> MemberSet {
         let mut waiting = self.view().clone();
-        waiting.extend(self.leaving.iter());
         waiting.extend(recipients.iter().filter(|member| !self.retired.contains(*member)));
         waiting.remove(author);
         waiting.remove(self.me());
