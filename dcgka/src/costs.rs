@@ -85,9 +85,10 @@ fn seeded(kind: &'static str, recipients: usize, cold: usize) -> Expected {
 
 fn add(n: usize) -> Expected {
     let others = n as u64 - 1;
-    // Names and clocks of all but the adder, one byte each; flags that their keys are their ids; four bytes say that the
-    // founders have all acknowledged.
-    let welcome = DIGEST_LEN + COLD_LEN + varint_len(n as u32) + n * MEMBER_ID_LEN + 4 + 2 * (n - 1);
+    // Ids with their count; how many are founders; one record that all have acknowledged; and of each but the adder a
+    // clock and a flag that its key is its id.
+    let state = varint_len(n as u32) + n * MEMBER_ID_LEN + varint_len(n as u32) + 2 + 2 * (n - 1);
+    let welcome = DIGEST_LEN + COLD_LEN + state;
     let generate = cold_seal()
         + new_key()
         + sign(false, true, MEMBER_ID_LEN)

@@ -13,11 +13,11 @@ use protocol::member::{
     Backend, Capabilities, Context, Description, Event, Incoming, Member, NewUser, Ordering, Outgoing, Received,
 };
 use protocol::operation::{Expected, Operation};
-use protocol::wire::envelope::Envelope;
+use protocol::wire::envelope::{self, Envelope};
 use protocol::x3dh::PrekeySecrets;
 use rand_core::CryptoRng;
 
-use crate::agreement::state::{Continue, Env, Group, User};
+use crate::agreement::state::{Continue, Env, Group, MAX_MEMBERS, User};
 use crate::agreement::welcome::{Invitation, MAX_INVITATIONS};
 use crate::costs;
 use crate::messages::{ADD, CREATE, Create, WELCOME};
@@ -60,7 +60,9 @@ impl Backend for Dcgka {
     }
 
     fn expected(&self, operation: Operation, group_size: usize) -> Option<Expected> {
-        Some(costs::expected(operation, group_size))
+        // The author of an operation minds the limit, so beyond it there is none.
+        let members = group_size + usize::from(operation == Operation::Add);
+        (members <= MAX_MEMBERS).then(|| costs::expected(operation, group_size))
     }
 }
 
@@ -116,9 +118,9 @@ impl Dsgm {
         if message.author == user.id {
             return Err(Error::WrongAuthor);
         }
-        let envelope = Envelope::decode(message.bytes)?;
         let mut env = Env::new(user, context);
-        if envelope.kind == WELCOME {
+        if envelope::kind(message.bytes) == Some(WELCOME) {
+            let envelope = Envelope::decode(message.bytes)?;
             confirm(&message.author, env.context)?;
             let invitation = Invitation::decode(&message.group, message.author, &envelope)?;
             if !group.order.has_handled(&message.author, invitation.number) {
@@ -301,10 +303,10 @@ impl Member for Dsgm {
 
     fn fingerprints(&self) -> Option<Vec<(MemberId, [u8; DIGEST_LEN])>> {
         let Stage::Inside(group) = &self.stage else { return Some(Vec::new()) };
+        // Of the chain, from which the message keys come: a ratchet that moves on would hide a chain that does not.
         let fingerprint = |(id, member): (MemberId, protocol::membership::MemberIndex)| {
-            let sender = group.senders.get(member.to_usize())?;
-            let ratchet = sender.ratchet.as_ref().filter(|_| sender.chain.is_some())?;
-            let hash = Extracted::new(&[0; DIGEST_LEN], ratchet.expose()).expand(label::FINGERPRINT, &id.0);
+            let chain = group.senders.get(member.to_usize())?.chain.as_ref()?;
+            let hash = Extracted::new(&[0; DIGEST_LEN], chain.as_secret().expose()).expand(label::FINGERPRINT, &[]);
             Some((id, *hash.expose()))
         };
         Some(group.membership.in_order_of_ids(group.view()).filter_map(fingerprint).collect())

@@ -154,7 +154,8 @@ impl TwoParty {
         self.sent.push_back((binding.number, index));
     }
 
-    /// The secret in a slot. None where it does not open: then nothing has changed.
+    /// The secret in a slot. None where it does not open: then nothing has changed. (Where it opens and its content is no
+    /// payload, a one-time prekey is used up, as it must be.)
     pub(crate) fn receive(
         &mut self,
         slot: &Slot<'_>,

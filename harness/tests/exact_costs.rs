@@ -33,6 +33,14 @@ fn counts_equal_the_formulas_at_every_size() {
 }
 
 #[test]
+fn a_welcome_has_its_length_also_where_numbers_grow_a_byte() {
+    let mut bench = Bench::new(&dcgka::Dcgka, 2).unwrap();
+    for group_size in (2..=40).chain([69, 101, 127, 129]) {
+        run(&mut bench, &dcgka::Dcgka, Operation::Add, group_size);
+    }
+}
+
+#[test]
 fn bytes_of_dcgka_at_128_members_stay_below_their_limits() {
     let mut bench = Bench::new(&dcgka::Dcgka, 2).unwrap();
     let limits = [

@@ -12,6 +12,7 @@ use protocol::error::Error;
 use protocol::id::MemberId;
 use protocol::member::{Event, Outgoing, Recipients, Rule};
 use protocol::membership::{MemberIndex, MemberSet};
+use protocol::wire::codec::MAX_MESSAGE_LEN;
 use protocol::wire::envelope::{Draft, Subject};
 
 use super::state::{Continue, Env, Group, MAX_MEMBERS, Operation, Pending, Sender};
@@ -20,6 +21,11 @@ use crate::two_party::Slot;
 
 /// Calls of HKDF by which an add's steps yield the newcomer's secret and the adder's: two steps and a derivation.
 pub(crate) const ADD_KDF_CALLS: u64 = 2 * super::state::RATCHET_KDF_CALLS + 2;
+
+/// What a welcome can carry besides its state takes less than this: envelope, hash and ciphertext.
+const WELCOME_OVERHEAD: usize = 1024;
+/// So many people can ever have been known that a welcome to one more would not be read.
+const MAX_WELCOME_STATE_LEN: usize = MAX_MESSAGE_LEN - WELCOME_OVERHEAD;
 
 impl Group {
     /// The adder's side: ADD to all, and a welcome to the newcomer with the ratchet before the add's steps.
@@ -38,11 +44,14 @@ impl Group {
         let number = self.next_number()?;
         let ratchet =
             self.senders.get(me.to_usize()).and_then(|sender| sender.ratchet.clone()).ok_or(Error::Internal)?;
+        let state = self.encode_welcome_state();
+        if state.len() > MAX_WELCOME_STATE_LEN {
+            return Err(Error::GroupSize);
+        }
         let mut slot = Vec::new();
         // Whoever is known I cannot add: I have acknowledged its add. So the user gets the next index.
         let newcomer = MemberIndex::from_usize(self.senders.len());
         self.encrypt_welcome((user, newcomer), &ratchet, number, env, &mut slot)?;
-        let state = self.encode_welcome_state();
 
         let new_key = SigningKey::random(&mut *env.context.rng);
         let add = self.broadcast(ADD, Subject::None, &user.0, Some(new_key), env)?;

@@ -19,6 +19,7 @@ use super::set::{MemberIndex, MemberSet, OperationIndex, OperationSet};
 use super::{CREATE_NUMBER, CREATOR, Change, Membership, Record};
 use crate::error::Error;
 use crate::id::{MEMBER_ID_LEN, MemberId};
+use crate::wire::codec::{Reader, put_varint};
 
 /// Everybody ever known, times the records: more would take over 128 MiB for who has acknowledged what, out of an input
 /// that may be small.
@@ -172,25 +173,16 @@ fn take_record(membership: &Membership, input: &mut &[u8], members: usize) -> Op
     Some(Record { author, number, change, acknowledged_by, author_had_acknowledged, removes: MemberSet::new() })
 }
 
-fn put(out: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        out.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    out.push(number as u8);
+/// What there is to count fits: everybody ever known is bounded by what a message can carry.
+fn put(out: &mut Vec<u8>, number: u64) {
+    put_varint(out, u32::try_from(number).unwrap_or(u32::MAX));
 }
 
-/// A varint of at most five bytes, in its shortest form.
 fn take(input: &mut &[u8]) -> Option<u64> {
-    let mut number = 0;
-    for shift in [0, 7, 14, 21, 28] {
-        let byte = *input.split_off_first()?;
-        number |= u64::from(byte & 0x7f) << shift;
-        if byte < 0x80 {
-            return (byte != 0 || shift == 0).then_some(number);
-        }
-    }
-    None
+    let mut reader = Reader::new(input);
+    let number = reader.varint().ok()?;
+    *input = reader.remaining();
+    Some(number.into())
 }
 
 /// A count of things that take at least `len` bytes each, which must still be there.

@@ -11,7 +11,7 @@ use crate::crypto::hash::{self, Digest};
 use crate::crypto::label;
 use crate::crypto::signature::{SIGNATURE_LEN, Signature, SigningKey, VERIFICATION_KEY_LEN, VerificationKey};
 use crate::error::Error;
-use crate::id::{GROUP_ID_LEN, GroupId, HANDLE_LEN, Handle, MEMBER_ID_LEN, MemberId, MessageId};
+use crate::id::{GROUP_ID_LEN, GroupId, Handle, MEMBER_ID_LEN, MemberId, MessageId};
 use crate::wire::codec::{MAX_MESSAGE_LEN, Reader, put_varint};
 
 /// Version of the wire format.
@@ -149,6 +149,12 @@ impl<'a> Envelope<'a> {
     }
 }
 
+/// What a message says it is, before it is decoded.
+#[must_use]
+pub fn kind(bytes: &[u8]) -> Option<Kind> {
+    bytes.get(1).copied().map(Kind)
+}
+
 fn positive(reader: &mut Reader<'_>) -> Result<u32, Error> {
     reader.varint().and_then(|number| if number == 0 { Err(Error::Malformed) } else { Ok(number) })
 }
@@ -248,17 +254,6 @@ fn digest(
         body,
     ];
     hash::hash(label::MESSAGE, &parts)
-}
-
-/// Bytes of a message with these parts.
-#[must_use]
-pub fn encoded_len(number_len: usize, subject: &Subject<usize>, new_key: bool, body: usize) -> usize {
-    let subject = match *subject {
-        Subject::None => 0,
-        Subject::Acknowledged(number_len, _) => HANDLE_LEN + number_len,
-        Subject::Member(_) => HANDLE_LEN,
-    };
-    2 + HANDLE_LEN + number_len + subject + if new_key { VERIFICATION_KEY_LEN } else { 0 } + body + SIGNATURE_LEN
 }
 
 /// Blocks that the hash of a message with these parts costs.
