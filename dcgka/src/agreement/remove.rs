@@ -1,14 +1,12 @@
 //! REMOVE: a member removes another, and replaces its own key material so that the removed one reads no more.
 
 use protocol::causal_order::Verified;
-use protocol::crypto::signature::SigningKey;
 use protocol::error::Error;
 use protocol::id::MemberId;
 use protocol::member::Rule;
 use protocol::membership::MemberIndex;
 use protocol::wire::envelope::Subject;
 
-use super::seed::Seed;
 use super::state::{Continue, Env, Group};
 use crate::messages::{REMOVE, Seeded};
 
@@ -33,13 +31,7 @@ impl Group {
         let before = self.view().clone();
         self.membership = after;
         self.view_changed(&before, me, env);
-        let seed = Seed::generate(&self.id, number, env);
-        let mut body = Seeded::encode_head(seed.commitment(), recipients.len());
-        self.send_seed(&seed, &recipients, number, env, &mut body);
-        self.apply_seed(seed, (me, number), &recipients);
-        self.dirty = false;
-        let new_key = SigningKey::random(&mut *env.context.rng);
-        self.broadcast(REMOVE, Subject::Member(*user), &body, Some(new_key), env)?;
+        self.send_seeded(REMOVE, Subject::Member(*user), &recipients, env)?;
         self.tidy();
         Ok(())
     }

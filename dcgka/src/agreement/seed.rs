@@ -6,10 +6,11 @@ use protocol::crypto::hash::{self, Digest};
 use protocol::crypto::kdf::Extracted;
 use protocol::crypto::label;
 use protocol::crypto::secret::Secret;
+use protocol::crypto::signature::SigningKey;
 use protocol::error::Error;
 use protocol::id::{GroupId, MemberId};
 use protocol::membership::{MemberIndex, MemberSet};
-use protocol::wire::envelope::Subject;
+use protocol::wire::envelope::{Kind, Subject};
 
 use super::state::{Env, Group, Operation, Pending};
 use crate::messages::{ACK, ACK_NONE, Seeded};
@@ -66,6 +67,24 @@ impl Group {
         for peer in recipients {
             self.encrypt_to(*peer, &seed.secret, number, env, body);
         }
+    }
+
+    /// UPDATE or REMOVE at its author: a seed for the recipients, and a new verification key. Whoever has updated is clean.
+    pub(super) fn send_seeded(
+        &mut self,
+        kind: Kind,
+        subject: Subject<MemberId>,
+        recipients: &[(MemberId, MemberIndex)],
+        env: &mut Env<'_, '_>,
+    ) -> Result<(), Error> {
+        let number = self.next_number()?;
+        let seed = Seed::generate(&self.id, number, env);
+        let mut body = Seeded::encode_head(seed.commitment(), recipients.len());
+        self.send_seed(&seed, recipients, number, env, &mut body);
+        self.apply_seed(seed, (self.me(), number), recipients);
+        self.dirty = false;
+        let new_key = SigningKey::random(&mut *env.context.rng);
+        self.broadcast(kind, subject, &body, Some(new_key), env).map(drop)
     }
 
     /// Everybody who holds the seed: the recipients' member secrets are kept until they acknowledge, the author's ratchet

@@ -1,30 +1,21 @@
 //! UPDATE: a member replaces its key material.
 
 use protocol::causal_order::Verified;
-use protocol::crypto::signature::SigningKey;
 use protocol::error::Error;
 use protocol::id::MemberId;
 use protocol::member::{Event, Rule};
 use protocol::membership::MemberIndex;
 use protocol::wire::envelope::Subject;
 
-use super::seed::Seed;
 use super::state::{Continue, Env, Group};
 use crate::messages::{Seeded, UPDATE};
 
 impl Group {
     /// The author's side.
     pub(crate) fn update(&mut self, env: &mut Env<'_, '_>) -> Result<(), Error> {
-        let number = self.next_number()?;
         let recipients = self.recipients(self.view(), self.me());
         self.check_channels(&recipients)?;
-        let seed = Seed::generate(&self.id, number, env);
-        let mut body = Seeded::encode_head(seed.commitment(), recipients.len());
-        self.send_seed(&seed, &recipients, number, env, &mut body);
-        self.apply_seed(seed, (self.me(), number), &recipients);
-        self.dirty = false;
-        let new_key = SigningKey::random(&mut *env.context.rng);
-        self.broadcast(UPDATE, Subject::None, &body, Some(new_key), env).map(drop)
+        self.send_seeded(UPDATE, Subject::None, &recipients, env)
     }
 
     /// Updates before a message or an add where the last seed may be known outside my view, or where I have no update

@@ -255,3 +255,36 @@ impl World {
         self.users[reader].events.contains(&message)
     }
 }
+
+/// Bytes of a commitment, and of slots encrypted to prekeys and to a key of the channel.
+pub const COMMITMENT: usize = 32;
+pub const COLD: usize = 153;
+pub const WARM: usize = 149;
+
+const ACK_NONE: u8 = 0x86;
+
+pub fn says_none(world: &World, place: usize) -> bool {
+    world.sent[place].bytes[1] == ACK_NONE
+}
+
+/// Hands messages to several users in this order; returns all that they sent.
+pub fn deliver(world: &mut World, places: &[&[usize]], to: &[usize]) -> Vec<usize> {
+    let mut sent = Vec::new();
+    for user in to {
+        for place in places.iter().copied().flatten() {
+            if world.is_for(*place, *user) {
+                sent.extend(world.deliver(*place, *user));
+            }
+        }
+    }
+    sent
+}
+
+pub fn removed_by(world: &World, user: usize, by: usize, whom: usize) -> bool {
+    world.users[user].events.contains(&Event::Removed { by: world.id(by), user: world.id(whom) })
+}
+
+pub fn rejections(world: &World) -> usize {
+    let events = world.users.iter().flat_map(|user| &user.events);
+    events.filter(|event| matches!(event, Event::Rejected { .. })).count()
+}
