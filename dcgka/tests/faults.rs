@@ -80,12 +80,16 @@ fn a_ciphertext_that_does_not_open_stops_nobody_else() {
 }
 
 #[test]
-fn what_a_member_must_not_do_is_refused() {
+fn what_a_member_must_not_do_is_refused_and_changes_nothing() {
     let mut world = World::with_group(4, 5, 430);
     let ids: Vec<_> = (0..5).map(|user| world.id(user)).collect();
+    let before = world.users[0].member.export();
     assert_eq!(world.act(0, |member, context| member.remove(&ids[0], context)), Err(Error::RemovesItself));
     assert_eq!(world.act(0, |member, context| member.remove(&ids[4], context)), Err(Error::NotAMember));
     assert_eq!(world.act(0, |member, context| member.add(&ids[1], context)), Err(Error::AlreadyAMember));
+    let long = vec![0; dcgka::MAX_PLAINTEXT_LEN + 1];
+    assert_eq!(world.act(0, |member, context| member.send(&long, context)), Err(Error::PlaintextTooLong));
+    assert!(world.users[0].member.export() == before);
     assert_eq!(world.act(4, |member, context| member.update(context)), Err(Error::NotInGroup));
     world.remove(0, 3);
     world.settle();
@@ -108,11 +112,18 @@ fn a_damaged_message_does_nothing_and_the_genuine_one_still_counts() {
         for position in 0..bytes.len() {
             let mut damaged = bytes.clone();
             damaged[position] ^= 1 << (position % 8);
-            if let Ok(received) = world.receive(author, &damaged, 2) {
-                assert_eq!(received, Received::default(), "message {place} damaged at {position}");
+            let before = world.users[2].member.export();
+            match world.receive(author, &damaged, 2) {
+                // It waits for a turn or a name that never comes.
+                Ok(received) => assert_eq!(received, Received::default(), "message {place} damaged at {position}"),
+                Err(_) => assert!(world.users[2].member.export() == before, "message {place} damaged at {position}"),
             }
-            assert!(world.receive(author, &bytes[..position], 2).is_err());
         }
+        let before = world.users[2].member.export();
+        for len in 0..bytes.len() {
+            assert!(world.receive(author, &bytes[..len], 2).is_err());
+        }
+        assert!(world.users[2].member.export() == before);
         // In another's name.
         assert_eq!(world.receive(1 - author, &bytes, 2), Err(Error::WrongAuthor));
         assert!(!world.receive(author, &bytes, 2).unwrap().events.is_empty(), "message {place}");
