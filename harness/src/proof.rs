@@ -3,7 +3,9 @@
 //! 1. Messages and operation counts equal the backend's formulas.
 //! 2. All members know the same members, and the right ones; a removed one knows none.
 //! 3. Where the backend shows fingerprints of the senders' key material: all members have the same, one for each member, no
-//!    two alike, and after every operation but a message none as before.
+//!    two alike, and after every operation but a message none as before. In the first iteration the operation is made once
+//!    more, in the same state with other randomness, and none is as in the measured run: so no key is a constant. Of an add
+//!    and a message this is not asked.
 //! 4. The sent message was read by everybody; and so are probes by the operator and one other member (the joiner after an
 //!    add), while neither the removed member nor a copy of it from before its removal reads one. In the first iteration
 //!    of a backend that shows no fingerprints every member sends a probe.
@@ -122,6 +124,12 @@ pub enum Refusal {
     /// An operation has left a sender's key material as it was.
     #[error("the operation has not changed a sender's key material")]
     FingerprintsUnchanged,
+    /// The repetition of the operation failed.
+    #[error("while the operation was repeated with other randomness: {0}")]
+    Repetition(Box<Self>),
+    /// Keys that do not come from the randomness of the operation.
+    #[error("a sender's key material is the same whatever the randomness of the operation")]
+    FingerprintsConstant,
     /// A message was not read.
     #[error("{} did not read the {what}", role.name())]
     NotRead {
@@ -255,6 +263,18 @@ fn changed(before: &Fingerprints, after: &Fingerprints) -> Result<(), Refusal> {
         return Err(Refusal::FingerprintsUnchanged);
     }
     Ok(())
+}
+
+/// Checks that other randomness gave other key material, and says so.
+///
+/// # Errors
+/// It did not.
+pub fn independent(measured: &Fingerprints, repeated: Option<Fingerprints>) -> Result<&'static str, Refusal> {
+    let repeated = repeated.ok_or(Refusal::FingerprintsIncomplete { role: Role::Sender })?;
+    if repeated.iter().any(|entry| measured.binary_search(entry).is_ok()) {
+        return Err(Refusal::FingerprintsConstant);
+    }
+    Ok(", all others with other randomness")
 }
 
 /// The seats of all who are members after the operation.

@@ -28,6 +28,8 @@ pub(crate) enum Flaw {
     SkipsAck,
     /// Fresh key material is always the same.
     ConstantSecret,
+    /// Fresh key material depends on the operator and the last key alone: it is new each time, and never secret.
+    PublicSecret,
     /// A removal leaves the key as it was.
     KeepsKey,
     /// A removed member still takes the new key.
@@ -47,11 +49,12 @@ pub(crate) enum Flaw {
 }
 
 impl Flaw {
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::None,
         Self::Hidden,
         Self::SkipsAck,
         Self::ConstantSecret,
+        Self::PublicSecret,
         Self::KeepsKey,
         Self::Leaks,
         Self::HiddenKeepsKey,
@@ -68,6 +71,7 @@ impl Flaw {
             Self::Hidden => "hidden",
             Self::SkipsAck => "skips-ack",
             Self::ConstantSecret => "constant-secret",
+            Self::PublicSecret => "public-secret",
             Self::KeepsKey => "keeps-key",
             Self::Leaks => "leaks",
             Self::HiddenKeepsKey => "hidden-keeps-key",
@@ -87,7 +91,7 @@ impl Flaw {
 pub(crate) struct Toy(pub(crate) Flaw);
 
 /// All variants, for a registry.
-pub(crate) const VARIANTS: [fn() -> Box<dyn Backend>; 12] = [
+pub(crate) const VARIANTS: [fn() -> Box<dyn Backend>; 13] = [
     || Box::new(Toy(Flaw::ALL[0])),
     || Box::new(Toy(Flaw::ALL[1])),
     || Box::new(Toy(Flaw::ALL[2])),
@@ -100,6 +104,7 @@ pub(crate) const VARIANTS: [fn() -> Box<dyn Backend>; 12] = [
     || Box::new(Toy(Flaw::ALL[9])),
     || Box::new(Toy(Flaw::ALL[10])),
     || Box::new(Toy(Flaw::ALL[11])),
+    || Box::new(Toy(Flaw::ALL[12])),
 ];
 
 impl Backend for Toy {
@@ -201,7 +206,11 @@ struct ToyMember {
 impl ToyMember {
     fn fresh(&self, rng: &mut dyn CryptoRng) -> [u8; 32] {
         let fresh = random(rng);
-        if self.flaw == Flaw::ConstantSecret { [0; 32] } else { fresh }
+        match self.flaw {
+            Flaw::ConstantSecret => [0; 32],
+            Flaw::PublicSecret => std::array::from_fn(|at| self.key[at] ^ self.id.0[at] ^ 1),
+            _ => fresh,
+        }
     }
 
     fn rekey(&mut self, fresh: &[u8]) {
