@@ -9,6 +9,8 @@
 //! 4. The sent message was read by everybody; and so are probes by the operator and one other member (the joiner after an
 //!    add), while neither the removed member nor a copy of it from before its removal reads one. In the first iteration
 //!    of a backend that shows no fingerprints every member sends a probe.
+//! 5. Copies of the first probe with an altered byte have no effect on the recipient that gets them first, which then
+//!    reads the genuine one.
 //!
 //! This guards against mistakes, not against a backend that lies.
 
@@ -16,12 +18,12 @@ use std::collections::BTreeMap;
 
 use protocol::crypto::count::Counts;
 use protocol::id::MemberId;
-use protocol::member::Member;
+use protocol::member::{Member, Received};
 use protocol::operation::{Expected, Operation, Phase, Role};
 use rand_core::Rng as _;
 
 use crate::cell::PLAINTEXT_LEN;
-use crate::network::{Action, Fault, Network, Reading, Record, Seat};
+use crate::network::{Action, Fault, Forgery, Network, Reading, Record, Seat};
 use crate::randomness::Origin;
 
 /// A hash of each sender's key material, sorted by sender.
@@ -138,6 +140,18 @@ pub enum Refusal {
         /// What.
         what: &'static str,
     },
+    /// An altered message had an effect.
+    #[error("{} took a probe message with an altered byte for a genuine one", role.name())]
+    ForgeryTaken {
+        /// Who did.
+        role: Role,
+    },
+    /// An altered message was refused too late.
+    #[error("{} refused a probe message with an altered byte, and its state is another one since", role.name())]
+    ForgeryLeftTraces {
+        /// Who did.
+        role: Role,
+    },
     /// A message was read by somebody who may not.
     #[error("the removed member read a probe message")]
     ReadByRemoved,
@@ -172,8 +186,13 @@ pub fn prove(evidence: Evidence<'_>) -> Result<Proved, Refusal> {
         network = with_onlooker(network, member);
     }
     let probers = probers(&network, operator, everybody_probes);
-    probe(&mut network, &probers, &origin)?;
+    // Nobody, where the operator is the only one left.
+    let victim = self::entitled(&network).find(|seat| Some(seat) != probers.first());
+    let forgeries = probe(&mut network, &probers, &origin, victim)?;
     words.push(format!("{} probes read by all", probers.len()));
+    if forgeries > 0 {
+        words.push(format!("{forgeries} altered copies of one refused"));
+    }
     if network.seats().iter().any(|seat| seat.role == Role::Removed) {
         words.push("and not by the removed".to_owned());
     }
@@ -302,11 +321,24 @@ fn with_onlooker(network: Network, member: Box<dyn Member>) -> Network {
     Network::new(seats, directory)
 }
 
-fn probe(network: &mut Network, probers: &[usize], origin: &Origin) -> Result<(), Refusal> {
+/// Has probes sent and read, the first one after altered copies that reach the victim. Gives the number of these.
+fn probe(
+    network: &mut Network,
+    probers: &[usize],
+    origin: &Origin,
+    mut victim: Option<usize>,
+) -> Result<usize, Refusal> {
+    let mut altered = 0;
     for prober in probers {
         let mut plaintext = vec![0; PLAINTEXT_LEN];
         origin.probe(*prober).fill_bytes(&mut plaintext);
-        let record = network.run(*prober, &Action::Send(plaintext.clone()));
+        let action = Action::Send(plaintext.clone());
+        let (record, forgeries) = match victim.take() {
+            Some(victim) => network.run_with_forgeries(*prober, &action, victim),
+            None => (network.run(*prober, &action), Vec::new()),
+        };
+        forgeries.iter().try_for_each(refused)?;
+        altered += forgeries.len();
         if let Some(fault) = record.faults.iter().find(|fault| fault.role != Role::Removed) {
             return Err(Refusal::ProbeFault(*fault));
         }
@@ -316,7 +348,18 @@ fn probe(network: &mut Network, probers: &[usize], origin: &Origin) -> Result<()
         }
         read_by_all(network, *prober, &record.readings, network.ids()[*prober], &plaintext, "probe message")?;
     }
-    Ok(())
+    Ok(altered)
+}
+
+/// An altered message is an error that changes nothing, or waits in silence for what it seems to depend on.
+fn refused(forgery: &Forgery) -> Result<(), Refusal> {
+    let role = forgery.role;
+    match &forgery.result {
+        Err(_) if forgery.state_changed => Err(Refusal::ForgeryLeftTraces { role }),
+        Err(_) => Ok(()),
+        Ok(received) if *received == Received::default() => Ok(()),
+        Ok(_) => Err(Refusal::ForgeryTaken { role }),
+    }
 }
 
 /// Every member but the sender has read exactly this, once.

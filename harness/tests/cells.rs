@@ -140,6 +140,17 @@ fn a_message_that_the_removed_member_reads_is_refused() {
 }
 
 #[test]
+fn a_message_whose_check_is_skipped_is_refused() {
+    let proof = run(Flaw::None, Operation::Update).unwrap().proof;
+    assert!(proof.contains("2 altered copies of one refused"), "{proof}");
+    for operation in [Operation::Create, Operation::Update, Operation::Message] {
+        let role = Role::Recipient;
+        assert_eq!(run(Flaw::SkipsCheck, operation), Err(Refusal::ForgeryTaken { role }));
+        assert_eq!(run(Flaw::CountsForgeries, operation), Err(Refusal::ForgeryLeftTraces { role }));
+    }
+}
+
+#[test]
 fn members_with_different_keys_are_refused() {
     assert_eq!(run(Flaw::Splits, Operation::Create), Err(Refusal::FingerprintsDiffer));
     let refusal = run(Flaw::Splits, Operation::Message).unwrap_err();

@@ -42,6 +42,10 @@ pub(crate) enum Flaw {
     Wasteful,
     /// The joiner rejects what it gets.
     Rejects,
+    /// Reads messages whatever their check byte.
+    SkipsCheck,
+    /// Counts a message that it rejects.
+    CountsForgeries,
     /// An update never ends.
     Hangs,
     /// An update ends the process.
@@ -49,7 +53,7 @@ pub(crate) enum Flaw {
 }
 
 impl Flaw {
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::None,
         Self::Hidden,
         Self::SkipsAck,
@@ -61,6 +65,8 @@ impl Flaw {
         Self::Splits,
         Self::Wasteful,
         Self::Rejects,
+        Self::SkipsCheck,
+        Self::CountsForgeries,
         Self::Hangs,
         Self::Crashes,
     ];
@@ -78,6 +84,8 @@ impl Flaw {
             Self::Splits => "splits",
             Self::Wasteful => "wasteful",
             Self::Rejects => "rejects",
+            Self::SkipsCheck => "skips-check",
+            Self::CountsForgeries => "counts-forgeries",
             Self::Hangs => "hangs",
             Self::Crashes => "crashes",
         }
@@ -91,7 +99,7 @@ impl Flaw {
 pub(crate) struct Toy(pub(crate) Flaw);
 
 /// All variants, for a registry.
-pub(crate) const VARIANTS: [fn() -> Box<dyn Backend>; 13] = [
+pub(crate) const VARIANTS: [fn() -> Box<dyn Backend>; 15] = [
     || Box::new(Toy(Flaw::ALL[0])),
     || Box::new(Toy(Flaw::ALL[1])),
     || Box::new(Toy(Flaw::ALL[2])),
@@ -105,6 +113,8 @@ pub(crate) const VARIANTS: [fn() -> Box<dyn Backend>; 13] = [
     || Box::new(Toy(Flaw::ALL[10])),
     || Box::new(Toy(Flaw::ALL[11])),
     || Box::new(Toy(Flaw::ALL[12])),
+    || Box::new(Toy(Flaw::ALL[13])),
+    || Box::new(Toy(Flaw::ALL[14])),
 ];
 
 impl Backend for Toy {
@@ -311,7 +321,8 @@ impl Member for ToyMember {
         self.in_group()?;
         self.sent += 1;
         let sealed = self.message_key(&self.id, self.sent).seal(plaintext, &[])?;
-        Ok(vec![everyone("message", b"M", &[&self.sent.to_be_bytes(), &sealed])])
+        let body = [&self.sent.to_be_bytes()[..], &sealed].concat();
+        Ok(vec![everyone("message", b"M", &[&body, &[check_byte(&body)]])])
     }
 
     fn receive_one(&mut self, message: &Incoming<'_>, _context: &mut Context<'_>) -> Result<Received, Error> {
@@ -377,6 +388,11 @@ impl Member for ToyMember {
                 if let Some(fresh) = self.stolen.take() {
                     self.rekey(&fresh);
                 }
+                let (check, body) = body.split_last().ok_or(Error::Malformed)?;
+                if *check != check_byte(body) && self.flaw != Flaw::SkipsCheck {
+                    self.acks += u64::from(self.flaw == Flaw::CountsForgeries);
+                    return Err(Error::NotAuthentic);
+                }
                 let (number, sealed) = body.split_at_checked(4).ok_or(Error::Malformed)?;
                 let number = u32::from_be_bytes(number.try_into().map_err(|_| Error::Malformed)?);
                 let plaintext = self.message_key(&by, number).open(sealed, &[])?.expose().to_vec();
@@ -406,6 +422,11 @@ impl Member for ToyMember {
 
 fn everyone(kind: &'static str, tag: &[u8], parts: &[&[u8]]) -> Outgoing {
     Outgoing { to: Recipients::Everyone, kind, bytes: [tag, &parts.concat()].concat() }
+}
+
+/// Stands for a signature: costs nothing that is counted, and shows every single altered byte.
+fn check_byte(body: &[u8]) -> u8 {
+    body.iter().fold(0, |sum, byte| sum ^ byte)
 }
 
 fn key_and_user(body: &[u8]) -> Result<(&[u8], MemberId), Error> {
