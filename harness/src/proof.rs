@@ -182,6 +182,9 @@ pub fn prove(evidence: Evidence<'_>) -> Result<Proved, Refusal> {
         words.push(format!("message read by {}", entitled - 1));
     }
     let everybody_probes = fingerprints.is_none() && origin.iteration == 0;
+    // The copy may fail to read for a weak reason: a probe that depends on messages which it never got only waits. That
+    // its old keys are of no use is shown by the fingerprints of the sending keys, all of which have changed. The copy
+    // counts where there are no fingerprints.
     if let Some(member) = evidence.target_before {
         network = with_onlooker(network, member);
     }
@@ -194,7 +197,7 @@ pub fn prove(evidence: Evidence<'_>) -> Result<Proved, Refusal> {
         words.push(format!("{forgeries} altered copies of one refused"));
     }
     if network.seats().iter().any(|seat| seat.role == Role::Removed) {
-        words.push("and not by the removed".to_owned());
+        words.push("the removed reads none of them".to_owned());
     }
     Ok(Proved { words: words.join(", "), fingerprints })
 }
