@@ -6,14 +6,14 @@ mod toy;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Cursor;
+use std::io::{BufReader, Cursor, Write as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use harness::child::Launch;
 use harness::manifest::RunStatus;
 use harness::plan::{Choice, Plan};
-use harness::registry::Registry;
+use harness::registry::{self, Registry};
 use harness::runner::{self, ServeError};
 use harness::sample::{Sample, Status};
 use harness::schedule::{self, MeasureError, Progress, Run};
@@ -27,13 +27,27 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["runner", "--backend", name, "--variant", variant] => runner::serve(&TOYS, name, variant).unwrap(),
+        ["other-seed", "--backend", name, "--variant", variant] => {
+            serve_altered(name, variant, |line| Some(line.replace(r#""seed":1"#, r#""seed":2"#)));
+        }
         ["other-version", ..] => println!(r#"{{"protocol":99}}"#),
         _ => run_tests(arguments.first().filter(|argument| !argument.starts_with('-')).map_or("", |filter| filter)),
     }
 }
 
+/// A runner that understands other requests than it gets; None ends it.
+fn serve_altered(name: &str, variant: &str, alter: fn(String) -> Option<String>) {
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    std::thread::spawn(move || {
+        let lines = std::io::stdin().lines().map_while(|line| alter(line.unwrap()));
+        lines.for_each(|line| writeln!(writer, "{line}").unwrap());
+    });
+    let backend = TOYS.find(&registry::join(name, variant)).unwrap();
+    runner::serve_on(&*backend, BufReader::new(reader), std::io::stdout().lock()).unwrap();
+}
+
 fn run_tests(filter: &str) {
-    let tests: [(&str, fn()); 10] = [
+    let tests: [(&str, fn()); 11] = [
         ("a_runner_answers_line_by_line", a_runner_answers_line_by_line),
         ("a_runner_refuses_other_versions", a_runner_refuses_other_versions),
         ("a_parent_refuses_other_versions", a_parent_refuses_other_versions),
@@ -43,6 +57,7 @@ fn run_tests(filter: &str) {
         ("only_the_same_run_is_resumed", only_the_same_run_is_resumed),
         ("time_outs_are_rows_and_the_second_one_skips", time_outs_are_rows_and_the_second_one_skips),
         ("crashes_are_rows", crashes_are_rows),
+        ("answers_to_other_requests_are_rows", answers_to_other_requests_are_rows),
         ("names_of_backends_are_resolved", names_of_backends_are_resolved),
     ];
     for (name, test) in tests.into_iter().filter(|(name, _)| name.contains(filter)) {
@@ -253,6 +268,18 @@ fn crashes_are_rows() {
         };
         assert_eq!(sample.status, expected, "{}", sample.reason);
         assert_eq!(sample.reason.contains("the toy crashes as planned"), expected == Status::Crash);
+    }
+}
+
+fn answers_to_other_requests_are_rows() {
+    let mut plan = Plan { sizes: vec![3], ..plan(&[""]) };
+    plan.launch.args = vec!["other-seed".to_owned()];
+    let run = measure(&plan).unwrap();
+    assert_eq!(run.samples.len(), 6 * 2);
+    for sample in &run.samples {
+        assert_eq!((sample.status, sample.seed), (Status::Crash, 1));
+        let right = format!("asked for {} with seed 1", sample.cell_id);
+        assert!(sample.reason.contains(&right) && sample.reason.contains("with seed 2"), "{}", sample.reason);
     }
 }
 
