@@ -77,7 +77,8 @@ pub struct Runner {
 }
 
 impl Runner {
-    /// Starts a runner and exchanges versions.
+    /// Starts a runner and exchanges versions. The thread that calls this must live as long as the runner: to Linux a
+    /// process's parent is a thread, and a runner ends with its parent.
     ///
     /// # Errors
     /// As [`StartError`] says.

@@ -7,8 +7,9 @@ mod toy;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufReader, Cursor, Write as _};
-use std::path::PathBuf;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use harness::child::Launch;
 use harness::manifest::RunStatus;
@@ -30,6 +31,9 @@ fn main() {
         ["other-seed", "--backend", name, "--variant", variant] => {
             serve_altered(name, variant, |line| Some(line.replace(r#""seed":1"#, r#""seed":2"#)));
         }
+        ["hanging-parent"] => {
+            let _ = measure(&hanging());
+        }
         ["other-version", ..] => println!(r#"{{"protocol":99}}"#),
         _ => run_tests(arguments.first().filter(|argument| !argument.starts_with('-')).map_or("", |filter| filter)),
     }
@@ -47,7 +51,7 @@ fn serve_altered(name: &str, variant: &str, alter: fn(String) -> Option<String>)
 }
 
 fn run_tests(filter: &str) {
-    let tests: [(&str, fn()); 11] = [
+    let tests: [(&str, fn()); 12] = [
         ("a_runner_answers_line_by_line", a_runner_answers_line_by_line),
         ("a_runner_refuses_other_versions", a_runner_refuses_other_versions),
         ("a_parent_refuses_other_versions", a_parent_refuses_other_versions),
@@ -58,6 +62,7 @@ fn run_tests(filter: &str) {
         ("time_outs_are_rows_and_the_second_one_skips", time_outs_are_rows_and_the_second_one_skips),
         ("crashes_are_rows", crashes_are_rows),
         ("answers_to_other_requests_are_rows", answers_to_other_requests_are_rows),
+        ("a_runner_ends_with_its_parent", a_runner_ends_with_its_parent),
         ("names_of_backends_are_resolved", names_of_backends_are_resolved),
     ];
     for (name, test) in tests.into_iter().filter(|(name, _)| name.contains(filter)) {
@@ -280,6 +285,47 @@ fn answers_to_other_requests_are_rows() {
         assert_eq!((sample.status, sample.seed), (Status::Crash, 1));
         let right = format!("asked for {} with seed 1", sample.cell_id);
         assert!(sample.reason.contains(&right) && sample.reason.contains("with seed 2"), "{}", sample.reason);
+    }
+}
+
+/// A run whose one cell never ends.
+fn hanging() -> Plan {
+    Plan { iterations: BTreeMap::from([(Operation::Update, 1)]), sizes: vec![3], ..plan(&["hangs"]) }
+}
+
+/// In the middle of a cell. Only Linux tells a process of its parent's end, and lists processes in files.
+fn a_runner_ends_with_its_parent() {
+    if !cfg!(target_os = "linux") {
+        return;
+    }
+    // The state and the parent follow the name, which is in brackets.
+    let status_of = |process: &Path| {
+        let stat = fs::read_to_string(process.join("stat")).ok()?;
+        let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+        Some((fields.next()?.to_owned(), fields.next()?.parse::<u32>().ok()?))
+    };
+    let mut parent =
+        Command::new(std::env::current_exe().unwrap()).arg("hanging-parent").stderr(Stdio::null()).spawn().unwrap();
+    let child_of = |parent: u32| {
+        let processes = fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
+        processes.into_iter().find(|process| status_of(process).is_some_and(|status| status.1 == parent))
+    };
+    let runner = wait_for(|| child_of(parent.id()));
+    // Time to get to its cell.
+    std::thread::sleep(Duration::from_secs(1));
+    parent.kill().unwrap();
+    parent.wait().unwrap();
+    wait_for(|| status_of(&runner).is_none_or(|status| status.0 == "Z").then_some(()));
+}
+
+fn wait_for<T>(mut condition: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = condition() {
+            return found;
+        }
+        assert!(start.elapsed() < Duration::from_secs(20), "it does not happen");
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 
