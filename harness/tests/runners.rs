@@ -31,6 +31,13 @@ fn main() {
         ["other-seed", "--backend", name, "--variant", variant] => {
             serve_altered(name, variant, |line| Some(line.replace(r#""seed":1"#, r#""seed":2"#)));
         }
+        ["no-peak", "--backend", name, "--variant", variant] => {
+            serve_altered(name, variant, |line| Some(line).filter(|line| !line.contains(r#""peak":true"#)));
+        }
+        ["one-start", marker, "--backend", name, "--variant", variant] => {
+            fs::File::create_new(marker).unwrap();
+            runner::serve(&TOYS, name, variant).unwrap();
+        }
         ["hanging-parent"] => {
             let _ = measure(&hanging());
         }
@@ -51,7 +58,7 @@ fn serve_altered(name: &str, variant: &str, alter: fn(String) -> Option<String>)
 }
 
 fn run_tests(filter: &str) {
-    let tests: [(&str, fn()); 12] = [
+    let tests: [(&str, fn()); 13] = [
         ("a_runner_answers_line_by_line", a_runner_answers_line_by_line),
         ("a_runner_refuses_other_versions", a_runner_refuses_other_versions),
         ("a_parent_refuses_other_versions", a_parent_refuses_other_versions),
@@ -63,6 +70,7 @@ fn run_tests(filter: &str) {
         ("crashes_are_rows", crashes_are_rows),
         ("answers_to_other_requests_are_rows", answers_to_other_requests_are_rows),
         ("a_runner_ends_with_its_parent", a_runner_ends_with_its_parent),
+        ("memory_stays_unknown_where_its_runner_fails", memory_stays_unknown_where_its_runner_fails),
         ("names_of_backends_are_resolved", names_of_backends_are_resolved),
     ];
     for (name, test) in tests.into_iter().filter(|(name, _)| name.contains(filter)) {
@@ -285,6 +293,21 @@ fn answers_to_other_requests_are_rows() {
         assert_eq!((sample.status, sample.seed), (Status::Crash, 1));
         let right = format!("asked for {} with seed 1", sample.cell_id);
         assert!(sample.reason.contains(&right) && sample.reason.contains("with seed 2"), "{}", sample.reason);
+    }
+}
+
+fn memory_stays_unknown_where_its_runner_fails() {
+    let marker = fresh_directory("one-start");
+    let _ = fs::remove_file(&marker);
+    let ends = vec!["no-peak".to_owned()];
+    let does_not_start = vec!["one-start".to_owned(), marker.to_str().unwrap().to_owned()];
+    for args in [ends, does_not_start] {
+        let mut plan = Plan { peak: true, sizes: vec![3], ..plan(&[""]) };
+        plan.iterations.remove(&Operation::UpdateCold);
+        plan.launch.args = args;
+        let run = measure(&plan).unwrap();
+        assert_eq!(run.samples.len(), 5 * 2);
+        assert!(run.samples.iter().all(|sample| sample.status == Status::Ok && sample.peak_bytes.is_none()));
     }
 }
 
