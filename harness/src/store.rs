@@ -36,6 +36,14 @@ pub enum StoreError {
         /// Why.
         source: io::Error,
     },
+    /// Nothing can be written there.
+    #[error("cannot write results to {}: {source}; --out wants a directory that can be made and written to", directory.display())]
+    Unwritable {
+        /// Where.
+        directory: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// The directory has a run in it.
     #[error("{} already holds a run: resume it or choose another directory", .0.display())]
     Occupied(PathBuf),
@@ -68,7 +76,7 @@ impl Store {
         if holds_run(directory) {
             return Err(StoreError::Occupied(directory.to_owned()));
         }
-        fs::create_dir_all(directory).map_err(at(directory))?;
+        make_writable(directory)?;
         let store = Self { directory: directory.to_owned(), samples: None };
         store.write_manifest(manifest)?;
         Ok(store)
@@ -121,6 +129,18 @@ impl Store {
         };
         Ok(self.samples.insert(file))
     }
+}
+
+/// Makes a directory where it does not exist, and sees whether files can be made in it.
+///
+/// # Errors
+/// They cannot.
+pub fn make_writable(directory: &Path) -> Result<(), StoreError> {
+    let attempt = directory.join(format!("{MANIFEST}.new"));
+    fs::create_dir_all(directory)
+        .and_then(|()| fs::write(&attempt, ""))
+        .and_then(|()| fs::remove_file(&attempt))
+        .map_err(|source| StoreError::Unwritable { directory: directory.to_owned(), source })
 }
 
 /// Whether a directory has files of a run in it.
