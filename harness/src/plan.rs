@@ -71,7 +71,7 @@ pub enum PlanError {
     #[error("a group must have at least {MIN_GROUP_SIZE} members")]
     GroupTooSmall,
     /// Something is named twice.
-    #[error("a backend or group size is named twice")]
+    #[error("a backend, operation or group size is named twice")]
     Twice,
 }
 

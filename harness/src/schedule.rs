@@ -74,6 +74,20 @@ impl MeasureError {
     }
 }
 
+/// Whether a run could start: the plan makes sense, its directory can be written, and each backend has a runner. For a
+/// caller who is about to replace an earlier run.
+///
+/// # Errors
+/// It could not.
+pub fn check(plan: &Plan) -> Result<(), MeasureError> {
+    plan.tasks()?;
+    for Choice { backend, variant } in &plan.backends {
+        Runner::start(&plan.launch, backend, variant, plan.jobs)?;
+    }
+    plan.out.as_deref().map_or(Ok(()), store::make_writable)?;
+    Ok(())
+}
+
 /// Measures all that the plan asks for. Failures of cells are samples; the caller looks at their status.
 ///
 /// # Errors

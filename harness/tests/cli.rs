@@ -50,6 +50,7 @@ fn usage_errors_say_what_would_be_right() {
     assert!(complaint(2, &["measure", "--resume"], &directory).contains("--out"));
     assert!(complaint(2, &["measure", "--iterations", "0"], &directory).contains("iterations"));
     assert!(complaint(2, &["measure", "--sizes", "8,8"], &directory).contains("twice"));
+    assert!(complaint(2, &["measure", "--operation", "add,add"], &directory).contains("twice"));
     assert!(complaint(2, &["frobnicate"], &directory).contains("frobnicate"));
 }
 

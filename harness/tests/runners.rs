@@ -154,6 +154,9 @@ fn a_parent_refuses_other_versions() {
     plan.launch.args = vec!["other-version".to_owned()];
     let error = measure(&plan).unwrap_err();
     assert_eq!(error.exit_code(), 5);
+    let out = fresh_directory("checked");
+    assert_eq!(schedule::check(&Plan { out: Some(out.clone()), ..plan.clone() }).unwrap_err().exit_code(), 5);
+    assert!(!out.exists());
     // A run that has not begun can be begun again, and has no empty file.
     plan.out = Some(fresh_directory("versions"));
     assert_eq!(measure(&plan).unwrap_err().exit_code(), 5);
@@ -358,6 +361,8 @@ fn names_of_backends_are_resolved() {
     let error = TOYS.find("toys").err().unwrap().to_string();
     assert!(error.starts_with("there is no backend `toys`; known are: toy, toy:hidden"), "{error}");
     assert!(TOYS.find("toy:none").is_err());
+    schedule::check(&plan(&["", "hidden"])).unwrap();
+    assert!(schedule::check(&Plan { sizes: vec![], ..plan(&[""]) }).is_err());
     let error = measure(&plan(&["none"])).unwrap_err().to_string();
     assert!(error.starts_with("the runner of `toy:none` did not start"), "{error}");
 }
