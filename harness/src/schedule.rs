@@ -98,7 +98,7 @@ pub fn measure(plan: &Plan, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Ru
     let done: BTreeSet<String> = samples.iter().map(|sample| sample.cell_id.clone()).collect();
     progress(Progress::Start { total: tasks.len(), done: done.len() });
     let mut runners = Runners { plan, running: BTreeMap::new(), conditions: manifest.runners.clone() };
-    let mut timeouts = timeouts_of(&samples);
+    let mut timeouts = BTreeMap::<CellKey, u32>::new();
     for task in tasks {
         let request = request(plan, &manifest.run_id, &task);
         if done.contains(&cell_id(&task.choice, &request)) {
@@ -268,13 +268,4 @@ type CellKey = (Choice, u32, String);
 
 fn cell_of(task: &Task) -> CellKey {
     (task.choice.clone(), task.group_size, task.operation.name().to_owned())
-}
-
-fn timeouts_of(samples: &[Sample]) -> BTreeMap<CellKey, u32> {
-    let mut timeouts = BTreeMap::new();
-    for sample in samples.iter().filter(|sample| sample.status == Status::Timeout) {
-        let choice = Choice { backend: sample.backend.clone(), variant: sample.variant.clone() };
-        *timeouts.entry((choice, sample.group_size, sample.operation.clone())).or_default() += 1;
-    }
-    timeouts
 }

@@ -275,7 +275,8 @@ fn time_outs_are_rows_and_the_second_one_skips() {
 }
 
 fn crashes_are_rows() {
-    let run = measure(&Plan { sizes: vec![3], ..plan(&["crashes"]) }).unwrap();
+    let plan = Plan { sizes: vec![3], out: Some(fresh_directory("crashes")), ..plan(&["crashes"]) };
+    let run = measure(&plan).unwrap();
     for sample in &run.samples {
         let expected = match sample.operation.as_str() {
             "update" => Status::Crash,
@@ -285,6 +286,17 @@ fn crashes_are_rows() {
         assert_eq!(sample.status, expected, "{}", sample.reason);
         assert_eq!(sample.reason.contains("the toy crashes as planned"), expected == Status::Crash);
     }
+    // A resumed run tries them again, and has one row for each all the same.
+    let mut again = Vec::new();
+    let resumed = schedule::measure(&Plan { resume: true, ..plan.clone() }, &mut |progress| {
+        if let Progress::Sample(sample) = progress {
+            again.push(sample.operation.clone());
+        }
+    })
+    .unwrap();
+    assert_eq!(again, ["update", "update"]);
+    assert_eq!(resumed.samples.len(), run.samples.len());
+    assert_eq!(store::read_samples(&plan.out.unwrap().join(SAMPLES)).unwrap(), resumed.samples);
 }
 
 fn answers_to_other_requests_are_rows() {

@@ -22,7 +22,7 @@ pub(super) struct Conditions {
     /// Threads for set-up; what is timed runs alone [default: as many as there are processors]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     pub(super) jobs: Option<u16>,
-    /// Go on with the interrupted run in --out
+    /// Go on with the interrupted run in --out; what crashed or timed out in it is measured again
     #[arg(long)]
     pub(super) resume: bool,
     /// Seconds that one iteration of one operation may take, its set-up included
