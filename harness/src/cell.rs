@@ -10,6 +10,7 @@ use protocol::crypto::count::Counts;
 use protocol::error::Error;
 use protocol::member::{Backend, Member, Ordering};
 use protocol::operation::{Operation, Phase, Role};
+use rand_chacha::ChaCha20Rng;
 use rand_core::Rng as _;
 use rayon::ThreadPool;
 
@@ -87,6 +88,18 @@ impl<'a> Bench<'a> {
     /// # Errors
     /// Why the run does not count.
     pub fn run(&mut self, cell: &Cell) -> Result<Outcome, Refusal> {
+        self.measure(cell, cell.origin.iteration == 0)
+    }
+
+    /// [`Self::run`] of a cell that has been run elsewhere already: it is not repeated with other randomness.
+    ///
+    /// # Errors
+    /// Why the run does not count.
+    pub fn run_again(&mut self, cell: &Cell) -> Result<Outcome, Refusal> {
+        self.measure(cell, false)
+    }
+
+    fn measure(&mut self, cell: &Cell, repeat: bool) -> Result<Outcome, Refusal> {
         let Cell { operation, origin } = *cell;
         if origin.group_size < MIN_GROUP_SIZE {
             return Err(Refusal::GroupTooSmall);
@@ -99,7 +112,7 @@ impl<'a> Bench<'a> {
         if operation == Operation::Add {
             group.make_joiner(self.backend, &origin);
         }
-        let (mut network, operator, action) = stage(group, cell);
+        let (mut network, operator, action) = stage(group, cell, Origin::member);
 
         let before = calibrate::primitives();
         let record = network.run(operator, &action);
@@ -112,7 +125,7 @@ impl<'a> Bench<'a> {
         let (kept, network) = if created { (Some(group_of(&network)), network) } else { (None, network) };
         let (work, state_bytes) = (work(&record, &network), state_bytes(&network));
         let earlier = self.prepared.as_ref().filter(|_| !created);
-        let proved = proof::prove(Evidence {
+        let mut proved = proof::prove(Evidence {
             operation,
             operator,
             origin,
@@ -126,7 +139,11 @@ impl<'a> Bench<'a> {
                 .and_then(|prepared| prepared.group.members.last().map(|member| member.duplicate())),
         })?;
         if let Some(group) = kept {
-            self.prepared = Some(Prepared { origin, group, fingerprints: proved.fingerprints });
+            self.prepared = Some(Prepared { origin, group, fingerprints: proved.fingerprints.clone() });
+        }
+        if let Some(fingerprints) = proved.fingerprints.filter(|_| repeat && draws_keys(operation)) {
+            let repeated = self.repeat(cell).map_err(|refusal| Refusal::Repetition(Box::new(refusal)))?;
+            proved.words.push_str(proof::independent(&fingerprints, repeated)?);
         }
         let primitive_ns = calibrate::mean(&before, &after);
         Ok(Outcome { proof: proved.words, traffic: traffic(&record), work, state_bytes, primitive_ns, peak_bytes })
@@ -146,10 +163,22 @@ impl<'a> Bench<'a> {
         Ok(self.prepared.insert(prepared).group.duplicate())
     }
 
+    /// The fingerprints after the same operation in the same state, made with other randomness.
+    fn repeat(&self, cell: &Cell) -> Result<Option<Fingerprints>, Refusal> {
+        let group = match &self.prepared {
+            Some(prepared) if cell.operation != Operation::Create => prepared.group.duplicate(),
+            _ => Group::of_users(self.backend, &cell.origin, &self.threads),
+        };
+        let (mut network, operator, action) = stage(group, cell, Origin::member_again);
+        refuse_faults(&network.run(operator, &action))?;
+        proof::agreement(&network)
+    }
+
     /// Creates the group as the create cell does, without its meters and probes.
     fn prepare(&self, origin: Origin) -> Result<Prepared, Refusal> {
         let users = Group::of_users(self.backend, &origin, &self.threads);
-        let (mut network, operator, action) = stage(users, &Cell { operation: Operation::Create, origin });
+        let (mut network, operator, action) =
+            stage(users, &Cell { operation: Operation::Create, origin }, Origin::member);
         refuse_faults(&network.run(operator, &action)).map_err(|refusal| Refusal::SetUp(Box::new(refusal)))?;
         let group = group_of(&network);
         let agreed = proof::agreement(&network).map_err(|refusal| Refusal::SetUp(Box::new(refusal)))?;
@@ -157,8 +186,20 @@ impl<'a> Bench<'a> {
     }
 }
 
+/// Whether the keys after the operation come from the operator's randomness. Those after an add need not: what an add brings
+/// into the keys of the members may be public.
+fn draws_keys(operation: Operation) -> bool {
+    match operation {
+        Operation::Create | Operation::Remove | Operation::Update | Operation::UpdateCold => true,
+        Operation::Add | Operation::Message => false,
+    }
+}
+
+/// A member's stream of randomness in an operation.
+type Stream = fn(&Origin, Operation, usize) -> ChaCha20Rng;
+
 /// Gives everybody a role and randomness, and the operator its task.
-fn stage(group: Group, cell: &Cell) -> (Network, usize, Action) {
+fn stage(group: Group, cell: &Cell, stream: Stream) -> (Network, usize, Action) {
     let Cell { operation, origin } = *cell;
     let ids = group.ids();
     let operator = usize::from(operation == Operation::UpdateCold);
@@ -179,7 +220,7 @@ fn stage(group: Group, cell: &Cell) -> (Network, usize, Action) {
     let seat = |(index, member): (usize, Box<dyn Member>)| Seat {
         member,
         role: role(index),
-        rng: origin.member(operation, index),
+        rng: stream(&origin, operation, index),
     };
     let seats = group.members.into_iter().enumerate().map(seat).collect();
     (Network::new(seats, group.directory), operator, action)

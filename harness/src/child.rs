@@ -71,11 +71,14 @@ pub struct Runner {
     input: ChildStdin,
     lines: Receiver<io::Result<String>>,
     complaints: Option<JoinHandle<String>>,
+    backend: String,
+    variant: String,
     welcome: Welcome,
 }
 
 impl Runner {
-    /// Starts a runner and exchanges versions.
+    /// Starts a runner and exchanges versions. The thread that calls this must live as long as the runner: to Linux a
+    /// process's parent is a thread, and a runner ends with its parent.
     ///
     /// # Errors
     /// As [`StartError`] says.
@@ -105,8 +108,9 @@ impl Runner {
             clock_read_ns: 0.0,
             primitive_ns: Default::default(),
         };
-        let mut runner = Self { child, input, lines, complaints, welcome: none() };
-        runner.welcome = runner.greet(jobs, &registry::join(backend, variant))?;
+        let (backend, variant) = (backend.to_owned(), variant.to_owned());
+        let mut runner = Self { child, input, lines, complaints, welcome: none(), backend, variant };
+        runner.welcome = runner.greet(jobs)?;
         Ok(runner)
     }
 
@@ -119,11 +123,11 @@ impl Runner {
     /// Measures one cell. After anything but a sample the process has ended.
     pub fn ask(&mut self, request: &Request, timeout: Duration) -> Answer {
         match self.exchange(request, timeout) {
-            Ok(line) => match serde_json::from_str(&line) {
+            Ok(line) => match self.sample_of(&line, request) {
                 Ok(sample) => Answer::Sample(sample),
-                Err(error) => {
+                Err(reason) => {
                     self.end();
-                    Answer::Crash(format!("the runner's answer is no sample: {error}"))
+                    Answer::Crash(reason)
                 }
             },
             Err(NoLine::Timeout) => Answer::Timeout,
@@ -131,8 +135,25 @@ impl Runner {
         }
     }
 
-    fn greet(&mut self, jobs: usize, name: &str) -> Result<Welcome, StartError> {
-        let no_welcome = |reason| StartError::NoWelcome { backend: name.to_owned(), reason };
+    /// The sample in an answer, if it is the one that was asked for.
+    fn sample_of(&self, line: &str, request: &Request) -> Result<Box<Sample>, String> {
+        let sample: Box<Sample> =
+            serde_json::from_str(line).map_err(|error| format!("the runner's answer is no sample: {error}"))?;
+        let Request { run_id, operation, group_size, iteration, seed, .. } = request;
+        let cell_id = cell_protocol::cell_id(&self.backend, &self.variant, operation, *group_size, *iteration);
+        if (&sample.cell_id, &sample.run_id, &sample.seed) == (&cell_id, run_id, seed) {
+            return Ok(sample);
+        }
+        let Sample { cell_id: other, run_id: other_run, seed: other_seed, .. } = &*sample;
+        Err(format!(
+            "the runner was asked for {cell_id} with seed {seed} in run {run_id}, and answered with {other} with seed \
+             {other_seed} in run {other_run}"
+        ))
+    }
+
+    fn greet(&mut self, jobs: usize) -> Result<Welcome, StartError> {
+        let name = registry::join(&self.backend, &self.variant);
+        let no_welcome = |reason| StartError::NoWelcome { backend: name.clone(), reason };
         let line = self.exchange(&Hello { protocol: VERSION, jobs }, START_TIMEOUT).map_err(|no_line| {
             no_welcome(match no_line {
                 NoLine::Timeout => "it does not answer".to_owned(),

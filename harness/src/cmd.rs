@@ -19,6 +19,7 @@ use harness::registry::{Registry, UnknownBackend};
 use harness::report::ReportError;
 use harness::runner::{self, ServeError};
 use harness::schedule::MeasureError;
+use harness::store::StoreError;
 
 /// Measures group key agreement protocols: CPU time and traffic of each operation.
 #[derive(Parser)]
@@ -128,6 +129,12 @@ impl From<ServeError> for Failure {
             _ => ERROR,
         };
         Self::new(code, &error)
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        MeasureError::from(error).into()
     }
 }
 

@@ -85,6 +85,17 @@ pub struct Reading {
     pub plaintext: Vec<u8>,
 }
 
+/// What a member made of a message that was altered on its way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Forgery {
+    /// Whom it reached.
+    pub role: Role,
+    /// What the call returned.
+    pub result: Result<Received, Error>,
+    /// Whether the exported state is another one since.
+    pub state_changed: bool,
+}
+
 /// Something that should not happen in an honest run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fault {
@@ -178,24 +189,60 @@ impl Network {
 
     /// The operator acts, and messages are carried until there are none.
     pub fn run(&mut self, operator: usize, action: &Action) -> Record {
-        let mut record = Record { efforts: vec![[None; Phase::ALL.len()]; self.seats.len()], ..Record::default() };
-        let mut letters = self.generate(operator, action, &mut record);
+        let mut record = self.record();
+        let letters = self.generate(operator, action, &mut record);
+        self.carry(operator, letters, &mut record);
+        record
+    }
+
+    /// The same, but before the messages of the call are carried, a member gets each of them with one bit of its last byte
+    /// altered, and then with one of the byte in its middle.
+    pub fn run_with_forgeries(&mut self, operator: usize, action: &Action, victim: usize) -> (Record, Vec<Forgery>) {
+        let mut record = self.record();
+        let letters = self.generate(operator, action, &mut record);
+        let mut forgeries = Vec::new();
+        for letter in letters.iter().filter(|letter| letter.reaches(victim)) {
+            for at in [letter.bytes.len().saturating_sub(1), letter.bytes.len() / 2] {
+                let mut bytes = letter.bytes.clone();
+                if let Some(byte) = bytes.get_mut(at) {
+                    *byte ^= 1;
+                    forgeries.extend(self.forge(operator, &bytes, victim));
+                }
+            }
+        }
+        self.carry(operator, letters, &mut record);
+        (record, forgeries)
+    }
+
+    fn forge(&mut self, author: usize, bytes: &[u8], victim: usize) -> Option<Forgery> {
+        let (group, author) = (self.seats.get(author)?.member.group()?, *self.ids.get(author)?);
+        let Seat { member, role, rng } = self.seats.get_mut(victim)?;
+        let before = member.export();
+        let mut context = Context { rng, directory: &self.directory, confirm_inviter: &|_| true };
+        let result = member.receive_one(&Incoming { group, author, bytes }, &mut context);
+        Some(Forgery { role: *role, result, state_changed: member.export() != before })
+    }
+
+    fn record(&self) -> Record {
+        Record { efforts: vec![[None; Phase::ALL.len()]; self.seats.len()], ..Record::default() }
+    }
+
+    fn carry(&mut self, operator: usize, mut letters: Vec<Letter>, record: &mut Record) {
         let mut phase = Phase::Process;
         let fault = |phase, trouble| Fault { role: Role::Sender, phase, trouble };
         let group = self.seats.get(operator).and_then(|seat| seat.member.group());
         let Some(group) = group else {
             record.faults.push(fault(Phase::Generate, Trouble::NoGroup));
-            return record;
+            return;
         };
         for _ in 0..MAX_ROUNDS {
             if letters.is_empty() {
-                return record;
+                return;
             }
-            letters = self.deliver(group, &letters, phase, &mut record);
+            letters = self.deliver(group, &letters, phase, record);
             phase = Phase::Responses;
         }
         record.faults.push(fault(phase, Trouble::NotQuiet));
-        record
     }
 
     fn generate(&mut self, operator: usize, action: &Action, record: &mut Record) -> Vec<Letter> {

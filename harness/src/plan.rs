@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use protocol::member::Backend;
 use protocol::operation::Operation;
 
 use crate::cell::MIN_GROUP_SIZE;
@@ -71,18 +70,11 @@ pub enum PlanError {
     #[error("a group must have at least {MIN_GROUP_SIZE} members")]
     GroupTooSmall,
     /// Something is named twice.
-    #[error("a backend or group size is named twice")]
+    #[error("a backend, operation or group size is named twice")]
     Twice,
 }
 
 impl Choice {
-    /// This backend.
-    #[must_use]
-    pub fn of(backend: &dyn Backend) -> Self {
-        let description = backend.description();
-        Self { backend: description.name.to_owned(), variant: description.variant.to_owned() }
-    }
-
     /// `name` or `name:variant`.
     #[must_use]
     pub fn full_name(&self) -> String {

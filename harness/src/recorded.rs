@@ -63,7 +63,9 @@ impl Recorded {
             return Err(OpenError::NoRun(directory.to_owned()));
         }
         let manifest = store::read_manifest(&directory.join(store::MANIFEST))?;
-        let samples = store::read_samples(&directory.join(store::SAMPLES))?;
+        // Without its first sample, a run has no file of samples either.
+        let path = directory.join(store::SAMPLES);
+        let samples = if path.exists() { store::read_samples(&path)? } else { Vec::new() };
         if samples.iter().any(|sample| sample.run_id != manifest.run_id) {
             return Err(OpenError::Mixed(directory.to_owned()));
         }
@@ -134,6 +136,8 @@ mod tests {
         fs::write(directory.join(store::SAMPLES), &text[..text.len() - 9]).unwrap();
         assert!(matches!(Recorded::open(&directory), Err(OpenError::Incomplete { found: 0, expected: 1, .. })));
         record(&directory, false);
+        assert_eq!(code(&directory), 4);
+        fs::remove_file(directory.join(store::SAMPLES)).unwrap();
         assert_eq!(code(&directory), 4);
         record(&directory, true);
         edit(&directory.join(store::SAMPLES), "\"run_id\":\"", "\"run_id\":\"other");

@@ -1,7 +1,7 @@
 //! The process that measures. It serves one backend: a line in is a cell, a line out is its sample.
 //!
 //! The parent owns iterations, order, seeds and time-outs; the runner owns the group's state, the clock and the calibration
-//! of primitives. It ends with its standard input, and so with its parent.
+//! of primitives. It ends with its standard input, and so with its parent; on Linux at once, in the middle of a cell too.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, Write};
@@ -49,6 +49,9 @@ pub enum ServeError {
 /// # Errors
 /// As [`ServeError`] says.
 pub fn serve(registry: &Registry, name: &str, variant: &str) -> Result<(), ServeError> {
+    // A cell can take minutes, and only after it would the end of the input be seen.
+    #[cfg(target_os = "linux")]
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL)).map_err(io::Error::from)?;
     let backend = registry.find(&registry::join(name, variant))?;
     serve_on(&*backend, io::stdin().lock(), io::stdout().lock())
 }
@@ -102,7 +105,10 @@ fn measure(backend: &dyn Backend, bench: &mut Bench<'_>, request: &Request) -> R
     let origin = Origin { seed: request.seed, group_size, iteration: request.iteration };
     let description = backend.description();
     let empty = empty_sample(description.name, description.variant, request);
-    Ok(match bench.run(&Cell { operation, origin }) {
+    let cell = Cell { operation, origin };
+    // The memory is asked for of a cell that has been measured and proved in another process.
+    let result = if request.peak { bench.run_again(&cell) } else { bench.run(&cell) };
+    Ok(match result {
         Ok(Outcome { proof, traffic, work, state_bytes, primitive_ns, peak_bytes }) => Sample {
             status: Status::Ok,
             proof,

@@ -63,6 +63,14 @@ pub enum Status {
     Crash,
 }
 
+impl Status {
+    /// Whether the same run may have another end next time. What the seed fixes is the same again.
+    #[must_use]
+    pub fn may_change(self) -> bool {
+        matches!(self, Self::Timeout | Self::Crash)
+    }
+}
+
 /// Messages of one kind, sent in one phase by the members of one role.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

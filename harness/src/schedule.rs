@@ -74,6 +74,20 @@ impl MeasureError {
     }
 }
 
+/// Whether a run could start: the plan makes sense, its directory can be written, and each backend has a runner. For a
+/// caller who is about to replace an earlier run.
+///
+/// # Errors
+/// It could not.
+pub fn check(plan: &Plan) -> Result<(), MeasureError> {
+    plan.tasks()?;
+    for Choice { backend, variant } in &plan.backends {
+        Runner::start(&plan.launch, backend, variant, plan.jobs)?;
+    }
+    plan.out.as_deref().map_or(Ok(()), store::make_writable)?;
+    Ok(())
+}
+
 /// Measures all that the plan asks for. Failures of cells are samples; the caller looks at their status.
 ///
 /// # Errors
@@ -84,7 +98,7 @@ pub fn measure(plan: &Plan, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Ru
     let done: BTreeSet<String> = samples.iter().map(|sample| sample.cell_id.clone()).collect();
     progress(Progress::Start { total: tasks.len(), done: done.len() });
     let mut runners = Runners { plan, running: BTreeMap::new(), conditions: manifest.runners.clone() };
-    let mut timeouts = timeouts_of(&samples);
+    let mut timeouts = BTreeMap::<CellKey, u32>::new();
     for task in tasks {
         let request = request(plan, &manifest.run_id, &task);
         if done.contains(&cell_id(&task.choice, &request)) {
@@ -174,7 +188,7 @@ impl Runners<'_> {
             Answer::Sample(mut sample) => {
                 self.running.insert(key, runner);
                 if self.plan.peak && task.iteration == 0 && sample.status == Status::Ok {
-                    self.measure_peak(task, request, &mut sample)?;
+                    self.measure_peak(task, request, &mut sample);
                 }
                 *sample
             }
@@ -200,10 +214,11 @@ impl Runners<'_> {
     }
 
     /// Runs the cell once more, in a process that does nothing else, for the memory that it takes. Its bytes and counts
-    /// must be the same; its times are not used.
-    fn measure_peak(&self, task: &Task, request: &Request, sample: &mut Sample) -> Result<(), MeasureError> {
+    /// must be the same; its times are not used. Where that process fails, the memory stays unknown: the cell has been
+    /// measured all the same.
+    fn measure_peak(&self, task: &Task, request: &Request, sample: &mut Sample) {
         let Choice { backend, variant } = &task.choice;
-        let mut runner = Runner::start(&self.plan.launch, backend, variant, self.plan.jobs)?;
+        let Ok(mut runner) = Runner::start(&self.plan.launch, backend, variant, self.plan.jobs) else { return };
         let request = Request { peak: true, ..request.clone() };
         if let Answer::Sample(again) = runner.ask(&request, self.plan.timeout) {
             if !same_exactly(sample, &again) {
@@ -213,7 +228,6 @@ impl Runners<'_> {
                 sample.peak_bytes = again.peak_bytes;
             }
         }
-        Ok(())
     }
 }
 
@@ -254,13 +268,4 @@ type CellKey = (Choice, u32, String);
 
 fn cell_of(task: &Task) -> CellKey {
     (task.choice.clone(), task.group_size, task.operation.name().to_owned())
-}
-
-fn timeouts_of(samples: &[Sample]) -> BTreeMap<CellKey, u32> {
-    let mut timeouts = BTreeMap::new();
-    for sample in samples.iter().filter(|sample| sample.status == Status::Timeout) {
-        let choice = Choice { backend: sample.backend.clone(), variant: sample.variant.clone() };
-        *timeouts.entry((choice, sample.group_size, sample.operation.clone())).or_default() += 1;
-    }
-    timeouts
 }

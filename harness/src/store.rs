@@ -36,6 +36,14 @@ pub enum StoreError {
         /// Why.
         source: io::Error,
     },
+    /// Nothing can be written there.
+    #[error("cannot write results to {}: {source}; --out wants a directory that can be made and written to", directory.display())]
+    Unwritable {
+        /// Where.
+        directory: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// The directory has a run in it.
     #[error("{} already holds a run: resume it or choose another directory", .0.display())]
     Occupied(PathBuf),
@@ -68,25 +76,33 @@ impl Store {
         if holds_run(directory) {
             return Err(StoreError::Occupied(directory.to_owned()));
         }
-        fs::create_dir_all(directory).map_err(at(directory))?;
+        make_writable(directory)?;
         let store = Self { directory: directory.to_owned(), samples: None };
         store.write_manifest(manifest)?;
         Ok(store)
     }
 
-    /// Goes on with a run: its files and its whole samples. An unfinished last line is cut off.
+    /// Goes on with a run: its files and its whole samples. An unfinished last line is cut off, and so is each sample of a
+    /// crash or time-out: the run gets another chance there.
     ///
     /// # Errors
     /// Its files cannot be read or written.
     pub fn resume(directory: &Path) -> Result<(Self, Vec<Sample>), StoreError> {
-        let mut store = Self { directory: directory.to_owned(), samples: None };
+        let store = Self { directory: directory.to_owned(), samples: None };
         let path = directory.join(SAMPLES);
         if !path.exists() {
             return Ok((store, Vec::new()));
         }
-        let (samples, whole) = parse(&path, &fs::read(&path).map_err(at(&path))?)?;
-        store.open()?.set_len(whole as u64).map_err(at(&path))?;
-        Ok((store, samples))
+        let bytes = fs::read(&path).map_err(at(&path))?;
+        let lines = parse(&path, &bytes)?;
+        let kept: Vec<(&[u8], Sample)> = lines.into_iter().filter(|(_, sample)| !sample.status.may_change()).collect();
+        let text: Vec<u8> = kept.iter().flat_map(|(line, _)| *line).copied().collect();
+        if text.is_empty() {
+            fs::remove_file(&path).map_err(at(&path))?;
+        } else if text != bytes {
+            store.replace(SAMPLES, &text)?;
+        }
+        Ok((store, kept.into_iter().map(|(_, sample)| sample).collect()))
     }
 
     /// Adds a sample by one write.
@@ -106,9 +122,15 @@ impl Store {
     /// The file cannot be written.
     pub fn write_manifest(&self, manifest: &Manifest) -> Result<(), StoreError> {
         let path = self.directory.join(MANIFEST);
-        let fresh = self.directory.join(format!("{MANIFEST}.new"));
         let mut text = serde_json::to_vec_pretty(manifest).map_err(|error| at(&path)(error.into()))?;
         text.push(b'\n');
+        self.replace(MANIFEST, &text)
+    }
+
+    /// Replaces a file in one step.
+    fn replace(&self, name: &str, text: &[u8]) -> Result<(), StoreError> {
+        let path = self.directory.join(name);
+        let fresh = self.directory.join(format!("{name}.new"));
         fs::write(&fresh, text).map_err(at(&fresh))?;
         fs::rename(&fresh, &path).map_err(at(&path))
     }
@@ -123,6 +145,18 @@ impl Store {
     }
 }
 
+/// Makes a directory where it does not exist, and sees whether files can be made in it.
+///
+/// # Errors
+/// They cannot.
+pub fn make_writable(directory: &Path) -> Result<(), StoreError> {
+    let attempt = directory.join(format!("{MANIFEST}.new"));
+    fs::create_dir_all(directory)
+        .and_then(|()| fs::write(&attempt, ""))
+        .and_then(|()| fs::remove_file(&attempt))
+        .map_err(|source| StoreError::Unwritable { directory: directory.to_owned(), source })
+}
+
 /// Whether a directory has files of a run in it.
 #[must_use]
 pub fn holds_run(directory: &Path) -> bool {
@@ -134,7 +168,8 @@ pub fn holds_run(directory: &Path) -> bool {
 /// # Errors
 /// The file cannot be read, or has lines of another form.
 pub fn read_samples(path: &Path) -> Result<Vec<Sample>, StoreError> {
-    Ok(parse(path, &fs::read(path).map_err(at(path))?)?.0)
+    let bytes = fs::read(path).map_err(at(path))?;
+    Ok(parse(path, &bytes)?.into_iter().map(|(_, sample)| sample).collect())
 }
 
 /// The manifest in a file.
@@ -147,15 +182,16 @@ pub fn read_manifest(path: &Path) -> Result<Manifest, StoreError> {
     serde_json::from_slice(&text).map_err(|error| malformed(path, error.line(), &error))
 }
 
-/// The samples in whole lines, and how many bytes these are.
-fn parse(path: &Path, bytes: &[u8]) -> Result<(Vec<Sample>, usize), StoreError> {
+/// The whole lines, and the sample in each.
+fn parse<'a>(path: &Path, bytes: &'a [u8]) -> Result<Vec<(&'a [u8], Sample)>, StoreError> {
     let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
     let lines = bytes[..whole].split_inclusive(|byte| *byte == b'\n');
-    let sample = |(index, line): (usize, &[u8])| {
+    let sample = |(index, line): (usize, &'a [u8])| {
         check_schema(path, line)?;
-        serde_json::from_slice(line).map_err(|error| malformed(path, index + 1, &error))
+        let sample = serde_json::from_slice(line).map_err(|error| malformed(path, index + 1, &error))?;
+        Ok((line, sample))
     };
-    Ok((lines.enumerate().map(sample).collect::<Result<_, _>>()?, whole))
+    lines.enumerate().map(sample).collect()
 }
 
 /// Another version's lines are not malformed but of another version. A line without a version is judged by the form.

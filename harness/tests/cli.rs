@@ -50,6 +50,7 @@ fn usage_errors_say_what_would_be_right() {
     assert!(complaint(2, &["measure", "--resume"], &directory).contains("--out"));
     assert!(complaint(2, &["measure", "--iterations", "0"], &directory).contains("iterations"));
     assert!(complaint(2, &["measure", "--sizes", "8,8"], &directory).contains("twice"));
+    assert!(complaint(2, &["measure", "--operation", "add,add"], &directory).contains("twice"));
     assert!(complaint(2, &["frobnicate"], &directory).contains("frobnicate"));
 }
 
@@ -58,7 +59,7 @@ fn an_unwritable_place_is_an_error() {
     let directory = empty_directory("unwritable");
     fs::write(directory.join("file"), "").unwrap();
     let text = complaint(1, &with(RUN, &["--out", "file/run"]), &directory);
-    assert!(text.contains("file/run"), "{text}");
+    assert!(text.contains("cannot write results to file/run") && text.contains("--out wants a directory"), "{text}");
     assert!(complaint(1, &["reproduce", "--quick", "--out", "file"], &directory).contains("file"));
     assert_eq!(fs::read(directory.join("file")).unwrap(), b"");
 }
@@ -131,30 +132,32 @@ fn an_interrupted_run_says_so_and_goes_on() {
     use std::process::Stdio;
     use std::time::{Duration, Instant};
 
-    let directory = empty_directory("interrupted");
-    let arguments = ["measure", "--operation", "update", "--sizes", "8", "--iterations", "60", "--out", "run"];
-    let mut child = Command::new(env!("CARGO_BIN_EXE_harness"))
-        .args(arguments)
-        .current_dir(&directory)
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let samples = directory.join("run/samples.jsonl");
-    let start = Instant::now();
-    while fs::metadata(&samples).map_or(0, |file| file.len()) == 0 && start.elapsed() < Duration::from_secs(60) {
-        std::thread::sleep(Duration::from_millis(2));
+    for signal in ["-INT", "-TERM"] {
+        let directory = empty_directory("interrupted");
+        let arguments = ["measure", "--operation", "update", "--sizes", "8", "--iterations", "60", "--out", "run"];
+        let mut child = Command::new(env!("CARGO_BIN_EXE_harness"))
+            .args(arguments)
+            .current_dir(&directory)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let samples = directory.join("run/samples.jsonl");
+        let start = Instant::now();
+        while fs::metadata(&samples).map_or(0, |file| file.len()) == 0 && start.elapsed() < Duration::from_secs(60) {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+        let status = child.wait().unwrap();
+        let mut text = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut text).unwrap();
+        assert_eq!(status.code(), Some(130), "{text}");
+        assert!(text.contains("--resume"), "{text}");
+        let before = fs::read_to_string(&samples).unwrap();
+        complaint(4, &["plot", "run"], &directory);
+        expect(0, &with(&arguments, &["--resume"]), &directory);
+        expect(0, &["plot", "run"], &directory);
+        let after = fs::read_to_string(&samples).unwrap();
+        assert!(after.starts_with(&before) && after.lines().count() == 60);
     }
-    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
-    let status = child.wait().unwrap();
-    let mut text = String::new();
-    child.stderr.take().unwrap().read_to_string(&mut text).unwrap();
-    assert_eq!(status.code(), Some(130), "{text}");
-    assert!(text.contains("--resume"), "{text}");
-    let before = fs::read_to_string(&samples).unwrap();
-    complaint(4, &["plot", "run"], &directory);
-    expect(0, &with(&arguments, &["--resume"]), &directory);
-    expect(0, &["plot", "run"], &directory);
-    let after = fs::read_to_string(&samples).unwrap();
-    assert!(after.starts_with(&before) && after.lines().count() == 60);
 }

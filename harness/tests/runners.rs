@@ -6,14 +6,15 @@ mod toy;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Cursor;
-use std::path::PathBuf;
-use std::time::Duration;
+use std::io::{BufReader, Cursor, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use harness::child::Launch;
 use harness::manifest::RunStatus;
 use harness::plan::{Choice, Plan};
-use harness::registry::Registry;
+use harness::registry::{self, Registry};
 use harness::runner::{self, ServeError};
 use harness::sample::{Sample, Status};
 use harness::schedule::{self, MeasureError, Progress, Run};
@@ -27,13 +28,37 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["runner", "--backend", name, "--variant", variant] => runner::serve(&TOYS, name, variant).unwrap(),
+        ["other-seed", "--backend", name, "--variant", variant] => {
+            serve_altered(name, variant, |line| Some(line.replace(r#""seed":1"#, r#""seed":2"#)));
+        }
+        ["no-peak", "--backend", name, "--variant", variant] => {
+            serve_altered(name, variant, |line| Some(line).filter(|line| !line.contains(r#""peak":true"#)));
+        }
+        ["one-start", marker, "--backend", name, "--variant", variant] => {
+            fs::File::create_new(marker).unwrap();
+            runner::serve(&TOYS, name, variant).unwrap();
+        }
+        ["hanging-parent"] => {
+            let _ = measure(&hanging());
+        }
         ["other-version", ..] => println!(r#"{{"protocol":99}}"#),
         _ => run_tests(arguments.first().filter(|argument| !argument.starts_with('-')).map_or("", |filter| filter)),
     }
 }
 
+/// A runner that understands other requests than it gets; None ends it.
+fn serve_altered(name: &str, variant: &str, alter: fn(String) -> Option<String>) {
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    std::thread::spawn(move || {
+        let lines = std::io::stdin().lines().map_while(|line| alter(line.unwrap()));
+        lines.for_each(|line| writeln!(writer, "{line}").unwrap());
+    });
+    let backend = TOYS.find(&registry::join(name, variant)).unwrap();
+    runner::serve_on(&*backend, BufReader::new(reader), std::io::stdout().lock()).unwrap();
+}
+
 fn run_tests(filter: &str) {
-    let tests: [(&str, fn()); 10] = [
+    let tests: [(&str, fn()); 13] = [
         ("a_runner_answers_line_by_line", a_runner_answers_line_by_line),
         ("a_runner_refuses_other_versions", a_runner_refuses_other_versions),
         ("a_parent_refuses_other_versions", a_parent_refuses_other_versions),
@@ -43,6 +68,9 @@ fn run_tests(filter: &str) {
         ("only_the_same_run_is_resumed", only_the_same_run_is_resumed),
         ("time_outs_are_rows_and_the_second_one_skips", time_outs_are_rows_and_the_second_one_skips),
         ("crashes_are_rows", crashes_are_rows),
+        ("answers_to_other_requests_are_rows", answers_to_other_requests_are_rows),
+        ("a_runner_ends_with_its_parent", a_runner_ends_with_its_parent),
+        ("memory_stays_unknown_where_its_runner_fails", memory_stays_unknown_where_its_runner_fails),
         ("names_of_backends_are_resolved", names_of_backends_are_resolved),
     ];
     for (name, test) in tests.into_iter().filter(|(name, _)| name.contains(filter)) {
@@ -126,6 +154,9 @@ fn a_parent_refuses_other_versions() {
     plan.launch.args = vec!["other-version".to_owned()];
     let error = measure(&plan).unwrap_err();
     assert_eq!(error.exit_code(), 5);
+    let out = fresh_directory("checked");
+    assert_eq!(schedule::check(&Plan { out: Some(out.clone()), ..plan.clone() }).unwrap_err().exit_code(), 5);
+    assert!(!out.exists());
     // A run that has not begun can be begun again, and has no empty file.
     plan.out = Some(fresh_directory("versions"));
     assert_eq!(measure(&plan).unwrap_err().exit_code(), 5);
@@ -244,7 +275,8 @@ fn time_outs_are_rows_and_the_second_one_skips() {
 }
 
 fn crashes_are_rows() {
-    let run = measure(&Plan { sizes: vec![3], ..plan(&["crashes"]) }).unwrap();
+    let plan = Plan { sizes: vec![3], out: Some(fresh_directory("crashes")), ..plan(&["crashes"]) };
+    let run = measure(&plan).unwrap();
     for sample in &run.samples {
         let expected = match sample.operation.as_str() {
             "update" => Status::Crash,
@@ -254,6 +286,85 @@ fn crashes_are_rows() {
         assert_eq!(sample.status, expected, "{}", sample.reason);
         assert_eq!(sample.reason.contains("the toy crashes as planned"), expected == Status::Crash);
     }
+    // A resumed run tries them again, and has one row for each all the same.
+    let mut again = Vec::new();
+    let resumed = schedule::measure(&Plan { resume: true, ..plan.clone() }, &mut |progress| {
+        if let Progress::Sample(sample) = progress {
+            again.push(sample.operation.clone());
+        }
+    })
+    .unwrap();
+    assert_eq!(again, ["update", "update"]);
+    assert_eq!(resumed.samples.len(), run.samples.len());
+    assert_eq!(store::read_samples(&plan.out.unwrap().join(SAMPLES)).unwrap(), resumed.samples);
+}
+
+fn answers_to_other_requests_are_rows() {
+    let mut plan = Plan { sizes: vec![3], ..plan(&[""]) };
+    plan.launch.args = vec!["other-seed".to_owned()];
+    let run = measure(&plan).unwrap();
+    assert_eq!(run.samples.len(), 6 * 2);
+    for sample in &run.samples {
+        assert_eq!((sample.status, sample.seed), (Status::Crash, 1));
+        let right = format!("asked for {} with seed 1", sample.cell_id);
+        assert!(sample.reason.contains(&right) && sample.reason.contains("with seed 2"), "{}", sample.reason);
+    }
+}
+
+fn memory_stays_unknown_where_its_runner_fails() {
+    let marker = fresh_directory("one-start");
+    let _ = fs::remove_file(&marker);
+    let ends = vec!["no-peak".to_owned()];
+    let does_not_start = vec!["one-start".to_owned(), marker.to_str().unwrap().to_owned()];
+    for args in [ends, does_not_start] {
+        let mut plan = Plan { peak: true, sizes: vec![3], ..plan(&[""]) };
+        plan.iterations.remove(&Operation::UpdateCold);
+        plan.launch.args = args;
+        let run = measure(&plan).unwrap();
+        assert_eq!(run.samples.len(), 5 * 2);
+        assert!(run.samples.iter().all(|sample| sample.status == Status::Ok && sample.peak_bytes.is_none()));
+    }
+}
+
+/// A run whose one cell never ends.
+fn hanging() -> Plan {
+    Plan { iterations: BTreeMap::from([(Operation::Update, 1)]), sizes: vec![3], ..plan(&["hangs"]) }
+}
+
+/// In the middle of a cell. Only Linux tells a process of its parent's end, and lists processes in files.
+fn a_runner_ends_with_its_parent() {
+    if !cfg!(target_os = "linux") {
+        return;
+    }
+    // The state and the parent follow the name, which is in brackets.
+    let status_of = |process: &Path| {
+        let stat = fs::read_to_string(process.join("stat")).ok()?;
+        let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+        Some((fields.next()?.to_owned(), fields.next()?.parse::<u32>().ok()?))
+    };
+    let mut parent =
+        Command::new(std::env::current_exe().unwrap()).arg("hanging-parent").stderr(Stdio::null()).spawn().unwrap();
+    let child_of = |parent: u32| {
+        let processes = fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
+        processes.into_iter().find(|process| status_of(process).is_some_and(|status| status.1 == parent))
+    };
+    let runner = wait_for(|| child_of(parent.id()));
+    // Time to get to its cell.
+    std::thread::sleep(Duration::from_secs(1));
+    parent.kill().unwrap();
+    parent.wait().unwrap();
+    wait_for(|| status_of(&runner).is_none_or(|status| status.0 == "Z").then_some(()));
+}
+
+fn wait_for<T>(mut condition: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = condition() {
+            return found;
+        }
+        assert!(start.elapsed() < Duration::from_secs(20), "it does not happen");
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 fn names_of_backends_are_resolved() {
@@ -262,6 +373,8 @@ fn names_of_backends_are_resolved() {
     let error = TOYS.find("toys").err().unwrap().to_string();
     assert!(error.starts_with("there is no backend `toys`; known are: toy, toy:hidden"), "{error}");
     assert!(TOYS.find("toy:none").is_err());
+    schedule::check(&plan(&["", "hidden"])).unwrap();
+    assert!(schedule::check(&Plan { sizes: vec![], ..plan(&[""]) }).is_err());
     let error = measure(&plan(&["none"])).unwrap_err().to_string();
     assert!(error.starts_with("the runner of `toy:none` did not start"), "{error}");
 }

@@ -1,14 +1,16 @@
 //! `harness measure`: any cells of any backends.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 use harness::child::Launch;
 use harness::measurement;
-use harness::plan::Plan;
+use harness::plan::{Plan, PlanError};
 use harness::registry::Registry;
 use harness::sample::Sample;
+use harness::schedule::MeasureError;
 use harness::{report, summary};
 use protocol::operation::Operation;
 
@@ -49,7 +51,7 @@ pub(super) struct Options {
 pub(super) fn run(options: &Options, registry: &Registry) -> Result<u8, Failure> {
     let plan = Plan {
         backends: choices(registry, &options.backend)?,
-        iterations: options.operations().iter().map(|operation| (*operation, options.iterations())).collect(),
+        iterations: options.iterations_of_all()?,
         sizes: options.sizes(),
         seed: options.conditions.seed,
         jobs: options.conditions.jobs(),
@@ -86,6 +88,16 @@ fn data(samples: &[Sample], format: Format) -> Result<Vec<u8>, Failure> {
 impl Options {
     fn operations(&self) -> Vec<Operation> {
         if self.operation.is_empty() { Operation::ALL.to_vec() } else { self.operation.clone() }
+    }
+
+    fn iterations_of_all(&self) -> Result<BTreeMap<Operation, u32>, MeasureError> {
+        let mut all = BTreeMap::new();
+        for operation in self.operations() {
+            if all.insert(operation, self.iterations()).is_some() {
+                return Err(PlanError::Twice.into());
+            }
+        }
+        Ok(all)
     }
 
     fn iterations(&self) -> u32 {

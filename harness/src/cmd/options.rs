@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use harness::cell::{MIN_GROUP_SIZE, operation_named};
 use harness::plan::Choice;
 use harness::registry::{Registry, UnknownBackend};
+use harness::store::{self, StoreError};
 use protocol::operation::Operation;
 
 /// The paper's group sizes.
@@ -21,7 +22,7 @@ pub(super) struct Conditions {
     /// Threads for set-up; what is timed runs alone [default: as many as there are processors]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     pub(super) jobs: Option<u16>,
-    /// Go on with the interrupted run in --out
+    /// Go on with the interrupted run in --out; what crashed or timed out in it is measured again
     #[arg(long)]
     pub(super) resume: bool,
     /// Seconds that one iteration of one operation may take, its set-up included
@@ -63,11 +64,9 @@ pub(super) const LATEST: &str = "results/latest";
 
 impl Source {
     /// Where the files go; makes the directory where it does not exist.
-    pub(super) fn out(&self) -> std::io::Result<&PathBuf> {
+    pub(super) fn out(&self) -> Result<&PathBuf, StoreError> {
         let out = self.out.as_ref().unwrap_or(&self.directory);
-        std::fs::create_dir_all(out).map_err(|error| {
-            std::io::Error::new(error.kind(), format!("cannot make the directory {}: {error}", out.display()))
-        })?;
+        store::make_writable(out)?;
         Ok(out)
     }
 }

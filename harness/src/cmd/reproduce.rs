@@ -14,7 +14,7 @@ use harness::paper::Paper;
 use harness::plan::Plan;
 use harness::registry::Registry;
 use harness::report;
-use harness::schedule::Run;
+use harness::schedule::{self, Run};
 use harness::store;
 use harness::summary::{self, Reproduction};
 use protocol::operation::Operation;
@@ -50,9 +50,6 @@ pub(super) fn run(options: &Options, registry: &Registry) -> Result<u8, Failure>
     let backends = choices(registry, std::slice::from_ref(&options.backend))?;
     let name = backends.first().map(|choice| choice.full_name()).unwrap_or_default();
     let out = options.out.clone().unwrap_or_else(|| LATEST.into());
-    if options.out.is_none() && !options.conditions.resume {
-        clear(&out)?;
-    }
     let plan = Plan {
         backends,
         iterations: iterations(options),
@@ -66,6 +63,11 @@ pub(super) fn run(options: &Options, registry: &Registry) -> Result<u8, Failure>
         launch: Launch::this_program()?,
         argv: running::argv(),
     };
+    if options.out.is_none() && !options.conditions.resume {
+        // The earlier run goes only once nothing stands in the way of another.
+        schedule::check(&plan)?;
+        clear(&out)?;
+    }
     let start = Instant::now();
     let run = running::run(&plan)?;
     let measured = start.elapsed();

@@ -12,7 +12,8 @@ use super::{Failure, INCOMPLETE, INTERRUPTED, OK, complain};
 
 const BAR: &str = "{bar:32} {pos}/{len} {elapsed} (left: {eta}) {msg}";
 
-/// Measures, with a bar on standard error where that is a terminal. An interrupt ends the program.
+/// Measures, with a bar on standard error where that is a terminal. An interrupt or a request to terminate ends the
+/// program, and with it its runners.
 pub(super) fn run(plan: &Plan) -> Result<Run, Failure> {
     end_on_interrupt(plan.out.as_deref())?;
     let bar = ProgressBar::no_length();

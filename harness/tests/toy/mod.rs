@@ -28,6 +28,8 @@ pub(crate) enum Flaw {
     SkipsAck,
     /// Fresh key material is always the same.
     ConstantSecret,
+    /// Fresh key material depends on the operator and the last key alone: it is new each time, and never secret.
+    PublicSecret,
     /// A removal leaves the key as it was.
     KeepsKey,
     /// A removed member still takes the new key.
@@ -40,6 +42,10 @@ pub(crate) enum Flaw {
     Wasteful,
     /// The joiner rejects what it gets.
     Rejects,
+    /// Reads messages whatever their check byte.
+    SkipsCheck,
+    /// Counts a message that it rejects.
+    CountsForgeries,
     /// An update never ends.
     Hangs,
     /// An update ends the process.
@@ -47,17 +53,20 @@ pub(crate) enum Flaw {
 }
 
 impl Flaw {
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::None,
         Self::Hidden,
         Self::SkipsAck,
         Self::ConstantSecret,
+        Self::PublicSecret,
         Self::KeepsKey,
         Self::Leaks,
         Self::HiddenKeepsKey,
         Self::Splits,
         Self::Wasteful,
         Self::Rejects,
+        Self::SkipsCheck,
+        Self::CountsForgeries,
         Self::Hangs,
         Self::Crashes,
     ];
@@ -68,12 +77,15 @@ impl Flaw {
             Self::Hidden => "hidden",
             Self::SkipsAck => "skips-ack",
             Self::ConstantSecret => "constant-secret",
+            Self::PublicSecret => "public-secret",
             Self::KeepsKey => "keeps-key",
             Self::Leaks => "leaks",
             Self::HiddenKeepsKey => "hidden-keeps-key",
             Self::Splits => "splits",
             Self::Wasteful => "wasteful",
             Self::Rejects => "rejects",
+            Self::SkipsCheck => "skips-check",
+            Self::CountsForgeries => "counts-forgeries",
             Self::Hangs => "hangs",
             Self::Crashes => "crashes",
         }
@@ -87,7 +99,7 @@ impl Flaw {
 pub(crate) struct Toy(pub(crate) Flaw);
 
 /// All variants, for a registry.
-pub(crate) const VARIANTS: [fn() -> Box<dyn Backend>; 12] = [
+pub(crate) const VARIANTS: [fn() -> Box<dyn Backend>; 15] = [
     || Box::new(Toy(Flaw::ALL[0])),
     || Box::new(Toy(Flaw::ALL[1])),
     || Box::new(Toy(Flaw::ALL[2])),
@@ -100,6 +112,9 @@ pub(crate) const VARIANTS: [fn() -> Box<dyn Backend>; 12] = [
     || Box::new(Toy(Flaw::ALL[9])),
     || Box::new(Toy(Flaw::ALL[10])),
     || Box::new(Toy(Flaw::ALL[11])),
+    || Box::new(Toy(Flaw::ALL[12])),
+    || Box::new(Toy(Flaw::ALL[13])),
+    || Box::new(Toy(Flaw::ALL[14])),
 ];
 
 impl Backend for Toy {
@@ -201,7 +216,11 @@ struct ToyMember {
 impl ToyMember {
     fn fresh(&self, rng: &mut dyn CryptoRng) -> [u8; 32] {
         let fresh = random(rng);
-        if self.flaw == Flaw::ConstantSecret { [0; 32] } else { fresh }
+        match self.flaw {
+            Flaw::ConstantSecret => [0; 32],
+            Flaw::PublicSecret => std::array::from_fn(|at| self.key[at] ^ self.id.0[at] ^ 1),
+            _ => fresh,
+        }
     }
 
     fn rekey(&mut self, fresh: &[u8]) {
@@ -302,7 +321,8 @@ impl Member for ToyMember {
         self.in_group()?;
         self.sent += 1;
         let sealed = self.message_key(&self.id, self.sent).seal(plaintext, &[])?;
-        Ok(vec![everyone("message", b"M", &[&self.sent.to_be_bytes(), &sealed])])
+        let body = [&self.sent.to_be_bytes()[..], &sealed].concat();
+        Ok(vec![everyone("message", b"M", &[&body, &[check_byte(&body)]])])
     }
 
     fn receive_one(&mut self, message: &Incoming<'_>, _context: &mut Context<'_>) -> Result<Received, Error> {
@@ -368,6 +388,11 @@ impl Member for ToyMember {
                 if let Some(fresh) = self.stolen.take() {
                     self.rekey(&fresh);
                 }
+                let (check, body) = body.split_last().ok_or(Error::Malformed)?;
+                if *check != check_byte(body) && self.flaw != Flaw::SkipsCheck {
+                    self.acks += u64::from(self.flaw == Flaw::CountsForgeries);
+                    return Err(Error::NotAuthentic);
+                }
                 let (number, sealed) = body.split_at_checked(4).ok_or(Error::Malformed)?;
                 let number = u32::from_be_bytes(number.try_into().map_err(|_| Error::Malformed)?);
                 let plaintext = self.message_key(&by, number).open(sealed, &[])?.expose().to_vec();
@@ -397,6 +422,11 @@ impl Member for ToyMember {
 
 fn everyone(kind: &'static str, tag: &[u8], parts: &[&[u8]]) -> Outgoing {
     Outgoing { to: Recipients::Everyone, kind, bytes: [tag, &parts.concat()].concat() }
+}
+
+/// Stands for a signature: costs nothing that is counted, and shows every single altered byte.
+fn check_byte(body: &[u8]) -> u8 {
+    body.iter().fold(0, |sum, byte| sum ^ byte)
 }
 
 fn key_and_user(body: &[u8]) -> Result<(&[u8], MemberId), Error> {
