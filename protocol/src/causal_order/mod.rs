@@ -395,3 +395,34 @@ fn wait(queue: &mut Vec<Vec<u8>>, waiting_bytes: &mut usize, bytes: &[u8]) -> Re
     *waiting_bytes += bytes.len();
     Ok(Arrival::Waits)
 }
+
+#[cfg(test)]
+mod tests {
+    use rand_chacha::ChaCha20Rng;
+    use rand_core::SeedableRng;
+
+    use super::*;
+    use crate::crypto::signature::SigningKey;
+    use crate::wire::envelope::Draft;
+
+    #[test]
+    fn where_two_known_members_share_a_handle_each_is_tried() {
+        let group = GroupId([1; 32]);
+        let mut rng = ChaCha20Rng::seed_from_u64(1);
+        let [alice, bob, carol] = core::array::from_fn(|_| SigningKey::random(&mut rng));
+        let id = |key: &SigningKey| MemberId(*key.verification_key().as_bytes());
+        let mut order = CausalOrder::default();
+        for key in [&alice, &bob, &carol] {
+            order.introduce(id(key), key.verification_key(), 0, &group);
+        }
+        // Nobody can make such a pair within reason, so it is planted.
+        let handle = id(&carol).handle();
+        order.by_handle.insert(handle, vec![id(&bob), id(&carol)]);
+        let subject = Subject::Member(id(&carol));
+        let draft = Draft { kind: Kind(1), sender: id(&alice), number: 1, subject, new_key: None, body: &[] };
+        let (bytes, _) = draft.sign(&group, id(&alice).handle(), Some(handle), &alice);
+        assert_eq!(order.arrive(&id(&alice), &group, &bytes), Ok(Arrival::Verified));
+        let (_, message) = order.next(|_, _| true).unwrap();
+        assert_eq!(message.subject, subject);
+    }
+}
