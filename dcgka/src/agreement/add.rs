@@ -12,7 +12,7 @@ use protocol::error::Error;
 use protocol::id::MemberId;
 use protocol::member::{Event, Outgoing, Recipients, Rule};
 use protocol::membership::{MemberIndex, MemberSet};
-use protocol::wire::codec::MAX_MESSAGE_LEN;
+use protocol::wire::codec::{MAX_MESSAGE_LEN, Reader};
 use protocol::wire::envelope::{Draft, Subject};
 
 use super::state::{Continue, Env, Group, MAX_MEMBERS, Operation, Pending, Sender};
@@ -51,7 +51,13 @@ impl Group {
         let mut slot = Vec::new();
         // Whoever is known I cannot add: I have acknowledged its add. So the user gets the next index.
         let newcomer = MemberIndex::from_usize(self.senders.len());
-        self.encrypt_welcome((user, newcomer), &ratchet, number, env, &mut slot)?;
+        // The welcome is signed with the identity key.
+        let identity = *env.user.identity.verification_key().as_bytes();
+        self.encrypt_to((user, newcomer), &ratchet, (number, identity), env, &mut slot);
+        if matches!(Slot::decode(&mut Reader::new(&slot))?, Slot::Empty) {
+            self.two_party.remove(&newcomer);
+            return Err(Error::NoBundle);
+        }
 
         let new_key = SigningKey::random(&mut *env.context.rng);
         let add = self.broadcast(ADD, Subject::None, &user.0, Some(new_key), env)?;
@@ -63,25 +69,6 @@ impl Group {
 
         self.record_add((me, number), user, user_key);
         self.tidy();
-        Ok(())
-    }
-
-    /// The welcome is signed with the identity key; so that is what its ciphertext is bound to.
-    fn encrypt_welcome(
-        &mut self,
-        peer: (MemberId, MemberIndex),
-        ratchet: &Secret,
-        number: u32,
-        env: &mut Env<'_, '_>,
-        out: &mut Vec<u8>,
-    ) -> Result<(), Error> {
-        let current = core::mem::replace(&mut self.signing, env.user.identity.clone());
-        self.encrypt_to(peer, ratchet, number, env, out);
-        self.signing = current;
-        if matches!(Slot::decode(&mut protocol::wire::codec::Reader::new(out))?, Slot::Empty) {
-            self.two_party.remove(&peer.1);
-            return Err(Error::NoBundle);
-        }
         Ok(())
     }
 
@@ -167,7 +154,7 @@ impl Group {
         let mut body = Vec::new();
         let ratchet = self.senders.get(me.to_usize()).and_then(|sender| sender.ratchet.clone());
         match ratchet.filter(|_| self.view().contains(newcomer.1)) {
-            Some(ratchet) => self.encrypt_to(newcomer, &ratchet, mine, env, &mut body),
+            Some(ratchet) => self.encrypt_to(newcomer, &ratchet, self.signed_as(mine), env, &mut body),
             None => Slot::put_empty(&mut body),
         }
         if let Some(sender) = self.sender(me) {

@@ -5,10 +5,10 @@ use protocol::causal_order::Verified;
 use protocol::crypto::hash::{self, Digest};
 use protocol::crypto::kdf::Extracted;
 use protocol::crypto::label;
-use protocol::crypto::secret::Secret;
+use protocol::crypto::secret::{SECRET_LEN, Secret};
 use protocol::crypto::signature::SigningKey;
 use protocol::error::Error;
-use protocol::id::{GroupId, MemberId};
+use protocol::id::{GROUP_ID_LEN, GroupId, MEMBER_ID_LEN, MemberId};
 use protocol::membership::{MemberIndex, MemberSet};
 use protocol::wire::envelope::{Kind, Subject};
 
@@ -45,9 +45,7 @@ fn commit(group: &GroupId, author: &MemberId, number: u32, seed: &Secret) -> Dig
 
 /// Blocks that the hash of a commitment costs.
 pub(crate) fn commitment_blocks() -> u64 {
-    use protocol::crypto::secret::SECRET_LEN;
-    use protocol::id::{GROUP_ID_LEN, MEMBER_ID_LEN};
-    hash::blocks_of(label::COMMITMENT, &[GROUP_ID_LEN, MEMBER_ID_LEN, 4, SECRET_LEN])
+    hash::blocks_of(label::COMMITMENT, &[GROUP_ID_LEN, MEMBER_ID_LEN, size_of::<u32>(), SECRET_LEN])
 }
 
 fn secret_of(secrets: &Extracted, id: &MemberId) -> Secret {
@@ -65,7 +63,7 @@ impl Group {
         body: &mut Vec<u8>,
     ) {
         for peer in recipients {
-            self.encrypt_to(*peer, &seed.secret, number, env, body);
+            self.encrypt_to(*peer, &seed.secret, self.signed_as(number), env, body);
         }
     }
 
@@ -164,7 +162,7 @@ impl Group {
                 .collect();
             for peer in unknown_to_author {
                 forwards.extend_from_slice(&self.handle(&peer.0)?.0);
-                self.encrypt_to(peer, &own, mine, env, &mut forwards);
+                self.encrypt_to(peer, &own, self.signed_as(mine), env, &mut forwards);
             }
             if let Some(sender) = self.sender(me) {
                 sender.advance(own.expose());

@@ -163,18 +163,22 @@ impl Group {
         if recipients.iter().any(|(_, member)| full(member)) { Err(Error::TooManyUnacknowledged) } else { Ok(()) }
     }
 
-    /// Encrypts a secret to a member, as part of my message `number`, which my current key will sign.
+    /// What a ciphertext in my message `number` is bound to: the number, and the key that verifies the message.
+    pub(crate) fn signed_as(&self, number: u32) -> (u32, [u8; VERIFICATION_KEY_LEN]) {
+        (number, *self.signing.verification_key().as_bytes())
+    }
+
+    /// Encrypts a secret to a member, as part of my message with this number and verification key.
     pub(crate) fn encrypt_to(
         &mut self,
         peer: (MemberId, MemberIndex),
         secret: &Secret,
-        number: u32,
+        (number, key): (u32, [u8; VERIFICATION_KEY_LEN]),
         env: &mut Env<'_, '_>,
         out: &mut Vec<u8>,
     ) {
-        let key = self.signing.verification_key();
-        let binding =
-            Binding { group: &self.id, sender: &env.user.id, sender_key: key.as_bytes(), recipient: &peer.0, number };
+        let sender = env.user.id;
+        let binding = Binding { group: &self.id, sender: &sender, sender_key: &key, recipient: &peer.0, number };
         let channel = self.two_party.entry(peer.1).or_default();
         channel.send(secret, &binding, &env.user.prekeys, env.context.directory, &mut *env.context.rng, out);
     }
