@@ -64,7 +64,7 @@ pub struct Proved {
 #[non_exhaustive]
 pub enum Refusal {
     /// The backend has no such operation.
-    #[error("the backend has no such operation")]
+    #[error("the backend has no such operation, or not in a group of this size")]
     Unsupported,
     /// The backend needs a sequencer.
     #[error("the backend needs all messages in one order, which this network does not provide")]
