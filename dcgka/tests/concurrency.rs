@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{COLD, COMMITMENT, WARM, World, deliver, rejections, removed_by, says_none};
+use common::{COLD, COMMITMENT, WARM, World, deliver, rejections, removed_by, says_none, times_added};
 use protocol::member::Event;
 
 #[test]
@@ -183,6 +183,7 @@ fn a_user_of_whom_one_add_is_void_is_out_and_told_nothing() {
     assert_eq!(world.kinds(&answers), ["ack", "ack", "add-ack"]);
     assert!(world.body(answers[1]).is_empty());
     assert_eq!(world.body(answers[2]), [0], "an empty slot");
+    assert_eq!(times_added(&world, 2, 5), 0);
     world.settle();
     assert_eq!(rejections(&world), 0);
     world.check(&[0, 1, 2, 4]);
@@ -310,6 +311,9 @@ fn a_user_added_by_two_members_at_once_joins_once() {
         world.settle();
         let joined = world.users[4].events.iter().filter(|event| matches!(event, Event::Joined { .. })).count();
         assert_eq!(joined, 1);
+        for user in [2, 3] {
+            assert_eq!(times_added(&world, user, 4), 1, "user {user}");
+        }
         assert_eq!(rejections(&world), 0);
         world.check(&[0, 1, 2, 3, 4]);
         world.update(1);

@@ -125,7 +125,10 @@ impl Group {
             self.take_second_welcome(adder, message, env);
         }
         let newcomer = self.record_add((adder.1, message.number), user, key);
-        env.events.push(Event::Added { by: adder.0, user });
+        // A void add adds nobody, and the second add of a member nobody else.
+        if self.view().contains(newcomer) && !before.contains(newcomer) {
+            env.events.push(Event::Added { by: adder.0, user });
+        }
         if self.view_changed(&before, adder.1, env) == Continue::Removed {
             return Ok(Continue::Removed);
         }

@@ -284,6 +284,13 @@ pub fn removed_by(world: &World, user: usize, by: usize, whom: usize) -> bool {
     world.users[user].events.contains(&Event::Removed { by: world.id(by), user: world.id(whom) })
 }
 
+/// How often a user has been told that another was added.
+pub fn times_added(world: &World, user: usize, whom: usize) -> usize {
+    let whom = world.id(whom);
+    let events = world.users[user].events.iter();
+    events.filter(|event| matches!(event, Event::Added { user, .. } if *user == whom)).count()
+}
+
 pub fn rejections(world: &World) -> usize {
     let events = world.users.iter().flat_map(|user| &user.events);
     events.filter(|event| matches!(event, Event::Rejected { .. })).count()
