@@ -143,9 +143,14 @@ impl Dsgm {
         let lobby = lobbies.get(&message.group);
         let mut env = Env::new(&mut self.user, context);
         let joined = match envelope.kind {
-            CREATE if Create::decode(envelope.body)?.others.contains(&env.user.id) => {
+            CREATE => {
+                let create = Create::decode(envelope.body)?;
+                if !create.others.contains(&env.user.id) {
+                    wait(lobbies, message)?;
+                    return Ok(Received::default());
+                }
                 confirm(&message.author, env.context)?;
-                let mut group = Group::invited(message.group, message.author, envelope.body, env.user)?;
+                let mut group = Group::invited(message.group, message.author, &create, env.user)?;
                 // Under a later number it would wait unverified, and anybody could have sent it.
                 if group.order.arrive(&message.author, &message.group, message.bytes)? != Arrival::Verified {
                     return Err(Error::Malformed);

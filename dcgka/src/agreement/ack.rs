@@ -6,31 +6,23 @@ use protocol::id::{Handle, MemberId};
 use protocol::member::{Event, Rule};
 use protocol::membership::{Change, MemberIndex};
 
-use super::state::{Env, Group, Operation};
+use super::state::{Env, Group, Operation, Stop};
 use crate::messages::{self, ACK, ACK_NONE, ADD_ACK};
 use crate::two_party::Slot;
 
 impl Group {
-    pub(super) fn process_ack(&mut self, from: (MemberId, MemberIndex), message: &Verified, env: &mut Env<'_, '_>) {
-        if let Err(rule) = self.try_ack(from, message, env) {
-            self.reject(from.1, rule, env);
-        } else {
-            env.events.push(Event::Acked { by: from.0 });
-        }
-    }
-
-    fn try_ack(
+    pub(super) fn process_ack(
         &mut self,
         from: (MemberId, MemberIndex),
         message: &Verified,
         env: &mut Env<'_, '_>,
-    ) -> Result<(), Rule> {
+    ) -> Result<(), Stop> {
         let acknowledged = message.subject.acknowledged().ok_or(Rule::Form)?;
         let author = self.membership.index(&acknowledged.author).ok_or(Rule::NothingToAcknowledge)?;
         let operation = (author, acknowledged.number);
         let recorded = self.membership.operation(author, acknowledged.number);
         if recorded.is_none() && !self.is_awaited(operation, from.1) {
-            return Err(Rule::NothingToAcknowledge);
+            return Err(Rule::NothingToAcknowledge.into());
         }
         let added = match recorded.map(|it| self.membership.change(it)) {
             Some(Change::Add(user)) => Some(user),
@@ -44,7 +36,7 @@ impl Group {
                 (Vec::new(), Some(messages::decode_add_ack(&message.body).map_err(|_| Rule::Form)?))
             }
             ACK_NONE if message.body.is_empty() => (Vec::new(), None),
-            _ => return Err(Rule::Form),
+            _ => return Err(Rule::Form.into()),
         };
         self.membership.acknowledge(from.1, author, acknowledged.number)?;
         // Whoever says `none` may not have opened my ciphertext, and still use the key before it.
@@ -66,6 +58,7 @@ impl Group {
         if let Some(pending) = self.pending.get_mut(&operation) {
             pending.waiting.remove(from.1);
         }
+        env.events.push(Event::Acked { by: from.0 });
         Ok(())
     }
 

@@ -15,7 +15,7 @@ use protocol::membership::{MemberIndex, MemberSet};
 use protocol::wire::codec::{MAX_MESSAGE_LEN, Reader};
 use protocol::wire::envelope::{Draft, Subject};
 
-use super::state::{Continue, Env, Group, MAX_MEMBERS, Operation, Pending, Sender};
+use super::state::{Env, Group, MAX_MEMBERS, Operation, Pending, Sender, Stop};
 use crate::messages::{self, ACK_NONE, ADD, ADD_ACK, WELCOME, Welcome};
 use crate::two_party::Slot;
 
@@ -109,17 +109,10 @@ impl Group {
         adder: (MemberId, MemberIndex),
         message: &Verified,
         env: &mut Env<'_, '_>,
-    ) -> Result<Continue, Error> {
-        let decoded =
-            messages::decode_add(&message.body).and_then(|user| Ok((user, VerificationKey::from_bytes(&user.0)?)));
-        let Ok((user, key)) = decoded else {
-            self.reject(adder.1, Rule::Form, env);
-            return Ok(Continue::Member);
-        };
-        if let Err(rule) = self.membership.check_add(adder.1, &user) {
-            self.reject(adder.1, rule, env);
-            return Ok(Continue::Member);
-        }
+    ) -> Result<(), Stop> {
+        let user = messages::decode_add(&message.body).map_err(|_| Rule::Form)?;
+        let key = VerificationKey::from_bytes(&user.0).map_err(|_| Rule::Form)?;
+        self.membership.check_add(adder.1, &user)?;
         let before = self.view().clone();
         if user == env.user.id {
             self.take_second_welcome(adder, message, env);
@@ -129,11 +122,11 @@ impl Group {
         if self.view().contains(newcomer) && !before.contains(newcomer) {
             env.events.push(Event::Added { by: adder.0, user });
         }
-        if self.view_changed(&before, adder.1, env) == Continue::Removed {
-            return Ok(Continue::Removed);
+        self.view_changed(&before, adder.1, env);
+        if !self.is_inside() {
+            return Ok(());
         }
-        self.acknowledge_add(adder, message.number, (user, newcomer), env)?;
-        Ok(Continue::Member)
+        Ok(self.acknowledge_add(adder, message.number, (user, newcomer), env)?)
     }
 
     /// My acknowledgement. The newcomer gets my ratchet before my own step, but never one who is not in my view: a removed

@@ -11,7 +11,7 @@ use protocol::membership::{MemberIndex, Membership};
 use protocol::wire::envelope::Subject;
 
 use super::seed::Seed;
-use super::state::{Continue, Env, Group, MAX_MEMBERS, Sender, User};
+use super::state::{Env, Group, MAX_MEMBERS, Sender, Stop, User};
 use crate::messages::{CREATE, Create, Seeded};
 
 /// The number of CREATE among its author's messages.
@@ -35,19 +35,25 @@ impl Group {
         let recipients = group.recipients(group.view(), group.me());
         let mut body = Create::encode_head(&nonce, seed.commitment(), &sorted);
         group.send_seed(&seed, &recipients, CREATE_NUMBER, env, &mut body);
-        group.apply_seed(seed, (group.me(), CREATE_NUMBER), &recipients);
+        group.apply_seed(Some(seed), (group.me(), CREATE_NUMBER), &recipients);
         group.broadcast(CREATE, Subject::None, &body, None, env)?;
         Ok(group)
     }
 
     /// A founder's side: the state before CREATE is processed, which the first message of the creator's is then. The
     /// message is handled in causal order like any other, once the group is there.
-    pub(crate) fn invited(group_id: GroupId, creator: MemberId, body: &[u8], user: &User) -> Result<Self, Error> {
-        let create = Create::decode(body)?;
+    ///
+    /// [`Error::NotAMember`] where the message does not name me.
+    pub(crate) fn invited(
+        group_id: GroupId,
+        creator: MemberId,
+        create: &Create<'_>,
+        user: &User,
+    ) -> Result<Self, Error> {
         if GroupId::new(&creator, &create.nonce) != group_id {
             return Err(Error::WrongGroup);
         }
-        if create.others.contains(&creator) || !create.others.contains(&user.id) {
+        if create.others.contains(&creator) {
             return Err(Error::Malformed);
         }
         Self::founded(group_id, user, creator, &create.others)
@@ -59,18 +65,14 @@ impl Group {
         creator: (MemberId, MemberIndex),
         message: &Verified,
         env: &mut Env<'_, '_>,
-    ) -> Result<Continue, Error> {
+    ) -> Result<(), Stop> {
         // The group exists by its first message, whose number is the creator's first.
         let first = message.number == CREATE_NUMBER && self.membership.operation(creator.1, CREATE_NUMBER).is_some();
-        let Some(create) = Create::decode(&message.body).ok().filter(|_| first) else {
-            self.reject(creator.1, Rule::GroupExists, env);
-            return Ok(Continue::Member);
-        };
+        let create = Create::decode(&message.body).ok().filter(|_| first).ok_or(Rule::GroupExists)?;
         env.events.push(Event::Joined { inviter: creator.0 });
         let recipients = self.recipients(self.view(), creator.1);
         let seeded = Seeded { commitment: create.commitment, slots: create.slots };
-        self.process_seed(creator, message, &recipients, &seeded, env)?;
-        Ok(Continue::Member)
+        Ok(self.process_seed(creator, message, &recipients, &seeded, env)?)
     }
 
     /// The state before the first seed. Fails where an id is no verification key.

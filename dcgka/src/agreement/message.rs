@@ -7,7 +7,7 @@ use protocol::member::{Event, Rule};
 use protocol::membership::MemberIndex;
 use protocol::wire::envelope::{Draft, Subject};
 
-use super::state::{Env, Group};
+use super::state::{Env, Group, Stop};
 use crate::messages::MESSAGE;
 
 /// Longest plaintext of an application message, in bytes.
@@ -32,9 +32,14 @@ impl Group {
         self.broadcast(MESSAGE, Subject::None, &body, None, env).map(drop)
     }
 
-    pub(super) fn process_message(&mut self, from: (MemberId, MemberIndex), message: &Verified, env: &mut Env<'_, '_>) {
+    pub(super) fn process_message(
+        &mut self,
+        from: (MemberId, MemberIndex),
+        message: &Verified,
+        env: &mut Env<'_, '_>,
+    ) -> Result<(), Stop> {
         if !self.membership.view(from.1).contains(from.1) {
-            return self.reject(from.1, Rule::AuthorNotAMember, env);
+            return Err(Rule::AuthorNotAMember.into());
         }
         // The sender's chain has moved on, so mine does, whether the message decrypts or not.
         let key = self.sender(from.1).and_then(|sender| sender.chain.as_mut()).map(|chain| chain.next_key());
@@ -43,5 +48,6 @@ impl Group {
             Some(plaintext) => Event::Message { from: from.0, plaintext: plaintext.expose().to_vec() },
             None => Event::Undecryptable { from: from.0 },
         });
+        Ok(())
     }
 }

@@ -22,16 +22,21 @@ pub use state::MAX_MEMBERS;
 use protocol::causal_order::Verified;
 use protocol::error::Error;
 use protocol::id::MemberId;
-use protocol::member::Rule;
+use protocol::member::{Event, Rule};
 
 use crate::messages::{ACK, ACK_NONE, ADD, ADD_ACK, CREATE, MESSAGE, REMOVE, UPDATE};
-use state::{Continue, Env, Group};
+use state::{Continue, Env, Group, Stop};
 
 impl Group {
     /// Processes all messages that are ready.
     pub(crate) fn process_ready(&mut self, env: &mut Env<'_, '_>) -> Result<Continue, Error> {
         while let Some((author, message)) = self.next_message(&env.user.id) {
-            if self.process(author, &message, env)? == Continue::Removed {
+            match self.process(author, &message, env) {
+                Ok(()) => {}
+                Err(Stop::Rule(rule)) => env.events.push(Event::Rejected { from: author, rule }),
+                Err(Stop::Bug(error)) => return Err(error),
+            }
+            if !self.is_inside() {
                 return Ok(Continue::Removed);
             }
             self.tidy();
@@ -39,17 +44,17 @@ impl Group {
         Ok(Continue::Member)
     }
 
-    fn process(&mut self, id: MemberId, message: &Verified, env: &mut Env<'_, '_>) -> Result<Continue, Error> {
+    /// A message that breaks a rule stops before it has changed anything.
+    fn process(&mut self, id: MemberId, message: &Verified, env: &mut Env<'_, '_>) -> Result<(), Stop> {
         let author = (id, self.membership.index(&id).ok_or(Error::Internal)?);
         match message.kind {
-            CREATE => return self.process_create(author, message, env),
-            ADD => return self.process_add(author, message, env),
-            REMOVE => return self.process_remove(author, message, env),
-            UPDATE => return self.process_update(author, message, env),
+            CREATE => self.process_create(author, message, env),
+            ADD => self.process_add(author, message, env),
+            REMOVE => self.process_remove(author, message, env),
+            UPDATE => self.process_update(author, message, env),
             ACK | ACK_NONE | ADD_ACK => self.process_ack(author, message, env),
             MESSAGE => self.process_message(author, message, env),
-            _ => self.reject(author.1, Rule::Form, env),
+            _ => Err(Rule::Form.into()),
         }
-        Ok(Continue::Member)
     }
 }

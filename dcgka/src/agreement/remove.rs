@@ -7,7 +7,7 @@ use protocol::member::Rule;
 use protocol::membership::MemberIndex;
 use protocol::wire::envelope::Subject;
 
-use super::state::{Continue, Env, Group};
+use super::state::{Env, Group, Stop};
 use crate::messages::{REMOVE, Seeded};
 
 impl Group {
@@ -41,33 +41,20 @@ impl Group {
         author: (MemberId, MemberIndex),
         message: &Verified,
         env: &mut Env<'_, '_>,
-    ) -> Result<Continue, Error> {
-        let target = match message.subject {
-            Subject::Member(id) => self.membership.index(&id),
-            _ => None,
-        };
-        let Some(target) = target else {
-            self.reject(author.1, Rule::TargetNotAMember, env);
-            return Ok(Continue::Member);
-        };
-        if let Err(rule) = self.membership.check_remove(author.1, target) {
-            self.reject(author.1, rule, env);
-            return Ok(Continue::Member);
-        }
+    ) -> Result<(), Stop> {
+        let target = message.subject.name().and_then(|id| self.membership.index(&id)).ok_or(Rule::TargetNotAMember)?;
+        self.membership.check_remove(author.1, target)?;
         // The recipients follow from the author's view after the removal; only then is the form known to be right.
         let mut after = self.membership.clone();
         after.remove(author.1, message.number, target);
         let recipients = self.recipients(after.view(author.1), author.1);
-        let Ok(seeded) = Seeded::decode(&message.body, recipients.len()) else {
-            self.reject(author.1, Rule::Form, env);
-            return Ok(Continue::Member);
-        };
+        let seeded = Seeded::decode(&message.body, recipients.len()).map_err(|_| Rule::Form)?;
         let before = self.view().clone();
         self.membership = after;
-        if self.view_changed(&before, author.1, env) == Continue::Removed {
-            return Ok(Continue::Removed);
+        self.view_changed(&before, author.1, env);
+        if !self.is_inside() {
+            return Ok(());
         }
-        self.process_seed(author, message, &recipients, &seeded, env)?;
-        Ok(Continue::Member)
+        Ok(self.process_seed(author, message, &recipients, &seeded, env)?)
     }
 }

@@ -12,7 +12,7 @@ use protocol::id::{GROUP_ID_LEN, GroupId, MEMBER_ID_LEN, MemberId};
 use protocol::membership::{MemberIndex, MemberSet};
 use protocol::wire::envelope::{Kind, Subject};
 
-use super::state::{Env, Group, Operation, Pending};
+use super::state::{Env, Group, Operation, Pending, Sender};
 use crate::messages::{ACK, ACK_NONE, Seeded};
 
 /// A seed and where it belongs.
@@ -79,25 +79,37 @@ impl Group {
         let seed = Seed::generate(&self.id, number, env);
         let mut body = Seeded::encode_head(seed.commitment(), recipients.len());
         self.send_seed(&seed, recipients, number, env, &mut body);
-        self.apply_seed(seed, (self.me(), number), recipients);
+        self.apply_seed(Some(seed), (self.me(), number), recipients);
         self.dirty = false;
         let new_key = SigningKey::random(&mut *env.context.rng);
         self.broadcast(kind, subject, &body, Some(new_key), env).map(drop)
     }
 
     /// Everybody who holds the seed: the recipients' member secrets are kept until they acknowledge, the author's ratchet
-    /// moves on at once.
-    pub(super) fn apply_seed(&mut self, seed: Seed, operation: Operation, recipients: &[(MemberId, MemberIndex)]) {
-        let secrets = seed.member_secrets();
-        drop(seed);
+    /// moves on at once. Who does not hold it has no secrets, and loses the author: it has moved on to one of them.
+    /// Returns the recipients.
+    pub(super) fn apply_seed(
+        &mut self,
+        seed: Option<Seed>,
+        operation: Operation,
+        recipients: &[(MemberId, MemberIndex)],
+    ) -> MemberSet {
+        let secrets = seed.map(|seed| seed.member_secrets());
         let author = self.membership.id(operation.0);
         if let Some(sender) = self.sender(operation.0) {
-            sender.advance(secret_of(&secrets, &author).expose());
+            match &secrets {
+                Some(secrets) => sender.advance(secret_of(secrets, &author).expose()),
+                None => *sender = Sender::default(),
+            }
         }
         let set: MemberSet = recipients.iter().map(|(_, member)| *member).collect();
-        let secrets = recipients.iter().map(|(id, member)| (*member, secret_of(&secrets, id))).collect();
+        let member_secrets = |secrets: Extracted| -> Vec<_> {
+            recipients.iter().map(|(id, member)| (*member, secret_of(&secrets, id))).collect()
+        };
+        let secrets = secrets.map(member_secrets).into_iter().flatten().collect();
         let waiting = self.waiting_for(&set, operation.0);
-        self.insert_pending(operation, Pending { recipients: set, secrets, waiting });
+        self.insert_pending(operation, Pending { recipients: set.clone(), secrets, waiting });
+        set
     }
 
     /// The receiver's side, after the operation's change of membership; sends the acknowledgement.
@@ -116,22 +128,10 @@ impl Group {
         let seed = opened
             .map(|secret| Seed { commitment: commit(&self.id, &author.0, message.number, &secret), secret })
             .filter(|seed| seed.commitment.matches(&seeded.commitment));
-        let set: MemberSet = recipients.iter().map(|(_, member)| *member).collect();
         let took = seed.is_some();
-        match seed {
-            Some(seed) => {
-                self.apply_seed(seed, operation, recipients);
-                self.took_seed(author.1, &set);
-            }
-            None => {
-                // The author has moved on to secrets that I do not have.
-                if let Some(sender) = self.sender(author.1) {
-                    *sender = Default::default();
-                }
-                let waiting = self.waiting_for(&set, author.1);
-                let secrets = Default::default();
-                self.insert_pending(operation, Pending { recipients: set.clone(), secrets, waiting });
-            }
+        let set = self.apply_seed(seed, operation, recipients);
+        if took {
+            self.took_seed(author.1, &set);
         }
         self.acknowledge_seed(author, message.number, &set, mine.is_some() && !took, env)
     }

@@ -251,8 +251,13 @@ impl Group {
         }
     }
 
-    /// What follows from a change of my view: events, dirtiness, and whether I was removed myself.
-    pub(crate) fn view_changed(&mut self, before: &MemberSet, author: MemberIndex, env: &mut Env<'_, '_>) -> Continue {
+    /// Whether I am a member in my own view. Whoever was removed stops.
+    pub(crate) fn is_inside(&self) -> bool {
+        self.view().contains(self.me())
+    }
+
+    /// What follows from a change of my view: events and dirtiness.
+    pub(crate) fn view_changed(&mut self, before: &MemberSet, author: MemberIndex, env: &mut Env<'_, '_>) {
         let lost = before.difference(self.view());
         for member in lost.iter() {
             let (by, user) = (self.membership.id(author), self.membership.id(member));
@@ -262,7 +267,6 @@ impl Group {
         if !lost.is_empty() {
             self.dirty = true;
         }
-        if self.view().contains(self.me()) { Continue::Member } else { Continue::Removed }
     }
 
     /// A seed that I took leaves me clean if nobody who knows it is outside my view.
@@ -297,9 +301,25 @@ impl Group {
             pending.waiting.remove(member);
         }
     }
+}
 
-    pub(crate) fn reject(&self, from: MemberIndex, rule: Rule, env: &mut Env<'_, '_>) {
-        env.events.push(Event::Rejected { from: self.membership.id(from), rule });
+/// Why a message is processed no further.
+pub(crate) enum Stop {
+    /// It breaks a rule, and is refused.
+    Rule(Rule),
+    /// A broken invariant, or numbers used up.
+    Bug(Error),
+}
+
+impl From<Rule> for Stop {
+    fn from(rule: Rule) -> Self {
+        Self::Rule(rule)
+    }
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Bug(error)
     }
 }
 

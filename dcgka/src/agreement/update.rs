@@ -7,7 +7,7 @@ use protocol::member::{Event, Rule};
 use protocol::membership::MemberIndex;
 use protocol::wire::envelope::Subject;
 
-use super::state::{Continue, Env, Group};
+use super::state::{Env, Group, Stop};
 use crate::messages::{Seeded, UPDATE};
 
 impl Group {
@@ -41,19 +41,14 @@ impl Group {
         author: (MemberId, MemberIndex),
         message: &Verified,
         env: &mut Env<'_, '_>,
-    ) -> Result<Continue, Error> {
+    ) -> Result<(), Stop> {
         let view = self.membership.view(author.1);
         if !view.contains(author.1) {
-            self.reject(author.1, Rule::AuthorNotAMember, env);
-            return Ok(Continue::Member);
+            return Err(Rule::AuthorNotAMember.into());
         }
         let recipients = self.recipients(view, author.1);
-        let Ok(seeded) = Seeded::decode(&message.body, recipients.len()) else {
-            self.reject(author.1, Rule::Form, env);
-            return Ok(Continue::Member);
-        };
+        let seeded = Seeded::decode(&message.body, recipients.len()).map_err(|_| Rule::Form)?;
         env.events.push(Event::Updated { by: author.0 });
-        self.process_seed(author, message, &recipients, &seeded, env)?;
-        Ok(Continue::Member)
+        Ok(self.process_seed(author, message, &recipients, &seeded, env)?)
     }
 }
