@@ -153,7 +153,7 @@ impl Group {
             group.second_welcomes.insert((invitation.inviter, invitation.number), invitation);
         }
         // Everybody is known to each of the layers.
-        if group.senders.len() != known || group.joined_at.len() != known || group.order.authors().count() != known {
+        if group.senders.len() != known || group.joined_at.len() != known || group.order.known() != known {
             return Err(Error::Malformed);
         }
         Ok(group)

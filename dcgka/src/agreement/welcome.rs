@@ -65,11 +65,9 @@ impl Group {
     pub(super) fn encode_welcome_state(&self) -> Vec<u8> {
         let mut out = Vec::new();
         self.membership.encode(&mut out);
-        let authors: std::collections::BTreeMap<_, _> =
-            self.order.authors().map(|(id, handled, key)| (*id, (handled, *key))).collect();
         for member in self.membership.everybody().filter(|member| *member != self.me()) {
             let id = self.membership.id(member);
-            let (handled, key) = authors.get(&id).copied().unwrap_or((0, id.0));
+            let (handled, key) = self.order.frontier(&id).unwrap_or((0, id.0));
             put_varint(&mut out, handled);
             out.push(u8::from(key != id.0));
             if key != id.0 {

@@ -86,11 +86,12 @@ pub(super) fn run(options: &Options, registry: &Registry) -> Result<u8, Failure>
 fn write(run: &Run, backend: &str, out: &Path) -> Result<bool, Failure> {
     let Run { samples, manifest } = run;
     let paper = Paper::load()?;
-    let claims = claims::check(&Cells::new(samples), backend);
+    let cells = Cells::new(samples);
+    let claims = claims::check(&cells, backend);
     let text = summary::reproduction(&Reproduction { samples, manifest, paper: &paper, backend, claims: &claims });
     report::write_measurements(out, samples)?;
     report::write_export(out, samples)?;
-    if Cells::new(samples).backends().is_empty() {
+    if cells.backends().is_empty() {
         complain("nothing that counts was measured, so there are no pictures");
     } else {
         report::write_figures(out, samples, &paper)?;

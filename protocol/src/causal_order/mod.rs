@@ -119,9 +119,16 @@ impl CausalOrder {
         }
     }
 
-    /// Everybody known, in order of ids, with the last handled number and the key that verifies the next one.
-    pub fn authors(&self) -> impl Iterator<Item = (&MemberId, u32, &[u8; VERIFICATION_KEY_LEN])> {
-        self.authors.iter().map(|(id, author)| (id, author.handled, &author.handled_key))
+    /// How many authors are known.
+    #[must_use]
+    pub fn known(&self) -> usize {
+        self.authors.len()
+    }
+
+    /// The last handled number of somebody known, and the key that verifies the next one.
+    #[must_use]
+    pub fn frontier(&self, id: &MemberId) -> Option<(u32, [u8; VERIFICATION_KEY_LEN])> {
+        self.authors.get(id).map(|author| (author.handled, author.handled_key))
     }
 
     /// The short name of somebody known.
@@ -159,8 +166,7 @@ impl CausalOrder {
     /// delivered again. Nothing has changed then.
     pub fn arrive(&mut self, id: &MemberId, group: &GroupId, bytes: &[u8]) -> Result<Arrival, Error> {
         let envelope = Envelope::decode(bytes)?;
-        let may_be_ready = self.may_be_ready(&envelope);
-        let Some(author) = self.authors.get_mut(id) else {
+        let Some(author) = self.authors.get(id) else {
             if envelope.sender != id.handle() {
                 return Err(Error::WrongAuthor);
             }
@@ -172,16 +178,18 @@ impl CausalOrder {
         if envelope.number <= author.verified {
             return author.compare(id, &envelope, group, &self.by_handle);
         }
-        if envelope.number == author.verified.saturating_add(1)
-            && let Some(candidates) = candidates(&envelope, &self.by_handle)
-        {
-            let room =
-                author.queue.len() < MAX_WAITING_PER_AUTHOR && self.waiting_bytes + bytes.len() <= MAX_WAITING_BYTES;
+        let candidates = candidates(&envelope, &self.by_handle);
+        let next = candidates.filter(|_| envelope.number == author.verified.saturating_add(1));
+        if next.is_some() {
+            let crowded =
+                author.queue.len() >= MAX_WAITING_PER_AUTHOR || self.waiting_bytes + bytes.len() > MAX_WAITING_BYTES;
             // What has nothing to wait for always gets in, whatever forged messages fill the queues.
-            let needs_none = may_be_ready && author.queue.is_empty();
-            if !(room || needs_none) {
+            if crowded && (!author.queue.is_empty() || !self.may_be_ready(&envelope)) {
                 return Err(Error::QueueFull);
             }
+        }
+        let author = self.authors.get_mut(id).ok_or(Error::Internal)?;
+        if let Some(candidates) = next {
             let verified = author.verify(id, &envelope, group, candidates)?;
             self.waiting_bytes += verified.body.len();
             author.queue.push_back(verified);
