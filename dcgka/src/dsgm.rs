@@ -62,7 +62,7 @@ impl Backend for Dcgka {
     fn expected(&self, operation: Operation, group_size: usize) -> Option<Expected> {
         // The author of an operation minds the limit, so beyond it there is none.
         let members = group_size + usize::from(operation == Operation::Add);
-        (members <= MAX_MEMBERS).then(|| costs::expected(operation, group_size))
+        (members <= MAX_MEMBERS).then(|| costs::expected(operation, group_size)).flatten()
     }
 }
 

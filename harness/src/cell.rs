@@ -1,6 +1,6 @@
 //! One operation in one group, measured and proved.
 //!
-//! A [`Bench`] holds at most one prepared group: the end state of the creation of that group. The creation is both a cell of
+//! A [`Bench`] holds at most one prepared group, in the states from which operations start. The creation is both a cell of
 //! its own and the set-up of all others, which run on copies of the group. Everything but the run itself is outside the
 //! timers.
 
@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use protocol::crypto::count::Counts;
 use protocol::error::Error;
 use protocol::member::{Backend, Member, Ordering};
-use protocol::operation::{Operation, Phase, Role};
+use protocol::operation::{Operation, Phase, Role, Start};
 use rand_chacha::ChaCha20Rng;
 use rand_core::Rng as _;
 use rayon::ThreadPool;
@@ -60,9 +60,16 @@ pub struct Bench<'a> {
     prepared: Option<Prepared>,
 }
 
-/// A group that has just been created.
+/// A group in the states that have been needed so far.
 struct Prepared {
     origin: Origin,
+    created: State,
+    conversed: Option<State>,
+    removed: Option<State>,
+}
+
+/// A group, and the fingerprints on which its members agree.
+struct State {
     group: Group,
     fingerprints: Option<Fingerprints>,
 }
@@ -108,10 +115,14 @@ impl<'a> Bench<'a> {
             return Err(Refusal::NeedsTotalOrder);
         }
         let expected = self.backend.expected(operation, origin.group_size).ok_or(Refusal::Unsupported)?;
-        let mut group = self.group_before(cell)?;
+        let (mut group, fingerprints_before) = self.group_before(cell)?;
         if operation == Operation::Add {
             group.make_joiner(self.backend, &origin);
         }
+        let target_before = match operation {
+            Operation::Remove | Operation::MessageAfterRemove => self.last_member_before_removal(),
+            _ => None,
+        };
         let (mut network, operator, action) = stage(group, cell, Origin::member);
 
         let before = calibrate::primitives();
@@ -120,11 +131,9 @@ impl<'a> Bench<'a> {
 
         let peak_bytes = peak_bytes();
         refuse_faults(&record)?;
-        let created = operation == Operation::Create;
         // The end state of a creation is kept for the other cells, so the proof must leave it alone.
-        let (kept, network) = if created { (Some(group_of(&network)), network) } else { (None, network) };
+        let kept = (operation == Operation::Create).then(|| group_of(&network));
         let (work, state_bytes) = (work(&record, &network), state_bytes(&network));
-        let earlier = self.prepared.as_ref().filter(|_| !created);
         let mut proved = proof::prove(Evidence {
             operation,
             operator,
@@ -133,13 +142,12 @@ impl<'a> Bench<'a> {
             record: &record,
             action: &action,
             network,
-            fingerprints_before: earlier.and_then(|prepared| prepared.fingerprints.as_ref()),
-            target_before: earlier
-                .filter(|_| operation == Operation::Remove)
-                .and_then(|prepared| prepared.group.members.last().map(|member| member.duplicate())),
+            fingerprints_before: fingerprints_before.as_ref(),
+            target_before,
         })?;
         if let Some(group) = kept {
-            self.prepared = Some(Prepared { origin, group, fingerprints: proved.fingerprints.clone() });
+            let created = State { group, fingerprints: proved.fingerprints.clone() };
+            self.prepared = Some(Prepared { origin, created, conversed: None, removed: None });
         }
         if let Some(fingerprints) = proved.fingerprints.filter(|_| repeat && draws_keys(operation)) {
             let repeated = self.repeat(cell).map_err(|refusal| Refusal::Repetition(Box::new(refusal)))?;
@@ -149,25 +157,48 @@ impl<'a> Bench<'a> {
         Ok(Outcome { proof: proved.words, traffic: traffic(&record), work, state_bytes, primitive_ns, peak_bytes })
     }
 
-    /// The state in which the operation starts: new users for create, otherwise a copy of the created group.
-    fn group_before(&mut self, cell: &Cell) -> Result<Group, Refusal> {
-        let origin = cell.origin;
-        if cell.operation == Operation::Create {
-            self.prepared = None;
-            return Ok(Group::of_users(self.backend, &origin, &self.threads));
+    /// A copy of the group in the state in which the operation starts, and the fingerprints there.
+    fn group_before(&mut self, cell: &Cell) -> Result<(Group, Option<Fingerprints>), Refusal> {
+        let (start, origin) = (cell.operation.start(), cell.origin);
+        if start == Start::Users {
+            // A group that is about to be created again is needed no more.
+            self.prepared = self
+                .prepared
+                .take()
+                .filter(|prepared| cell.operation != Operation::Create && prepared.origin == origin);
+            return Ok((Group::of_users(self.backend, &origin, &self.threads), None));
         }
-        let prepared = match self.prepared.take() {
-            Some(prepared) if prepared.origin == origin => prepared,
-            _ => self.prepare(origin)?,
+        let mut prepared = match self.prepared.take().filter(|prepared| prepared.origin == origin) {
+            Some(prepared) => prepared,
+            None => Prepared { origin, created: self.create(origin)?, conversed: None, removed: None },
         };
-        Ok(self.prepared.insert(prepared).group.duplicate())
+        let prepare = |prepared: &mut Prepared| -> Result<(), Refusal> {
+            if start >= Start::Conversed && prepared.conversed.is_none() {
+                prepared.conversed = Some(converse(&prepared.created.group, origin)?);
+            }
+            if let (Start::Removed, None, Some(conversed)) = (start, &prepared.removed, &prepared.conversed) {
+                prepared.removed = Some(remove_last(&conversed.group, origin)?);
+            }
+            Ok(())
+        };
+        let done = prepare(&mut prepared).map_err(|refusal| Refusal::SetUp(Box::new(refusal)));
+        let prepared = self.prepared.insert(prepared);
+        done?;
+        let state = prepared.state(start);
+        Ok((state.group.duplicate(), state.fingerprints.clone()))
+    }
+
+    /// The member that a removal removes, in the state before.
+    fn last_member_before_removal(&self) -> Option<Box<dyn Member>> {
+        let before = self.prepared.as_ref()?.conversed.as_ref()?;
+        before.group.members.last().map(|member| member.duplicate())
     }
 
     /// The fingerprints after the same operation in the same state, made with other randomness.
-    fn repeat(&self, cell: &Cell) -> Result<Option<Fingerprints>, Refusal> {
-        let group = match &self.prepared {
-            Some(prepared) if cell.operation != Operation::Create => prepared.group.duplicate(),
-            _ => Group::of_users(self.backend, &cell.origin, &self.threads),
+    fn repeat(&mut self, cell: &Cell) -> Result<Option<Fingerprints>, Refusal> {
+        let group = match cell.operation.start() {
+            Start::Users => Group::of_users(self.backend, &cell.origin, &self.threads),
+            _ => self.group_before(cell)?.0,
         };
         let (mut network, operator, action) = stage(group, cell, Origin::member_again);
         refuse_faults(&network.run(operator, &action))?;
@@ -175,23 +206,65 @@ impl<'a> Bench<'a> {
     }
 
     /// Creates the group as the create cell does, without its meters and probes.
-    fn prepare(&self, origin: Origin) -> Result<Prepared, Refusal> {
+    fn create(&self, origin: Origin) -> Result<State, Refusal> {
         let users = Group::of_users(self.backend, &origin, &self.threads);
         let (mut network, operator, action) =
             stage(users, &Cell { operation: Operation::Create, origin }, Origin::member);
-        refuse_faults(&network.run(operator, &action)).map_err(|refusal| Refusal::SetUp(Box::new(refusal)))?;
-        let group = group_of(&network);
-        let agreed = proof::agreement(&network).map_err(|refusal| Refusal::SetUp(Box::new(refusal)))?;
-        Ok(Prepared { origin, group, fingerprints: agreed })
+        refuse_faults(&network.run(operator, &action))
+            .and_then(|()| State::of(&network))
+            .map_err(|refusal| Refusal::SetUp(Box::new(refusal)))
     }
+}
+
+impl Prepared {
+    /// The group as it was when an operation with this start begins; where it has not been prepared, as it was before.
+    fn state(&self, start: Start) -> &State {
+        let conversed = || self.conversed.as_ref().unwrap_or(&self.created);
+        match start {
+            Start::Users | Start::Created => &self.created,
+            Start::Conversed => conversed(),
+            Start::Removed => self.removed.as_ref().unwrap_or_else(conversed),
+        }
+    }
+}
+
+impl State {
+    fn of(network: &Network) -> Result<Self, Refusal> {
+        Ok(Self { group: group_of(network), fingerprints: proof::agreement(network)? })
+    }
+}
+
+/// [`Start::Conversed`].
+fn converse(created: &Group, origin: Origin) -> Result<State, Refusal> {
+    let (mut network, ..) =
+        stage(created.duplicate(), &Cell { operation: Operation::Message, origin }, |origin, _, index| {
+            origin.conversation(index)
+        });
+    for speaker in (1..origin.group_size).chain([0]) {
+        refuse_faults(&network.run(speaker, &Action::Send(plaintext(&origin))))?;
+    }
+    State::of(&network)
+}
+
+/// [`Start::Removed`], and the removed member gone.
+fn remove_last(conversed: &Group, origin: Origin) -> Result<State, Refusal> {
+    let cell = Cell { operation: Operation::Remove, origin };
+    let (mut network, operator, action) = stage(conversed.duplicate(), &cell, Origin::member);
+    refuse_faults(&network.run(operator, &action))?;
+    let fingerprints = proof::agreement(&network)?;
+    let mut group = group_of(&network);
+    group.members.pop();
+    Ok(State { group, fingerprints })
 }
 
 /// Whether the keys after the operation come from the operator's randomness. Those after an add need not: what an add brings
 /// into the keys of the members may be public.
 fn draws_keys(operation: Operation) -> bool {
     match operation {
-        Operation::Create | Operation::Remove | Operation::Update | Operation::UpdateCold => true,
-        Operation::Add | Operation::Message => false,
+        Operation::Create | Operation::CreateMesh | Operation::Remove | Operation::Update | Operation::UpdateCold => {
+            true
+        }
+        Operation::Add | Operation::Message | Operation::MessageAfterRemove => false,
     }
 }
 
@@ -206,10 +279,11 @@ fn stage(group: Group, cell: &Cell, stream: Stream) -> (Network, usize, Action) 
     let last = ids.len() - 1;
     let action = match operation {
         Operation::Create => Action::Create(ids[1..].to_vec()),
+        Operation::CreateMesh => Action::CreateMesh(ids[1..].to_vec()),
         Operation::Add => Action::Add(ids[last]),
         Operation::Remove => Action::Remove(ids[last]),
         Operation::Update | Operation::UpdateCold => Action::Update,
-        Operation::Message => Action::Send(plaintext(&origin)),
+        Operation::Message | Operation::MessageAfterRemove => Action::Send(plaintext(&origin)),
     };
     let role = |index: usize| match operation {
         _ if index == operator => Role::Sender,

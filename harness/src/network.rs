@@ -33,6 +33,8 @@ pub struct Seat {
 pub enum Action {
     /// Creates a group of itself and these.
     Create(Vec<MemberId>),
+    /// The same, with all channels opened.
+    CreateMesh(Vec<MemberId>),
     /// Adds a user.
     Add(MemberId),
     /// Removes a member.
@@ -252,6 +254,7 @@ impl Network {
         let mut context = Context { rng: &mut seat.rng, directory: &self.directory, confirm_inviter: &|_| true };
         let (result, effort) = meter::measure(&self.directory, || match action {
             Action::Create(others) => member.create(others, &mut context),
+            Action::CreateMesh(others) => member.create_mesh(others, &mut context),
             Action::Add(user) => member.add(user, &mut context),
             Action::Remove(user) => member.remove(user, &mut context),
             Action::Update => member.update(&mut context),

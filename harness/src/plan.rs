@@ -178,7 +178,7 @@ mod tests {
     #[test]
     fn every_cell_runs_once_and_iterations_are_blocks() {
         let tasks = plan().tasks().unwrap();
-        assert_eq!(tasks.len(), 3 * 3 * (2 * 6 + 1));
+        assert_eq!(tasks.len(), 3 * 3 * (2 * Operation::ALL.len() + 1));
         let mut distinct = tasks.clone();
         distinct.sort();
         distinct.dedup();

@@ -39,6 +39,12 @@ impl Origin {
         self.stream(&format!("{} again", operation.name()), index)
     }
 
+    /// A member's stream in the conversation that precedes most operations.
+    #[must_use]
+    pub fn conversation(&self, index: usize) -> ChaCha20Rng {
+        self.stream("conversation", index)
+    }
+
     /// A member's stream in the messages that prove an operation.
     #[must_use]
     pub fn probe(&self, index: usize) -> ChaCha20Rng {

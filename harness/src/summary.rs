@@ -96,7 +96,7 @@ struct Group<'a> {
 impl Group<'_> {
     fn traffic(&self) -> Table {
         let mut table = Table::new(&["operation", "paper", "here", "ratio"]);
-        for operation in Operation::ALL.map(Operation::name) {
+        for operation in Operation::REPRODUCED.map(Operation::name) {
             let paper = self.paper.sent_bytes(operation, CLAIMED_SIZE).map(|bytes| bytes as f64);
             let here = self.cells.bytes(self.backend, operation, CLAIMED_SIZE).map(|bytes| bytes.median);
             table.row([operation.to_owned(), bytes(paper), bytes(here), ratio(here, paper)]);
@@ -106,7 +106,7 @@ impl Group<'_> {
 
     fn as_in_paper(&self) -> Table {
         let mut table = Table::new(&["operation", "role", "paper", "here", "ratio", "95 % interval here"]);
-        let published = Operation::ALL.into_iter().filter(|operation| *operation != Operation::UpdateCold);
+        let published = Operation::REPRODUCED.into_iter().filter(|operation| *operation != Operation::UpdateCold);
         for operation in published.map(Operation::name) {
             for (role, cost) in [("sender", Cost::SenderAsInPaper), ("recipient", Cost::Recipient)] {
                 let paper = self.paper.cpu(operation, role, CLAIMED_SIZE).map(|cpu| cpu.median_ms);
@@ -123,7 +123,7 @@ impl Group<'_> {
     /// Full costs of senders, joiners, and of the cold update.
     fn beyond(&self) -> Table {
         let mut table = Table::new(&["operation", "role", "all", "generate", "process", "responses"]);
-        for operation in Operation::ALL {
+        for operation in Operation::REPRODUCED {
             let mut roles = vec![(Role::Sender, Cost::SenderFull, "sender, in full")];
             if operation == Operation::UpdateCold {
                 roles.push((Role::Recipient, Cost::Recipient, "recipient"));

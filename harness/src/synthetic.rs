@@ -79,7 +79,7 @@ pub(crate) fn grid(backend: &str, scale: f64, iterations: u32) -> Vec<Sample> {
     let mut samples = Vec::new();
     for iteration in 0..iterations {
         for size in SIZES {
-            for operation in Operation::ALL {
+            for operation in Operation::REPRODUCED {
                 samples.push(grown(backend, scale, operation, size, iteration, &mut rng));
             }
         }
@@ -99,11 +99,11 @@ fn grown(backend: &str, scale: f64, operation: Operation, size: u32, iteration: 
     };
     let members = size as f64;
     let (call, acks) = match operation {
-        Operation::Create => (160.0 * members, 90.0 * members),
+        Operation::Create | Operation::CreateMesh => (160.0 * members, 90.0 * members),
         Operation::Add => (120.0, 100.0 * members),
         Operation::Remove | Operation::Update => (110.0 * members, 95.0 * members),
         Operation::UpdateCold => (230.0 * members, 97.0 * members),
-        Operation::Message => (30.0, 0.0),
+        Operation::Message | Operation::MessageAfterRemove => (30.0, 0.0),
     };
     let sent = match operation {
         Operation::Message => 150,

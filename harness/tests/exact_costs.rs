@@ -26,6 +26,9 @@ fn counts_equal_the_formulas_at_every_size() {
         let mut bench = Bench::new(&*backend, 2).unwrap();
         for group_size in [2, 3].into_iter().chain(GRID) {
             for operation in Operation::ALL {
+                if backend.expected(operation, group_size).is_none() {
+                    continue;
+                }
                 run(&mut bench, &*backend, operation, group_size);
             }
         }
@@ -60,7 +63,7 @@ fn bytes_of_dcgka_at_128_members_stay_below_their_limits() {
 fn bytes_and_counts_depend_on_the_seed_alone() {
     let exact = |jobs| {
         let mut bench = Bench::new(&dcgka::Dcgka, jobs).unwrap();
-        let outcomes = Operation::ALL.map(|operation| {
+        let outcomes = Operation::REPRODUCED.map(|operation| {
             let outcome = run(&mut bench, &dcgka::Dcgka, operation, 8);
             let counts: Vec<_> = outcome.work.into_iter().map(|row| (row.role, row.phase, row.counts)).collect();
             (outcome.traffic, counts, outcome.state_bytes)

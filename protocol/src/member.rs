@@ -64,8 +64,9 @@ pub trait Backend: Send + Sync {
     /// [`Error::BadExport`] where the bytes do not decode.
     fn restore(&self, state: &[u8]) -> Result<Box<dyn Member>, Error>;
 
-    /// The exact cost of `operation` in a group of `group_size` members: before the operation, or as created. The group
-    /// has just been created and nothing else has happened in it. None where the protocol has no such operation.
+    /// The exact cost of `operation` in a group of `group_size` members, as created, in which has happened what
+    /// [`Operation::start`] says. None where the protocol has no such operation: a call of it is refused as
+    /// [`Error::Unsupported`].
     fn expected(&self, operation: Operation, group_size: usize) -> Option<Expected>;
 }
 
@@ -101,6 +102,15 @@ pub trait Member: Send {
     /// # Errors
     /// As [`Error`] says; the state is unchanged.
     fn create(&mut self, others: &[MemberId], context: &mut Context<'_>) -> Result<Vec<Outgoing>, Error>;
+
+    /// Creates a group of this user and `others` in which every two members open the channel between them at once.
+    /// Protocols whose members need no channels, or whose creation opens all of them, do not have it.
+    ///
+    /// # Errors
+    /// As [`Error`] says; the state is unchanged.
+    fn create_mesh(&mut self, _others: &[MemberId], _context: &mut Context<'_>) -> Result<Vec<Outgoing>, Error> {
+        Err(Error::Unsupported)
+    }
 
     /// Adds `user` to the group.
     ///

@@ -2,37 +2,82 @@
 
 use crate::crypto::count::Counts;
 
-/// An operation of the evaluation.
+/// An operation of the evaluation. Where it starts from is said by [`Operation::start`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Operation {
     /// One user creates the group of all.
     Create,
+    /// The same, and every two members open the channel between them at once instead of with their first message.
+    CreateMesh,
     /// The creator adds one user.
     Add,
-    /// The creator removes one member.
+    /// The creator removes the member that comes last.
     Remove,
-    /// The creator updates its key material; its channels to the others were used in the creation.
+    /// The creator updates its key material.
     Update,
-    /// Another member updates: the first use of its channels.
+    /// Another member, the first after the creator, updates: the first use of its channels.
     UpdateCold,
     /// The creator sends 32 bytes of application data.
     Message,
+    /// The same after it has removed the member that comes last. The group size is that before the removal.
+    MessageAfterRemove,
+}
+
+/// What has happened in a group before an operation is measured. None of it is timed or counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Start {
+    /// Nothing: there are users with published bundles, and no group.
+    Users,
+    /// The group has been created, and nothing else has happened.
+    Created,
+    /// After the creation every member has sent an application message, one after the other in the order of members, the
+    /// creator last. A conversation is the state in which most operations find a group, and the one in which protocols that
+    /// put off work until the first message have done it.
+    Conversed,
+    /// The same, and then the creator has removed the member that comes last.
+    Removed,
 }
 
 impl Operation {
     /// All operations, in the order in which reports list them.
-    pub const ALL: [Self; 6] = [Self::Create, Self::Add, Self::Remove, Self::Update, Self::UpdateCold, Self::Message];
+    pub const ALL: [Self; 8] = [
+        Self::Create,
+        Self::CreateMesh,
+        Self::Add,
+        Self::Remove,
+        Self::Update,
+        Self::UpdateCold,
+        Self::Message,
+        Self::MessageAfterRemove,
+    ];
+
+    /// The operations of the paper, and the update over fresh channels beside its update.
+    pub const REPRODUCED: [Self; 6] =
+        [Self::Create, Self::Add, Self::Remove, Self::Update, Self::UpdateCold, Self::Message];
+
+    /// What has happened before.
+    #[must_use]
+    pub fn start(self) -> Start {
+        match self {
+            Self::Create | Self::CreateMesh => Start::Users,
+            Self::UpdateCold => Start::Created,
+            Self::Add | Self::Remove | Self::Update | Self::Message => Start::Conversed,
+            Self::MessageAfterRemove => Start::Removed,
+        }
+    }
 
     /// The name on the command line and in data.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Create => "create",
+            Self::CreateMesh => "create-mesh",
             Self::Add => "add",
             Self::Remove => "remove",
             Self::Update => "update",
             Self::UpdateCold => "update-cold",
             Self::Message => "message",
+            Self::MessageAfterRemove => "message-after-remove",
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::crypto::aead::{self, OneTimeKey};
 use crate::crypto::dh::{PRIVATE_KEY_LEN, PUBLIC_KEY_LEN, PrivateKey, PublicKey};
 use crate::crypto::hash;
 use crate::crypto::kdf;
-use crate::crypto::label;
+use crate::crypto::label::{self, Label};
 use crate::crypto::secret::{Secret, SecretBytes};
 use crate::crypto::signature::{SIGNATURE_LEN, Signature, SigningKey, VerificationKey};
 use crate::directory::Directory;
@@ -23,9 +23,11 @@ use crate::wire::codec::{Reader, put_len, put_varint};
 pub const BUNDLE_LEN: usize = 2 * PUBLIC_KEY_LEN + SIGNATURE_LEN;
 /// Bytes of a one-time bundle: id and prekey.
 pub const ONE_TIME_LEN: usize = ONE_TIME_ID_LEN + PUBLIC_KEY_LEN;
-/// Bytes by which the output of [`seal`] is longer than its plaintext: ephemeral key, id of the one-time prekey, tag.
-pub const OVERHEAD: usize = PUBLIC_KEY_LEN + ONE_TIME_ID_LEN + aead::OVERHEAD;
-/// Calls of HKDF in [`seal`] or [`open`].
+/// Bytes of a [`FirstContact`]: ephemeral key, id of the one-time prekey.
+pub const FIRST_CONTACT_LEN: usize = PUBLIC_KEY_LEN + ONE_TIME_ID_LEN;
+/// Bytes by which the output of [`seal`] is longer than its plaintext.
+pub const OVERHEAD: usize = FIRST_CONTACT_LEN + aead::OVERHEAD;
+/// Calls of HKDF in [`initiate`], [`respond`], [`seal`] or [`open`].
 pub const KDF_CALLS: u64 = 2;
 
 const ONE_TIME_ID_LEN: usize = 4;
@@ -36,6 +38,7 @@ const NO_ONE_TIME: u32 = 0;
 #[derive(Clone)]
 pub struct PrekeySecrets {
     identity: PrivateKey,
+    identity_key: PublicKey,
     signed: PrivateKey,
     one_time: BTreeMap<u32, PrivateKey>,
 }
@@ -61,12 +64,17 @@ impl PrekeySecrets {
     /// Fresh keys with so many one-time prekeys, and their publication. `signing` is the user's identity: its public key
     /// is the user's id.
     pub fn generate(signing: &SigningKey, one_time: usize, rng: &mut dyn CryptoRng) -> (Self, Publication) {
-        let mut secrets =
-            Self { identity: PrivateKey::random(rng), signed: PrivateKey::random(rng), one_time: BTreeMap::new() };
-        let (identity, signed) = (secrets.identity.public_key(), secrets.signed.public_key());
+        let (identity_secret, signed_secret) = (PrivateKey::random(rng), PrivateKey::random(rng));
+        let (identity, signed) = (identity_secret.public_key(), signed_secret.public_key());
         let id = MemberId(*signing.verification_key().as_bytes());
         let signature = signing.sign(&bundle_text(&id, &identity, &signed));
         let bundle = [&identity.0[..], &signed.0, &signature.0].concat();
+        let mut secrets = Self {
+            identity: identity_secret,
+            identity_key: identity,
+            signed: signed_secret,
+            one_time: BTreeMap::new(),
+        };
         let mut published = Vec::with_capacity(one_time);
         for one_time_id in (NO_ONE_TIME + 1..).take(one_time) {
             let key = PrivateKey::random(rng);
@@ -80,6 +88,23 @@ impl PrekeySecrets {
     #[must_use]
     pub fn one_time_left(&self) -> usize {
         self.one_time.len()
+    }
+
+    /// The identity key for key agreement.
+    #[must_use]
+    pub fn identity(&self) -> &PublicKey {
+        &self.identity_key
+    }
+
+    /// The signed prekey's private key, with which a responder's Double Ratchet starts.
+    #[must_use]
+    pub fn signed(&self) -> &PrivateKey {
+        &self.signed
+    }
+
+    /// Deletes the one-time prekey of a first contact that has been authenticated.
+    pub fn used(&mut self, contact: &FirstContact) {
+        self.one_time.remove(&contact.one_time);
     }
 
     /// Appends the secrets, for an export.
@@ -108,7 +133,7 @@ impl PrekeySecrets {
             }
             one_time.insert(id, key(reader)?);
         }
-        Ok(Self { identity, signed, one_time })
+        Ok(Self { identity_key: identity.public_key(), identity, signed, one_time })
     }
 }
 
@@ -139,14 +164,99 @@ pub fn bundle_blocks() -> u64 {
     hash::blocks_of(label::BUNDLE, &[crate::id::MEMBER_ID_LEN, PUBLIC_KEY_LEN, PUBLIC_KEY_LEN])
 }
 
-/// Encrypts to somebody by the bundle: ephemeral key ‖ id of the one-time prekey ‖ ciphertext, [`OVERHEAD`] bytes longer
-/// than the plaintext. `associated` must name both parties.
+/// What the initiator tells the responder: which keys to agree with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FirstContact {
+    /// The initiator's ephemeral key.
+    pub ephemeral: PublicKey,
+    /// Which one-time prekey of the responder's serves; 0: none was left.
+    one_time: u32,
+}
+
+impl FirstContact {
+    /// The bytes as they are sent.
+    #[must_use]
+    pub fn encode(&self) -> [u8; FIRST_CONTACT_LEN] {
+        let mut out = [0; FIRST_CONTACT_LEN];
+        let (key, id) = out.split_at_mut(PUBLIC_KEY_LEN);
+        key.copy_from_slice(&self.ephemeral.0);
+        id.copy_from_slice(&self.one_time.to_be_bytes());
+        out
+    }
+
+    /// Reads what [`encode`](Self::encode) wrote.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`].
+    pub fn decode(reader: &mut Reader<'_>) -> Result<Self, Error> {
+        Ok(Self { ephemeral: PublicKey(reader.array()?), one_time: u32::from_be_bytes(reader.array()?) })
+    }
+}
+
+/// The initiator's side: a secret shared with whoever holds the private keys of the bundle.
 ///
 /// ```text
 /// dh1 = DH(ik_me, spk), dh2 = DH(e, ik_peer), dh3 = DH(e, spk), dh4 = DH(e, otk)      (section 3.3)
 /// ```
 ///
-/// Counts one key generation, four DHs (three without a one-time prekey), [`KDF_CALLS`] and the bytes.
+/// Counts one key generation, four DHs (three without a one-time prekey) and [`KDF_CALLS`].
+///
+/// # Errors
+/// [`Error::NoBundle`] where a key of the bundle has small order.
+pub fn initiate<const N: usize>(
+    own: &PrekeySecrets,
+    peer: &PeerBundle,
+    one_time: Option<&[u8]>,
+    label: Label,
+    rng: &mut dyn CryptoRng,
+) -> Result<(Secret<N>, FirstContact), Error> {
+    let ephemeral = PrivateKey::random(rng);
+    let one_time = one_time.and_then(decode_one_time);
+    let agreed = SharedSecrets::new()
+        .with(own.identity.agree(&peer.signed))
+        .and_then(|shared| shared.with(ephemeral.agree(&peer.identity)))
+        .and_then(|shared| shared.with(ephemeral.agree(&peer.signed)))
+        .and_then(|shared| match one_time {
+            Some((_, key)) => shared.with(ephemeral.agree(&key)),
+            None => Ok(shared),
+        });
+    let secret = agreed.map_err(|_| Error::NoBundle)?.derive(label);
+    let one_time = one_time.map_or(NO_ONE_TIME, |(id, _)| id);
+    Ok((secret, FirstContact { ephemeral: ephemeral.public_key(), one_time }))
+}
+
+/// The responder's side. `peer` is the initiator's identity key. Once something has been decrypted with a key from the
+/// secret, the one-time prekey must go: [`PrekeySecrets::used`].
+///
+/// Counts four DHs (three without a one-time prekey) and [`KDF_CALLS`].
+///
+/// # Errors
+/// [`Error::NotAuthentic`] where the one-time prekey is not there any more, or a key has small order.
+pub fn respond<const N: usize>(
+    own: &PrekeySecrets,
+    peer: &PublicKey,
+    contact: &FirstContact,
+    label: Label,
+) -> Result<Secret<N>, Error> {
+    let ephemeral = &contact.ephemeral;
+    let one_time = match contact.one_time {
+        NO_ONE_TIME => None,
+        id => Some(own.one_time.get(&id).ok_or(Error::NotAuthentic)?),
+    };
+    let mut shared = SharedSecrets::new()
+        .with(own.signed.agree(peer))?
+        .with(own.identity.agree(ephemeral))?
+        .with(own.signed.agree(ephemeral))?;
+    if let Some(key) = one_time {
+        shared = shared.with(key.agree(ephemeral))?;
+    }
+    Ok(shared.derive(label))
+}
+
+/// Encrypts one message to somebody by the bundle: first contact ‖ ciphertext, [`OVERHEAD`] bytes longer than the
+/// plaintext. `associated` must name both parties.
+///
+/// Counts what [`initiate`] does, and the bytes.
 ///
 /// # Errors
 /// [`Error::NoBundle`] where a key of the bundle has small order.
@@ -158,48 +268,25 @@ pub fn seal(
     plaintext: &[u8],
     rng: &mut dyn CryptoRng,
 ) -> Result<Vec<u8>, Error> {
-    let ephemeral = PrivateKey::random(rng);
-    let one_time = one_time.and_then(decode_one_time);
-    let agreed = SharedSecrets::new()
-        .with(own.identity.agree(&peer.signed))
-        .and_then(|shared| shared.with(ephemeral.agree(&peer.identity)))
-        .and_then(|shared| shared.with(ephemeral.agree(&peer.signed)))
-        .and_then(|shared| match one_time {
-            Some((_, key)) => shared.with(ephemeral.agree(&key)),
-            None => Ok(shared),
-        });
-    let key = agreed.map_err(|_| Error::NoBundle)?.into_key();
+    let (key, contact) = initiate(own, peer, one_time, label::X3DH, rng)?;
     let mut out = Vec::with_capacity(plaintext.len() + OVERHEAD);
-    out.extend_from_slice(&ephemeral.public_key().0);
-    out.extend_from_slice(&one_time.map_or(NO_ONE_TIME, |(id, _)| id).to_be_bytes());
-    out.extend_from_slice(&key.seal(plaintext, &bind(associated, &out))?);
+    out.extend_from_slice(&contact.encode());
+    out.extend_from_slice(&OneTimeKey::new(key).seal(plaintext, &bind(associated, &out))?);
     Ok(out)
 }
 
 /// Decrypts what [`seal`] made, and deletes the one-time prekey that it used. `peer` is the sender's identity key.
 ///
-/// Counts four DHs (three without a one-time prekey), [`KDF_CALLS`] and the bytes.
+/// Counts what [`respond`] does, and the bytes.
 ///
 /// # Errors
 /// [`Error::NotAuthentic`], whatever is wrong; nothing is deleted then.
 pub fn open(own: &mut PrekeySecrets, peer: &PublicKey, associated: &[u8], sealed: &[u8]) -> Result<SecretBytes, Error> {
     let mut reader = Reader::new(sealed);
-    let parse = |reader: &mut Reader<'_>| Ok((PublicKey(reader.array()?), u32::from_be_bytes(reader.array()?)));
-    let (ephemeral, id) = parse(&mut reader).map_err(|_: Error| Error::NotAuthentic)?;
-    let one_time = match id {
-        NO_ONE_TIME => None,
-        id => Some(own.one_time.get(&id).ok_or(Error::NotAuthentic)?),
-    };
-    let mut shared = SharedSecrets::new()
-        .with(own.signed.agree(peer))?
-        .with(own.identity.agree(&ephemeral))?
-        .with(own.signed.agree(&ephemeral))?;
-    if let Some(key) = one_time {
-        shared = shared.with(key.agree(&ephemeral))?;
-    }
-    let header = &sealed[..PUBLIC_KEY_LEN + ONE_TIME_ID_LEN];
-    let plaintext = shared.into_key().open(reader.rest(), &bind(associated, header))?;
-    own.one_time.remove(&id);
+    let contact = FirstContact::decode(&mut reader).map_err(|_| Error::NotAuthentic)?;
+    let key = OneTimeKey::new(respond(own, peer, &contact, label::X3DH)?);
+    let plaintext = key.open(reader.rest(), &bind(associated, &contact.encode()))?;
+    own.used(&contact);
     Ok(plaintext)
 }
 
@@ -219,8 +306,8 @@ impl SharedSecrets {
         Ok(self)
     }
 
-    fn into_key(self) -> OneTimeKey {
-        OneTimeKey::new(kdf::derive(label::X3DH, &[0; hash::DIGEST_LEN], self.0.expose(), &[]))
+    fn derive<const N: usize>(self, label: Label) -> Secret<N> {
+        kdf::derive(label, &[0; hash::DIGEST_LEN], self.0.expose(), &[])
     }
 }
 

@@ -108,7 +108,7 @@ fn iterations(options: &Options) -> BTreeMap<Operation, u32> {
         (.., Operation::UpdateCold) => COLD_ITERATIONS,
         _ => ITERATIONS,
     };
-    Operation::ALL.into_iter().map(|operation| (operation, count(operation))).collect()
+    Operation::REPRODUCED.into_iter().map(|operation| (operation, count(operation))).collect()
 }
 
 /// Removes the files of an earlier run, and nothing else.

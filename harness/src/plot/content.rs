@@ -185,11 +185,13 @@ fn operations(cells: &Cells<'_>) -> impl Iterator<Item = Operation> {
 fn heading(operation: Operation) -> &'static str {
     match operation {
         Operation::Create => "Create",
+        Operation::CreateMesh => "Create with all channels",
         Operation::Add => "Add",
         Operation::Remove => "Remove",
         Operation::Update => "Update",
         Operation::UpdateCold => "Update (first use of channels)",
         Operation::Message => "Message",
+        Operation::MessageAfterRemove => "Message after a removal",
     }
 }
 

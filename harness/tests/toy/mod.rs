@@ -182,8 +182,9 @@ impl Backend for Toy {
                 key,
                 vec![(Role::Sender, 1, n - 1), (Role::Recipient, n - 1, n - 2)],
             ),
-            Operation::UpdateCold => return None,
-            Operation::Message => {
+            Operation::CreateMesh | Operation::UpdateCold => return None,
+            Operation::Message | Operation::MessageAfterRemove => {
+                let n = n - u64::from(operation == Operation::MessageAfterRemove);
                 let counts =
                     vec![(Role::Sender, Phase::Generate, crypt), (Role::Recipient, Phase::Process, (n - 1) * crypt)];
                 return Some(Expected { messages: vec![("message", 1)], counts });

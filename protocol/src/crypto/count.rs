@@ -22,7 +22,7 @@ pub struct Counts {
     pub aead_bytes: u64,
     /// Compressions of SHA-256, those inside HKDF and HPKE left out.
     pub hash_blocks: u64,
-    /// Calls of HKDF-Extract or HKDF-Expand, those inside HPKE included.
+    /// Calls of HMAC, HKDF-Extract or HKDF-Expand, those inside HPKE included.
     pub kdf: u64,
 }
 
