@@ -18,6 +18,7 @@ use protocol::x3dh::PrekeySecrets;
 use super::welcome::Invitation;
 use crate::message_ratchet::Chain;
 use crate::messages;
+use crate::rules::Rules;
 use crate::two_party::{Binding, Slot, TwoParty};
 
 /// Members of a group at most. The author of an operation minds it; receivers do not, since two concurrent adds at the
@@ -27,12 +28,13 @@ pub const MAX_MEMBERS: usize = 1024;
 /// Calls of HKDF in one step of a ratchet.
 pub(crate) const RATCHET_KDF_CALLS: u64 = 2;
 
-/// The user's own long-term secrets.
+/// The user's own long-term secrets, and the rules that it follows.
 #[derive(Clone)]
 pub(crate) struct User {
     pub(crate) id: MemberId,
     pub(crate) identity: SigningKey,
     pub(crate) prekeys: PrekeySecrets,
+    pub(crate) rules: Rules,
 }
 
 /// Surroundings of a call: the user's secrets, what the caller brought, and what comes of it.

@@ -47,7 +47,7 @@ impl Group {
             return Err(Rule::AuthorNotAMember.into());
         }
         let recipients = self.recipients(view, author.1);
-        let seeded = Seeded::decode(&message.body, recipients.len()).map_err(|_| Rule::Form)?;
+        let seeded = Seeded::decode(&message.body, recipients.len(), env.user.rules).map_err(|_| Rule::Form)?;
         env.events.push(Event::Updated { by: author.0 });
         Ok(self.process_seed(author, message, &recipients, &seeded, env)?)
     }

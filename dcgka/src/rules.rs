@@ -1,0 +1,20 @@
+//! What the variants differ in: wherever it matters, one of the predicates here is asked, and nothing else.
+//!
+//! Each is a rule that `DEVIATIONS.md` beside this crate lists and marks: what they cost is then a difference of two rows.
+
+/// The rules that a member follows. All members of a group follow the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rules {
+    /// All of `DEVIATIONS.md`.
+    Corrected,
+    /// Without those below. Insecure: it is there to be measured.
+    Published,
+}
+
+impl Rules {
+    /// "A seed is committed to in the control message." Otherwise bodies have no commitment, and recipients take any seed
+    /// that decrypts.
+    pub(crate) fn commits_to_seeds(self) -> bool {
+        self == Self::Corrected
+    }
+}
