@@ -17,4 +17,10 @@ impl Rules {
     pub(crate) fn commits_to_seeds(self) -> bool {
         self == Self::Corrected
     }
+
+    /// "2SM ciphertexts are bound to [...] the sender's current verification key [...]." Otherwise to all else in that list
+    /// alone.
+    pub(crate) fn binds_senders_key(self) -> bool {
+        self == Self::Corrected
+    }
 }

@@ -179,8 +179,8 @@ impl Group {
         env: &mut Env<'_, '_>,
         out: &mut Vec<u8>,
     ) {
-        let sender = env.user.id;
-        let binding = Binding { group: &self.id, sender: &sender, sender_key: &key, recipient: &peer.0, number };
+        let User { id: sender, rules, .. } = *env.user;
+        let binding = Binding { group: &self.id, sender: &sender, sender_key: &key, recipient: &peer.0, number, rules };
         let channel = self.two_party.entry(peer.1).or_default();
         channel.send(secret, &binding, &env.user.prekeys, env.context.directory, &mut *env.context.rng, out);
     }
@@ -196,8 +196,8 @@ impl Group {
         if self.retired.contains(peer.1) {
             return None;
         }
-        let me = env.user.id;
-        let binding = Binding { group: &self.id, sender: &peer.0, sender_key: key, recipient: &me, number };
+        let User { id: me, rules, .. } = *env.user;
+        let binding = Binding { group: &self.id, sender: &peer.0, sender_key: key, recipient: &me, number, rules };
         let channel = self.two_party.entry(peer.1).or_default();
         channel.receive(slot, &binding, &mut env.user.prekeys, env.context.directory)
     }

@@ -1,5 +1,7 @@
 //! What members keep and delete, and what a member must be able to bear from another: seen from inside.
 
+mod variants;
+
 use std::collections::BTreeSet;
 
 use protocol::crypto::signature::SigningKey;
@@ -8,15 +10,14 @@ use protocol::error::Error;
 use protocol::id::{GroupId, MemberId};
 use protocol::member::{Context, Event, Incoming, Member as _, Outgoing, Recipients};
 use protocol::membership::MemberIndex;
-use protocol::wire::envelope::{Envelope, Subject};
+use protocol::wire::envelope::Envelope;
 use protocol::x3dh::PrekeySecrets;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
-use super::seed::Seed;
-use super::state::{Env, Group, User};
+use super::state::{Group, User};
 use crate::dsgm::{Dsgm, Stage};
-use crate::messages::{ACK_NONE, Seeded, UPDATE};
+use crate::messages::ACK_NONE;
 use crate::rules::Rules;
 
 struct Net {
@@ -220,37 +221,6 @@ fn no_seed_is_taken_of_somebody_whose_removal_all_have_acknowledged() {
     assert!(net.says_none(answer[0]));
     assert!(!net.group(1).two_party.contains_key(&three));
     assert!(net.group(1).pending.values().all(|pending| pending.secrets.is_empty()));
-}
-
-#[test]
-fn different_seeds_for_different_members_are_noticed_unless_as_published() {
-    for (rules, expected) in [(Rules::Corrected, 2), (Rules::Published, 0)] {
-        assert_eq!(nones_after_different_seeds(rules), expected, "{rules:?}");
-    }
-}
-
-/// How many of three members say `none` after an update that sent one of them another seed than the others.
-fn nones_after_different_seeds(rules: Rules) -> usize {
-    let mut net = Net::following(rules, 4, 4, 3);
-    let places = net.act(1, |member, context| {
-        let Stage::Inside(group) = &mut member.stage else { return Err(Error::Internal) };
-        let env = &mut Env::new(&mut member.user, context);
-        let number = group.next_number()?;
-        let recipients = group.recipients(group.view(), group.me());
-        let (one, other) = (Seed::generate(&group.id, number, env), Seed::generate(&group.id, number, env));
-        let mut body = Seeded::encode_head(one.commitment(), recipients.len());
-        group.send_seed(&one, &recipients[..1], number, env, &mut body);
-        group.send_seed(&other, &recipients[1..], number, env, &mut body);
-        let new_key = SigningKey::random(&mut *env.context.rng);
-        group.broadcast(UPDATE, Subject::None, &body, Some(new_key), env)?;
-        Ok(core::mem::take(&mut env.outgoing))
-    });
-    let mut nones = 0;
-    for user in [0, 2, 3] {
-        let answers = net.deliver(&places, user);
-        nones += answers.iter().filter(|place| net.says_none(**place)).count();
-    }
-    nones
 }
 
 #[test]
