@@ -23,4 +23,15 @@ impl Rules {
     pub(crate) fn binds_senders_key(self) -> bool {
         self == Self::Corrected
     }
+
+    /// "Nothing is ever encrypted to somebody outside the own view." Otherwise every ADD is answered with an ADD-ACK that
+    /// tells the ratchet to whomever it names, also where the adder is outside: seeds alone are then answered with `none`.
+    pub(crate) fn guards_add_acks(self) -> bool {
+        self == Self::Corrected
+    }
+
+    /// "Lazy repair." Otherwise the loss of somebody from the view leads to no update.
+    pub(crate) fn repairs(self) -> bool {
+        self == Self::Corrected
+    }
 }

@@ -1,14 +1,16 @@
 //! What the rules keep out that the variant `published` leaves out: each hole is open in it, and closed otherwise.
 
+use protocol::crypto::label;
 use protocol::crypto::signature::SigningKey;
 use protocol::error::Error;
+use protocol::member::{Context, Member as _};
 use protocol::wire::envelope::{Draft, Envelope, Subject};
 
 use super::Net;
 use crate::agreement::seed::Seed;
-use crate::agreement::state::Env;
-use crate::dsgm::Stage;
-use crate::messages::{Seeded, UPDATE};
+use crate::agreement::state::{Env, Sender};
+use crate::dsgm::{Dsgm, Stage};
+use crate::messages::{self, ADD_ACK, Seeded, UPDATE};
 use crate::rules::Rules;
 
 #[test]
@@ -53,5 +55,63 @@ fn ciphertexts_under_the_key_of_a_thief_do_not_open_unless_as_published() {
         }
         assert!(!net.says_none(answers[0]), "what the stolen key has signed is authentic");
         assert_eq!(!net.says_none(answers[1]), opens, "{rules:?}");
+    }
+}
+
+#[test]
+fn an_accomplice_of_somebody_removed_learns_no_secret_unless_as_published() {
+    for (rules, learns) in [(Rules::Corrected, false), (Rules::Published, true)] {
+        let mut net = Net::following(rules, 4, 5, 6);
+        net.remove(0, 3);
+        net.settle_among(&[0, 1, 2]);
+        let add = net.add(3, 4);
+        net.deliver(&add, 4);
+        let answer = net.deliver(&add, 1)[0];
+        assert_eq!(learned_from(&mut net, answer, 1, 4), learns, "{rules:?}");
+    }
+}
+
+/// Whether the answer to its add tells a user the secret of the member's next messages.
+fn learned_from(net: &mut Net, answer: usize, member: usize, user: usize) -> bool {
+    let bytes = net.sent[answer].2.clone();
+    let Envelope { kind, number, body, .. } = Envelope::decode(&bytes).unwrap();
+    if kind != ADD_ACK {
+        return false;
+    }
+    let slot = messages::decode_add_ack(body).unwrap();
+    let peer = (net.id(member), net.index(user, member));
+    let mut context = Context { rng: &mut net.rng, directory: &net.directory, confirm_inviter: &|_| true };
+    let Dsgm { user, stage: Stage::Inside(group) } = &mut net.users[user].0 else { panic!("it has not joined") };
+    let ratchet = group.decrypt_from(peer, (number, &peer.0.0), &slot, &mut Env::new(user, &mut context));
+    let mut stolen = Sender { ratchet, chain: None };
+    stolen.advance(label::ADD_STEP);
+    reads(net, &mut stolen, member)
+}
+
+/// Whether the keys of this copy of a member open the member's next message.
+fn reads(net: &mut Net, stolen: &mut Sender, member: usize) -> bool {
+    let said = net.act(member, |member, context| member.send(b"secret", context));
+    let bytes = net.sent[*said.last().unwrap()].2.clone();
+    let Envelope { header, body, .. } = Envelope::decode(&bytes).unwrap();
+    let key = stolen.chain.as_mut().map(|chain| chain.next_key());
+    key.is_some_and(|key| key.open(body, header).is_ok())
+}
+
+#[test]
+fn two_colluders_removed_by_different_members_read_nobody_unless_as_published() {
+    for (rules, reads_on) in [(Rules::Corrected, false), (Rules::Published, true)] {
+        let mut net = Net::following(rules, 5, 5, 7);
+        let (one, other) = (net.remove(0, 3), net.remove(1, 4));
+        let (one_ack, _) = (net.deliver(&one, 2), net.deliver(&other, 2));
+        // Each colluder has the seed of the other's removal, and keeps its own from its state.
+        net.deliver(&[&one[..], &one_ack].concat(), 4);
+        net.deliver(&other, 3);
+        let two = net.index(4, 2);
+        let mut stolen = net.group(4).senders[two.to_usize()].clone();
+        let (two, author) = (net.index(3, 2), net.index(3, 1));
+        let number = Envelope::decode(&net.sent[other[0]].2).unwrap().number;
+        let secret = net.group(3).pending[&(author, number)].secrets[&two].clone();
+        stolen.advance(secret.expose());
+        assert_eq!(reads(&mut net, &mut stolen, 2), reads_on, "{rules:?}");
     }
 }
