@@ -2,6 +2,7 @@
 //! The latter is the former with keys on top.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use protocol::crypto::hash::Digest;
 use protocol::crypto::secret::{Secret, SecretBytes};
@@ -273,9 +274,8 @@ impl Group {
                 if !self.roster.is_inside() {
                     return Ok(());
                 }
-                match self.take(&author, &bytes, env) {
-                    Err(error @ (Error::Internal | Error::NumbersExhausted)) => return Err(error),
-                    Ok(()) | Err(_) => {}
+                if let Err(error @ (Error::Internal | Error::NumbersExhausted)) = self.take(&author, &bytes, env) {
+                    return Err(error);
                 }
             }
             if self.parked.len() == before {
@@ -501,15 +501,16 @@ impl Group {
         env: &mut Env<'_, '_>,
     ) -> Result<Vec<u8>, Error> {
         let recipient = self.roster.id(peer);
-        if !self.channels.contains_key(&peer) {
-            let own = &env.user.prekeys;
-            let channel = Channel::open(&recipient, own, env.context.directory, &mut *env.context.rng)?;
-            self.channels.insert(peer, channel);
-        }
         let carries_no_key = matches!(kind, Kind::UpdateRequest | Kind::Turn);
         let distributes = !carries_no_key && self.lacks_my_key(peer);
         let sender = self.roster.handle(self.me())?;
-        let channel = self.channels.get_mut(&peer).ok_or(Error::Internal)?;
+        let channel = match self.channels.entry(peer) {
+            Entry::Occupied(channel) => channel.into_mut(),
+            Entry::Vacant(place) => {
+                let own = &env.user.prekeys;
+                place.insert(Channel::open(&recipient, own, env.context.directory, &mut *env.context.rng)?)
+            }
+        };
         let mut plaintext = SecretBytes::with_capacity(body.len() + DISTRIBUTION_LEN);
         plaintext.put(body);
         if let Some(key) = self.keys.own.as_mut().filter(|_| distributes) {
