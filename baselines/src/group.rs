@@ -153,7 +153,6 @@ impl Group {
             let later: Vec<_> = group.roster.others().into_iter().filter(|other| me < *other).collect();
             group.post(&later, Kind::Hello, &[], env)?;
         }
-        group.settle(env)?;
         Ok(group)
     }
 
@@ -182,7 +181,6 @@ impl Group {
         }
         group.channels.insert(adder, channel);
         env.events.push(Event::Joined { inviter });
-        group.settle(env)?;
         Ok(group)
     }
 
@@ -257,15 +255,20 @@ impl Group {
         Ok(())
     }
 
-    /// Handles a message, and then whatever has waited for it.
+    /// Handles a message, and what follows.
     pub(crate) fn receive(&mut self, author: &MemberId, bytes: &[u8], env: &mut Env<'_, '_>) -> Result<(), Error> {
         self.take(author, bytes, env)?;
+        self.follow_up(env)
+    }
+
+    /// What follows when a message has been handled or the group joined.
+    pub(crate) fn follow_up(&mut self, env: &mut Env<'_, '_>) -> Result<(), Error> {
         self.unpark(env)?;
         self.settle(env)
     }
 
     /// Handles what has waited and can be handled now. What turns out to be forged is dropped.
-    pub(crate) fn unpark(&mut self, env: &mut Env<'_, '_>) -> Result<(), Error> {
+    fn unpark(&mut self, env: &mut Env<'_, '_>) -> Result<(), Error> {
         // Each round may make authors or keys known for which others wait.
         loop {
             let (before, known) = (self.parked.len(), &self.roster.membership);
@@ -327,7 +330,11 @@ impl Group {
                 Ok(()) => return self.apply_notices(env),
                 Err(rule) => Err(rule),
             },
-            None if !self.roster.membership.is_member(from.1) => Err(Rule::AuthorNotAMember),
+            None if !self.roster.membership.is_member(from.1) => match kind {
+                Kind::Message => Err(Rule::AuthorNotAMember),
+                // It was sent before its author knew, and only served what follows.
+                _ => return Ok(()),
+            },
             None if kind == Kind::Update && !env.user.protocol.updates() => Err(Rule::Form),
             None if kind == Kind::Create => Err(Rule::GroupExists),
             None if kind != Kind::Message && !body.is_empty() => Err(Rule::Form),

@@ -148,7 +148,7 @@ impl Party {
             return Ok(Received::default());
         };
         group.parked = lobbies.remove(&message.group).unwrap_or_default().parked;
-        group.unpark(&mut env)?;
+        group.follow_up(&mut env)?;
         let received = Received { outgoing: env.outgoing, events: env.events };
         self.stage = Stage::Inside(Box::new(group));
         self.leave_if_removed();
