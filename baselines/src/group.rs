@@ -2,6 +2,7 @@
 //! The latter is the former with keys on top.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use protocol::crypto::hash::Digest;
 use protocol::crypto::secret::{Secret, SecretBytes};
@@ -273,9 +274,8 @@ impl Group {
                 if !self.roster.is_inside() {
                     return Ok(());
                 }
-                match self.take(&author, &bytes, env) {
-                    Err(error @ (Error::Internal | Error::NumbersExhausted)) => return Err(error),
-                    Ok(()) | Err(_) => {}
+                if let Err(error @ (Error::Internal | Error::NumbersExhausted)) = self.take(&author, &bytes, env) {
+                    return Err(error);
                 }
             }
             if self.parked.len() == before {
@@ -501,10 +501,9 @@ impl Group {
         env: &mut Env<'_, '_>,
     ) -> Result<Vec<u8>, Error> {
         let recipient = self.roster.id(peer);
-        if !self.channels.contains_key(&peer) {
-            let own = &env.user.prekeys;
-            let channel = Channel::open(&recipient, own, env.context.directory, &mut *env.context.rng)?;
-            self.channels.insert(peer, channel);
+        let own = &env.user.prekeys;
+        if let Entry::Vacant(place) = self.channels.entry(peer) {
+            place.insert(Channel::open(&recipient, own, env.context.directory, &mut *env.context.rng)?);
         }
         let carries_no_key = matches!(kind, Kind::UpdateRequest | Kind::Turn);
         let distributes = !carries_no_key && self.lacks_my_key(peer);
