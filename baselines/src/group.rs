@@ -378,7 +378,7 @@ impl Group {
     /// Applies all notices that are ready.
     fn apply_notices(&mut self, env: &mut Env<'_, '_>) -> Result<(), Error> {
         while let Some(result) = self.roster.next() {
-            let Applied { author, added, lost } = match result {
+            let Applied { author, adds, joins, lost } = match result {
                 Ok(applied) => applied,
                 Err((author, rule)) => {
                     env.events.push(Event::Rejected { from: self.roster.id(author), rule });
@@ -389,20 +389,29 @@ impl Group {
             if !self.roster.is_inside() {
                 return Ok(());
             }
-            if let Some(newcomer) = added {
-                env.events.push(Event::Added { by: self.roster.id(author), user: self.roster.id(newcomer) });
-                self.greet(newcomer, author, env)?;
+            if let Some(newcomer) = adds {
+                if joins {
+                    env.events.push(Event::Added { by: self.roster.id(author), user: self.roster.id(newcomer) });
+                }
+                self.greet(newcomer, author, joins, env)?;
             }
         }
         Ok(())
     }
 
-    /// Opens the channel with somebody whom another member has added, and tells it what that member did not know.
-    fn greet(&mut self, newcomer: MemberIndex, adder: MemberIndex, env: &mut Env<'_, '_>) -> Result<(), Error> {
+    /// Opens the channel with somebody whom another member has added, and tells it what that member did not know. That is due
+    /// to whoever is a member by another add too, and to whoever is none, which it has to learn.
+    fn greet(
+        &mut self,
+        newcomer: MemberIndex,
+        adder: MemberIndex,
+        joins: bool,
+        env: &mut Env<'_, '_>,
+    ) -> Result<(), Error> {
         if newcomer == self.me() {
             return Ok(());
         }
-        if !self.channels.contains_key(&newcomer) {
+        if joins && !self.channels.contains_key(&newcomer) {
             self.post(&[newcomer], Kind::Hello, &[], env)?;
         }
         for notice in self.roster.unknown_to(adder) {
@@ -434,7 +443,7 @@ impl Group {
     }
 
     /// Hands my key to whom it is due. Of two members without a channel the later one waits for the earlier one's letter.
-    fn settle(&mut self, env: &mut Env<'_, '_>) -> Result<(), Error> {
+    pub(crate) fn settle(&mut self, env: &mut Env<'_, '_>) -> Result<(), Error> {
         if !env.user.protocol.is_eager() || !self.roster.is_inside() {
             return Ok(());
         }

@@ -149,6 +149,7 @@ impl Party {
         };
         group.parked = lobbies.remove(&message.group).unwrap_or_default().parked;
         group.unpark(&mut env)?;
+        group.settle(&mut env)?;
         let received = Received { outgoing: env.outgoing, events: env.events };
         self.stage = Stage::Inside(Box::new(group));
         self.leave_if_removed();

@@ -50,8 +50,10 @@ pub(crate) enum Announced {
 /// What has come of a notice.
 pub(crate) struct Applied {
     pub(crate) author: MemberIndex,
-    /// Who is a member now and was none before.
-    pub(crate) added: Option<MemberIndex>,
+    /// Whom it adds, even if that is a member already or none in spite of it.
+    pub(crate) adds: Option<MemberIndex>,
+    /// Whether whom it adds is a member now and was none before.
+    pub(crate) joins: bool,
     /// Who was a member before and is none now.
     pub(crate) lost: MemberSet,
 }
@@ -198,9 +200,10 @@ impl Roster {
         let (author, notice) = self.waiting.remove(at);
         self.handled[author.to_usize()] = notice.sequence;
         let before = self.view().clone();
-        Some(self.apply(author, &notice).map_err(|rule| (author, rule)).map(|subject| Applied {
+        Some(self.apply(author, &notice).map_err(|rule| (author, rule)).map(|adds| Applied {
             author,
-            added: subject.filter(|user| self.view().contains(*user) && !before.contains(*user)),
+            adds,
+            joins: adds.is_some_and(|user| self.view().contains(user) && !before.contains(user)),
             lost: before.difference(self.view()),
         }))
     }
