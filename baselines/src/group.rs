@@ -248,6 +248,9 @@ impl Group {
         let number = self.next_number()?;
         let sender = self.roster.handle(self.me())?;
         let key = self.keys.own.as_mut().ok_or(Error::Internal)?;
+        if !self.awaited.is_empty() {
+            key.withhold();
+        }
         let kind = envelope::Kind(Kind::GroupMessage as u8);
         let draft = Draft { kind, sender: env.user.id, number, subject: Subject::None, new_key: None, body: &[] };
         let body = key.seal(plaintext, &draft.header(sender))?;
@@ -340,7 +343,12 @@ impl Group {
         match kind {
             Kind::Message => env.events.push(Event::Message { from: from.0, plaintext: body.to_vec() }),
             Kind::UpdateRequest => self.post(&[from.1], Kind::Turn, &[], env)?,
-            Kind::Turn if self.awaited.remove(from.1) => self.post(&[from.1], Kind::Update, &[], env)?,
+            Kind::Turn if self.awaited.remove(from.1) => {
+                self.post(&[from.1], Kind::Update, &[], env)?;
+                if let Some(key) = self.keys.own.as_mut().filter(|_| self.awaited.is_empty()) {
+                    key.release();
+                }
+            }
             Kind::Update => {
                 env.events.push(Event::Updated { by: from.0 });
                 // Whoever stole that member's state has my key too.
@@ -521,7 +529,8 @@ impl Group {
         let mut plaintext = SecretBytes::with_capacity(body.len() + DISTRIBUTION_LEN);
         plaintext.put(body);
         if let Some(key) = self.keys.own.as_mut().filter(|_| distributes) {
-            plaintext.put(key.distribution().expose());
+            // An update brings the key to whoever had to take a turn first.
+            plaintext.put(key.distribution(kind == Kind::Update).expose());
             key.holders.insert(peer);
         }
         let header = letter::header(kind, channel.is_unanswered(), distributes, sender, number);

@@ -43,6 +43,8 @@ pub(crate) struct OwnKey {
     verification: VerificationKey,
     /// Who holds it.
     pub(crate) holders: MemberSet,
+    /// Iteration and chain at the first message that went out while the key was withheld from somebody.
+    withheld: Option<(u32, Chain)>,
 }
 
 /// Another member's sender key.
@@ -78,8 +80,10 @@ pub(crate) enum NotOpened {
 }
 
 impl OwnKey {
-    /// What a member needs to read my messages from here on.
-    pub(crate) fn distribution(&self) -> SecretBytes {
+    /// What a member needs to read my messages from here on or, if the key was `withheld` from it, from then on.
+    pub(crate) fn distribution(&self, withheld: bool) -> SecretBytes {
+        let since = self.withheld.as_ref().filter(|_| withheld);
+        let (iteration, chain) = since.map_or((self.iteration, &self.chain), |(iteration, chain)| (*iteration, chain));
         let mut out = SecretBytes::with_capacity(DISTRIBUTION_LEN);
         out.put(&self.id.to_be_bytes());
         out.put(&self.iteration.to_be_bytes());
@@ -96,6 +100,17 @@ impl OwnKey {
     pub(crate) fn seal(&mut self, plaintext: &[u8], associated: &[u8]) -> Result<Vec<u8>, Error> {
         let next = self.iteration.checked_add(1).ok_or(Error::NumbersExhausted)?;
         let prefix = [self.id.to_be_bytes(), self.iteration.to_be_bytes()].concat();
+    /// Keeps the chain as it is for those from whom the key is withheld. Whoever stole it could read what is sent until they
+    /// have it.
+    pub(crate) fn withhold(&mut self) {
+        self.withheld.get_or_insert_with(|| (self.iteration, self.chain.clone()));
+    }
+
+    /// The key is withheld from nobody any more.
+    pub(crate) fn release(&mut self) {
+        self.withheld = None;
+    }
+
         let key = self.chain.step().into_aead(label::SENDER_KEY_MESSAGE);
         self.iteration = next;
         let ciphertext = key.seal(plaintext, &[&prefix, associated].concat())?;
@@ -110,7 +125,8 @@ impl SenderKeys {
         let (chain, signing) = (Chain::new(Secret::random(rng)), SigningKey::random(rng));
         let verification = signing.verification_key();
         self.last_id = id;
-        self.own = Some(OwnKey { id, iteration: 0, chain, signing, verification, holders: MemberSet::new() });
+        let holders = MemberSet::new();
+        self.own = Some(OwnKey { id, iteration: 0, chain, signing, verification, holders, withheld: None });
         Ok(())
     }
 
@@ -214,6 +230,11 @@ impl SenderKeys {
                 out.extend_from_slice(key.chain.as_secret().expose());
                 out.extend_from_slice(key.verification.as_bytes());
                 key.skipped.encode(out, |iteration, out| put_varint(out, *iteration));
+            out.push(key.withheld.is_some().into());
+            if let Some((iteration, chain)) = &key.withheld {
+                put_varint(out, *iteration);
+                out.extend_from_slice(chain.as_secret().expose());
+            }
             }
         }
     }
@@ -225,7 +246,10 @@ impl SenderKeys {
             let chain = Chain::new(Secret::new(reader.array()?));
             let signing = SigningKey::from_secret(&Secret::new(reader.array()?));
             let verification = signing.verification_key();
-            keys.own = Some(OwnKey { id, iteration, chain, signing, verification, holders: take_set(reader)? });
+            let holders = take_set(reader)?;
+            let withheld = |reader: &mut Reader<'_>| Ok((reader.varint()?, Chain::new(Secret::new(reader.array()?))));
+            let withheld = reader.flag()?.then(|| withheld(reader)).transpose()?;
+            keys.own = Some(OwnKey { id, iteration, chain, signing, verification, holders, withheld });
         }
         for _ in 0..reader.count(2)? {
             let sender = MemberIndex(reader.varint()?);
