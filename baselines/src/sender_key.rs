@@ -57,13 +57,21 @@ struct PeerKey {
     skipped: Skipped<u32>,
 }
 
+/// The keys of another member.
+#[derive(Clone, Default)]
+struct PeerKeys {
+    /// Earlier ones are not accepted.
+    first: u32,
+    /// In order of their ids.
+    keys: Vec<PeerKey>,
+}
+
 /// All sender keys that a member holds.
 #[derive(Clone, Default)]
 pub(crate) struct SenderKeys {
     pub(crate) own: Option<OwnKey>,
     last_id: u32,
-    /// Of each sender, the latest last.
-    peers: BTreeMap<MemberIndex, Vec<PeerKey>>,
+    peers: BTreeMap<MemberIndex, PeerKeys>,
 }
 
 /// A message that has been checked and read.
@@ -86,20 +94,12 @@ impl OwnKey {
         let (iteration, chain) = since.map_or((self.iteration, &self.chain), |(iteration, chain)| (*iteration, chain));
         let mut out = SecretBytes::with_capacity(DISTRIBUTION_LEN);
         out.put(&self.id.to_be_bytes());
-        out.put(&self.iteration.to_be_bytes());
-        out.put(self.chain.as_secret().expose());
+        out.put(&iteration.to_be_bytes());
+        out.put(chain.as_secret().expose());
         out.put(self.verification.as_bytes());
         out
     }
 
-    pub(crate) fn signing(&self) -> &SigningKey {
-        &self.signing
-    }
-
-    /// The body of my next message; the chain moves on.
-    pub(crate) fn seal(&mut self, plaintext: &[u8], associated: &[u8]) -> Result<Vec<u8>, Error> {
-        let next = self.iteration.checked_add(1).ok_or(Error::NumbersExhausted)?;
-        let prefix = [self.id.to_be_bytes(), self.iteration.to_be_bytes()].concat();
     /// Keeps the chain as it is for those from whom the key is withheld. Whoever stole it could read what is sent until they
     /// have it.
     pub(crate) fn withhold(&mut self) {
@@ -111,6 +111,14 @@ impl OwnKey {
         self.withheld = None;
     }
 
+    pub(crate) fn signing(&self) -> &SigningKey {
+        &self.signing
+    }
+
+    /// The body of my next message; the chain moves on.
+    pub(crate) fn seal(&mut self, plaintext: &[u8], associated: &[u8]) -> Result<Vec<u8>, Error> {
+        let next = self.iteration.checked_add(1).ok_or(Error::NumbersExhausted)?;
+        let prefix = [self.id.to_be_bytes(), self.iteration.to_be_bytes()].concat();
         let key = self.chain.step().into_aead(label::SENDER_KEY_MESSAGE);
         self.iteration = next;
         let ciphertext = key.seal(plaintext, &[&prefix, associated].concat())?;
@@ -142,15 +150,17 @@ impl SenderKeys {
             skipped: Skipped::default(),
         };
         reader.finish()?;
-        let keys = self.peers.entry(sender).or_default();
-        // Its sender may repeat it. A chain is never set back.
-        if keys.iter().any(|known| known.id >= key.id) {
+        let PeerKeys { first, keys } = self.peers.entry(sender).or_default();
+        if alone {
+            *first = key.id.max(*first);
+            keys.retain(|known| known.id >= *first);
+        }
+        // A later one may have overtaken it. A chain is never set back.
+        let place = keys.partition_point(|known| known.id < key.id);
+        if key.id < *first || keys.get(place).is_some_and(|known| known.id == key.id) {
             return Ok(());
         }
-        if alone {
-            keys.clear();
-        }
-        keys.push(key);
+        keys.insert(place, key);
         let excess = keys.len().saturating_sub(MAX_KEYS_PER_SENDER);
         keys.drain(..excess);
         Ok(())
@@ -165,10 +175,11 @@ impl SenderKeys {
     ) -> Result<Opened, NotOpened> {
         let mut reader = Reader::new(envelope.body);
         let (key_id, iteration) = (number(&mut reader)?, number(&mut reader)?);
-        let keys = self.peers.get_mut(&sender).ok_or(NotOpened::NoKey)?;
-        let latest = keys.last().map_or(0, |key| key.id);
+        let PeerKeys { first, keys } = self.peers.get_mut(&sender).ok_or(NotOpened::NoKey)?;
+        let full = keys.len() >= MAX_KEYS_PER_SENDER;
+        let given_up = key_id < *first || full && keys.first().is_some_and(|oldest| key_id < oldest.id);
         let Some(key) = keys.iter_mut().find(|key| key.id == key_id) else {
-            return Err(if key_id > latest { NotOpened::NoKey } else { NotOpened::Error(Error::NotAuthentic) });
+            return Err(if given_up { NotOpened::Error(Error::NotAuthentic) } else { NotOpened::NoKey });
         };
         let digest = envelope.digest(group, id, &Subject::None);
         envelope.verify(&digest, &key.verification)?;
@@ -204,7 +215,7 @@ impl SenderKeys {
         let (chain, verification) = if sender == me {
             self.own.as_ref().map(|key| (&key.chain, &key.verification))?
         } else {
-            self.peers.get(&sender)?.last().map(|key| (&key.chain, &key.verification))?
+            self.peers.get(&sender)?.keys.last().map(|key| (&key.chain, &key.verification))?
         };
         let hash = Extracted::new(verification.as_bytes(), chain.as_secret().expose());
         Some(*hash.expand(label::SENDER_KEY_FINGERPRINT, &[]).expose())
@@ -219,10 +230,16 @@ impl SenderKeys {
             out.extend_from_slice(key.chain.as_secret().expose());
             out.extend_from_slice(key.signing.to_secret().expose());
             put_set(out, &key.holders);
+            out.push(key.withheld.is_some().into());
+            if let Some((iteration, chain)) = &key.withheld {
+                put_varint(out, *iteration);
+                out.extend_from_slice(chain.as_secret().expose());
+            }
         }
         put_len(out, self.peers.len());
-        for (sender, keys) in &self.peers {
+        for (sender, PeerKeys { first, keys }) in &self.peers {
             put_varint(out, sender.0);
+            put_varint(out, *first);
             put_len(out, keys.len());
             for key in keys {
                 put_varint(out, key.id);
@@ -230,11 +247,6 @@ impl SenderKeys {
                 out.extend_from_slice(key.chain.as_secret().expose());
                 out.extend_from_slice(key.verification.as_bytes());
                 key.skipped.encode(out, |iteration, out| put_varint(out, *iteration));
-            out.push(key.withheld.is_some().into());
-            if let Some((iteration, chain)) = &key.withheld {
-                put_varint(out, *iteration);
-                out.extend_from_slice(chain.as_secret().expose());
-            }
             }
         }
     }
@@ -251,8 +263,8 @@ impl SenderKeys {
             let withheld = reader.flag()?.then(|| withheld(reader)).transpose()?;
             keys.own = Some(OwnKey { id, iteration, chain, signing, verification, holders, withheld });
         }
-        for _ in 0..reader.count(2)? {
-            let sender = MemberIndex(reader.varint()?);
+        for _ in 0..reader.count(3)? {
+            let (sender, first) = (MemberIndex(reader.varint()?), reader.varint()?);
             let count = reader.count(SECRET_LEN + VERIFICATION_KEY_LEN)?;
             let key = |reader: &mut Reader<'_>| {
                 Ok::<_, Error>(PeerKey {
@@ -263,7 +275,8 @@ impl SenderKeys {
                     skipped: Skipped::decode(reader, |reader| reader.varint())?,
                 })
             };
-            keys.peers.insert(sender, (0..count).map(|_| key(reader)).collect::<Result<_, _>>()?);
+            let of_sender = (0..count).map(|_| key(reader)).collect::<Result<_, _>>()?;
+            keys.peers.insert(sender, PeerKeys { first, keys: of_sender });
         }
         Ok(keys)
     }
