@@ -227,7 +227,7 @@ impl Group {
         // A channel on which I was the last to turn waits for the peer's turn: over it, a new key would heal nothing.
         let waits = |peer: &MemberIndex| self.channels.get(peer).is_some_and(|channel| !channel.turns_next());
         let (asked, ready): (Vec<_>, Vec<_>) = self.roster.others().into_iter().partition(waits);
-        self.awaited.extend(asked.iter().copied());
+        self.awaited = asked.iter().copied().collect();
         self.post(&asked, Kind::UpdateRequest, &[], env)?;
         self.post(&ready, Kind::Update, &[], env)
     }
@@ -526,6 +526,9 @@ impl Group {
         let distributes = !carries_no_key && self.lacks_my_key(peer);
         let sender = self.roster.handle(self.me())?;
         let channel = self.channels.get_mut(&peer).ok_or(Error::Internal)?;
+        if kind == Kind::Update {
+            channel.close();
+        }
         let mut plaintext = SecretBytes::with_capacity(body.len() + DISTRIBUTION_LEN);
         plaintext.put(body);
         if let Some(key) = self.keys.own.as_mut().filter(|_| distributes) {
@@ -547,7 +550,8 @@ impl Group {
         let binding = Binding { sender: &sender, recipient: &recipient, context: &context };
         let (own, directory) = (&mut env.user.prekeys, env.context.directory);
         if let Some(channel) = self.channels.get_mut(&from) {
-            return channel.decrypt(letter.prekeys.as_ref(), letter.message, &binding, own, directory);
+            let closes = letter.kind == Kind::Update;
+            return channel.decrypt((letter.prekeys.as_ref(), letter.message), closes, &binding, own, directory);
         }
         let header = letter.prekeys.as_ref().ok_or(Error::NotAuthentic)?;
         let (channel, plaintext) = Channel::respond(header, letter.message, &binding, own, directory)?;

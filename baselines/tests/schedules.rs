@@ -1,7 +1,8 @@
 //! Random schedules of operations and deliveries, after which all must agree.
 //!
 //! Whoever is removed hears of it last, and an adder has heard all from those who are gone: otherwise newcomers may never hear
-//! what these have announced (see the limits in the crate's documentation).
+//! what these have announced (see the limits in the crate's documentation). Nor does an update overtake the first letters of a
+//! session.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
@@ -74,7 +75,13 @@ fn perform(world: &mut World, step: Step) {
             assert_eq!(refused.unwrap_err(), Error::Unsupported);
             return;
         }
-        Step::Update(actor) => Ok(world.update(actor)),
+        Step::Update(actor) => {
+            deliver_first_letters(world, actor);
+            if !world.inside().contains(&actor) {
+                return;
+            }
+            Ok(world.update(actor))
+        }
         Step::Add(actor, user) => {
             let members = world.members(actor);
             for gone in (0..USERS).filter(|user| !members.contains(user)) {
@@ -113,11 +120,24 @@ fn deliver(world: &mut World, place: usize, to: usize) {
     }
 }
 
+/// What an update overtakes of a session that it closes would be lost.
+fn deliver_first_letters(world: &mut World, actor: usize) {
+    for user in 0..USERS {
+        for place in world.undelivered(user) {
+            let sent = &world.sent[place];
+            if (user == actor || sent.author == actor) && sent.bytes[1] & 0x80 != 0 {
+                deliver(world, place, user);
+            }
+        }
+    }
+}
+
 /// Keys of whoever is removed are gone, and whoever updates gives up its earlier keys: then messages that are overtaken can
 /// not be read any more.
 fn check_refusal(world: &World, place: usize, to: usize, error: Error) {
     let sent = &world.sent[place];
-    let given_up = world.users[sent.author].updates > 0 || !world.members(to).contains(&sent.author);
+    let updated = world.users[sent.author].updates > 0 || world.users[to].updates > 0;
+    let given_up = updated || !world.members(to).contains(&sent.author);
     assert!(given_up && error == Error::NotAuthentic, "message {place} ({}) at user {to}: {error}", sent.kind);
 }
 
