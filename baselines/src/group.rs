@@ -18,7 +18,7 @@ use protocol::x3dh::PrekeySecrets;
 use crate::letter::{self, Founders, Kind, Letter};
 use crate::parked::Parked;
 use crate::roster::{Applied, Notice, Roster};
-use crate::sender_key::{DISTRIBUTION_LEN, NotOpened, SenderKeys, put_set, take_set};
+use crate::sender_key::{DISTRIBUTION_LEN, NotOpened, SenderKeys, put_set, take_member, take_set};
 use crate::session::{Binding, Channel};
 
 /// Members of a group at most. The author of an operation minds it.
@@ -591,13 +591,14 @@ impl Group {
     pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<Self, Error> {
         let id = GroupId(reader.array()?);
         let mut group = Self::new(id, Roster::decode(reader)?);
+        let known = group.roster.known();
         for _ in 0..reader.count(1)? {
-            let peer = MemberIndex(reader.varint()?);
+            let peer = take_member(reader, known)?;
             group.channels.insert(peer, Channel::decode(reader)?);
         }
         group.number = reader.varint()?;
-        group.awaited = take_set(reader)?;
-        group.keys = SenderKeys::decode(reader)?;
+        group.awaited = take_set(reader, known)?;
+        group.keys = SenderKeys::decode(reader, known)?;
         group.parked = Parked::decode(reader)?;
         Ok(group)
     }

@@ -14,6 +14,8 @@ use protocol::member::Rule;
 use protocol::membership::{MemberIndex, MemberSet, Membership};
 use protocol::wire::codec::{Reader, put_len, put_prefixed, put_varint};
 
+use crate::sender_key::take_member;
+
 /// Notices of one author that may wait for others.
 pub(crate) const MAX_WAITING_PER_AUTHOR: usize = 64;
 
@@ -132,6 +134,11 @@ impl Roster {
     /// The members besides me, in order of index.
     pub(crate) fn others(&self) -> Vec<MemberIndex> {
         self.view().iter().filter(|member| *member != self.me()).collect()
+    }
+
+    /// How many there are indices of.
+    pub(crate) fn known(&self) -> usize {
+        self.handles.len()
     }
 
     pub(crate) fn id(&self, member: MemberIndex) -> MemberId {
@@ -340,18 +347,17 @@ impl Roster {
         for handled in &mut roster.handled {
             *handled = reader.varint()?;
         }
-        let known = roster.handles.len();
-        let member = |reader: &mut Reader<'_>| {
-            let index = MemberIndex(reader.varint()?);
-            if index.to_usize() < known { Ok(index) } else { Err(Error::Malformed) }
-        };
+        if !roster.is_inside() {
+            return Err(Error::Malformed);
+        }
+        let known = roster.known();
         for _ in 0..reader.count(2)? {
-            roster.unreported.push((member(reader)?, reader.varint()?));
+            roster.unreported.push((take_member(reader, known)?, reader.varint()?));
         }
         let mut notices = [Vec::new(), Vec::new()];
         for list in &mut notices {
             for _ in 0..reader.count(3)? {
-                let (author, adds) = (member(reader)?, reader.flag()?);
+                let (author, adds) = (take_member(reader, known)?, reader.flag()?);
                 list.push((author, Notice::decode(reader.prefixed()?, adds)?));
             }
         }

@@ -251,20 +251,21 @@ impl SenderKeys {
         }
     }
 
-    pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<Self, Error> {
+    /// `known`: how many members there are indices of.
+    pub(crate) fn decode(reader: &mut Reader<'_>, known: usize) -> Result<Self, Error> {
         let mut keys = Self { last_id: reader.varint()?, ..Self::default() };
         if reader.flag()? {
             let (id, iteration) = (reader.varint()?, reader.varint()?);
             let chain = Chain::new(Secret::new(reader.array()?));
             let signing = SigningKey::from_secret(&Secret::new(reader.array()?));
             let verification = signing.verification_key();
-            let holders = take_set(reader)?;
+            let holders = take_set(reader, known)?;
             let withheld = |reader: &mut Reader<'_>| Ok((reader.varint()?, Chain::new(Secret::new(reader.array()?))));
             let withheld = reader.flag()?.then(|| withheld(reader)).transpose()?;
             keys.own = Some(OwnKey { id, iteration, chain, signing, verification, holders, withheld });
         }
         for _ in 0..reader.count(3)? {
-            let (sender, first) = (MemberIndex(reader.varint()?), reader.varint()?);
+            let (sender, first) = (take_member(reader, known)?, reader.varint()?);
             let count = reader.count(SECRET_LEN + VERIFICATION_KEY_LEN)?;
             let key = |reader: &mut Reader<'_>| {
                 Ok::<_, Error>(PeerKey {
@@ -275,7 +276,10 @@ impl SenderKeys {
                     skipped: Skipped::decode(reader, |reader| reader.varint())?,
                 })
             };
-            let of_sender = (0..count).map(|_| key(reader)).collect::<Result<_, _>>()?;
+            let of_sender: Vec<_> = (0..count).map(|_| key(reader)).collect::<Result<_, _>>()?;
+            if of_sender.len() > MAX_KEYS_PER_SENDER || !of_sender.is_sorted_by(|one, next| one.id < next.id) {
+                return Err(Error::Malformed);
+            }
             keys.peers.insert(sender, PeerKeys { first, keys: of_sender });
         }
         Ok(keys)
@@ -297,6 +301,12 @@ pub(crate) fn put_set(out: &mut Vec<u8>, set: &MemberSet) {
     set.iter().for_each(|member| put_varint(out, member.0));
 }
 
-pub(crate) fn take_set(reader: &mut Reader<'_>) -> Result<MemberSet, Error> {
-    (0..reader.count(1)?).map(|_| reader.varint().map(MemberIndex)).collect()
+pub(crate) fn take_set(reader: &mut Reader<'_>, known: usize) -> Result<MemberSet, Error> {
+    (0..reader.count(1)?).map(|_| take_member(reader, known)).collect()
+}
+
+/// The index of one of so many members: a set takes room for the highest index in it.
+pub(crate) fn take_member(reader: &mut Reader<'_>, known: usize) -> Result<MemberIndex, Error> {
+    let member = MemberIndex(reader.varint()?);
+    if member.to_usize() < known { Ok(member) } else { Err(Error::Malformed) }
 }

@@ -28,6 +28,9 @@ pub const PREKEY_HEADER_LEN: usize = PUBLIC_KEY_LEN + FIRST_CONTACT_LEN + size_o
 /// There is one signed prekey for each bundle.
 const SIGNED_PREKEY_ID: u32 = 1;
 
+/// One that I have initiated, and one that the peer has.
+const MAX_SESSIONS: usize = 2;
+
 /// What a session's first messages carry besides the ratchet's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PrekeyHeader {
@@ -217,7 +220,10 @@ impl Channel {
         };
         let closed = reader.flag()?;
         let count = reader.count(PREKEY_HEADER_LEN)?;
-        let sessions = (0..count).map(|_| session(reader)).collect::<Result<_, _>>()?;
+        let sessions: Vec<_> = (0..count).map(|_| session(reader)).collect::<Result<_, _>>()?;
+        if sessions.is_empty() || sessions.len() > MAX_SESSIONS {
+            return Err(Error::Malformed);
+        }
         Ok(Self { sessions, closed })
     }
 }

@@ -167,7 +167,7 @@ fn catch_up(world: &mut World, user: usize) -> bool {
 
 fn settle(world: &mut World) {
     loop {
-        while (0..USERS).fold(false, |any, user| catch_up(world, user) || any) {}
+        while (0..USERS).filter(|user| catch_up(world, *user)).count() > 0 {}
         let goodbyes: Vec<_> =
             (0..USERS).flat_map(|user| world.undelivered(user).into_iter().map(move |place| (place, user))).collect();
         if goodbyes.is_empty() {
