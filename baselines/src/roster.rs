@@ -6,7 +6,10 @@
 //!
 //! An author numbers its own notices, and names those of others that it has handled since its last one. So everybody knows
 //! what an author had acknowledged when it spoke, which is all that membership needs, without acknowledgements of their own.
-//! A notice waits until all that it names has been handled.
+//! A notice waits until all that it names has been handled. It names each once, so that the work to check it is bounded by
+//! what has been handled.
+
+use std::collections::BTreeSet;
 
 use protocol::error::Error;
 use protocol::id::{HANDLE_LEN, Handle, MEMBER_ID_LEN, MemberId};
@@ -81,8 +84,11 @@ impl Notice {
         let mut reader = Reader::new(bytes);
         let sequence = reader.varint()?;
         let count = reader.count(HANDLE_LEN + 1)?;
-        let dependencies =
-            (0..count).map(|_| Ok((Handle(reader.array()?), reader.varint()?))).collect::<Result<_, Error>>()?;
+        let dependency = |_| Ok((Handle(reader.array()?), reader.varint()?));
+        let dependencies: Vec<_> = (0..count).map(dependency).collect::<Result<_, Error>>()?;
+        if dependencies.iter().collect::<BTreeSet<_>>().len() < dependencies.len() {
+            return Err(Error::Malformed);
+        }
         let subject = reader.rest();
         let change = if adds {
             Announced::Add(MemberId(subject.try_into().map_err(|_| Error::Malformed)?))
@@ -177,7 +183,9 @@ impl Roster {
         let me = self.me().to_usize();
         let sequence = self.handled[me].checked_add(1).ok_or(Error::NumbersExhausted)?;
         let name = |(author, sequence): (MemberIndex, u32)| (self.handles[author.to_usize()], sequence);
-        let dependencies = self.unreported.iter().copied().map(name).collect();
+        // In the order in which they were handled. Authors who share a handle share an entry.
+        let mut named = BTreeSet::new();
+        let dependencies = self.unreported.iter().copied().map(name).filter(|it| named.insert(*it)).collect();
         self.unreported.clear();
         self.handled[me] = sequence;
         let notice = Notice { sequence, dependencies, change };
@@ -289,10 +297,11 @@ impl Roster {
 
     /// The newcomer's roster, after the notice that adds it.
     pub(crate) fn join(me: MemberId, adder: &MemberId, notice: &Notice, mut state: &[u8]) -> Result<Self, Error> {
+        let listed = Reader::new(state).varint()?;
         let membership = Membership::decode(me, &mut state)?;
         let adder = membership.index(adder).ok_or(Error::Malformed)?;
-        let i_come_last = membership.me().to_usize() + 1 == membership.everybody().len();
-        if !i_come_last || notice.change != Announced::Add(me) || membership.check_add(adder, &me).is_err() {
+        let i_am_new = MemberIndex(listed) == membership.me();
+        if !i_am_new || notice.change != Announced::Add(me) || membership.check_add(adder, &me).is_err() {
             return Err(Error::Malformed);
         }
         let mut roster = Self::of(membership);
@@ -365,5 +374,38 @@ impl Roster {
         roster.own = own.into_iter().map(|(_, notice)| notice).collect();
         roster.waiting = waiting;
         Ok(roster)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: MemberId = MemberId([1; 32]);
+    const B: MemberId = MemberId([2; 32]);
+    const C: MemberId = MemberId([3; 32]);
+
+    #[test]
+    fn a_notice_that_names_something_twice_is_refused() {
+        let notice = |dependencies| Notice { sequence: 1, dependencies, change: Announced::Add(C) };
+        let (one, other) = (Handle([1; 8]), Handle([2; 8]));
+        let fine = notice(vec![(other, 1), (one, 1), (one, 2)]);
+        assert_eq!(Notice::decode(&fine.encode(), true), Ok(fine));
+        let twice = notice(vec![(one, 1), (other, 1), (one, 1)]);
+        assert_eq!(Notice::decode(&twice.encode(), true), Err(Error::Malformed));
+    }
+
+    #[test]
+    fn a_welcome_in_which_the_newcomer_is_known_already_is_refused() {
+        let mut adder = Roster::found(B, A, &[B]).unwrap();
+        let mut state = Vec::new();
+        adder.encode_for_newcomer(&mut state);
+        let notice = adder.add(&C).unwrap();
+        let newcomer = Roster::join(C, &B, &notice, &state).unwrap();
+
+        let mut state = Vec::new();
+        newcomer.encode_for_newcomer(&mut state);
+        let another = Notice { sequence: 2, dependencies: Vec::new(), change: Announced::Add(C) };
+        assert!(Roster::join(C, &A, &another, &state).is_err());
     }
 }
