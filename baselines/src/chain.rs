@@ -95,6 +95,9 @@ impl<Name: PartialEq> Skipped<Name> {
         name: impl Fn(&mut Reader<'_>) -> Result<Name, Error>,
     ) -> Result<Self, Error> {
         let count = reader.count(SECRET_LEN)?;
+        if count > MAX_SKIPPED {
+            return Err(Error::Malformed);
+        }
         let keys = (0..count).map(|_| Ok((name(reader)?, MessageKey(Secret::new(reader.array()?)))));
         keys.collect::<Result<_, _>>().map(Self)
     }

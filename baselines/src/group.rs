@@ -18,7 +18,7 @@ use protocol::x3dh::PrekeySecrets;
 use crate::letter::{self, Founders, Kind, Letter};
 use crate::parked::Parked;
 use crate::roster::{Applied, Notice, Roster};
-use crate::sender_key::{DISTRIBUTION_LEN, NotOpened, SenderKeys, put_set, take_set};
+use crate::sender_key::{DISTRIBUTION_LEN, NotOpened, SenderKeys, put_set, take_member, take_set};
 use crate::session::{Binding, Channel};
 
 /// Members of a group at most. The author of an operation minds it.
@@ -225,7 +225,7 @@ impl Group {
         // A channel on which I was the last to turn waits for the peer's turn: over it, a new key would heal nothing.
         let waits = |peer: &MemberIndex| self.channels.get(peer).is_some_and(|channel| !channel.turns_next());
         let (asked, ready): (Vec<_>, Vec<_>) = self.roster.others().into_iter().partition(waits);
-        self.awaited.extend(asked.iter().copied());
+        self.awaited = asked.iter().copied().collect();
         self.post(&asked, Kind::UpdateRequest, &[], env)?;
         self.post(&ready, Kind::Update, &[], env)
     }
@@ -246,6 +246,9 @@ impl Group {
         let number = self.next_number()?;
         let sender = self.roster.handle(self.me())?;
         let key = self.keys.own.as_mut().ok_or(Error::Internal)?;
+        if !self.awaited.is_empty() {
+            key.withhold();
+        }
         let kind = envelope::Kind(Kind::GroupMessage as u8);
         let draft = Draft { kind, sender: env.user.id, number, subject: Subject::None, new_key: None, body: &[] };
         let body = key.seal(plaintext, &draft.header(sender))?;
@@ -347,7 +350,12 @@ impl Group {
         match kind {
             Kind::Message => env.events.push(Event::Message { from: from.0, plaintext: body.to_vec() }),
             Kind::UpdateRequest => self.post(&[from.1], Kind::Turn, &[], env)?,
-            Kind::Turn if self.awaited.remove(from.1) => self.post(&[from.1], Kind::Update, &[], env)?,
+            Kind::Turn if self.awaited.remove(from.1) => {
+                self.post(&[from.1], Kind::Update, &[], env)?;
+                if let Some(key) = self.keys.own.as_mut().filter(|_| self.awaited.is_empty()) {
+                    key.release();
+                }
+            }
             Kind::Update => {
                 env.events.push(Event::Updated { by: from.0 });
                 // Whoever stole that member's state has my key too.
@@ -385,7 +393,7 @@ impl Group {
     /// Applies all notices that are ready.
     fn apply_notices(&mut self, env: &mut Env<'_, '_>) -> Result<(), Error> {
         while let Some(result) = self.roster.next() {
-            let Applied { author, added, lost } = match result {
+            let Applied { author, adds, joins, lost } = match result {
                 Ok(applied) => applied,
                 Err((author, rule)) => {
                     env.events.push(Event::Rejected { from: self.roster.id(author), rule });
@@ -396,20 +404,29 @@ impl Group {
             if !self.roster.is_inside() {
                 return Ok(());
             }
-            if let Some(newcomer) = added {
-                env.events.push(Event::Added { by: self.roster.id(author), user: self.roster.id(newcomer) });
-                self.greet(newcomer, author, env)?;
+            if let Some(newcomer) = adds {
+                if joins {
+                    env.events.push(Event::Added { by: self.roster.id(author), user: self.roster.id(newcomer) });
+                }
+                self.greet(newcomer, author, joins, env)?;
             }
         }
         Ok(())
     }
 
-    /// Opens the channel with somebody whom another member has added, and tells it what that member did not know.
-    fn greet(&mut self, newcomer: MemberIndex, adder: MemberIndex, env: &mut Env<'_, '_>) -> Result<(), Error> {
+    /// Opens the channel with somebody whom another member has added, and tells it what that member did not know. That is due
+    /// to whoever is a member by another add too, and to whoever is none, which it has to learn.
+    fn greet(
+        &mut self,
+        newcomer: MemberIndex,
+        adder: MemberIndex,
+        joins: bool,
+        env: &mut Env<'_, '_>,
+    ) -> Result<(), Error> {
         if newcomer == self.me() {
             return Ok(());
         }
-        if !self.channels.contains_key(&newcomer) {
+        if joins && !self.channels.contains_key(&newcomer) {
             self.post(&[newcomer], Kind::Hello, &[], env)?;
         }
         for notice in self.roster.unknown_to(adder) {
@@ -441,7 +458,7 @@ impl Group {
     }
 
     /// Hands my key to whom it is due. Of two members without a channel the later one waits for the earlier one's letter.
-    fn settle(&mut self, env: &mut Env<'_, '_>) -> Result<(), Error> {
+    pub(crate) fn settle(&mut self, env: &mut Env<'_, '_>) -> Result<(), Error> {
         if !env.user.protocol.is_eager() || !self.roster.is_inside() {
             return Ok(());
         }
@@ -518,10 +535,14 @@ impl Group {
                 place.insert(Channel::open(&recipient, own, env.context.directory, &mut *env.context.rng)?)
             }
         };
+        if kind == Kind::Update {
+            channel.close();
+        }
         let mut plaintext = SecretBytes::with_capacity(body.len() + DISTRIBUTION_LEN);
         plaintext.put(body);
         if let Some(key) = self.keys.own.as_mut().filter(|_| distributes) {
-            plaintext.put(key.distribution().expose());
+            // An update brings the key to whoever had to take a turn first.
+            plaintext.put(key.distribution(kind == Kind::Update).expose());
             key.holders.insert(peer);
         }
         let header = letter::header(kind, channel.is_unanswered(), distributes, sender, number);
@@ -538,7 +559,8 @@ impl Group {
         let binding = Binding { sender: &sender, recipient: &recipient, context: &context };
         let (own, directory) = (&mut env.user.prekeys, env.context.directory);
         if let Some(channel) = self.channels.get_mut(&from) {
-            return channel.decrypt(letter.prekeys.as_ref(), letter.message, &binding, own, directory);
+            let closes = letter.kind == Kind::Update;
+            return channel.decrypt((letter.prekeys.as_ref(), letter.message), closes, &binding, own, directory);
         }
         let header = letter.prekeys.as_ref().ok_or(Error::NotAuthentic)?;
         let (channel, plaintext) = Channel::respond(header, letter.message, &binding, own, directory)?;
@@ -578,13 +600,14 @@ impl Group {
     pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<Self, Error> {
         let id = GroupId(reader.array()?);
         let mut group = Self::new(id, Roster::decode(reader)?);
+        let known = group.roster.known();
         for _ in 0..reader.count(1)? {
-            let peer = MemberIndex(reader.varint()?);
+            let peer = take_member(reader, known)?;
             group.channels.insert(peer, Channel::decode(reader)?);
         }
         group.number = reader.varint()?;
-        group.awaited = take_set(reader)?;
-        group.keys = SenderKeys::decode(reader)?;
+        group.awaited = take_set(reader, known)?;
+        group.keys = SenderKeys::decode(reader, known)?;
         group.parked = Parked::decode(reader)?;
         Ok(group)
     }

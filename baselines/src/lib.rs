@@ -24,7 +24,11 @@
 //! `sender-keys:pcs` the new sender keys of all members follow, since a thief of one member's state has them all.
 //!
 //! Limits: one device for each user; a session for each group; bundles are not renewed. The channels with removed members
-//! stay, because what they sent before they knew may still come; no key goes over them.
+//! stay, because what they sent before they knew may still come; no key goes over them. What a member announces reaches whom
+//! it knows or hears of, and newcomers from itself alone: notices are not signed, so nobody can pass them on. If it is
+//! removed first, somebody added meanwhile by a member that has not heard the notice may never hear it, and differs in its view
+//! from the others. An update gives up what it overtakes: messages under the updating member's earlier sender key, and letters
+//! on a session that is not used any more because both sides had initiated one.
 
 mod backends;
 mod chain;

@@ -214,7 +214,13 @@ impl Party {
                 }
                 Stage::Outside(lobbies)
             }
-            1 => Stage::Inside(Box::new(Group::decode(&mut reader)?)),
+            1 => {
+                let group = Group::decode(&mut reader)?;
+                if group.roster.id(group.me()) != id {
+                    return Err(Error::Malformed);
+                }
+                Stage::Inside(Box::new(group))
+            }
             2 => Stage::Removed(GroupId(reader.array()?)),
             _ => return Err(Error::Malformed),
         };

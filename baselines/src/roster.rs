@@ -6,13 +6,18 @@
 //!
 //! An author numbers its own notices, and names those of others that it has handled since its last one. So everybody knows
 //! what an author had acknowledged when it spoke, which is all that membership needs, without acknowledgements of their own.
-//! A notice waits until all that it names has been handled.
+//! A notice waits until all that it names has been handled. It names each once, so that the work to check it is bounded by
+//! what has been handled.
+
+use std::collections::BTreeSet;
 
 use protocol::error::Error;
 use protocol::id::{HANDLE_LEN, Handle, MEMBER_ID_LEN, MemberId};
 use protocol::member::Rule;
 use protocol::membership::{MemberIndex, MemberSet, Membership};
 use protocol::wire::codec::{Reader, put_len, put_prefixed, put_varint};
+
+use crate::sender_key::take_member;
 
 /// Notices of one author that may wait for others.
 pub(crate) const MAX_WAITING_PER_AUTHOR: usize = 64;
@@ -50,8 +55,10 @@ pub(crate) enum Announced {
 /// What has come of a notice.
 pub(crate) struct Applied {
     pub(crate) author: MemberIndex,
-    /// Who is a member now and was none before.
-    pub(crate) added: Option<MemberIndex>,
+    /// Whom it adds, even if that is a member already or none in spite of it.
+    pub(crate) adds: Option<MemberIndex>,
+    /// Whether whom it adds is a member now and was none before.
+    pub(crate) joins: bool,
     /// Who was a member before and is none now.
     pub(crate) lost: MemberSet,
 }
@@ -77,8 +84,11 @@ impl Notice {
         let mut reader = Reader::new(bytes);
         let sequence = reader.varint()?;
         let count = reader.count(HANDLE_LEN + 1)?;
-        let dependencies =
-            (0..count).map(|_| Ok((Handle(reader.array()?), reader.varint()?))).collect::<Result<_, Error>>()?;
+        let dependency = |_| Ok((Handle(reader.array()?), reader.varint()?));
+        let dependencies: Vec<_> = (0..count).map(dependency).collect::<Result<_, Error>>()?;
+        if dependencies.iter().collect::<BTreeSet<_>>().len() < dependencies.len() {
+            return Err(Error::Malformed);
+        }
         let subject = reader.rest();
         let change = if adds {
             Announced::Add(MemberId(subject.try_into().map_err(|_| Error::Malformed)?))
@@ -132,6 +142,11 @@ impl Roster {
         self.view().iter().filter(|member| *member != self.me()).collect()
     }
 
+    /// How many there are indices of.
+    pub(crate) fn known(&self) -> usize {
+        self.handles.len()
+    }
+
     pub(crate) fn id(&self, member: MemberIndex) -> MemberId {
         self.membership.id(member)
     }
@@ -168,7 +183,9 @@ impl Roster {
         let me = self.me().to_usize();
         let sequence = self.handled[me].checked_add(1).ok_or(Error::NumbersExhausted)?;
         let name = |(author, sequence): (MemberIndex, u32)| (self.handles[author.to_usize()], sequence);
-        let dependencies = self.unreported.iter().copied().map(name).collect();
+        // In the order in which they were handled. Authors who share a handle share an entry.
+        let mut named = BTreeSet::new();
+        let dependencies = self.unreported.iter().copied().map(name).filter(|it| named.insert(*it)).collect();
         self.unreported.clear();
         self.handled[me] = sequence;
         let notice = Notice { sequence, dependencies, change };
@@ -198,9 +215,10 @@ impl Roster {
         let (author, notice) = self.waiting.remove(at);
         self.handled[author.to_usize()] = notice.sequence;
         let before = self.view().clone();
-        Some(self.apply(author, &notice).map_err(|rule| (author, rule)).map(|subject| Applied {
+        Some(self.apply(author, &notice).map_err(|rule| (author, rule)).map(|adds| Applied {
             author,
-            added: subject.filter(|user| self.view().contains(*user) && !before.contains(*user)),
+            adds,
+            joins: adds.is_some_and(|user| self.view().contains(user) && !before.contains(user)),
             lost: before.difference(self.view()),
         }))
     }
@@ -279,10 +297,11 @@ impl Roster {
 
     /// The newcomer's roster, after the notice that adds it.
     pub(crate) fn join(me: MemberId, adder: &MemberId, notice: &Notice, mut state: &[u8]) -> Result<Self, Error> {
+        let listed = Reader::new(state).varint()?;
         let membership = Membership::decode(me, &mut state)?;
         let adder = membership.index(adder).ok_or(Error::Malformed)?;
-        let i_come_last = membership.me().to_usize() + 1 == membership.everybody().len();
-        if !i_come_last || notice.change != Announced::Add(me) || membership.check_add(adder, &me).is_err() {
+        let i_am_new = MemberIndex(listed) == membership.me();
+        if !i_am_new || notice.change != Announced::Add(me) || membership.check_add(adder, &me).is_err() {
             return Err(Error::Malformed);
         }
         let mut roster = Self::of(membership);
@@ -337,18 +356,17 @@ impl Roster {
         for handled in &mut roster.handled {
             *handled = reader.varint()?;
         }
-        let known = roster.handles.len();
-        let member = |reader: &mut Reader<'_>| {
-            let index = MemberIndex(reader.varint()?);
-            if index.to_usize() < known { Ok(index) } else { Err(Error::Malformed) }
-        };
+        if !roster.is_inside() {
+            return Err(Error::Malformed);
+        }
+        let known = roster.known();
         for _ in 0..reader.count(2)? {
-            roster.unreported.push((member(reader)?, reader.varint()?));
+            roster.unreported.push((take_member(reader, known)?, reader.varint()?));
         }
         let mut notices = [Vec::new(), Vec::new()];
         for list in &mut notices {
             for _ in 0..reader.count(3)? {
-                let (author, adds) = (member(reader)?, reader.flag()?);
+                let (author, adds) = (take_member(reader, known)?, reader.flag()?);
                 list.push((author, Notice::decode(reader.prefixed()?, adds)?));
             }
         }
@@ -356,5 +374,38 @@ impl Roster {
         roster.own = own.into_iter().map(|(_, notice)| notice).collect();
         roster.waiting = waiting;
         Ok(roster)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: MemberId = MemberId([1; 32]);
+    const B: MemberId = MemberId([2; 32]);
+    const C: MemberId = MemberId([3; 32]);
+
+    #[test]
+    fn a_notice_that_names_something_twice_is_refused() {
+        let notice = |dependencies| Notice { sequence: 1, dependencies, change: Announced::Add(C) };
+        let (one, other) = (Handle([1; 8]), Handle([2; 8]));
+        let fine = notice(vec![(other, 1), (one, 1), (one, 2)]);
+        assert_eq!(Notice::decode(&fine.encode(), true), Ok(fine));
+        let twice = notice(vec![(one, 1), (other, 1), (one, 1)]);
+        assert_eq!(Notice::decode(&twice.encode(), true), Err(Error::Malformed));
+    }
+
+    #[test]
+    fn a_welcome_in_which_the_newcomer_is_known_already_is_refused() {
+        let mut adder = Roster::found(B, A, &[B]).unwrap();
+        let mut state = Vec::new();
+        adder.encode_for_newcomer(&mut state);
+        let notice = adder.add(&C).unwrap();
+        let newcomer = Roster::join(C, &B, &notice, &state).unwrap();
+
+        let mut state = Vec::new();
+        newcomer.encode_for_newcomer(&mut state);
+        let another = Notice { sequence: 2, dependencies: Vec::new(), change: Announced::Add(C) };
+        assert!(Roster::join(C, &A, &another, &state).is_err());
     }
 }

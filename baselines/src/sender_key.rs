@@ -43,6 +43,8 @@ pub(crate) struct OwnKey {
     verification: VerificationKey,
     /// Who holds it.
     pub(crate) holders: MemberSet,
+    /// Iteration and chain at the first message that went out while the key was withheld from somebody.
+    withheld: Option<(u32, Chain)>,
 }
 
 /// Another member's sender key.
@@ -55,13 +57,21 @@ struct PeerKey {
     skipped: Skipped<u32>,
 }
 
+/// The keys of another member.
+#[derive(Clone, Default)]
+struct PeerKeys {
+    /// Earlier ones are not accepted.
+    first: u32,
+    /// In order of their ids.
+    keys: Vec<PeerKey>,
+}
+
 /// All sender keys that a member holds.
 #[derive(Clone, Default)]
 pub(crate) struct SenderKeys {
     pub(crate) own: Option<OwnKey>,
     last_id: u32,
-    /// Of each sender, the latest last.
-    peers: BTreeMap<MemberIndex, Vec<PeerKey>>,
+    peers: BTreeMap<MemberIndex, PeerKeys>,
 }
 
 /// A message that has been checked and read.
@@ -78,14 +88,27 @@ pub(crate) enum NotOpened {
 }
 
 impl OwnKey {
-    /// What a member needs to read my messages from here on.
-    pub(crate) fn distribution(&self) -> SecretBytes {
+    /// What a member needs to read my messages from here on or, if the key was `withheld` from it, from then on.
+    pub(crate) fn distribution(&self, withheld: bool) -> SecretBytes {
+        let since = self.withheld.as_ref().filter(|_| withheld);
+        let (iteration, chain) = since.map_or((self.iteration, &self.chain), |(iteration, chain)| (*iteration, chain));
         let mut out = SecretBytes::with_capacity(DISTRIBUTION_LEN);
         out.put(&self.id.to_be_bytes());
-        out.put(&self.iteration.to_be_bytes());
-        out.put(self.chain.as_secret().expose());
+        out.put(&iteration.to_be_bytes());
+        out.put(chain.as_secret().expose());
         out.put(self.verification.as_bytes());
         out
+    }
+
+    /// Keeps the chain as it is for those from whom the key is withheld. Whoever stole it could read what is sent until they
+    /// have it.
+    pub(crate) fn withhold(&mut self) {
+        self.withheld.get_or_insert_with(|| (self.iteration, self.chain.clone()));
+    }
+
+    /// The key is withheld from nobody any more.
+    pub(crate) fn release(&mut self) {
+        self.withheld = None;
     }
 
     pub(crate) fn signing(&self) -> &SigningKey {
@@ -110,7 +133,8 @@ impl SenderKeys {
         let (chain, signing) = (Chain::new(Secret::random(rng)), SigningKey::random(rng));
         let verification = signing.verification_key();
         self.last_id = id;
-        self.own = Some(OwnKey { id, iteration: 0, chain, signing, verification, holders: MemberSet::new() });
+        let holders = MemberSet::new();
+        self.own = Some(OwnKey { id, iteration: 0, chain, signing, verification, holders, withheld: None });
         Ok(())
     }
 
@@ -126,15 +150,17 @@ impl SenderKeys {
             skipped: Skipped::default(),
         };
         reader.finish()?;
-        let keys = self.peers.entry(sender).or_default();
-        // Its sender may repeat it. A chain is never set back.
-        if keys.iter().any(|known| known.id >= key.id) {
+        let PeerKeys { first, keys } = self.peers.entry(sender).or_default();
+        if alone {
+            *first = key.id.max(*first);
+            keys.retain(|known| known.id >= *first);
+        }
+        // A later one may have overtaken it. A chain is never set back.
+        let place = keys.partition_point(|known| known.id < key.id);
+        if key.id < *first || keys.get(place).is_some_and(|known| known.id == key.id) {
             return Ok(());
         }
-        if alone {
-            keys.clear();
-        }
-        keys.push(key);
+        keys.insert(place, key);
         let excess = keys.len().saturating_sub(MAX_KEYS_PER_SENDER);
         keys.drain(..excess);
         Ok(())
@@ -149,10 +175,11 @@ impl SenderKeys {
     ) -> Result<Opened, NotOpened> {
         let mut reader = Reader::new(envelope.body);
         let (key_id, iteration) = (number(&mut reader)?, number(&mut reader)?);
-        let keys = self.peers.get_mut(&sender).ok_or(NotOpened::NoKey)?;
-        let latest = keys.last().map_or(0, |key| key.id);
+        let PeerKeys { first, keys } = self.peers.get_mut(&sender).ok_or(NotOpened::NoKey)?;
+        let full = keys.len() >= MAX_KEYS_PER_SENDER;
+        let given_up = key_id < *first || full && keys.first().is_some_and(|oldest| key_id < oldest.id);
         let Some(key) = keys.iter_mut().find(|key| key.id == key_id) else {
-            return Err(if key_id > latest { NotOpened::NoKey } else { NotOpened::Error(Error::NotAuthentic) });
+            return Err(if given_up { NotOpened::Error(Error::NotAuthentic) } else { NotOpened::NoKey });
         };
         let digest = envelope.digest(group, id, &Subject::None);
         envelope.verify(&digest, &key.verification)?;
@@ -188,7 +215,7 @@ impl SenderKeys {
         let (chain, verification) = if sender == me {
             self.own.as_ref().map(|key| (&key.chain, &key.verification))?
         } else {
-            self.peers.get(&sender)?.last().map(|key| (&key.chain, &key.verification))?
+            self.peers.get(&sender)?.keys.last().map(|key| (&key.chain, &key.verification))?
         };
         let hash = Extracted::new(verification.as_bytes(), chain.as_secret().expose());
         Some(*hash.expand(label::SENDER_KEY_FINGERPRINT, &[]).expose())
@@ -203,10 +230,16 @@ impl SenderKeys {
             out.extend_from_slice(key.chain.as_secret().expose());
             out.extend_from_slice(key.signing.to_secret().expose());
             put_set(out, &key.holders);
+            out.push(key.withheld.is_some().into());
+            if let Some((iteration, chain)) = &key.withheld {
+                put_varint(out, *iteration);
+                out.extend_from_slice(chain.as_secret().expose());
+            }
         }
         put_len(out, self.peers.len());
-        for (sender, keys) in &self.peers {
+        for (sender, PeerKeys { first, keys }) in &self.peers {
             put_varint(out, sender.0);
+            put_varint(out, *first);
             put_len(out, keys.len());
             for key in keys {
                 put_varint(out, key.id);
@@ -218,17 +251,21 @@ impl SenderKeys {
         }
     }
 
-    pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<Self, Error> {
+    /// `known`: how many members there are indices of.
+    pub(crate) fn decode(reader: &mut Reader<'_>, known: usize) -> Result<Self, Error> {
         let mut keys = Self { last_id: reader.varint()?, ..Self::default() };
         if reader.flag()? {
             let (id, iteration) = (reader.varint()?, reader.varint()?);
             let chain = Chain::new(Secret::new(reader.array()?));
             let signing = SigningKey::from_secret(&Secret::new(reader.array()?));
             let verification = signing.verification_key();
-            keys.own = Some(OwnKey { id, iteration, chain, signing, verification, holders: take_set(reader)? });
+            let holders = take_set(reader, known)?;
+            let withheld = |reader: &mut Reader<'_>| Ok((reader.varint()?, Chain::new(Secret::new(reader.array()?))));
+            let withheld = reader.flag()?.then(|| withheld(reader)).transpose()?;
+            keys.own = Some(OwnKey { id, iteration, chain, signing, verification, holders, withheld });
         }
-        for _ in 0..reader.count(2)? {
-            let sender = MemberIndex(reader.varint()?);
+        for _ in 0..reader.count(3)? {
+            let (sender, first) = (take_member(reader, known)?, reader.varint()?);
             let count = reader.count(SECRET_LEN + VERIFICATION_KEY_LEN)?;
             let key = |reader: &mut Reader<'_>| {
                 Ok::<_, Error>(PeerKey {
@@ -239,7 +276,11 @@ impl SenderKeys {
                     skipped: Skipped::decode(reader, |reader| reader.varint())?,
                 })
             };
-            keys.peers.insert(sender, (0..count).map(|_| key(reader)).collect::<Result<_, _>>()?);
+            let of_sender: Vec<_> = (0..count).map(|_| key(reader)).collect::<Result<_, _>>()?;
+            if of_sender.len() > MAX_KEYS_PER_SENDER || !of_sender.is_sorted_by(|one, next| one.id < next.id) {
+                return Err(Error::Malformed);
+            }
+            keys.peers.insert(sender, PeerKeys { first, keys: of_sender });
         }
         Ok(keys)
     }
@@ -260,6 +301,12 @@ pub(crate) fn put_set(out: &mut Vec<u8>, set: &MemberSet) {
     set.iter().for_each(|member| put_varint(out, member.0));
 }
 
-pub(crate) fn take_set(reader: &mut Reader<'_>) -> Result<MemberSet, Error> {
-    (0..reader.count(1)?).map(|_| reader.varint().map(MemberIndex)).collect()
+pub(crate) fn take_set(reader: &mut Reader<'_>, known: usize) -> Result<MemberSet, Error> {
+    (0..reader.count(1)?).map(|_| take_member(reader, known)).collect()
+}
+
+/// The index of one of so many members: a set takes room for the highest index in it.
+pub(crate) fn take_member(reader: &mut Reader<'_>, known: usize) -> Result<MemberIndex, Error> {
+    let member = MemberIndex(reader.varint()?);
+    if member.to_usize() < known { Ok(member) } else { Err(Error::Malformed) }
 }

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Where both initiate at once, both sessions are there to receive with, and the one that the member with the smaller id
-//! initiated is sent on.
+//! initiated is sent on. An update closes the other one, over which nothing heals: what is still under way on it is lost.
 
 use protocol::crypto::dh::{PUBLIC_KEY_LEN, PublicKey};
 use protocol::crypto::label;
@@ -27,6 +27,9 @@ pub const PREKEY_HEADER_LEN: usize = PUBLIC_KEY_LEN + FIRST_CONTACT_LEN + size_o
 
 /// There is one signed prekey for each bundle.
 const SIGNED_PREKEY_ID: u32 = 1;
+
+/// One that I have initiated, and one that the peer has.
+const MAX_SESSIONS: usize = 2;
 
 /// What a session's first messages carry besides the ratchet's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,9 +64,14 @@ pub(crate) struct Sealed {
     pub(crate) message: Vec<u8>,
 }
 
-/// All sessions with one peer: the first one is sent on. There is a second one after both have initiated at once.
+/// All sessions with one peer.
 #[derive(Clone)]
-pub(crate) struct Channel(Vec<Session>);
+pub(crate) struct Channel {
+    /// The first one is sent on. There is a second one after both have initiated at once.
+    sessions: Vec<Session>,
+    /// No other session is accepted any more.
+    closed: bool,
+}
 
 #[derive(Clone)]
 struct Session {
@@ -91,7 +99,8 @@ impl Channel {
         let (secret, contact) = x3dh::initiate(own, &bundle, one_time.as_deref(), label::SESSION, rng)?;
         let ratchet = DoubleRatchet::initiator(secret, &bundle.signed, rng).map_err(|_| Error::NoBundle)?;
         let header = PrekeyHeader { identity: *own.identity(), contact };
-        Ok(Self(vec![Session { ratchet, header, responder: bundle.identity, by_me: true, unanswered: true }]))
+        let session = Session { ratchet, header, responder: bundle.identity, by_me: true, unanswered: true };
+        Ok(Self { sessions: vec![session], closed: false })
     }
 
     /// Answers a peer's first message: the session, and the plaintext. Counts one verification and five DHs (four without a
@@ -116,17 +125,17 @@ impl Channel {
         let mut session = Session { ratchet, header, responder, by_me: false, unanswered: false };
         let plaintext = session.decrypt(message, binding)?;
         own.used(&header.contact);
-        Ok((Self(vec![session]), plaintext))
+        Ok((Self { sessions: vec![session], closed: false }, plaintext))
     }
 
     /// Whether my next message carries a new key of mine.
     pub(crate) fn turns_next(&self) -> bool {
-        self.0.first().is_some_and(|session| session.ratchet.turns_next())
+        self.sessions.first().is_some_and(|session| session.ratchet.turns_next())
     }
 
     /// Whether my next message carries a prekey header.
     pub(crate) fn is_unanswered(&self) -> bool {
-        self.0.first().is_some_and(|session| session.unanswered)
+        self.sessions.first().is_some_and(|session| session.unanswered)
     }
 
     pub(crate) fn encrypt(
@@ -135,46 +144,62 @@ impl Channel {
         binding: &Binding<'_>,
         rng: &mut dyn CryptoRng,
     ) -> Result<Sealed, Error> {
-        let session = self.0.first_mut().ok_or(Error::Internal)?;
+        let session = self.sessions.first_mut().ok_or(Error::Internal)?;
         let associated = session.associated(binding);
         let message = session.ratchet.encrypt(plaintext, &associated, rng)?;
         Ok(Sealed { prekey_header: session.unanswered.then(|| session.header.encode()), message })
     }
 
-    /// Decrypts a message of the peer's.
+    /// Decrypts a message of the peer's. `closes`: from now on the peer sends on this session alone.
     ///
     /// [`Error::NotAuthentic`] where it does not open, or initiates another session although the peer has done so before:
     /// nothing has changed then.
     pub(crate) fn decrypt(
         &mut self,
-        header: Option<&PrekeyHeader>,
-        message: &[u8],
+        (header, message): (Option<&PrekeyHeader>, &[u8]),
+        closes: bool,
         binding: &Binding<'_>,
         own: &mut PrekeySecrets,
         directory: &dyn Directory,
     ) -> Result<SecretBytes, Error> {
         let Some(header) = header else {
-            return self
-                .0
-                .iter_mut()
-                .find_map(|session| session.decrypt(message, binding).ok())
-                .ok_or(Error::NotAuthentic);
+            let opened =
+                |(place, session): (usize, &mut Session)| Some((place, session.decrypt(message, binding).ok()?));
+            let (place, plaintext) =
+                self.sessions.iter_mut().enumerate().find_map(opened).ok_or(Error::NotAuthentic)?;
+            if closes {
+                self.sessions.swap(0, place);
+                self.close();
+            }
+            return Ok(plaintext);
         };
-        if let Some(session) = self.0.iter_mut().find(|session| !session.by_me) {
+        if let Some(session) = self.sessions.iter_mut().find(|session| !session.by_me) {
             if session.header != *header {
                 return Err(Error::NotAuthentic);
             }
             return session.decrypt(message, binding);
         }
-        let (Self(theirs), plaintext) = Self::respond(header, message, binding, own, directory)?;
-        let place = if binding.sender < binding.recipient { 0 } else { self.0.len() };
-        self.0.splice(place..place, theirs);
+        if self.closed {
+            return Err(Error::NotAuthentic);
+        }
+        let (Self { sessions: theirs, .. }, plaintext) = Self::respond(header, message, binding, own, directory)?;
+        let place = if binding.sender < binding.recipient { 0 } else { self.sessions.len() };
+        self.sessions.splice(place..place, theirs);
         Ok(plaintext)
     }
 
+    /// Gives up all sessions but the one that is sent on, once that has been answered: then the peer sends on it too.
+    pub(crate) fn close(&mut self) {
+        if !self.is_unanswered() {
+            self.sessions.truncate(1);
+            self.closed = true;
+        }
+    }
+
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
-        put_len(out, self.0.len());
-        for session in &self.0 {
+        out.push(self.closed.into());
+        put_len(out, self.sessions.len());
+        for session in &self.sessions {
             session.ratchet.encode(out);
             out.extend_from_slice(&session.header.encode());
             out.extend_from_slice(&session.responder.0);
@@ -193,7 +218,13 @@ impl Channel {
                 unanswered: reader.flag()?,
             })
         };
-        (0..reader.count(PREKEY_HEADER_LEN)?).map(|_| session(reader)).collect::<Result<_, _>>().map(Self)
+        let closed = reader.flag()?;
+        let count = reader.count(PREKEY_HEADER_LEN)?;
+        let sessions: Vec<_> = (0..count).map(|_| session(reader)).collect::<Result<_, _>>()?;
+        if sessions.is_empty() || sessions.len() > MAX_SESSIONS {
+            return Err(Error::Malformed);
+        }
+        Ok(Self { sessions, closed })
     }
 }
 
@@ -204,8 +235,8 @@ impl Session {
         Ok(plaintext)
     }
 
-    /// Both identity keys, the initiator's first (X3DH specification, section 3.3), the prekey header that is sent or was
-    /// answered, both ids, and what the sender binds. All but the last have fixed lengths.
+    /// Both identity keys (X3DH specification, section 3.3), the responder's and, in the prekey header that was sent or
+    /// answered, the initiator's; both ids, and what the sender binds. All but the last have fixed lengths.
     fn associated(&self, binding: &Binding<'_>) -> Vec<u8> {
         let header = self.header.encode();
         [&self.responder.0[..], &header, &binding.sender.0, &binding.recipient.0, binding.context].concat()

@@ -1,0 +1,94 @@
+//! Exports that somebody has tampered with: they are refused, or give a member whose calls may fail and do nothing worse.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod common;
+
+use common::{ALL, Variant, World};
+use protocol::error::Error;
+use protocol::member::{Context, Incoming};
+
+/// A group in the middle of things: skipped and parked messages, a waiting notice, a session initiated from both sides.
+fn busy(variant: Variant) -> World {
+    let mut world = World::with_group(variant, 4, 6, 1);
+    world.say(1, "at once");
+    world.say(2, "at once");
+    world.settle();
+    world.check(&[0, 1, 2, 3]);
+    let add = world.add(2, 4);
+    for place in add {
+        if world.sent[place].to.contains(&0) {
+            world.deliver(place, 0);
+        }
+    }
+    let removal = world.remove(0, 3);
+    let said: Vec<_> = (0..3).flat_map(|_| world.say(0, "skipped")).collect();
+    for place in [removal, said].concat() {
+        if world.sent[place].to.contains(&1) && place % 2 == 0 {
+            world.deliver(place, 1);
+        }
+    }
+    world
+}
+
+/// Whether it was restored. Whatever it is, no call of it panics.
+fn drive(world: &World, export: &[u8]) -> bool {
+    let Ok(member) = world.variant.restore(export) else { return false };
+    let mut rng = world.users[1].rng.clone();
+    let mut context = Context { rng: &mut rng, directory: &world.directory, confirm_inviter: &|_| true };
+    let (newcomer, removed) = (world.id(5), world.id(2));
+    let _ = (member.export(), member.members(), member.fingerprints());
+    let _ = member.duplicate().send(b"text", &mut context);
+    let _ = member.duplicate().add(&newcomer, &mut context);
+    let _ = member.duplicate().remove(&removed, &mut context);
+    let _ = member.duplicate().update(&mut context);
+    let mut receiver = member.duplicate();
+    for place in world.undelivered(1) {
+        let sent = &world.sent[place];
+        let author = world.id(sent.author);
+        let _ = receiver.receive_one(&Incoming { group: world.group, author, bytes: &sent.bytes }, &mut context);
+    }
+    true
+}
+
+#[test]
+fn an_export_that_was_tampered_with_does_no_harm() {
+    for variant in ALL {
+        let world = busy(variant);
+        let export = world.users[1].member.export();
+        assert!(drive(&world, &export));
+        for position in 0..export.len() {
+            assert_eq!(variant.restore(&export[..position]).err(), Some(Error::BadExport), "cut at {position}");
+            let mut damaged = export.clone();
+            // A number that is as large as can be.
+            let end = (position + 5).min(export.len());
+            damaged[position..end].copy_from_slice(&[0xff, 0xff, 0xff, 0xff, 0x0f][..end - position]);
+            let _ = variant.restore(&damaged);
+            if position % 11 == 0 {
+                for byte in [export[position] ^ 1, export[position].wrapping_add(3), 0xff] {
+                    damaged.clone_from(&export);
+                    damaged[position] = byte;
+                    drive(&world, &damaged);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn an_export_of_another_user_or_protocol_is_refused() {
+    for variant in ALL {
+        let mut world = World::with_group(variant, 2, 3, 2);
+        world.check(&[0, 1]);
+        let export = world.users[1].member.export();
+        for other in ALL {
+            let same = other.description() == variant.description();
+            assert_eq!(other.restore(&export).is_ok(), same);
+        }
+        // The identity of somebody who is not in the group.
+        let stranger = world.users[2].member.export();
+        let spliced = [&export[..2], &stranger[2..34], &export[34..]].concat();
+        assert_eq!(variant.restore(&spliced).err(), Some(Error::BadExport));
+        assert_eq!(variant.restore(&[&export[..], &[0]].concat()).err(), Some(Error::BadExport));
+    }
+}
