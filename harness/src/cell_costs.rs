@@ -29,10 +29,12 @@ pub enum Cost {
     Recipient,
     /// All that the added member does.
     Joiner,
+    /// All that everybody does, the removed member included: one value.
+    Group,
 }
 
 impl Cost {
-    /// CPU time in nanoseconds, one value for each member.
+    /// CPU time in nanoseconds, one value for each member; of the group, one.
     #[must_use]
     pub fn cpu_ns(self, sample: &Sample) -> Vec<u64> {
         match self {
@@ -45,6 +47,8 @@ impl Cost {
                 members
             }
             Self::Joiner => cpu_of_all(sample, Role::Joiner.name()),
+            Self::Group if sample.work.is_empty() => Vec::new(),
+            Self::Group => vec![sample.work.iter().flat_map(|work| &work.cpu_ns).sum()],
         }
     }
 }
@@ -146,24 +150,37 @@ impl<'a> Cells<'a> {
         self.runs.get(&key).map_or(&[], Vec::as_slice)
     }
 
+    /// What a cell's runs come to; `of` gives the values of one.
+    #[must_use]
+    pub fn summary(
+        &self,
+        backend: &str,
+        operation: &str,
+        group_size: u32,
+        of: impl Fn(&Sample) -> Vec<f64>,
+    ) -> Option<Summary> {
+        let runs = self.runs(backend, operation, group_size);
+        Summary::of(&runs.iter().map(|sample| of(sample)).collect::<Vec<_>>())
+    }
+
     /// A cell's CPU time in milliseconds.
     #[must_use]
     pub fn cpu_ms(&self, backend: &str, operation: &str, group_size: u32, cost: Cost) -> Option<Summary> {
-        Summary::of(&values(self.runs(backend, operation, group_size), |sample| milliseconds(&cost.cpu_ns(sample))))
+        self.summary(backend, operation, group_size, |sample| milliseconds(&cost.cpu_ns(sample)))
     }
 
     /// A cell's bytes, a broadcast counted once.
     #[must_use]
     pub fn bytes(&self, backend: &str, operation: &str, group_size: u32) -> Option<Summary> {
-        Summary::of(&values(self.runs(backend, operation, group_size), |sample| vec![bytes_sent(sample) as f64]))
+        self.summary(backend, operation, group_size, |sample| vec![bytes_sent(sample) as f64])
     }
 
     /// A cell's CPU time over its floor.
     #[must_use]
     pub fn over_floor(&self, backend: &str, operation: &str, group_size: u32, role: Role) -> Option<Summary> {
-        Summary::of(&values(self.runs(backend, operation, group_size), |sample| {
+        self.summary(backend, operation, group_size, |sample| {
             over_floor(sample, Some(role.name())).into_iter().collect()
-        }))
+        })
     }
 
     /// The group sizes that a backend has for an operation, ascending.
@@ -175,10 +192,6 @@ impl<'a> Cells<'a> {
             .map(|key| key.group_size)
             .collect()
     }
-}
-
-fn values(runs: &[&Sample], of: impl Fn(&Sample) -> Vec<f64>) -> Vec<Vec<f64>> {
-    runs.iter().map(|sample| of(sample)).collect()
 }
 
 fn milliseconds(nanoseconds: &[u64]) -> Vec<f64> {
@@ -199,6 +212,7 @@ mod tests {
         // Two recipients, then the removed member.
         assert_eq!(Cost::Recipient.cpu_ns(&sample), [110 + 250, 120 + 260, 90]);
         assert_eq!(Cost::Joiner.cpu_ns(&sample), [0; 0]);
+        assert_eq!(Cost::Group.cpu_ns(&sample), [1320 + 360 + 380 + 90]);
     }
 
     #[test]

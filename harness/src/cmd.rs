@@ -2,11 +2,13 @@
 //!
 //! Data goes to standard output, progress and complaints to standard error.
 
+mod compare;
 mod export;
 mod list;
 mod measure;
 mod options;
 mod plot;
+mod report;
 mod reproduce;
 mod running;
 
@@ -39,10 +41,14 @@ enum Verb {
     Reproduce(reproduce::Options),
     /// Measures what is asked for.
     Measure(measure::Options),
+    /// Measures backends side by side and compares each with a reference.
+    Compare(compare::Options),
     /// Draws the pictures of a recorded run.
     Plot(plot::Options),
     /// Writes a recorded run in another form.
     Export(export::Options),
+    /// Writes the tables of a recorded comparison into a Markdown file.
+    Report(report::Options),
     /// Lists the backends.
     List(list::Options),
     /// Serves cells on standard input and output.
@@ -64,8 +70,10 @@ pub(crate) fn main() -> ExitCode {
     let result = match Cli::parse().verb {
         Verb::Reproduce(options) => reproduce::run(&options, &registry),
         Verb::Measure(options) => measure::run(&options, &registry),
+        Verb::Compare(options) => compare::run(&options, &registry),
         Verb::Plot(options) => plot::run(&options),
         Verb::Export(options) => export::run(&options),
+        Verb::Report(options) => report::run(&options),
         Verb::List(options) => list::run(&options, &registry),
         Verb::Runner(options) => {
             runner::serve(&registry, &options.backend, &options.variant).map(|()| 0).map_err(Failure::from)

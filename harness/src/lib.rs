@@ -11,7 +11,8 @@
 //! | [`recorded`] | the data of a finished run, read again |
 //! | [`statistics`], [`cell_costs`], `measurement` | what samples come to: figures, rows of a table, costs of a cell |
 //! | `paper`, `claims` | the published figures, and what the paper claims |
-//! | `plot`, `summary`, `export`, `report` | pictures, text and files made from a run |
+//! | `comparison` | several backends side by side |
+//! | `plot`, `summary`, `export`, `report`, `readme` | pictures, text and files made from a run |
 //! | [`registry`] | the backends by name |
 //!
 //! Modules without a link, and the backends of this workspace, come with the feature `cli`, which is on unless turned off.
@@ -23,6 +24,8 @@ pub mod cell_protocol;
 pub mod child;
 #[cfg(feature = "cli")]
 pub mod claims;
+#[cfg(feature = "cli")]
+pub mod comparison;
 #[cfg(feature = "cli")]
 pub mod export;
 pub mod group;
@@ -38,6 +41,8 @@ pub mod plan;
 pub mod plot;
 pub mod proof;
 pub mod randomness;
+#[cfg(feature = "cli")]
+pub mod readme;
 pub mod recorded;
 pub mod registry;
 #[cfg(feature = "cli")]

@@ -65,12 +65,25 @@ pub struct Options {
     pub backends: Vec<String>,
     /// Iterations of each operation.
     pub iterations: BTreeMap<String, u32>,
+    /// Where large groups get fewer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub large_groups: Option<LargeGroups>,
     /// Group sizes.
     pub sizes: Vec<u32>,
     /// How long a cell may take, in milliseconds.
     pub timeout_ms: u64,
     /// Whether peak memory is measured.
     pub peak: bool,
+}
+
+/// A limit on the iterations of large groups, in which some protocols take seconds for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LargeGroups {
+    /// The smallest size that counts as large.
+    pub from: u32,
+    /// The most iterations that they get.
+    pub iterations: u32,
 }
 
 /// The program that ran.
@@ -129,6 +142,14 @@ pub struct RunnerConditions {
     pub clock_read_ns: f64,
     /// Cost of each primitive.
     pub primitive_ns: PrimitiveCosts,
+}
+
+impl LargeGroups {
+    /// How many of `count` iterations a group of this size gets.
+    #[must_use]
+    pub fn limit(limit: Option<Self>, group_size: u32, count: u32) -> u32 {
+        limit.filter(|limit| group_size >= limit.from).map_or(count, |limit| count.min(limit.iterations))
+    }
 }
 
 impl Manifest {

@@ -174,7 +174,7 @@ pub fn write_csv(rows: &[Row], out: impl Write) -> csv::Result<()> {
 }
 
 /// A figure in data: whole where it is whole, else six digits after the point.
-fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     ((value * 1e6).round() / 1e6).to_string()
 }
 

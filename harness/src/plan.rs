@@ -8,7 +8,7 @@ use protocol::operation::Operation;
 
 use crate::cell::MIN_GROUP_SIZE;
 use crate::child::Launch;
-use crate::manifest::Options;
+use crate::manifest::{LargeGroups, Options};
 use crate::{randomness, registry};
 
 /// What is to be measured.
@@ -18,6 +18,8 @@ pub struct Plan {
     pub backends: Vec<Choice>,
     /// The operations, with the number of iterations of each.
     pub iterations: BTreeMap<Operation, u32>,
+    /// Where large groups get fewer.
+    pub large_groups: Option<LargeGroups>,
     /// Group sizes.
     pub sizes: Vec<u32>,
     /// The seed of all randomness, the order of the cells included.
@@ -104,6 +106,7 @@ impl Plan {
             seed: self.seed,
             backends: self.backends.iter().map(Choice::full_name).collect(),
             iterations: self.iterations.iter().map(named).collect(),
+            large_groups: self.large_groups,
             sizes: self.sizes.clone(),
             timeout_ms: u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX),
             peak: self.peak,
@@ -125,11 +128,13 @@ impl Plan {
 
     fn block(&self, iteration: u32) -> Vec<Task> {
         let mut rng = randomness::order(self.seed, iteration);
-        let operations =
-            self.iterations.iter().filter(|(_, count)| **count > iteration).map(|(operation, _)| *operation);
-        let operations: Vec<Operation> = operations.collect();
-        let pairs = |size: &u32| operations.iter().map(|operation| (*size, *operation)).collect::<Vec<_>>();
-        let mut slots: Vec<(u32, Operation)> = self.sizes.iter().flat_map(pairs).collect();
+        let slots = self.sizes.iter().flat_map(|size| {
+            self.iterations
+                .iter()
+                .map(|(operation, count)| ((*size, *operation), LargeGroups::limit(self.large_groups, *size, *count)))
+        });
+        let mut slots: Vec<(u32, Operation)> =
+            slots.filter(|(_, count)| *count > iteration).map(|(slot, _)| slot).collect();
         randomness::shuffle(&mut slots, &mut rng);
         for size in &self.sizes {
             let first = slots.iter().position(|slot| slot.0 == *size);
@@ -163,6 +168,7 @@ mod tests {
         Plan {
             backends: vec![choice("a"), choice("b"), choice("c")],
             iterations: Operation::ALL.into_iter().map(|op| (op, 2 + u32::from(op == Operation::Create))).collect(),
+            large_groups: None,
             sizes: vec![8, 16, 32],
             seed: 1,
             jobs: 1,
@@ -186,6 +192,15 @@ mod tests {
         assert!(tasks.is_sorted_by_key(|task| task.iteration));
         assert_eq!(tasks, plan().tasks().unwrap());
         assert_ne!(tasks, Plan { seed: 2, ..plan() }.tasks().unwrap());
+    }
+
+    #[test]
+    fn large_groups_get_fewer_iterations_and_the_others_the_same() {
+        let large_groups = Some(LargeGroups { from: 16, iterations: 1 });
+        let tasks = Plan { large_groups, ..plan() }.tasks().unwrap();
+        let count = |size| tasks.iter().filter(|task| task.group_size == size).count();
+        assert_eq!((count(16), count(32)), (3 * Operation::ALL.len(), 3 * Operation::ALL.len()));
+        assert_eq!(count(8), 3 * (2 * Operation::ALL.len() + 1));
     }
 
     #[test]

@@ -1,15 +1,17 @@
-//! The figures: traffic and CPU time against the group size, ours beside the published curves.
+//! The figures: traffic and CPU time against the group size, of one backend beside the published curves or of several.
 //!
 //! A [`Figure`] says what is shown; [`Figure::svg`] and [`Figure::write_png`] draw it. Both draw the same primitives, so
 //! that the two files look alike.
 
 mod canvas;
+mod comparison;
 mod content;
 mod figure;
 mod layout;
 mod panel;
 mod scale;
 
+pub use comparison::{compared_cpu, compared_traffic};
 pub use content::{cpu, traffic};
 pub use figure::{Curve, Entry, Figure, Marker, Panel, Point, Section, Stroke, Style};
 
@@ -19,6 +21,7 @@ use plotters::backend::{BitMapBackend, SVGBackend};
 use plotters::prelude::*;
 
 use canvas::{Canvas, Text};
+pub(crate) use scale::thousands;
 
 /// Pixels of the drawing for each unit of the layout. A PNG has as many; an SVG is scaled back in its header.
 const SCALE: u32 = 2;

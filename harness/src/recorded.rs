@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use crate::manifest::{Manifest, RunStatus};
+use crate::manifest::{LargeGroups, Manifest, RunStatus};
 use crate::sample::Sample;
 use crate::store::{self, StoreError};
 
@@ -21,7 +21,7 @@ pub struct Recorded {
 #[non_exhaustive]
 pub enum OpenError {
     /// There is no run.
-    #[error("{} holds no run: `harness reproduce` and `harness measure --out` make one", .0.display())]
+    #[error("{} holds no run: `harness reproduce`, `harness compare` and `harness measure --out` make one", .0.display())]
     NoRun(PathBuf),
     /// A file cannot be read, or is of another form.
     #[error(transparent)]
@@ -81,8 +81,10 @@ impl Recorded {
 /// How many samples a run should have.
 fn cells_of(manifest: &Manifest) -> usize {
     let options = &manifest.options;
-    let iterations: usize = options.iterations.values().map(|count| *count as usize).sum();
-    options.backends.len() * options.sizes.len() * iterations
+    let counts = |size: &u32| -> usize {
+        options.iterations.values().map(|count| LargeGroups::limit(options.large_groups, *size, *count) as usize).sum()
+    };
+    options.backends.len() * options.sizes.iter().map(counts).sum::<usize>()
 }
 
 #[cfg(test)]
@@ -101,7 +103,9 @@ mod tests {
         let options = Options {
             seed: 1,
             backends: vec!["toy".to_owned()],
-            iterations: BTreeMap::from([("remove".to_owned(), 1)]),
+            // Without the limit it would have two samples.
+            iterations: BTreeMap::from([("remove".to_owned(), 2)]),
+            large_groups: Some(LargeGroups { from: 4, iterations: 1 }),
             sizes: vec![4],
             timeout_ms: 1000,
             peak: false,

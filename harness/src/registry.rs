@@ -64,6 +64,13 @@ impl Registry {
     }
 }
 
+/// Whether this is the backend that its name without a variant means.
+#[must_use]
+pub fn is_default(registry: &Registry, backend: &dyn Backend) -> bool {
+    let description = backend.description();
+    registry.find(description.name).is_ok_and(|found| found.description().variant == description.variant)
+}
+
 /// `name`, or `name:variant` where there is a variant.
 #[must_use]
 pub fn full_name(backend: &dyn Backend) -> String {

@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::cell_costs::Cells;
+use crate::comparison::Comparison;
 use crate::export;
 use crate::measurement;
 use crate::paper::Paper;
@@ -20,8 +21,12 @@ pub const TIME: &str = "time.csv";
 pub const TRAFFIC: &str = "traffic.csv";
 /// The tables.
 pub const SUMMARY: &str = "summary.md";
-/// The pictures, each as svg and png.
+/// Backends side by side.
+pub const COMPARISON: &str = "compare.csv";
+/// The pictures of one backend, each as svg and png.
 const FIGURES: [&str; 2] = ["traffic", "cpu"];
+/// The pictures of several backends, likewise.
+const COMPARISON_FIGURES: [&str; 2] = ["compare-traffic", "compare-cpu"];
 
 /// Why a file was not made.
 #[derive(Debug, thiserror::Error)]
@@ -56,8 +61,9 @@ pub enum ReportError {
 /// The names of all files that can be made from a run.
 #[must_use]
 pub fn names() -> Vec<String> {
-    let pictures = FIGURES.iter().flat_map(|name| [format!("{name}.svg"), format!("{name}.png")]);
-    [MEASUREMENTS, TIME, TRAFFIC, SUMMARY].map(str::to_owned).into_iter().chain(pictures).collect()
+    let figures = FIGURES.into_iter().chain(COMPARISON_FIGURES);
+    let pictures = figures.flat_map(|name| [format!("{name}.svg"), format!("{name}.png")]);
+    [MEASUREMENTS, TIME, TRAFFIC, COMPARISON, SUMMARY].map(str::to_owned).into_iter().chain(pictures).collect()
 }
 
 /// Writes measurements.csv.
@@ -79,15 +85,39 @@ pub fn write_export(directory: &Path, samples: &[Sample]) -> Result<[PathBuf; 2]
     ])
 }
 
-/// Draws both pictures, each as svg and png.
+/// Writes compare.csv.
 ///
 /// # Errors
 /// [`ReportError`].
-pub fn write_figures(directory: &Path, samples: &[Sample], paper: &Paper) -> Result<Vec<PathBuf>, ReportError> {
+pub fn write_comparison(directory: &Path, compared: &Comparison<'_>, reference: &str) -> Result<PathBuf, ReportError> {
+    write_csv(directory, COMPARISON, |out| compared.write_csv(reference, out))
+}
+
+/// Draws both pictures of one backend, each as svg and png.
+///
+/// # Errors
+/// [`ReportError`].
+pub fn write_figures(
+    directory: &Path,
+    samples: &[Sample],
+    backend: &str,
+    paper: &Paper,
+) -> Result<Vec<PathBuf>, ReportError> {
     let cells = Cells::new(samples);
-    let figures: [Figure; 2] = [plot::traffic(&cells, paper), plot::cpu(&cells, paper)];
+    draw(directory, FIGURES, [plot::traffic(&cells, backend, paper), plot::cpu(&cells, backend, paper)])
+}
+
+/// Draws both pictures of several backends, each as svg and png.
+///
+/// # Errors
+/// [`ReportError`].
+pub fn write_comparison_figures(directory: &Path, compared: &Comparison<'_>) -> Result<Vec<PathBuf>, ReportError> {
+    draw(directory, COMPARISON_FIGURES, [plot::compared_traffic(compared), plot::compared_cpu(compared)])
+}
+
+fn draw(directory: &Path, names: [&str; 2], figures: [Figure; 2]) -> Result<Vec<PathBuf>, ReportError> {
     let mut written = Vec::new();
-    for (name, figure) in FIGURES.into_iter().zip(figures) {
+    for (name, figure) in names.into_iter().zip(figures) {
         let path = directory.join(format!("{name}.svg"));
         let text = figure.svg().map_err(|source| ReportError::Plot { path: path.clone(), source })?;
         write(&path, text.as_bytes())?;
@@ -125,7 +155,10 @@ fn write_csv(
 }
 
 /// Puts a whole file in its place in one step.
-fn write(path: &Path, bytes: &[u8]) -> Result<(), ReportError> {
+///
+/// # Errors
+/// [`ReportError`].
+pub fn write(path: &Path, bytes: &[u8]) -> Result<(), ReportError> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".new");
     let fresh = path.with_file_name(name);
@@ -140,7 +173,7 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> ReportError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::synthetic;
+    use crate::{comparison, synthetic};
 
     #[test]
     fn all_files_are_made_and_none_is_left_over() {
@@ -149,7 +182,11 @@ mod tests {
         let samples = synthetic::grid("dcgka", 1.0, 2);
         write_measurements(&directory, &samples).unwrap();
         write_export(&directory, &samples).unwrap();
-        write_figures(&directory, &samples, &Paper::load().unwrap()).unwrap();
+        write_figures(&directory, &samples, "dcgka", &Paper::load().unwrap()).unwrap();
+        let samples = comparison::with_derived(&samples);
+        let compared = Comparison::new(&samples, &["dcgka".to_owned()]);
+        write_comparison(&directory, &compared, "dcgka").unwrap();
+        write_comparison_figures(&directory, &compared).unwrap();
         write_summary(&directory, "text\n").unwrap();
         let mut found: Vec<String> =
             fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();

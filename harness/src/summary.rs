@@ -1,5 +1,6 @@
 //! A run in words and tables, in Markdown that also reads well as it is.
 
+mod comparison;
 mod table;
 
 use protocol::operation::{Operation, Phase, Role};
@@ -12,6 +13,7 @@ use crate::paper::Paper;
 use crate::registry::join;
 use crate::sample::{Sample, Status};
 use crate::statistics::Summary;
+pub use comparison::{comparison, readme_tables};
 use table::Table;
 
 /// What stands where there is no figure.
@@ -77,8 +79,11 @@ fn conditions(manifest: &Manifest) -> String {
         (Some(commit), _) => commit.to_owned(),
     };
     let iterations = options.iterations.iter().map(|(operation, count)| format!("{operation} {count}"));
+    let fewer = options
+        .large_groups
+        .map_or_else(String::new, |large| format!("; of {} members and more at most {}", large.from, large.iterations));
     let lines = [
-        format!("- Iterations: {}; seed {}.", iterations.collect::<Vec<_>>().join(", "), options.seed),
+        format!("- Iterations: {}{fewer}; seed {}.", iterations.collect::<Vec<_>>().join(", "), options.seed),
         format!("- Machine: {}, curve code {}, kernel {}.", machine.cpu, machine.curve_backend, machine.kernel),
         format!("- Program: commit {commit}, {}, {}.", build.profile, build.rustc),
         format!("- Run: {}. Load at its start: {}.", manifest.run_id, machine.load_start),
@@ -178,9 +183,9 @@ fn claims(claims: &[Claim]) -> Table {
 
 /// The runs that do not count; empty where all do.
 #[must_use]
-pub fn failures(samples: &[Sample]) -> String {
+pub fn failures<'a>(samples: impl IntoIterator<Item = &'a Sample>) -> String {
     let mut table = Table::new(&["backend", "operation", "members", "iteration", "status", "reason"]);
-    for sample in samples.iter().filter(|sample| sample.status != Status::Ok) {
+    for sample in samples.into_iter().filter(|sample| sample.status != Status::Ok) {
         table.row([
             join(&sample.backend, &sample.variant),
             sample.operation.clone(),
@@ -273,6 +278,7 @@ mod tests {
             seed: 7,
             backends: vec!["dcgka".to_owned()],
             iterations: BTreeMap::from([("update".to_owned(), 2)]),
+            large_groups: None,
             sizes: synthetic::SIZES.to_vec(),
             timeout_ms: 1000,
             peak: false,

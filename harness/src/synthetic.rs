@@ -33,7 +33,7 @@ fn empty(backend: &str, operation: &str, group_size: u32, iteration: u32) -> Sam
     }
 }
 
-fn work(role: &str, phase: &str, counts: &[(&str, u64)], cpu_ns: &[u64]) -> Work {
+pub(crate) fn work(role: &str, phase: &str, counts: &[(&str, u64)], cpu_ns: &[u64]) -> Work {
     Work {
         role: role.to_owned(),
         phase: phase.to_owned(),
@@ -128,4 +128,14 @@ fn grown(backend: &str, scale: f64, operation: Operation, size: u32, iteration: 
     }
     sample.primitive_ns = BTreeMap::from([("op.dh".to_owned(), 30_000.0), ("op.verify".to_owned(), 25_000.0)]);
     sample
+}
+
+/// The same samples of a protocol that has no acknowledgements.
+pub(crate) fn without_acks(samples: Vec<Sample>) -> Vec<Sample> {
+    let mut samples = samples;
+    for sample in &mut samples {
+        sample.traffic.retain(|traffic| traffic.kind != "ack");
+        sample.work.retain(|work| work.phase != "responses");
+    }
+    samples
 }

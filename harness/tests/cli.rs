@@ -106,7 +106,42 @@ fn data_comes_in_three_forms_and_repeats() {
     assert_eq!(json.lines().count(), 3 * 2 * 2);
     assert!(json.lines().all(|line| line.starts_with("{\"schema\":1,") && line.contains("\"status\":\"ok\"")));
     assert_eq!(fs::read_dir(&directory).unwrap().count(), 0, "without --out there are no files");
-    assert!(expect(0, &["list", "--format", "csv"], &directory).contains("\ndcgka,,"));
+    assert!(expect(0, &["list", "--format", "csv"], &directory).contains("\ndcgka,,true,"));
+}
+
+#[test]
+fn backends_are_compared_side_by_side() {
+    let directory = empty_directory("compare");
+    let run = ["compare", "--quick", "--sizes", "2,3", "--iterations", "1", "--out", "run"];
+    let tables = expect(0, &run, &directory);
+    assert!(tables.contains("## 3 members") && tables.contains("| dcgka without acks"), "{tables}");
+    let names = || {
+        let files = fs::read_dir(directory.join("run")).unwrap();
+        let mut names: Vec<String> = files.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names.join(" ")
+    };
+    let figures = "compare-cpu.png compare-cpu.svg compare-traffic.png compare-traffic.svg";
+    let data = "manifest.json measurements.csv samples.jsonl summary.md";
+    assert_eq!(names(), format!("{figures} compare.csv {data}"));
+    let csv = fs::read_to_string(directory.join("run/compare.csv")).unwrap();
+    assert!(csv.contains("\nmessage,3,dcgka,whole,group,bytes_sent,B,123,,,1,ok\n"), "{csv}");
+    fs::remove_file(directory.join("run/compare-cpu.svg")).unwrap();
+    expect(0, &["plot", "run"], &directory);
+    assert_eq!(names(), format!("{figures} compare.csv {data}"));
+    assert!(complaint(2, &run, &directory).contains("already holds a run"));
+    assert!(complaint(2, &["report", "--readme", "run/summary.md", "run"], &directory).contains("BEGIN compare"));
+    assert!(complaint(1, &["report", "--readme", "nowhere.md", "run"], &directory).contains("nowhere.md"));
+}
+
+#[test]
+fn the_reference_must_be_measured() {
+    let directory = empty_directory("reference");
+    let unknown = complaint(2, &["compare", "--reference", "nobody"], &directory);
+    assert!(unknown.contains("`nobody`") && unknown.contains("known are: dcgka"), "{unknown}");
+    let other = complaint(2, &["compare", "--backend", "pairwise,sender-keys"], &directory);
+    assert!(other.contains("`dcgka` is not among") && other.contains("pairwise, sender-keys:eager"), "{other}");
+    assert_eq!(fs::read_dir(&directory).unwrap().count(), 0);
 }
 
 #[test]

@@ -84,6 +84,7 @@ fn plan(variants: &[&str]) -> Plan {
     Plan {
         backends: variants.iter().map(choice).collect(),
         iterations: Operation::REPRODUCED.into_iter().map(|operation| (operation, 2)).collect(),
+        large_groups: None,
         sizes: vec![3, 5],
         seed: 1,
         jobs: 2,

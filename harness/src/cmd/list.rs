@@ -1,8 +1,8 @@
 //! `harness list`: the backends and what they can do.
 
 use clap::Args;
-use harness::registry::{Registry, full_name};
-use protocol::member::{Description, Ordering};
+use harness::registry::{Registry, full_name, is_default};
+use protocol::member::{Backend, Ordering};
 use serde_json::json;
 
 use super::options::Format;
@@ -15,9 +15,10 @@ pub(super) struct Options {
     format: Format,
 }
 
-const COLUMNS: [&str; 9] = [
+const COLUMNS: [&str; 10] = [
     "backend",
     "variant",
+    "default",
     "summary",
     "concurrent_operations",
     "pcs_update",
@@ -32,9 +33,14 @@ pub(super) fn run(options: &Options, registry: &Registry) -> Result<u8, Failure>
     match options.format {
         Format::Human => {
             for backend in registry.all() {
-                let description = backend.description();
-                text.extend(format!("{}\n  {}\n", full_name(&*backend), description.summary).into_bytes());
-                for (name, value) in COLUMNS.iter().zip(fields(&description)).skip(3) {
+                let (name, description) = (full_name(&*backend), backend.description());
+                let alone = if is_default(registry, &*backend) && name != description.name {
+                    format!(" (what `{}` alone means)", description.name)
+                } else {
+                    String::new()
+                };
+                text.extend(format!("{name}{alone}\n  {}\n", description.summary).into_bytes());
+                for (name, value) in COLUMNS.iter().zip(fields(registry, &*backend)).skip(4) {
                     text.extend(format!("  {}: {value}\n", name.replace('_', " ")).into_bytes());
                 }
             }
@@ -46,6 +52,7 @@ pub(super) fn run(options: &Options, registry: &Registry) -> Result<u8, Failure>
                 let line = json!({
                     "backend": description.name,
                     "variant": description.variant,
+                    "default": is_default(registry, &*backend),
                     "summary": description.summary,
                     "concurrent_operations": capabilities.concurrent_operations,
                     "pcs_update": capabilities.pcs_update,
@@ -61,7 +68,7 @@ pub(super) fn run(options: &Options, registry: &Registry) -> Result<u8, Failure>
             let mut writer = csv::Writer::from_writer(&mut text);
             writer.write_record(COLUMNS)?;
             for backend in registry.all() {
-                writer.write_record(fields(&backend.description()))?;
+                writer.write_record(fields(registry, &*backend))?;
             }
             writer.flush()?;
         }
@@ -71,11 +78,13 @@ pub(super) fn run(options: &Options, registry: &Registry) -> Result<u8, Failure>
 }
 
 /// What stands in the columns.
-fn fields(description: &Description) -> [String; COLUMNS.len()] {
+fn fields(registry: &Registry, backend: &dyn Backend) -> [String; COLUMNS.len()] {
+    let description = backend.description();
     let capabilities = description.capabilities;
     [
         description.name.to_owned(),
         description.variant.to_owned(),
+        is_default(registry, backend).to_string(),
         description.summary.to_owned(),
         capabilities.concurrent_operations.to_string(),
         capabilities.pcs_update.to_string(),

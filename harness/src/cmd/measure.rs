@@ -1,20 +1,18 @@
 //! `harness measure`: any cells of any backends.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 use harness::child::Launch;
 use harness::measurement;
-use harness::plan::{Plan, PlanError};
+use harness::plan::Plan;
 use harness::registry::Registry;
 use harness::sample::Sample;
-use harness::schedule::MeasureError;
 use harness::{report, summary};
 use protocol::operation::Operation;
 
-use super::options::{Conditions, Format, PAPER_SIZES, choices, group_size, operation};
+use super::options::{Conditions, Format, PAPER_SIZES, choices, group_size, iterations_of, operation};
 use super::{Failure, print, running};
 
 const ITERATIONS: u32 = 5;
@@ -51,7 +49,8 @@ pub(super) struct Options {
 pub(super) fn run(options: &Options, registry: &Registry) -> Result<u8, Failure> {
     let plan = Plan {
         backends: choices(registry, &options.backend)?,
-        iterations: options.iterations_of_all()?,
+        iterations: iterations_of(&options.operation, options.iterations())?,
+        large_groups: None,
         sizes: options.sizes(),
         seed: options.conditions.seed,
         jobs: options.conditions.jobs(),
@@ -86,20 +85,6 @@ fn data(samples: &[Sample], format: Format) -> Result<Vec<u8>, Failure> {
 }
 
 impl Options {
-    fn operations(&self) -> Vec<Operation> {
-        if self.operation.is_empty() { Operation::ALL.to_vec() } else { self.operation.clone() }
-    }
-
-    fn iterations_of_all(&self) -> Result<BTreeMap<Operation, u32>, MeasureError> {
-        let mut all = BTreeMap::new();
-        for operation in self.operations() {
-            if all.insert(operation, self.iterations()).is_some() {
-                return Err(PlanError::Twice.into());
-            }
-        }
-        Ok(all)
-    }
-
     fn iterations(&self) -> u32 {
         self.iterations.unwrap_or(if self.quick { QUICK_ITERATIONS } else { ITERATIONS })
     }

@@ -1,12 +1,14 @@
 //! Options that several verbs take.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use harness::cell::{MIN_GROUP_SIZE, operation_named};
-use harness::plan::Choice;
+use harness::plan::{Choice, PlanError};
 use harness::registry::{Registry, UnknownBackend};
+use harness::schedule::MeasureError;
 use harness::store::{self, StoreError};
 use protocol::operation::Operation;
 
@@ -61,6 +63,8 @@ pub(super) struct Source {
 
 /// Where `reproduce` puts its run.
 pub(super) const LATEST: &str = "results/latest";
+/// Where `compare` puts its run.
+pub(super) const COMPARED: &str = "results/compare";
 
 impl Source {
     /// Where the files go; makes the directory where it does not exist.
@@ -75,6 +79,13 @@ impl Source {
 pub(super) fn operation() -> impl TypedValueParser<Value = Operation> {
     PossibleValuesParser::new(Operation::ALL.map(Operation::name))
         .try_map(|name| operation_named(&name).ok_or("no operation has this name"))
+}
+
+/// So many iterations of each operation; of all where none is named.
+pub(super) fn iterations_of(named: &[Operation], count: u32) -> Result<BTreeMap<Operation, u32>, MeasureError> {
+    let operations = if named.is_empty() { &Operation::ALL } else { named };
+    let all: BTreeMap<Operation, u32> = operations.iter().map(|operation| (*operation, count)).collect();
+    if all.len() < operations.len() { Err(PlanError::Twice.into()) } else { Ok(all) }
 }
 
 /// A group size.

@@ -1,8 +1,6 @@
 //! `harness reproduce`: the paper's evaluation.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -15,7 +13,6 @@ use harness::plan::Plan;
 use harness::registry::Registry;
 use harness::report;
 use harness::schedule::{self, Run};
-use harness::store;
 use harness::summary::{self, Reproduction};
 use protocol::operation::Operation;
 
@@ -53,6 +50,7 @@ pub(super) fn run(options: &Options, registry: &Registry) -> Result<u8, Failure>
     let plan = Plan {
         backends,
         iterations: iterations(options),
+        large_groups: None,
         sizes: PAPER_SIZES.to_vec(),
         seed: options.conditions.seed,
         jobs: options.conditions.jobs(),
@@ -66,7 +64,7 @@ pub(super) fn run(options: &Options, registry: &Registry) -> Result<u8, Failure>
     if options.out.is_none() && !options.conditions.resume {
         // The earlier run goes only once nothing stands in the way of another.
         schedule::check(&plan)?;
-        clear(&out)?;
+        running::clear(&out)?;
     }
     let start = Instant::now();
     let run = running::run(&plan)?;
@@ -94,7 +92,7 @@ fn write(run: &Run, backend: &str, out: &Path) -> Result<bool, Failure> {
     if cells.backends().is_empty() {
         complain("nothing that counts was measured, so there are no pictures");
     } else {
-        report::write_figures(out, samples, &paper)?;
+        report::write_figures(out, samples, backend, &paper)?;
     }
     report::write_summary(out, &text)?;
     print(text.as_bytes())?;
@@ -109,19 +107,4 @@ fn iterations(options: &Options) -> BTreeMap<Operation, u32> {
         _ => ITERATIONS,
     };
     Operation::REPRODUCED.into_iter().map(|operation| (operation, count(operation))).collect()
-}
-
-/// Removes the files of an earlier run, and nothing else.
-fn clear(directory: &Path) -> io::Result<()> {
-    let names = report::names().into_iter().chain([store::MANIFEST, store::SAMPLES].map(str::to_owned));
-    for name in names {
-        match fs::remove_file(directory.join(name)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound && error.kind() != io::ErrorKind::NotADirectory => {
-                let text = format!("cannot replace the run in {}: {error}", directory.display());
-                return Err(io::Error::new(error.kind(), text));
-            }
-            _ => (),
-        }
-    }
-    Ok(())
 }

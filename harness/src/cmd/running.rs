@@ -1,11 +1,14 @@
 //! Running a plan before the user's eyes.
 
+use std::fs;
 use std::io;
 use std::path::Path;
 
 use harness::plan::Plan;
+use harness::report;
 use harness::sample::{Sample, Status};
 use harness::schedule::{self, MeasureError, Progress, Run};
+use harness::store;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{Failure, INCOMPLETE, INTERRUPTED, OK, complain};
@@ -62,6 +65,21 @@ pub(super) fn verdict(samples: &[Sample]) -> u8 {
             INCOMPLETE
         }
     }
+}
+
+/// Removes the files of an earlier run, and nothing else.
+pub(super) fn clear(directory: &Path) -> io::Result<()> {
+    let names = report::names().into_iter().chain([store::MANIFEST, store::SAMPLES].map(str::to_owned));
+    for name in names {
+        match fs::remove_file(directory.join(name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound && error.kind() != io::ErrorKind::NotADirectory => {
+                let text = format!("cannot replace the run in {}: {error}", directory.display());
+                return Err(io::Error::new(error.kind(), text));
+            }
+            _ => (),
+        }
+    }
+    Ok(())
 }
 
 fn end_on_interrupt(out: Option<&Path>) -> Result<(), io::Error> {

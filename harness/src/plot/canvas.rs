@@ -83,6 +83,13 @@ where
             Marker::Square => polygon(corners(&[(-2.5, -2.5), (2.5, -2.5), (2.5, 2.5), (-2.5, 2.5)])),
             Marker::Triangle => polygon(corners(&[(0.0, -3.5), (3.5, 2.75), (-3.5, 2.75)])),
             Marker::Diamond => polygon(corners(&[(0.0, -3.75), (3.75, 0.0), (0.0, 3.75), (-3.75, 0.0)])),
+            Marker::Down => polygon(corners(&[(0.0, 3.5), (3.5, -2.75), (-3.5, -2.75)])),
+            Marker::Plus => {
+                self.strokes((x, y), style.colour, &[[(-3.75, 0.0), (3.75, 0.0)], [(0.0, -3.75), (0.0, 3.75)]])
+            }
+            Marker::Cross => {
+                self.strokes((x, y), style.colour, &[[(-3.0, -3.0), (3.0, 3.0)], [(-3.0, 3.0), (3.0, -3.0)]])
+            }
             Marker::Ring => {
                 self.disc((x, y), 4.0, fill)?;
                 self.disc((x, y), 3.0, ShapeStyle { color: WHITE.to_rgba(), ..fill })
@@ -119,6 +126,12 @@ where
     fn style(&self, face: Type) -> TextStyle<'static> {
         let weight = if face.bold { FontStyle::Bold } else { FontStyle::Normal };
         FontDesc::new(FontFamily::Name(FAMILY), face.size * self.scale, weight).color(&INK)
+    }
+
+    /// A mark that is made of lines.
+    fn strokes(&self, (x, y): (f64, f64), colour: RGBColor, lines: &[[(f64, f64); 2]]) -> Result<(), Error> {
+        let place = |(dx, dy): (f64, f64)| (x + dx, y + dy);
+        lines.iter().try_for_each(|line| self.line(&line.map(place), colour, 1.75, Stroke::Solid))
     }
 
     fn disc(&self, center: (f64, f64), radius: f64, style: ShapeStyle) -> Result<(), Error> {

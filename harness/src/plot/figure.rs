@@ -42,6 +42,8 @@ pub struct Curve {
     pub style: Style,
     /// Its points, ascending by group size.
     pub points: Vec<Point>,
+    /// How far to the right of its place it is drawn, so that equal curves can be told apart.
+    pub shift: f64,
 }
 
 /// One point.
@@ -80,7 +82,7 @@ pub struct Style {
 pub enum Stroke {
     /// What was measured here.
     Solid,
-    /// What was published.
+    /// What was published, or is derived from what was measured.
     Dashed,
 }
 
@@ -105,6 +107,12 @@ pub enum Marker {
     Triangle,
     /// A filled diamond.
     Diamond,
+    /// A filled triangle that points down.
+    Down,
+    /// A standing cross.
+    Plus,
+    /// A lying cross.
+    Cross,
     /// A white disc with a rim, larger than the filled marks, so that it shows around one in the same place.
     Ring,
 }

@@ -37,13 +37,13 @@ where
     B::ErrorType: 'static,
 {
     axes(panel, frame, scales, canvas)?;
-    let place = |size: f64, value: f64| {
-        let x = frame.left + frame.width * scales.0.place(size);
-        let y = frame.top + frame.height * (1.0 - scales.1.place(value));
-        (x, y)
-    };
     // Curve by curve, so that a later one lies on top of an earlier one with its line, too.
     for curve in &panel.curves {
+        let place = |size: f64, value: f64| {
+            let x = frame.left + frame.width * scales.0.place(size) + curve.shift;
+            let y = frame.top + frame.height * (1.0 - scales.1.place(value));
+            (x, y)
+        };
         for point in &curve.points {
             error_bar(curve, point, scales.1.low(), place, canvas)?;
         }

@@ -64,6 +64,11 @@ pub(super) fn label(value: f64) -> String {
         let digits = (-value.log10().floor()).max(0.0) as usize;
         return format!("{value:.digits$}");
     }
+    thousands(value)
+}
+
+/// A whole number with commas between the thousands.
+pub(crate) fn thousands(value: f64) -> String {
     let digits = format!("{value:.0}");
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {

@@ -23,13 +23,11 @@ impl Table {
         self.rows.is_empty()
     }
 
-    /// A column is of numbers where each cell is one, or no figure at all.
+    /// A column is of numbers where each cell is one, or no figure at all, and some cell is not empty.
     fn is_number(&self, column: usize) -> bool {
         let first = |cell: &str| cell.starts_with(|c: char| c == '-' || c.is_ascii_digit());
-        self.rows
-            .iter()
-            .filter_map(|row| row.get(column))
-            .all(|cell| first(cell) && !cell.contains(char::is_alphabetic))
+        let mut cells = self.rows.iter().filter_map(|row| row.get(column)).filter(|cell| !cell.is_empty()).peekable();
+        cells.peek().is_some() && cells.all(|cell| first(cell) && !cell.contains(char::is_alphabetic))
     }
 }
 
