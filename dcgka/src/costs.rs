@@ -27,33 +27,35 @@ use crate::agreement::add::ADD_KDF_CALLS;
 use crate::agreement::seed::commitment_blocks;
 use crate::agreement::state::RATCHET_KDF_CALLS;
 use crate::message_ratchet;
+use crate::rules::Rules;
 use crate::two_party::{COLD_LEN, PAYLOAD_LEN, WARM_LEN};
 
 /// Bytes of the message that is measured.
 const PLAINTEXT_LEN: usize = 32;
 
 /// What `operation` costs in a group of `n` members, at least 2. None: there is no such operation.
-pub(crate) fn expected(operation: Operation, n: usize) -> Option<Expected> {
+pub(crate) fn expected(rules: Rules, operation: Operation, n: usize) -> Option<Expected> {
     Some(match operation {
-        Operation::Create => create(n),
+        Operation::Create => create(rules, n),
         // Channels between founders open with each one's first update.
         Operation::CreateMesh => return None,
         Operation::Add => add(n),
-        Operation::Remove => seeded("remove", n - 2, 0),
-        Operation::Update => seeded("update", n - 1, 0),
+        Operation::Remove => seeded(rules, "remove", n - 2, 0),
+        Operation::Update => seeded(rules, "update", n - 1, 0),
         // Only the channel with the creator has been used.
-        Operation::UpdateCold => seeded("update", n - 1, n - 2),
+        Operation::UpdateCold => seeded(rules, "update", n - 1, n - 2),
         Operation::Message => message(n),
         Operation::MessageAfterRemove => message(n - 1),
     })
 }
 
-fn create(n: usize) -> Expected {
+fn create(rules: Rules, n: usize) -> Expected {
     let others = n - 1;
-    let body = 2 * DIGEST_LEN + varint_len(others as u32) + others * (MEMBER_ID_LEN + COLD_LEN);
+    let (commitment_len, commitment) = commitment(rules);
+    let body = DIGEST_LEN + commitment_len + varint_len(others as u32) + others * (MEMBER_ID_LEN + COLD_LEN);
     let founded = blocks(hash::blocks_of(label::GROUP_ID, &[MEMBER_ID_LEN, DIGEST_LEN])) + n as u64 * handle();
-    let generate = founded + commitment() + others as u64 * cold_seal() + apply_seed(others) + sign(false, false, body);
-    let process = founded + verify(false, false, body) + cold_open() + commitment() + apply_seed(others) + ack(0);
+    let generate = founded + commitment + others as u64 * cold_seal() + apply_seed(others) + sign(false, false, body);
+    let process = founded + verify(false, false, body) + cold_open() + commitment + apply_seed(others) + ack(0);
     Expected {
         messages: vec![("create", 1), ("ack", others as u64)],
         counts: vec![
@@ -66,14 +68,15 @@ fn create(n: usize) -> Expected {
 }
 
 /// Update and remove, for so many recipients; the channels with `cold` of them have not been used.
-fn seeded(kind: &'static str, recipients: usize, cold: usize) -> Expected {
+fn seeded(rules: Rules, kind: &'static str, recipients: usize, cold: usize) -> Expected {
     let removes = kind == "remove";
     let (all, warm, cold_count) = (recipients as u64, (recipients - cold) as u64, cold as u64);
-    let body = DIGEST_LEN + (recipients - cold) * WARM_LEN + cold * COLD_LEN;
+    let (commitment_len, commitment) = commitment(rules);
+    let body = commitment_len + (recipients - cold) * WARM_LEN + cold * COLD_LEN;
     let sealed = warm * warm_seal() + cold_count * cold_seal();
     let opened = warm * warm_open() + cold_count * cold_open();
-    let generate = commitment() + sealed + apply_seed(recipients) + new_key() + sign(removes, true, body);
-    let process = opened + all * (verify(removes, true, body) + commitment() + apply_seed(recipients) + ack(0));
+    let generate = commitment + sealed + apply_seed(recipients) + new_key() + sign(removes, true, body);
+    let process = opened + all * (verify(removes, true, body) + commitment + apply_seed(recipients) + ack(0));
     let mut counts = vec![
         (Role::Sender, Phase::Generate, generate),
         (Role::Sender, Phase::Responses, all * process_ack(0)),
@@ -188,8 +191,9 @@ fn handle() -> Counts {
     blocks(hash::blocks_of(label::HANDLE, &[MEMBER_ID_LEN]))
 }
 
-fn commitment() -> Counts {
-    blocks(commitment_blocks())
+/// Bytes of a commitment in a body, and what it costs to compute one.
+fn commitment(rules: Rules) -> (usize, Counts) {
+    if rules.commits_to_seeds() { (DIGEST_LEN, blocks(commitment_blocks())) } else { (0, Counts::default()) }
 }
 
 fn blocks(hash_blocks: u64) -> Counts {

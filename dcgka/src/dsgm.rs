@@ -21,20 +21,38 @@ use crate::agreement::state::{Continue, Env, Group, MAX_MEMBERS, User};
 use crate::agreement::welcome::{Invitation, MAX_INVITATIONS};
 use crate::costs;
 use crate::messages::{ADD, CREATE, Create, WELCOME};
+use crate::rules::Rules;
 
 /// Groups of which messages may wait before an invitation comes.
 const MAX_LOBBIES: usize = 8;
 
-/// The backend `dcgka`.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Dcgka;
+/// The backend `dcgka` in one of its variants.
+#[derive(Clone, Copy, Debug)]
+pub struct Dcgka {
+    rules: Rules,
+}
+
+impl Dcgka {
+    /// The protocol with all corrections of `DEVIATIONS.md`: the one to use.
+    pub const CORRECTED: Self = Self { rules: Rules::Corrected };
+    /// Without those corrections that `DEVIATIONS.md` marks: insecure, and only there to measure what they cost.
+    pub const PUBLISHED: Self = Self { rules: Rules::Published };
+}
 
 impl Backend for Dcgka {
     fn description(&self) -> Description {
+        let (variant, summary) = match self.rules {
+            Rules::Corrected => {
+                ("", "decentralized continuous group key agreement (Weidner et al., CCS 2021), with corrections")
+            }
+            Rules::Published => {
+                ("published", "dcgka without some of its corrections: insecure, only to measure what they cost")
+            }
+        };
         Description {
             name: "dcgka",
-            variant: "",
-            summary: "decentralized continuous group key agreement (Weidner et al., CCS 2021), with corrections",
+            variant,
+            summary,
             capabilities: Capabilities {
                 concurrent_operations: true,
                 pcs_update: true,
@@ -50,19 +68,19 @@ impl Backend for Dcgka {
         let identity = SigningKey::random(rng);
         let (prekeys, publication) = PrekeySecrets::generate(&identity, one_time_prekeys, rng);
         let id = MemberId(*identity.verification_key().as_bytes());
-        let user = User { id, identity, prekeys };
+        let user = User { id, identity, prekeys, rules: self.rules };
         let member = Box::new(Dsgm { user, stage: Stage::Outside(BTreeMap::new()) });
         NewUser { id, member, bundle: publication.bundle, one_time: publication.one_time }
     }
 
     fn restore(&self, state: &[u8]) -> Result<Box<dyn Member>, Error> {
-        Ok(Box::new(Dsgm::decode(state).map_err(|_| Error::BadExport)?))
+        Ok(Box::new(Dsgm::decode(state, self.rules).map_err(|_| Error::BadExport)?))
     }
 
     fn expected(&self, operation: Operation, group_size: usize) -> Option<Expected> {
         // The author of an operation minds the limit, so beyond it there is none.
         let members = group_size + usize::from(operation == Operation::Add);
-        (members <= MAX_MEMBERS).then(|| costs::expected(operation, group_size)).flatten()
+        (members <= MAX_MEMBERS).then(|| costs::expected(self.rules, operation, group_size)).flatten()
     }
 }
 
@@ -144,7 +162,7 @@ impl Dsgm {
         let mut env = Env::new(&mut self.user, context);
         let joined = match envelope.kind {
             CREATE => {
-                let create = Create::decode(envelope.body)?;
+                let create = Create::decode(envelope.body, env.user.rules)?;
                 if !create.others.contains(&env.user.id) {
                     wait(lobbies, message)?;
                     return Ok(Received::default());

@@ -51,7 +51,7 @@
 //! let directory = InMemoryDirectory::default();
 //! let mut users = Vec::new();
 //! for _ in 0..2 {
-//!     let user = Dcgka.new_user(1, &mut rng);
+//!     let user = Dcgka::CORRECTED.new_user(1, &mut rng);
 //!     directory.publish(user.id, user.bundle, user.one_time);
 //!     users.push((user.id, user.member));
 //! }
@@ -76,6 +76,7 @@ mod costs;
 mod dsgm;
 mod message_ratchet;
 mod messages;
+mod rules;
 mod two_party;
 
 pub use agreement::{MAX_MEMBERS, MAX_PLAINTEXT_LEN};

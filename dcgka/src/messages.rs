@@ -13,7 +13,7 @@
 //! | message | | | ciphertext | plaintext + 16 |
 //!
 //! Recipients are in the order of their ids; the receiver knows them from the author's view. A slot is a two-party
-//! ciphertext ([`crate::two_party`]) or says that there is none.
+//! ciphertext ([`crate::two_party`]) or says that there is none. The commitment stands where the rules ask for it.
 
 use protocol::crypto::hash::{DIGEST_LEN, Digest};
 use protocol::error::Error;
@@ -21,6 +21,7 @@ use protocol::id::{HANDLE_LEN, Handle, MEMBER_ID_LEN, MemberId};
 use protocol::wire::codec::{Reader, put_len};
 use protocol::wire::envelope::Kind;
 
+use crate::rules::Rules;
 use crate::two_party::Slot;
 
 pub(crate) const CREATE: Kind = Kind(1);
@@ -51,17 +52,17 @@ pub(crate) fn name(kind: Kind) -> &'static str {
 /// The body of CREATE.
 pub(crate) struct Create<'a> {
     pub(crate) nonce: Digest,
-    pub(crate) commitment: Digest,
+    pub(crate) commitment: Option<Digest>,
     /// Sorted, without the creator.
     pub(crate) others: Vec<MemberId>,
     pub(crate) slots: Vec<Slot<'a>>,
 }
 
 impl<'a> Create<'a> {
-    pub(crate) fn decode(body: &'a [u8]) -> Result<Self, Error> {
+    pub(crate) fn decode(body: &'a [u8], rules: Rules) -> Result<Self, Error> {
         let mut reader = Reader::new(body);
         let nonce = Digest(reader.array()?);
-        let commitment = Digest(reader.array()?);
+        let commitment = decode_commitment(&mut reader, rules)?;
         let others =
             (0..reader.count(MEMBER_ID_LEN)?).map(|_| reader.array().map(MemberId)).collect::<Result<Vec<_>, _>>()?;
         if !others.is_sorted_by(|a, b| a < b) {
@@ -71,11 +72,11 @@ impl<'a> Create<'a> {
         Ok(Self { nonce, commitment, others, slots })
     }
 
-    pub(crate) fn encode_head(nonce: &Digest, commitment: &Digest, others: &[MemberId]) -> Vec<u8> {
+    pub(crate) fn encode_head(nonce: &Digest, commitment: Option<&Digest>, others: &[MemberId]) -> Vec<u8> {
         let mut out =
             Vec::with_capacity(2 * DIGEST_LEN + others.len() * (MEMBER_ID_LEN + crate::two_party::COLD_LEN) + 8);
         out.extend_from_slice(nonce.as_bytes());
-        out.extend_from_slice(commitment.as_bytes());
+        out.extend(commitment.into_iter().flat_map(Digest::as_bytes));
         put_len(&mut out, others.len());
         others.iter().for_each(|id| out.extend_from_slice(&id.0));
         out
@@ -84,20 +85,20 @@ impl<'a> Create<'a> {
 
 /// The body of UPDATE and REMOVE.
 pub(crate) struct Seeded<'a> {
-    pub(crate) commitment: Digest,
+    pub(crate) commitment: Option<Digest>,
     pub(crate) slots: Vec<Slot<'a>>,
 }
 
 impl<'a> Seeded<'a> {
-    pub(crate) fn decode(body: &'a [u8], recipients: usize) -> Result<Self, Error> {
+    pub(crate) fn decode(body: &'a [u8], recipients: usize, rules: Rules) -> Result<Self, Error> {
         let mut reader = Reader::new(body);
-        let commitment = Digest(reader.array()?);
+        let commitment = decode_commitment(&mut reader, rules)?;
         Ok(Self { commitment, slots: decode_slots(&mut reader, recipients)? })
     }
 
-    pub(crate) fn encode_head(commitment: &Digest, recipients: usize) -> Vec<u8> {
+    pub(crate) fn encode_head(commitment: Option<&Digest>, recipients: usize) -> Vec<u8> {
         let mut out = Vec::with_capacity(DIGEST_LEN + recipients * crate::two_party::COLD_LEN);
-        out.extend_from_slice(commitment.as_bytes());
+        out.extend(commitment.into_iter().flat_map(Digest::as_bytes));
         out
     }
 }
@@ -142,6 +143,10 @@ impl<'a> Welcome<'a> {
     pub(crate) fn encode(add: &Digest, slot: &[u8], state: &[u8]) -> Vec<u8> {
         [add.as_bytes(), slot, state].concat()
     }
+}
+
+fn decode_commitment(reader: &mut Reader<'_>, rules: Rules) -> Result<Option<Digest>, Error> {
+    rules.commits_to_seeds().then(|| reader.array().map(Digest)).transpose()
 }
 
 fn decode_slots<'a>(reader: &mut Reader<'a>, count: usize) -> Result<Vec<Slot<'a>>, Error> {

@@ -26,6 +26,8 @@ use protocol::wire::codec::{Reader, put_len, put_varint};
 use protocol::x3dh::{self, PrekeySecrets};
 use rand_core::CryptoRng;
 
+use crate::rules::Rules;
+
 /// Ciphertexts to one peer that it may leave unacknowledged. A private key is kept for each.
 pub const MAX_UNACKNOWLEDGED: usize = 1024;
 
@@ -73,6 +75,7 @@ pub(crate) struct Binding<'a> {
     pub(crate) sender_key: &'a [u8; VERIFICATION_KEY_LEN],
     pub(crate) recipient: &'a MemberId,
     pub(crate) number: u32,
+    pub(crate) rules: Rules,
 }
 
 impl Binding<'_> {
@@ -82,7 +85,8 @@ impl Binding<'_> {
     }
 
     fn associated(&self) -> Vec<u8> {
-        [&self.sender_key[..], &self.number.to_be_bytes()].concat()
+        let key: &[u8] = if self.rules.binds_senders_key() { self.sender_key } else { &[] };
+        [key, &self.number.to_be_bytes()].concat()
     }
 }
 

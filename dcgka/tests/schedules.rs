@@ -7,6 +7,7 @@ mod common;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use common::World;
+use dcgka::Dcgka;
 use protocol::error::Error;
 use protocol::member::Event;
 use rand_chacha::ChaCha20Rng;
@@ -90,10 +91,10 @@ fn perform(world: &mut World, step: Step) {
     }
 }
 
-fn run_schedule(seed: u64, steps: u64, trace: &mut Vec<Step>) {
+fn run_schedule(variant: Dcgka, seed: u64, steps: u64, trace: &mut Vec<Step>) {
     let mut rng = ChaCha20Rng::seed_from_u64(seed);
     let founders = 4 + below(&mut rng, 4);
-    let mut world = World::with_group(founders, founders + 3, seed);
+    let mut world = World::with_group_of(variant, founders, founders + 3, seed);
     // In every other schedule one user hears of nothing until the end, and may act meanwhile.
     let laggard = below(&mut rng, 2 * founders);
     for _ in 0..steps {
@@ -114,14 +115,23 @@ fn run_schedule(seed: u64, steps: u64, trace: &mut Vec<Step>) {
     }
 }
 
-/// `SCHEDULES`, `STEPS` and `FIRST` ask for others than the usual ones.
 #[test]
 fn whatever_members_do_at_once_they_agree_in_the_end() {
+    run_schedules(Dcgka::CORRECTED, 200);
+}
+
+#[test]
+fn members_agree_in_the_end_as_published_too() {
+    run_schedules(Dcgka::PUBLISHED, 50);
+}
+
+/// `SCHEDULES`, `STEPS` and `FIRST` ask for others than the usual ones.
+fn run_schedules(variant: Dcgka, usual: u64) {
     let setting = |name: &str, usual: u64| std::env::var(name).map_or(usual, |value| value.parse().unwrap());
-    let (first, count, steps) = (setting("FIRST", 0), setting("SCHEDULES", 200), setting("STEPS", 25));
+    let (first, count, steps) = (setting("FIRST", 0), setting("SCHEDULES", usual), setting("STEPS", 25));
     for seed in first..first + count {
         let mut trace = Vec::new();
-        let run = || run_schedule(seed, steps, &mut trace);
+        let run = || run_schedule(variant, seed, steps, &mut trace);
         if let Err(failure) = catch_unwind(AssertUnwindSafe(run)) {
             eprintln!("schedule {seed}: {trace:?}");
             resume_unwind(failure);

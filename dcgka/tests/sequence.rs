@@ -37,7 +37,7 @@ fn an_exported_member_goes_on_where_it_was_at_every_step() {
     let restart = |world: &mut World| {
         for user in &mut world.users {
             let state = user.member.export();
-            user.member = Dcgka.restore(&state).unwrap();
+            user.member = Dcgka::CORRECTED.restore(&state).unwrap();
             assert_eq!(user.member.export(), state);
         }
     };
@@ -70,7 +70,7 @@ fn an_exported_member_goes_on_where_it_was_at_every_step() {
     }
     world.settle();
     world.check(&[0, 2, 3]);
-    assert!(Dcgka.restore(&[]).is_err());
+    assert!(Dcgka::CORRECTED.restore(&[]).is_err());
 }
 
 #[test]

@@ -8,9 +8,9 @@ use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 
 use crate::randomness::Origin;
 
-/// One-time prekeys of a founder: creation uses one of each founder, the first update by another member one more. The
-/// others are in reserve for protocols that open a channel in each direction.
-const FOUNDER_PREKEYS: usize = 4;
+/// One-time prekeys of a user beyond one for each member of the group: with so many none runs out, whoever opens channels
+/// with whom.
+const SPARE_PREKEYS: usize = 4;
 
 /// Users who are members of one group, or are about to be, and the directory where their bundles are.
 pub struct Group {
@@ -27,17 +27,17 @@ impl Group {
     pub fn of_users(backend: &dyn Backend, origin: &Origin, threads: &ThreadPool) -> Self {
         let users: Vec<NewUser> = threads.install(|| {
             let indices = (0..origin.group_size).into_par_iter();
-            indices.map(|index| backend.new_user(FOUNDER_PREKEYS, &mut origin.user(index))).collect()
+            indices.map(|index| backend.new_user(prekeys(origin), &mut origin.user(index))).collect()
         });
         let mut group = Self { members: Vec::with_capacity(users.len()), directory: InMemoryDirectory::default() };
         users.into_iter().for_each(|user| group.admit(user));
         group
     }
 
-    /// Makes one more user, with enough prekeys for all members, and puts it at the end. It is in no group yet.
+    /// Makes one more user and puts it at the end. It is in no group yet.
     pub fn make_joiner(&mut self, backend: &dyn Backend, origin: &Origin) {
         let index = origin.group_size;
-        self.admit(backend.new_user(index + FOUNDER_PREKEYS, &mut origin.user(index)));
+        self.admit(backend.new_user(prekeys(origin), &mut origin.user(index)));
     }
 
     /// A copy in which a measurement may run.
@@ -57,4 +57,8 @@ impl Group {
         self.directory.publish(user.id, user.bundle, user.one_time);
         self.members.push(user.member);
     }
+}
+
+fn prekeys(origin: &Origin) -> usize {
+    origin.group_size + SPARE_PREKEYS
 }

@@ -7,7 +7,14 @@ pub type Constructor = fn() -> Box<dyn Backend>;
 
 /// The backends of this workspace: one line each.
 #[cfg(feature = "cli")]
-const BUILT_IN: &[Constructor] = &[|| Box::new(dcgka::Dcgka)];
+const BUILT_IN: &[Constructor] = &[
+    || Box::new(dcgka::Dcgka::CORRECTED),
+    || Box::new(dcgka::Dcgka::PUBLISHED),
+    || Box::new(baselines::Pairwise),
+    || Box::new(baselines::SenderKeys::EAGER),
+    || Box::new(baselines::SenderKeys::LAZY),
+    || Box::new(baselines::SenderKeys::PCS),
+];
 
 /// Backends that can be asked for by name.
 #[derive(Clone, Copy, Debug)]

@@ -2,6 +2,7 @@
 //! run compares messages and counts with the backend's formulas; so a run that is accepted has them.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+use dcgka::Dcgka;
 use harness::cell::{Bench, Cell, Outcome};
 use harness::randomness::Origin;
 use harness::registry::{Registry, full_name};
@@ -37,15 +38,15 @@ fn counts_equal_the_formulas_at_every_size() {
 
 #[test]
 fn a_welcome_has_its_length_also_where_numbers_grow_a_byte() {
-    let mut bench = Bench::new(&dcgka::Dcgka, 2).unwrap();
+    let mut bench = Bench::new(&Dcgka::CORRECTED, 2).unwrap();
     for group_size in (2..=40).chain([69, 101, 127, 129]) {
-        run(&mut bench, &dcgka::Dcgka, Operation::Add, group_size);
+        run(&mut bench, &Dcgka::CORRECTED, Operation::Add, group_size);
     }
 }
 
 #[test]
 fn bytes_of_dcgka_at_128_members_stay_below_their_limits() {
-    let mut bench = Bench::new(&dcgka::Dcgka, 2).unwrap();
+    let mut bench = Bench::new(&Dcgka::CORRECTED, 2).unwrap();
     let limits = [
         (Operation::Create, 35_000),
         (Operation::Add, 40_000),
@@ -54,7 +55,7 @@ fn bytes_of_dcgka_at_128_members_stay_below_their_limits() {
         (Operation::Message, 130),
     ];
     for (operation, limit) in limits {
-        let bytes = bytes(&run(&mut bench, &dcgka::Dcgka, operation, 128));
+        let bytes = bytes(&run(&mut bench, &Dcgka::CORRECTED, operation, 128));
         assert!(bytes <= limit, "{}: {bytes} bytes, at most {limit} are right", operation.name());
     }
 }
@@ -62,9 +63,9 @@ fn bytes_of_dcgka_at_128_members_stay_below_their_limits() {
 #[test]
 fn bytes_and_counts_depend_on_the_seed_alone() {
     let exact = |jobs| {
-        let mut bench = Bench::new(&dcgka::Dcgka, jobs).unwrap();
+        let mut bench = Bench::new(&Dcgka::CORRECTED, jobs).unwrap();
         let outcomes = Operation::REPRODUCED.map(|operation| {
-            let outcome = run(&mut bench, &dcgka::Dcgka, operation, 8);
+            let outcome = run(&mut bench, &Dcgka::CORRECTED, operation, 8);
             let counts: Vec<_> = outcome.work.into_iter().map(|row| (row.role, row.phase, row.counts)).collect();
             (outcome.traffic, counts, outcome.state_bytes)
         });

@@ -40,6 +40,7 @@ pub struct PrekeySecrets {
     identity: PrivateKey,
     identity_key: PublicKey,
     signed: PrivateKey,
+    signed_key: PublicKey,
     one_time: BTreeMap<u32, PrivateKey>,
 }
 
@@ -73,6 +74,7 @@ impl PrekeySecrets {
             identity: identity_secret,
             identity_key: identity,
             signed: signed_secret,
+            signed_key: signed,
             one_time: BTreeMap::new(),
         };
         let mut published = Vec::with_capacity(one_time);
@@ -100,6 +102,12 @@ impl PrekeySecrets {
     #[must_use]
     pub fn signed(&self) -> &PrivateKey {
         &self.signed
+    }
+
+    /// The signed prekey.
+    #[must_use]
+    pub fn signed_key(&self) -> &PublicKey {
+        &self.signed_key
     }
 
     /// Deletes the one-time prekey of a first contact that has been authenticated.
@@ -133,7 +141,8 @@ impl PrekeySecrets {
             }
             one_time.insert(id, key(reader)?);
         }
-        Ok(Self { identity_key: identity.public_key(), identity, signed, one_time })
+        let (identity_key, signed_key) = (identity.public_key(), signed.public_key());
+        Ok(Self { identity, identity_key, signed, signed_key, one_time })
     }
 }
 

@@ -129,8 +129,8 @@ impl Group {
         Ok(self.acknowledge_add(adder, message.number, (user, newcomer), env)?)
     }
 
-    /// My acknowledgement. The newcomer gets my ratchet before my own step, but never one who is not in my view: a removed
-    /// member could add an accomplice to be told everybody's.
+    /// My acknowledgement. The newcomer gets my ratchet before my own step; where the rules guard it, never one who is not
+    /// in my view: a removed member could add an accomplice to be told everybody's.
     fn acknowledge_add(
         &mut self,
         adder: (MemberId, MemberIndex),
@@ -140,7 +140,8 @@ impl Group {
     ) -> Result<(), Error> {
         let me = self.me();
         let subject = Subject::Acknowledged(adder.0, number);
-        if newcomer.1 == me || !self.view().contains(adder.1) {
+        let guarded = env.user.rules.guards_add_acks();
+        if newcomer.1 == me || (guarded && !self.view().contains(adder.1)) {
             if let Some(pending) = self.pending.get_mut(&(adder.1, number)).filter(|_| newcomer.1 == me) {
                 pending.secrets.remove(&me);
             }
@@ -149,7 +150,7 @@ impl Group {
         let mine = self.next_number()?;
         let mut body = Vec::new();
         let ratchet = self.senders.get(me.to_usize()).and_then(|sender| sender.ratchet.clone());
-        match ratchet.filter(|_| self.view().contains(newcomer.1)) {
+        match ratchet.filter(|_| !guarded || self.view().contains(newcomer.1)) {
             Some(ratchet) => self.encrypt_to(newcomer, &ratchet, self.signed_as(mine), env, &mut body),
             None => Slot::put_empty(&mut body),
         }

@@ -68,7 +68,7 @@ impl Group {
     ) -> Result<(), Stop> {
         // The group exists by its first message, whose number is the creator's first.
         let first = message.number == CREATE_NUMBER && self.membership.operation(creator.1, CREATE_NUMBER).is_some();
-        let create = Create::decode(&message.body).ok().filter(|_| first).ok_or(Rule::GroupExists)?;
+        let create = Create::decode(&message.body, env.user.rules).ok().filter(|_| first).ok_or(Rule::GroupExists)?;
         env.events.push(Event::Joined { inviter: creator.0 });
         let recipients = self.recipients(self.view(), creator.1);
         let seeded = Seeded { commitment: create.commitment, slots: create.slots };

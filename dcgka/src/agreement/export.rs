@@ -15,17 +15,19 @@ use super::state::{Group, Pending, Sender, User};
 use super::welcome::Invitation;
 use crate::dsgm::{Dsgm, Lobby, Stage};
 use crate::message_ratchet::Chain;
+use crate::rules::Rules;
 use crate::two_party::TwoParty;
 
-/// Version of the form below.
+/// Version of the form below. In the same byte stands the variant, so that no member goes on under other rules.
 const VERSION: u8 = 1;
+const PUBLISHED: u8 = 0x80;
 const OUTSIDE: u8 = 0;
 const INSIDE: u8 = 1;
 const REMOVED: u8 = 2;
 
 impl Dsgm {
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut out = vec![VERSION];
+        let mut out = vec![form(self.user.rules)];
         put_secret(&mut out, &self.user.identity.to_secret());
         self.user.prekeys.encode(&mut out);
         match &self.stage {
@@ -50,14 +52,14 @@ impl Dsgm {
         out
     }
 
-    pub(crate) fn decode(state: &[u8]) -> Result<Self, Error> {
+    pub(crate) fn decode(state: &[u8], rules: Rules) -> Result<Self, Error> {
         let mut reader = Reader::new(state);
-        if reader.byte()? != VERSION {
+        if reader.byte()? != form(rules) {
             return Err(Error::Malformed);
         }
         let identity = SigningKey::from_secret(&take_secret(&mut reader)?);
         let id = MemberId(*identity.verification_key().as_bytes());
-        let user = User { id, identity, prekeys: PrekeySecrets::decode(&mut reader)? };
+        let user = User { id, identity, prekeys: PrekeySecrets::decode(&mut reader)?, rules };
         let stage = match reader.byte()? {
             OUTSIDE => {
                 let mut lobbies = BTreeMap::new();
@@ -157,6 +159,13 @@ impl Group {
             return Err(Error::Malformed);
         }
         Ok(group)
+    }
+}
+
+fn form(rules: Rules) -> u8 {
+    match rules {
+        Rules::Corrected => VERSION,
+        Rules::Published => VERSION | PUBLISHED,
     }
 }
 

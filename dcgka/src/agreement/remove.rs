@@ -48,7 +48,7 @@ impl Group {
         let mut after = self.membership.clone();
         after.remove(author.1, message.number, target);
         let recipients = self.recipients(after.view(author.1), author.1);
-        let seeded = Seeded::decode(&message.body, recipients.len()).map_err(|_| Rule::Form)?;
+        let seeded = Seeded::decode(&message.body, recipients.len(), env.user.rules).map_err(|_| Rule::Form)?;
         let before = self.view().clone();
         self.membership = after;
         self.view_changed(&before, author.1, env);

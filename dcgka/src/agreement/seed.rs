@@ -14,23 +14,33 @@ use protocol::wire::envelope::{Kind, Subject};
 
 use super::state::{Env, Group, Operation, Pending, Sender};
 use crate::messages::{ACK, ACK_NONE, Seeded};
+use crate::rules::Rules;
 
 /// A seed and where it belongs.
 pub(super) struct Seed {
     secret: Secret,
-    commitment: Digest,
+    commitment: Option<Digest>,
 }
 
 impl Seed {
     /// A fresh seed for my message `number`.
     pub(super) fn generate(group: &GroupId, number: u32, env: &mut Env<'_, '_>) -> Self {
         let secret = Secret::random(&mut *env.context.rng);
-        let commitment = commit(group, &env.user.id, number, &secret);
+        Self::new(secret, group, &env.user.id, number, env.user.rules)
+    }
+
+    fn new(secret: Secret, group: &GroupId, author: &MemberId, number: u32, rules: Rules) -> Self {
+        let commitment = rules.commits_to_seeds().then(|| commit(group, author, number, &secret));
         Self { secret, commitment }
     }
 
-    pub(super) fn commitment(&self) -> &Digest {
-        &self.commitment
+    pub(super) fn commitment(&self) -> Option<&Digest> {
+        self.commitment.as_ref()
+    }
+
+    /// Whether it is the one that its author committed itself to, where the rules ask for that.
+    fn fits(&self, commitment: Option<&Digest>) -> bool {
+        commitment.is_none_or(|theirs| self.commitment.is_some_and(|mine| mine.matches(theirs)))
     }
 
     fn member_secrets(&self) -> Extracted {
@@ -126,8 +136,8 @@ impl Group {
         let mine = recipients.iter().zip(&seeded.slots).find(|((_, member), _)| *member == me);
         let opened = mine.and_then(|(_, slot)| self.decrypt_from(author, (message.number, &message.key), slot, env));
         let seed = opened
-            .map(|secret| Seed { commitment: commit(&self.id, &author.0, message.number, &secret), secret })
-            .filter(|seed| seed.commitment.matches(&seeded.commitment));
+            .map(|secret| Seed::new(secret, &self.id, &author.0, message.number, env.user.rules))
+            .filter(|seed| seed.fits(seeded.commitment.as_ref()));
         let took = seed.is_some();
         let set = self.apply_seed(seed, operation, recipients);
         if took {

@@ -18,6 +18,7 @@ use protocol::x3dh::PrekeySecrets;
 use super::welcome::Invitation;
 use crate::message_ratchet::Chain;
 use crate::messages;
+use crate::rules::Rules;
 use crate::two_party::{Binding, Slot, TwoParty};
 
 /// Members of a group at most. The author of an operation minds it; receivers do not, since two concurrent adds at the
@@ -27,12 +28,13 @@ pub const MAX_MEMBERS: usize = 1024;
 /// Calls of HKDF in one step of a ratchet.
 pub(crate) const RATCHET_KDF_CALLS: u64 = 2;
 
-/// The user's own long-term secrets.
+/// The user's own long-term secrets, and the rules that it follows.
 #[derive(Clone)]
 pub(crate) struct User {
     pub(crate) id: MemberId,
     pub(crate) identity: SigningKey,
     pub(crate) prekeys: PrekeySecrets,
+    pub(crate) rules: Rules,
 }
 
 /// Surroundings of a call: the user's secrets, what the caller brought, and what comes of it.
@@ -177,8 +179,8 @@ impl Group {
         env: &mut Env<'_, '_>,
         out: &mut Vec<u8>,
     ) {
-        let sender = env.user.id;
-        let binding = Binding { group: &self.id, sender: &sender, sender_key: &key, recipient: &peer.0, number };
+        let User { id: sender, rules, .. } = *env.user;
+        let binding = Binding { group: &self.id, sender: &sender, sender_key: &key, recipient: &peer.0, number, rules };
         let channel = self.two_party.entry(peer.1).or_default();
         channel.send(secret, &binding, &env.user.prekeys, env.context.directory, &mut *env.context.rng, out);
     }
@@ -194,8 +196,8 @@ impl Group {
         if self.retired.contains(peer.1) {
             return None;
         }
-        let me = env.user.id;
-        let binding = Binding { group: &self.id, sender: &peer.0, sender_key: key, recipient: &me, number };
+        let User { id: me, rules, .. } = *env.user;
+        let binding = Binding { group: &self.id, sender: &peer.0, sender_key: key, recipient: &me, number, rules };
         let channel = self.two_party.entry(peer.1).or_default();
         channel.receive(slot, &binding, &mut env.user.prekeys, env.context.directory)
     }

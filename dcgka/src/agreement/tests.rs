@@ -1,5 +1,7 @@
 //! What members keep and delete, and what a member must be able to bear from another: seen from inside.
 
+mod variants;
+
 use std::collections::BTreeSet;
 
 use protocol::crypto::signature::SigningKey;
@@ -8,15 +10,15 @@ use protocol::error::Error;
 use protocol::id::{GroupId, MemberId};
 use protocol::member::{Context, Event, Incoming, Member as _, Outgoing, Recipients};
 use protocol::membership::MemberIndex;
-use protocol::wire::envelope::{Envelope, Subject};
+use protocol::wire::envelope::Envelope;
 use protocol::x3dh::PrekeySecrets;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
-use super::seed::Seed;
-use super::state::{Env, Group, User};
+use super::state::{Group, User};
 use crate::dsgm::{Dsgm, Stage};
-use crate::messages::{ACK_NONE, Seeded, UPDATE};
+use crate::messages::ACK_NONE;
+use crate::rules::Rules;
 
 struct Net {
     users: Vec<(Dsgm, BTreeSet<usize>, Vec<Event>)>,
@@ -29,6 +31,10 @@ struct Net {
 impl Net {
     /// The first `founders` of `users` in a group.
     fn new(founders: usize, users: usize, seed: u64) -> Self {
+        Self::following(Rules::Corrected, founders, users, seed)
+    }
+
+    fn following(rules: Rules, founders: usize, users: usize, seed: u64) -> Self {
         let mut rng = ChaCha20Rng::seed_from_u64(seed);
         let directory = InMemoryDirectory::default();
         let new_user = |_| {
@@ -36,7 +42,7 @@ impl Net {
             let id = MemberId(*identity.verification_key().as_bytes());
             let (prekeys, publication) = PrekeySecrets::generate(&identity, 16, &mut rng);
             directory.publish(id, publication.bundle, publication.one_time);
-            let user = User { id, identity, prekeys };
+            let user = User { id, identity, prekeys, rules };
             (Dsgm { user, stage: Stage::Outside(Default::default()) }, BTreeSet::new(), Vec::new())
         };
         let users = (0..users).map(new_user).collect();
@@ -215,30 +221,6 @@ fn no_seed_is_taken_of_somebody_whose_removal_all_have_acknowledged() {
     assert!(net.says_none(answer[0]));
     assert!(!net.group(1).two_party.contains_key(&three));
     assert!(net.group(1).pending.values().all(|pending| pending.secrets.is_empty()));
-}
-
-#[test]
-fn different_seeds_for_different_members_are_noticed() {
-    let mut net = Net::new(4, 4, 3);
-    let places = net.act(1, |member, context| {
-        let Stage::Inside(group) = &mut member.stage else { return Err(Error::Internal) };
-        let env = &mut Env::new(&mut member.user, context);
-        let number = group.next_number()?;
-        let recipients = group.recipients(group.view(), group.me());
-        let (one, other) = (Seed::generate(&group.id, number, env), Seed::generate(&group.id, number, env));
-        let mut body = Seeded::encode_head(one.commitment(), recipients.len());
-        group.send_seed(&one, &recipients[..1], number, env, &mut body);
-        group.send_seed(&other, &recipients[1..], number, env, &mut body);
-        let new_key = SigningKey::random(&mut *env.context.rng);
-        group.broadcast(UPDATE, Subject::None, &body, Some(new_key), env)?;
-        Ok(core::mem::take(&mut env.outgoing))
-    });
-    let mut nones = 0;
-    for user in [0, 2, 3] {
-        let answers = net.deliver(&places, user);
-        nones += answers.iter().filter(|place| net.says_none(**place)).count();
-    }
-    assert_eq!(nones, 2);
 }
 
 #[test]

@@ -18,15 +18,16 @@ impl Group {
         self.send_seeded(UPDATE, Subject::None, &recipients, env)
     }
 
-    /// Updates before a message or an add where the last seed may be known outside my view, or where I have no update
-    /// secret yet. On a copy, so that a failure of what follows leaves nothing behind.
+    /// Updates before a message or an add where the last seed may be known outside my view and the rules ask for it, or
+    /// where I have no update secret yet. On a copy, so that a failure of what follows leaves nothing behind.
     pub(super) fn after_repair(
         &mut self,
         env: &mut Env<'_, '_>,
         operation: impl FnOnce(&mut Self, &mut Env<'_, '_>) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let silent = self.senders.get(self.me().to_usize()).is_none_or(|sender| sender.chain.is_none());
-        if !self.dirty && !silent {
+        let dirty = self.dirty && env.user.rules.repairs();
+        if !dirty && !silent {
             return operation(self, env);
         }
         let mut repaired = self.clone();
@@ -47,7 +48,7 @@ impl Group {
             return Err(Rule::AuthorNotAMember.into());
         }
         let recipients = self.recipients(view, author.1);
-        let seeded = Seeded::decode(&message.body, recipients.len()).map_err(|_| Rule::Form)?;
+        let seeded = Seeded::decode(&message.body, recipients.len(), env.user.rules).map_err(|_| Rule::Form)?;
         env.events.push(Event::Updated { by: author.0 });
         Ok(self.process_seed(author, message, &recipients, &seeded, env)?)
     }

@@ -49,11 +49,16 @@ pub struct User {
 impl World {
     /// So many users with prekeys, in no group.
     pub fn new(users: usize, seed: u64) -> Self {
+        Self::of(Dcgka::CORRECTED, users, seed)
+    }
+
+    /// The same of either variant.
+    pub fn of(variant: Dcgka, users: usize, seed: u64) -> Self {
         let directory = InMemoryDirectory::default();
         let mut rng = ChaCha20Rng::seed_from_u64(seed);
         let users = (0..users)
             .map(|index| {
-                let user = Dcgka.new_user(64, &mut rng);
+                let user = variant.new_user(64, &mut rng);
                 directory.publish(user.id, user.bundle, user.one_time);
                 User {
                     id: user.id,
@@ -70,7 +75,12 @@ impl World {
 
     /// The first `members` of `users` in a group that user 0 has created, everything settled.
     pub fn with_group(members: usize, users: usize, seed: u64) -> Self {
-        let mut world = Self::new(users, seed);
+        Self::with_group_of(Dcgka::CORRECTED, members, users, seed)
+    }
+
+    /// The same of either variant.
+    pub fn with_group_of(variant: Dcgka, members: usize, users: usize, seed: u64) -> Self {
+        let mut world = Self::of(variant, users, seed);
         world.create(0, &(1..members).collect::<Vec<_>>());
         world.settle();
         world

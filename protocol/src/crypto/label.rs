@@ -1,4 +1,5 @@
-//! Every label of a hash or key derivation, in one list. No two are equal, and each starts with protocol and version.
+//! Every label of a hash or key derivation, in one list. No two are equal, and each starts with protocol and version: those
+//! of what all protocols are built from, and of DCGKA, with `dcgka-v1`.
 
 /// A domain separation label.
 pub type Label = &'static [u8];
@@ -36,6 +37,19 @@ pub const MESSAGE_KEY: Label = b"dcgka-v1 message key";
 /// Hash of a sender's key material, for comparison between members.
 pub const FINGERPRINT: Label = b"dcgka-v1 fingerprint";
 
+/// Founders of a group of the baselines, to which its id commits.
+pub const FOUNDERS: Label = b"baselines-v1 founders";
+/// First root key of a Double Ratchet, from X3DH.
+pub const SESSION: Label = b"pairwise-v1 session";
+/// Next root key and chain key of a Double Ratchet.
+pub const ROOT: Label = b"pairwise-v1 root";
+/// Key and nonce of one message of a Double Ratchet.
+pub const PAIRWISE_MESSAGE: Label = b"pairwise-v1 message key";
+/// Key and nonce of one message under a sender key.
+pub const SENDER_KEY_MESSAGE: Label = b"sender-keys-v1 message key";
+/// Hash of a sender key, for comparison between members.
+pub const SENDER_KEY_FINGERPRINT: Label = b"sender-keys-v1 fingerprint";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,9 +73,15 @@ mod tests {
             CHAIN,
             MESSAGE_KEY,
             FINGERPRINT,
+            FOUNDERS,
+            SESSION,
+            ROOT,
+            PAIRWISE_MESSAGE,
+            SENDER_KEY_MESSAGE,
+            SENDER_KEY_FINGERPRINT,
         ];
         for (index, label) in all.iter().enumerate() {
-            assert!(label.starts_with(b"dcgka-v1 "));
+            assert!(label.windows(4).any(|window| window == b"-v1 "));
             assert!(all.iter().skip(index + 1).all(|other| other != label));
         }
     }

@@ -1,0 +1,298 @@
+//! The exact cost of each operation, to be compared with what is measured. A difference is a bug in one of the two.
+//!
+//! In a group of `n` members, with V for verification, KG for key generation, K for a new signature key, S for signature:
+//!
+//! | | initiator | responder or receiver |
+//! |---|---|---|
+//! | first contact, Xi and Xr | V + 2KG + 5DH | V + 5DH |
+//! | turn of a ratchet | KG + DH | DH |
+//!
+//! A letter turns the ratchet where the peer has spoken since the sender's last turn, and only there. Where both members of a
+//! pair hand out new keys at once, one of the two turns: it is the one that heard the other last. So a removal or an
+//! update with sender keys costs less than a turn in each direction for all pairs but those of the operator. Nothing is
+//! lost: the other member's channel was not compromised, or has turned by its answer to the operator.
+
+use protocol::crypto::count::Counts;
+use protocol::crypto::hash;
+use protocol::crypto::{aead, label};
+use protocol::id::{HANDLE_LEN, MEMBER_ID_LEN};
+use protocol::operation::{Expected, Operation, Phase, Role};
+use protocol::wire::codec::varint_len;
+use protocol::wire::envelope;
+use protocol::x3dh;
+
+use crate::chain;
+use crate::double_ratchet::ROOT_KDF_CALLS;
+use crate::group::{MAX_MEMBERS, Protocol};
+use crate::letter::group_id_blocks;
+use crate::sender_key::{DISTRIBUTION_LEN, PREFIX_LEN};
+
+/// Bytes of the application data that is sent.
+const PLAINTEXT_LEN: usize = 32;
+/// Bytes of a notice before its subject: a sequence number, and no dependencies.
+const NOTICE_LEN: usize = 2;
+
+/// What `operation` costs in a group of `n` members, at least 2. None: there is no such operation.
+pub(crate) fn expected(protocol: Protocol, operation: Operation, n: usize) -> Option<Expected> {
+    let members = n + usize::from(operation == Operation::Add);
+    if members > MAX_MEMBERS {
+        return None;
+    }
+    let mut costs = Costs { protocol, messages: Vec::new(), counts: Vec::new() };
+    match operation {
+        Operation::Create => costs.create(n, false),
+        Operation::CreateMesh if protocol.defers_channels() => costs.create(n, true),
+        Operation::Add => costs.add(n),
+        Operation::Remove => costs.remove(n),
+        Operation::Update if protocol == Protocol::Pairwise => costs.update_pairwise(n),
+        Operation::Update if protocol.updates() => costs.update(n),
+        Operation::UpdateCold if protocol == Protocol::Pairwise => costs.update_cold_pairwise(n),
+        Operation::UpdateCold if protocol.updates() => costs.update_cold(n),
+        Operation::Message => costs.message(n - 1),
+        Operation::MessageAfterRemove => costs.message_after_remove(n - 2),
+        _ => return None,
+    }
+    let Costs { messages, counts, .. } = costs;
+    Some(Expected { messages, counts })
+}
+
+struct Costs {
+    protocol: Protocol,
+    messages: Vec<(&'static str, u64)>,
+    counts: Vec<(Role, Phase, Counts)>,
+}
+
+impl Costs {
+    /// The creator's channels and, with `mesh` or where keys are handed out at once, those of all pairs among the others.
+    fn create(&mut self, n: usize, mesh: bool) {
+        let (others, pairs) = others_and_pairs(n - 1);
+        let founded = n as u64 * handle() + blocks(group_id_blocks(n - 1));
+        let mut generate = founded + others * (initiate() + letter(self.key_len()));
+        let mut process = others * (founded + handle() + respond() + letter(self.key_len()));
+        self.send("founders", 1);
+        self.send("create", others);
+        if mesh {
+            process += pairs * (initiate() + letter(0));
+            self.add_up(Role::Recipient, Phase::Responses, pairs * (respond() + letter(0)));
+            self.send("hello", pairs);
+        }
+        if self.protocol.is_eager() {
+            let key = letter(DISTRIBUTION_LEN);
+            generate += new_key();
+            process += others * (new_key() + turn() + key) + pairs * (initiate() + key);
+            self.add_up(Role::Sender, Phase::Responses, others * (turn_back() + key));
+            let answered = respond() + key + turn() + key + turn_back() + key;
+            self.add_up(Role::Recipient, Phase::Responses, pairs * answered);
+            self.send("key", others + 2 * pairs);
+        }
+        self.add_up(Role::Sender, Phase::Generate, generate);
+        self.add_up(Role::Recipient, Phase::Process, process);
+    }
+
+    fn add(&mut self, n: usize) {
+        let others = n as u64 - 1;
+        let notice = NOTICE_LEN + MEMBER_ID_LEN;
+        // The notice with its length; ids with their count, how many are founders, one record which its author alone has
+        // acknowledged; and of everybody how many notices have been handled.
+        let state = varint_len(n as u32) + n * MEMBER_ID_LEN + varint_len(n as u32) + 1 + 2 + n;
+        let welcome = letter(1 + notice + state + self.held_key_len());
+        let hello = letter(self.held_key_len());
+        let mut generate = handle() + initiate() + others * letter(notice) + welcome;
+        let mut process = others * (letter(notice) + handle() + initiate() + hello);
+        let mut joins = handle() + respond() + welcome + (n as u64 + 1) * handle();
+        let mut greeted = others * (respond() + hello);
+        self.send("add", others);
+        self.send("welcome", 1);
+        self.send("hello", others);
+        if self.protocol.is_eager() {
+            let key = letter(DISTRIBUTION_LEN);
+            generate += others * turn();
+            process += others * turn_back();
+            joins += new_key() + turn() + key;
+            greeted += others * (turn() + key);
+            self.add_up(Role::Sender, Phase::Responses, turn_back() + key);
+            self.add_up(Role::Recipient, Phase::Responses, others * (turn_back() + key));
+            self.send("key", 1 + others);
+        }
+        self.add_up(Role::Sender, Phase::Generate, generate);
+        self.add_up(Role::Recipient, Phase::Process, process);
+        self.add_up(Role::Joiner, Phase::Process, joins);
+        self.add_up(Role::Joiner, Phase::Responses, greeted);
+    }
+
+    fn remove(&mut self, n: usize) {
+        let notice = NOTICE_LEN + HANDLE_LEN;
+        let remaining = n as u64 - 2;
+        self.send("remove", remaining + 1);
+        if !self.protocol.is_eager() {
+            self.add_up(Role::Sender, Phase::Generate, (remaining + 1) * letter(notice));
+            self.add_up(Role::Recipient, Phase::Process, remaining * letter(notice));
+            self.add_up(Role::Removed, Phase::Process, letter(notice));
+            return;
+        }
+        let told = letter(notice + DISTRIBUTION_LEN);
+        let generate = new_key() + remaining * (turn() + told) + turn() + letter(notice);
+        self.add_up(Role::Sender, Phase::Generate, generate);
+        self.add_up(Role::Recipient, Phase::Process, remaining * (turn_back() + told));
+        self.add_up(Role::Removed, Phase::Process, turn_back() + letter(notice));
+        self.all_others_rotate(n - 2);
+    }
+
+    /// The creator has spoken last on all its channels: it asks for a turn.
+    fn update_pairwise(&mut self, n: usize) {
+        let others = n as u64 - 1;
+        let empty = letter(0);
+        self.add_up(Role::Sender, Phase::Generate, others * empty);
+        self.add_up(Role::Recipient, Phase::Process, others * (empty + turn() + empty));
+        self.add_up(Role::Sender, Phase::Responses, others * (turn_back() + empty + turn() + empty));
+        self.add_up(Role::Recipient, Phase::Responses, others * (turn_back() + empty));
+        ["update-request", "turn", "update"].into_iter().for_each(|kind| self.send(kind, others));
+    }
+
+    /// The others have spoken last on the creator's channels, when they handed out their keys.
+    fn update(&mut self, n: usize) {
+        let others = n as u64 - 1;
+        let key = letter(DISTRIBUTION_LEN);
+        self.send("update", others);
+        self.add_up(Role::Sender, Phase::Generate, new_key() + others * (turn() + key));
+        self.add_up(Role::Recipient, Phase::Process, others * (turn_back() + key));
+        self.all_others_rotate(n - 1);
+    }
+
+    /// Each of so many members hands out a new key, to the operator over a channel that has just turned and to each other.
+    fn all_others_rotate(&mut self, members: usize) {
+        let (members, pairs) = others_and_pairs(members);
+        let key = letter(DISTRIBUTION_LEN);
+        self.add_up(Role::Recipient, Phase::Process, members * (new_key() + turn() + key) + pairs * (turn() + 2 * key));
+        self.add_up(Role::Sender, Phase::Responses, members * (turn_back() + key));
+        self.add_up(Role::Recipient, Phase::Responses, pairs * (turn_back() + 2 * key));
+        self.send("key", members + 2 * pairs);
+    }
+
+    /// The member has heard the creator and nobody else.
+    fn update_cold_pairwise(&mut self, n: usize) {
+        let strangers = n as u64 - 2;
+        self.send("update", strangers + 1);
+        let generate = turn() + letter(0) + strangers * (initiate() + letter(0));
+        self.add_up(Role::Sender, Phase::Generate, generate);
+        let process = turn_back() + letter(0) + strangers * (respond() + letter(0));
+        self.add_up(Role::Recipient, Phase::Process, process);
+    }
+
+    /// All channels are open. The member has spoken last to the creator, and heard the others last.
+    fn update_cold(&mut self, n: usize) {
+        let (later, pairs) = others_and_pairs(n - 2);
+        let (empty, key) = (letter(0), letter(DISTRIBUTION_LEN));
+        self.send("update-request", 1);
+        self.send("turn", 1);
+        self.send("update", later + 1);
+        self.send("key", later * (later + 1) + later + 1);
+        self.add_up(Role::Sender, Phase::Generate, new_key() + empty + later * (turn() + key));
+        let creator_turns = empty + turn() + empty;
+        // To the member over a channel that has just turned, to the creator over one that has not, and to each other.
+        let rotate = new_key() + turn_back() + key + turn() + 2 * key;
+        let process = creator_turns + later * rotate + pairs * (turn() + 2 * key);
+        self.add_up(Role::Recipient, Phase::Process, process);
+        // The creator's turn and the update for it, the later members' keys, and at last the creator's.
+        let sender = turn_back() + empty + turn() + key + later * (turn_back() + key) + turn_back() + key;
+        self.add_up(Role::Sender, Phase::Responses, sender);
+        let creator_rotates = turn_back() + key + new_key() + (later + 1) * (turn() + key);
+        let creator = later * key + creator_rotates;
+        let others = pairs * (turn_back() + 2 * key) + later * (turn_back() + key);
+        self.add_up(Role::Recipient, Phase::Responses, creator + others);
+    }
+
+    /// To so many others.
+    fn message(&mut self, others: usize) {
+        let others = others as u64;
+        let letters = !self.protocol.has_sender_keys();
+        let one = |signature: Counts| if letters { letter(PLAINTEXT_LEN) } else { group_message() + signature };
+        let (signs, verifies) = (Counts { sign: 1, ..Counts::default() }, Counts { verify: 1, ..Counts::default() });
+        let copies = if letters { others } else { 1 };
+        self.send("message", copies);
+        self.add_up(Role::Sender, Phase::Generate, copies * one(signs));
+        self.add_up(Role::Recipient, Phase::Process, others * one(verifies));
+    }
+
+    /// Keys that are handed out lazily go with the first message after a removal.
+    fn message_after_remove(&mut self, others: usize) {
+        self.message(others);
+        if self.protocol == Protocol::Lazy {
+            let others = others as u64;
+            self.send("key", others);
+            self.add_up(Role::Sender, Phase::Generate, new_key() + others * letter(DISTRIBUTION_LEN));
+            self.add_up(Role::Recipient, Phase::Process, others * letter(DISTRIBUTION_LEN));
+        }
+    }
+
+    /// Bytes of a key that goes with a letter of the creation.
+    fn key_len(&self) -> usize {
+        if self.protocol.is_eager() { DISTRIBUTION_LEN } else { 0 }
+    }
+
+    /// Bytes of the key of a member that has sent a message.
+    fn held_key_len(&self) -> usize {
+        if self.protocol.has_sender_keys() { DISTRIBUTION_LEN } else { 0 }
+    }
+
+    fn send(&mut self, kind: &'static str, count: u64) {
+        self.messages.push((kind, count));
+    }
+
+    fn add_up(&mut self, role: Role, phase: Phase, counts: Counts) {
+        self.counts.push((role, phase, counts));
+    }
+}
+
+/// So many members, and the pairs among them.
+fn others_and_pairs(members: usize) -> (u64, u64) {
+    let members = members as u64;
+    (members, members * members.saturating_sub(1) / 2)
+}
+
+/// Xi, without the letter.
+fn initiate() -> Counts {
+    Counts { dh: 5, keygen: 2, kdf: x3dh::KDF_CALLS + ROOT_KDF_CALLS, ..bundle() }
+}
+
+/// Xr, without the letter.
+fn respond() -> Counts {
+    Counts { dh: 5, kdf: x3dh::KDF_CALLS + ROOT_KDF_CALLS, ..bundle() }
+}
+
+fn bundle() -> Counts {
+    Counts { verify: 1, hash_blocks: x3dh::bundle_blocks(), ..Counts::default() }
+}
+
+/// A new ratchet key, at its maker.
+fn turn() -> Counts {
+    Counts { dh: 1, keygen: 1, kdf: ROOT_KDF_CALLS, ..Counts::default() }
+}
+
+/// A new ratchet key, at the peer.
+fn turn_back() -> Counts {
+    Counts { dh: 1, kdf: ROOT_KDF_CALLS, ..Counts::default() }
+}
+
+/// A letter with a plaintext of this length, at either end.
+fn letter(plaintext: usize) -> Counts {
+    Counts { kdf: chain::KDF_CALLS, aead_bytes: plaintext as u64, ..Counts::default() }
+}
+
+/// A message under a sender key, at either end, its signature aside.
+fn group_message() -> Counts {
+    let body = PREFIX_LEN + PLAINTEXT_LEN + aead::OVERHEAD;
+    letter(PLAINTEXT_LEN) + blocks(envelope::digest_blocks(false, false, body))
+}
+
+fn new_key() -> Counts {
+    Counts { sign_keygen: 1, ..Counts::default() }
+}
+
+fn handle() -> Counts {
+    blocks(hash::blocks_of(label::HANDLE, &[MEMBER_ID_LEN]))
+}
+
+fn blocks(hash_blocks: u64) -> Counts {
+    Counts { hash_blocks, ..Counts::default() }
+}

@@ -1,0 +1,261 @@
+//! The Double Ratchet (Perrin and Marlinspike, "The Double Ratchet Algorithm", revision 1, sections 2 and 3), without
+//! header encryption.
+//!
+//! ```text
+//! ratchet key 32 | length of the previous chain 4 | number in the chain 4 | ciphertext | tag 16
+//! ```
+//!
+//! The second half of a Diffie-Hellman ratchet step, a new key pair and the sending chain from it, waits until there is
+//! something to send: the messages are the same, and the private key is as fresh as can be.
+
+use protocol::crypto::aead;
+use protocol::crypto::dh::{PUBLIC_KEY_LEN, PrivateKey, PublicKey};
+use protocol::crypto::kdf;
+use protocol::crypto::label;
+use protocol::crypto::secret::{Secret, SecretBytes};
+use protocol::error::Error;
+use protocol::wire::codec::{Reader, put_varint};
+use rand_core::CryptoRng;
+
+use crate::chain::{Chain, MAX_SKIPPED, MessageKey, Skipped};
+
+/// Bytes by which a message is longer than its plaintext.
+pub const OVERHEAD: usize = HEADER_LEN + aead::OVERHEAD;
+/// Calls of HKDF when a chain starts.
+pub(crate) const ROOT_KDF_CALLS: u64 = 2;
+
+const HEADER_LEN: usize = PUBLIC_KEY_LEN + 2 * NUMBER_LEN;
+const NUMBER_LEN: usize = size_of::<u32>();
+
+/// One party's state of a session.
+#[derive(Clone)]
+pub struct DoubleRatchet {
+    root: Secret,
+    /// My key pair of the current sending chain.
+    own: PrivateKey,
+    own_key: PublicKey,
+    /// The peer's key of the current receiving chain; for an initiator, first its signed prekey.
+    peer: Option<PublicKey>,
+    sending: Option<Chain>,
+    receiving: Option<Chain>,
+    /// Messages in the current sending chain, in the one before it, and handled or skipped in the receiving chain.
+    sent: u32,
+    sent_before: u32,
+    received: u32,
+    skipped: Skipped<(PublicKey, u32)>,
+    /// The peer's key is new since I last made one: my next message starts a chain.
+    turn: bool,
+}
+
+struct Header {
+    key: PublicKey,
+    previous: u32,
+    number: u32,
+}
+
+impl Header {
+    fn encode(&self) -> [u8; HEADER_LEN] {
+        let mut out = [0; HEADER_LEN];
+        let (key, numbers) = out.split_at_mut(PUBLIC_KEY_LEN);
+        let (previous, number) = numbers.split_at_mut(NUMBER_LEN);
+        key.copy_from_slice(&self.key.0);
+        previous.copy_from_slice(&self.previous.to_be_bytes());
+        number.copy_from_slice(&self.number.to_be_bytes());
+        out
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, Error> {
+        Ok(Self {
+            key: PublicKey(reader.array()?),
+            previous: u32::from_be_bytes(reader.array()?),
+            number: u32::from_be_bytes(reader.array()?),
+        })
+    }
+}
+
+impl DoubleRatchet {
+    /// RatchetInitAlice: `secret` is X3DH's, `peer` the responder's signed prekey. Counts one key generation, one DH and two
+    /// calls of HKDF.
+    ///
+    /// # Errors
+    /// [`Error::NotAuthentic`] where the peer's key has small order.
+    pub fn initiator(secret: Secret, peer: &PublicKey, rng: &mut dyn CryptoRng) -> Result<Self, Error> {
+        let own = PrivateKey::random(rng);
+        let (root, chain) = root_step(&secret, &own, peer)?;
+        let own_key = own.public_key();
+        Ok(Self { peer: Some(*peer), sending: Some(chain), ..Self::start(root, own, own_key) })
+    }
+
+    /// RatchetInitBob: `own` is the signed prekey's private key, and `own_key` its public one.
+    #[must_use]
+    pub fn responder(secret: Secret, own: PrivateKey, own_key: PublicKey) -> Self {
+        Self::start(secret, own, own_key)
+    }
+
+    fn start(root: Secret, own: PrivateKey, own_key: PublicKey) -> Self {
+        Self {
+            root,
+            own,
+            own_key,
+            peer: None,
+            sending: None,
+            receiving: None,
+            sent: 0,
+            sent_before: 0,
+            received: 0,
+            skipped: Skipped::default(),
+            turn: false,
+        }
+    }
+
+    /// Whether my next message carries a new key of mine: the peer's has come since my last one.
+    #[must_use]
+    pub fn turns_next(&self) -> bool {
+        self.turn
+    }
+
+    /// RatchetEncrypt. Counts four calls of HMAC and HKDF and the bytes; where the chain is new, one key generation, one DH
+    /// and two calls besides.
+    ///
+    /// # Errors
+    /// [`Error::NotInGroup`] of a responder that has received nothing; [`Error::NumbersExhausted`] after 2^32 messages in
+    /// one chain. Nothing has changed then.
+    pub fn encrypt(&mut self, plaintext: &[u8], associated: &[u8], rng: &mut dyn CryptoRng) -> Result<Vec<u8>, Error> {
+        if self.turn {
+            self.start_sending(rng)?;
+        }
+        let chain = self.sending.as_mut().ok_or(Error::NotInGroup)?;
+        let next = self.sent.checked_add(1).ok_or(Error::NumbersExhausted)?;
+        let header = Header { key: self.own_key, previous: self.sent_before, number: self.sent }.encode();
+        let key = chain.step().into_aead(label::PAIRWISE_MESSAGE);
+        self.sent = next;
+        let ciphertext = key.seal(plaintext, &[&header, associated].concat())?;
+        Ok([&header[..], &ciphertext].concat())
+    }
+
+    /// RatchetDecrypt. Counts four calls of HMAC and HKDF and the bytes; two more for each message that was skipped; where
+    /// the peer's key is new, one DH and two calls besides.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] where it is shorter than [`OVERHEAD`]; [`Error::NotAuthentic`] otherwise: forged, damaged, seen
+    /// before, or more than [`MAX_SKIPPED`] messages ahead. Nothing has changed then.
+    pub fn decrypt(&mut self, message: &[u8], associated: &[u8]) -> Result<SecretBytes, Error> {
+        if message.len() < OVERHEAD {
+            return Err(Error::Malformed);
+        }
+        let mut reader = Reader::new(message);
+        let header = Header::decode(&mut reader)?;
+        let associated = [&header.encode(), associated].concat();
+        let open = |key: MessageKey| key.into_aead(label::PAIRWISE_MESSAGE).open(reader.remaining(), &associated);
+
+        let name = (header.key, header.number);
+        if let Some(key) = self.skipped.get(&name) {
+            let plaintext = open(key)?;
+            self.skipped.remove(&name);
+            return Ok(plaintext);
+        }
+        let known = self.receiving.is_some() && self.peer == Some(header.key);
+        let mut skipped = Vec::new();
+        let (mut chain, mut received, root) = if known {
+            let chain = self.receiving.clone().ok_or(Error::Internal)?;
+            (chain, self.received, None)
+        } else {
+            if let (Some(chain), Some(peer)) = (&self.receiving, self.peer) {
+                skip(&mut chain.clone(), peer, self.received, header.previous, &mut skipped)?;
+            }
+            let (root, chain) = root_step(&self.root, &self.own, &header.key)?;
+            (chain, 0, Some(root))
+        };
+        if header.number < received {
+            return Err(Error::NotAuthentic);
+        }
+        skip(&mut chain, header.key, received, header.number, &mut skipped)?;
+        received = header.number.checked_add(1).ok_or(Error::NotAuthentic)?;
+        let plaintext = open(chain.step())?;
+
+        if let Some(root) = root {
+            self.root = root;
+            self.peer = Some(header.key);
+            self.turn = true;
+        }
+        self.receiving = Some(chain);
+        self.received = received;
+        self.skipped.extend(skipped);
+        Ok(plaintext)
+    }
+
+    /// The second half of DHRatchet.
+    fn start_sending(&mut self, rng: &mut dyn CryptoRng) -> Result<(), Error> {
+        let peer = self.peer.ok_or(Error::Internal)?;
+        let own = PrivateKey::random(rng);
+        let (root, chain) = root_step(&self.root, &own, &peer)?;
+        self.own_key = own.public_key();
+        self.own = own;
+        self.root = root;
+        self.sending = Some(chain);
+        self.sent_before = self.sent;
+        self.sent = 0;
+        self.turn = false;
+        Ok(())
+    }
+
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.root.expose());
+        out.extend_from_slice(self.own.as_secret().expose());
+        put_optional(out, self.peer.as_ref().map(|key| &key.0));
+        for chain in [&self.sending, &self.receiving] {
+            put_optional(out, chain.as_ref().map(|chain| chain.as_secret().expose()));
+        }
+        [self.sent, self.sent_before, self.received].into_iter().for_each(|number| put_varint(out, number));
+        self.skipped.encode(out, |(key, number), out| {
+            out.extend_from_slice(&key.0);
+            put_varint(out, *number);
+        });
+        out.push(self.turn.into());
+    }
+
+    pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<Self, Error> {
+        let root = Secret::new(reader.array()?);
+        let own = PrivateKey::from_secret(Secret::new(reader.array()?));
+        let own_key = own.public_key();
+        let mut state = Self::start(root, own, own_key);
+        state.peer = reader.flag()?.then(|| reader.array().map(PublicKey)).transpose()?;
+        for chain in [&mut state.sending, &mut state.receiving] {
+            *chain = reader.flag()?.then(|| reader.array().map(|key| Chain::new(Secret::new(key)))).transpose()?;
+        }
+        for number in [&mut state.sent, &mut state.sent_before, &mut state.received] {
+            *number = reader.varint()?;
+        }
+        state.skipped = Skipped::decode(reader, |reader| Ok((PublicKey(reader.array()?), reader.varint()?)))?;
+        state.turn = reader.flag()?;
+        Ok(state)
+    }
+}
+
+/// KDF_RK: the next root key, and a chain from the secret that two ratchet keys share.
+fn root_step(root: &Secret, own: &PrivateKey, peer: &PublicKey) -> Result<(Secret, Chain), Error> {
+    let shared = own.agree(peer)?;
+    let (root, chain) = kdf::split(&kdf::derive(label::ROOT, root.expose(), shared.expose(), &[]));
+    Ok((root, Chain::new(chain)))
+}
+
+/// SkipMessageKeys: takes the keys of messages `from..until` out of a chain.
+fn skip(
+    chain: &mut Chain,
+    peer: PublicKey,
+    from: u32,
+    until: u32,
+    skipped: &mut Vec<((PublicKey, u32), MessageKey)>,
+) -> Result<(), Error> {
+    let count = until.saturating_sub(from) as usize;
+    if skipped.len() + count > MAX_SKIPPED {
+        return Err(Error::NotAuthentic);
+    }
+    skipped.extend((from..until).map(|number| ((peer, number), chain.step())));
+    Ok(())
+}
+
+fn put_optional(out: &mut Vec<u8>, bytes: Option<&[u8; 32]>) {
+    out.push(bytes.is_some().into());
+    out.extend(bytes.into_iter().flatten());
+}

@@ -1,0 +1,360 @@
+//! Who is in the group: notices of adds and removals in causal order, over [`protocol::membership`].
+//!
+//! ```text
+//! notice   sequence 1..5 | count, and of each dependency: author 8, sequence 1..5 | added id 32, or removed handle 8 or id 32
+//! ```
+//!
+//! An author numbers its own notices, and names those of others that it has handled since its last one. So everybody knows
+//! what an author had acknowledged when it spoke, which is all that membership needs, without acknowledgements of their own.
+//! A notice waits until all that it names has been handled.
+
+use protocol::error::Error;
+use protocol::id::{HANDLE_LEN, Handle, MEMBER_ID_LEN, MemberId};
+use protocol::member::Rule;
+use protocol::membership::{MemberIndex, MemberSet, Membership};
+use protocol::wire::codec::{Reader, put_len, put_prefixed, put_varint};
+
+/// Notices of one author that may wait for others.
+pub(crate) const MAX_WAITING_PER_AUTHOR: usize = 64;
+
+/// Everybody ever known, and what is known of them.
+#[derive(Clone)]
+pub(crate) struct Roster {
+    pub(crate) membership: Membership,
+    handles: Vec<Handle>,
+    /// The last notice of each author that was handled, by index.
+    handled: Vec<u32>,
+    /// Notices of others that I have handled since my last one.
+    unreported: Vec<(MemberIndex, u32)>,
+    /// My own notices, for newcomers whom an author added that had not seen them.
+    own: Vec<Notice>,
+    waiting: Vec<(MemberIndex, Notice)>,
+}
+
+/// A change of the membership, as its author tells the others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Notice {
+    pub(crate) sequence: u32,
+    dependencies: Vec<(Handle, u32)>,
+    pub(crate) change: Announced,
+}
+
+/// What a notice says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Announced {
+    Add(MemberId),
+    /// By handle, or by id where members share a handle.
+    Remove(Vec<u8>),
+}
+
+/// What has come of a notice.
+pub(crate) struct Applied {
+    pub(crate) author: MemberIndex,
+    /// Who is a member now and was none before.
+    pub(crate) added: Option<MemberIndex>,
+    /// Who was a member before and is none now.
+    pub(crate) lost: MemberSet,
+}
+
+impl Notice {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        put_varint(&mut out, self.sequence);
+        put_len(&mut out, self.dependencies.len());
+        for (author, sequence) in &self.dependencies {
+            out.extend_from_slice(&author.0);
+            put_varint(&mut out, *sequence);
+        }
+        match &self.change {
+            Announced::Add(user) => out.extend_from_slice(&user.0),
+            Announced::Remove(target) => out.extend_from_slice(target),
+        }
+        out
+    }
+
+    /// Reads a notice, of an add or else of a removal.
+    pub(crate) fn decode(bytes: &[u8], adds: bool) -> Result<Self, Error> {
+        let mut reader = Reader::new(bytes);
+        let sequence = reader.varint()?;
+        let count = reader.count(HANDLE_LEN + 1)?;
+        let dependencies =
+            (0..count).map(|_| Ok((Handle(reader.array()?), reader.varint()?))).collect::<Result<_, Error>>()?;
+        let subject = reader.rest();
+        let change = if adds {
+            Announced::Add(MemberId(subject.try_into().map_err(|_| Error::Malformed)?))
+        } else if [HANDLE_LEN, MEMBER_ID_LEN].contains(&subject.len()) {
+            Announced::Remove(subject.to_vec())
+        } else {
+            return Err(Error::Malformed);
+        };
+        Ok(Self { sequence, dependencies, change })
+    }
+
+    pub(crate) fn adds(&self) -> bool {
+        matches!(self.change, Announced::Add(_))
+    }
+}
+
+impl Roster {
+    /// The founders of a group; the creator comes first.
+    pub(crate) fn found(me: MemberId, creator: MemberId, others: &[MemberId]) -> Result<Self, Error> {
+        let founders = core::iter::once(creator).chain(others.iter().copied());
+        let membership = Membership::found(me, creator, founders)?;
+        let mut roster = Self::of(membership);
+        let creator = MemberIndex(0);
+        roster.handled[creator.to_usize()] = 1;
+        if roster.me() != creator {
+            roster.unreported.push((creator, 1));
+        }
+        Ok(roster)
+    }
+
+    fn of(membership: Membership) -> Self {
+        let handles: Vec<Handle> = membership.everybody().map(|member| membership.id(member).handle()).collect();
+        let handled = vec![0; handles.len()];
+        Self { membership, handles, handled, unreported: Vec::new(), own: Vec::new(), waiting: Vec::new() }
+    }
+
+    pub(crate) fn me(&self) -> MemberIndex {
+        self.membership.me()
+    }
+
+    pub(crate) fn view(&self) -> &MemberSet {
+        self.membership.view(self.me())
+    }
+
+    pub(crate) fn is_inside(&self) -> bool {
+        self.view().contains(self.me())
+    }
+
+    /// The members besides me, in order of index.
+    pub(crate) fn others(&self) -> Vec<MemberIndex> {
+        self.view().iter().filter(|member| *member != self.me()).collect()
+    }
+
+    pub(crate) fn id(&self, member: MemberIndex) -> MemberId {
+        self.membership.id(member)
+    }
+
+    pub(crate) fn handle(&self, member: MemberIndex) -> Result<Handle, Error> {
+        self.handles.get(member.to_usize()).copied().ok_or(Error::Internal)
+    }
+
+    /// Adds a user in my name.
+    pub(crate) fn add(&mut self, user: &MemberId) -> Result<Notice, Error> {
+        self.membership.check_add(self.me(), user).map_err(|_| Error::AlreadyAMember)?;
+        let notice = self.announce(Announced::Add(*user))?;
+        self.membership.add(self.me(), notice.sequence, *user);
+        self.introduce(*user);
+        Ok(notice)
+    }
+
+    /// Removes a member in my name.
+    pub(crate) fn remove(&mut self, user: &MemberId) -> Result<Notice, Error> {
+        let target = self.membership.index(user).ok_or(Error::NotAMember)?;
+        self.membership.check_remove(self.me(), target).map_err(|rule| match rule {
+            Rule::RemovesItself => Error::RemovesItself,
+            _ => Error::NotAMember,
+        })?;
+        let handle = self.handle(target)?;
+        let shared = self.handles.iter().filter(|other| **other == handle).count() > 1;
+        let name = if shared { user.0.to_vec() } else { handle.0.to_vec() };
+        let notice = self.announce(Announced::Remove(name))?;
+        self.membership.remove(self.me(), notice.sequence, target);
+        Ok(notice)
+    }
+
+    fn announce(&mut self, change: Announced) -> Result<Notice, Error> {
+        let me = self.me().to_usize();
+        let sequence = self.handled[me].checked_add(1).ok_or(Error::NumbersExhausted)?;
+        let name = |(author, sequence): (MemberIndex, u32)| (self.handles[author.to_usize()], sequence);
+        let dependencies = self.unreported.iter().copied().map(name).collect();
+        self.unreported.clear();
+        self.handled[me] = sequence;
+        let notice = Notice { sequence, dependencies, change };
+        self.own.push(notice.clone());
+        Ok(notice)
+    }
+
+    /// Takes a notice in. One that was handled before, or waits already, has no effect.
+    pub(crate) fn arrive(&mut self, author: MemberIndex, notice: Notice) -> Result<(), Rule> {
+        if notice.sequence <= self.handled[author.to_usize()] {
+            return Ok(());
+        }
+        let of_author = || self.waiting.iter().filter(|(other, _)| *other == author);
+        if of_author().any(|(_, other)| other.sequence == notice.sequence) {
+            return Ok(());
+        }
+        if of_author().count() >= MAX_WAITING_PER_AUTHOR {
+            return Err(Rule::Form);
+        }
+        self.waiting.push((author, notice));
+        Ok(())
+    }
+
+    /// Applies the next notice that is ready: what came of it, or the author and the rule that it breaks.
+    pub(crate) fn next(&mut self) -> Option<Result<Applied, (MemberIndex, Rule)>> {
+        let at = self.waiting.iter().position(|(author, notice)| self.is_ready(*author, notice))?;
+        let (author, notice) = self.waiting.remove(at);
+        self.handled[author.to_usize()] = notice.sequence;
+        let before = self.view().clone();
+        Some(self.apply(author, &notice).map_err(|rule| (author, rule)).map(|subject| Applied {
+            author,
+            added: subject.filter(|user| self.view().contains(*user) && !before.contains(*user)),
+            lost: before.difference(self.view()),
+        }))
+    }
+
+    fn is_ready(&self, author: MemberIndex, notice: &Notice) -> bool {
+        let handled = |(name, sequence): &(Handle, u32)| {
+            self.named(name).any(|member| self.handled[member.to_usize()] >= *sequence)
+        };
+        self.handled[author.to_usize()].checked_add(1) == Some(notice.sequence)
+            && notice.dependencies.iter().all(handled)
+    }
+
+    fn apply(&mut self, author: MemberIndex, notice: &Notice) -> Result<Option<MemberIndex>, Rule> {
+        for (name, sequence) in &notice.dependencies {
+            let operations: Vec<_> =
+                self.named(name).filter(|member| self.membership.operation(*member, *sequence).is_some()).collect();
+            for acknowledged in operations {
+                match self.membership.acknowledge(author, acknowledged, *sequence) {
+                    Ok(()) | Err(Rule::NothingToAcknowledge) => {}
+                    Err(rule) => return Err(rule),
+                }
+            }
+        }
+        let added = match &notice.change {
+            Announced::Add(user) => {
+                self.membership.check_add(author, user)?;
+                let (_, newcomer) = self.membership.add(author, notice.sequence, *user);
+                self.introduce(*user);
+                Some(newcomer)
+            }
+            Announced::Remove(name) => {
+                let target = self.target(author, name)?;
+                self.membership.check_remove(author, target)?;
+                self.membership.remove(author, notice.sequence, target);
+                None
+            }
+        };
+        self.unreported.push((author, notice.sequence));
+        Ok(added)
+    }
+
+    fn target(&self, author: MemberIndex, name: &[u8]) -> Result<MemberIndex, Rule> {
+        let fits = |member: &MemberIndex| {
+            let (id, handle) = (self.id(*member), self.handles[member.to_usize()]);
+            name == id.0 || name == handle.0
+        };
+        self.membership.view(author).iter().find(fits).ok_or(Rule::TargetNotAMember)
+    }
+
+    fn named(&self, handle: &Handle) -> impl Iterator<Item = MemberIndex> {
+        let named = self.handles.iter().enumerate().filter(move |(_, other)| *other == handle);
+        named.map(|(position, _)| MemberIndex::from_usize(position)).collect::<Vec<_>>().into_iter()
+    }
+
+    fn introduce(&mut self, user: MemberId) {
+        if self.membership.everybody().len() > self.handles.len() {
+            self.handles.push(user.handle());
+            self.handled.push(0);
+        }
+    }
+
+    /// My own notices that the author of an add had not handled when it sent it: whom it added does not know them.
+    pub(crate) fn unknown_to(&self, adder: MemberIndex) -> Vec<Notice> {
+        let unknown = |notice: &&Notice| {
+            let operation = self.membership.operation(self.me(), notice.sequence);
+            operation.is_some_and(|operation| !self.membership.acknowledged_by(operation).contains(adder))
+        };
+        self.own.iter().filter(unknown).cloned().collect()
+    }
+
+    /// What a newcomer is told: the state before my `notice` that adds it. Call it before [`add`](Self::add).
+    pub(crate) fn encode_for_newcomer(&self, out: &mut Vec<u8>) {
+        self.membership.encode(out);
+        self.handled.iter().for_each(|sequence| put_varint(out, *sequence));
+    }
+
+    /// The newcomer's roster, after the notice that adds it.
+    pub(crate) fn join(me: MemberId, adder: &MemberId, notice: &Notice, mut state: &[u8]) -> Result<Self, Error> {
+        let membership = Membership::decode(me, &mut state)?;
+        let adder = membership.index(adder).ok_or(Error::Malformed)?;
+        let i_come_last = membership.me().to_usize() + 1 == membership.everybody().len();
+        if !i_come_last || notice.change != Announced::Add(me) || membership.check_add(adder, &me).is_err() {
+            return Err(Error::Malformed);
+        }
+        let mut roster = Self::of(membership);
+        let mut reader = Reader::new(state);
+        let (mine, others) = roster.handled.split_last_mut().ok_or(Error::Malformed)?;
+        *mine = 0;
+        others.iter_mut().try_for_each(|sequence| reader.varint().map(|handled| *sequence = handled))?;
+        reader.finish()?;
+        if roster.handled[adder.to_usize()].checked_add(1) != Some(notice.sequence) {
+            return Err(Error::Malformed);
+        }
+        roster.handled[adder.to_usize()] = notice.sequence;
+        roster.membership.add(adder, notice.sequence, me);
+        roster.unreported.push((adder, notice.sequence));
+        if roster.is_inside() { Ok(roster) } else { Err(Error::Malformed) }
+    }
+
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        let mut membership = Vec::new();
+        self.membership.encode(&mut membership);
+        put_prefixed(out, &membership);
+        out.extend_from_slice(&self.id(self.me()).0);
+        self.handled.iter().for_each(|sequence| put_varint(out, *sequence));
+        put_len(out, self.unreported.len());
+        for (author, sequence) in &self.unreported {
+            put_varint(out, author.0);
+            put_varint(out, *sequence);
+        }
+        let me = self.me();
+        for notices in [self.own.iter().map(|notice| (me, notice)).collect(), self.waiting_by_author()] {
+            put_len(out, notices.len());
+            for (author, notice) in notices {
+                put_varint(out, author.0);
+                out.push(notice.adds().into());
+                put_prefixed(out, &notice.encode());
+            }
+        }
+    }
+
+    fn waiting_by_author(&self) -> Vec<(MemberIndex, &Notice)> {
+        self.waiting.iter().map(|(author, notice)| (*author, notice)).collect()
+    }
+
+    pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<Self, Error> {
+        let mut state = reader.prefixed()?;
+        let me = MemberId(reader.array()?);
+        let membership = Membership::decode(me, &mut state)?;
+        if !state.is_empty() {
+            return Err(Error::Malformed);
+        }
+        let mut roster = Self::of(membership);
+        for handled in &mut roster.handled {
+            *handled = reader.varint()?;
+        }
+        let known = roster.handles.len();
+        let member = |reader: &mut Reader<'_>| {
+            let index = MemberIndex(reader.varint()?);
+            if index.to_usize() < known { Ok(index) } else { Err(Error::Malformed) }
+        };
+        for _ in 0..reader.count(2)? {
+            roster.unreported.push((member(reader)?, reader.varint()?));
+        }
+        let mut notices = [Vec::new(), Vec::new()];
+        for list in &mut notices {
+            for _ in 0..reader.count(3)? {
+                let (author, adds) = (member(reader)?, reader.flag()?);
+                list.push((author, Notice::decode(reader.prefixed()?, adds)?));
+            }
+        }
+        let [own, waiting] = notices;
+        roster.own = own.into_iter().map(|(_, notice)| notice).collect();
+        roster.waiting = waiting;
+        Ok(roster)
+    }
+}

@@ -1,0 +1,265 @@
+//! Sender keys: a chain and a signature key for each sender, which every other member holds.
+//!
+//! ```text
+//! distribution   key id 4 | iteration 4 | chain key 32 | verification key 32
+//! body           key id 4 | iteration 4 | ciphertext | tag 16          in a signed envelope
+//! ```
+//!
+//! The envelope's signature, by the sender key's own signature key, covers all of the body and is checked before the chain
+//! moves.
+
+use std::collections::BTreeMap;
+
+use protocol::crypto::hash::DIGEST_LEN;
+use protocol::crypto::kdf::Extracted;
+use protocol::crypto::label;
+use protocol::crypto::secret::{SECRET_LEN, Secret, SecretBytes};
+use protocol::crypto::signature::{SigningKey, VERIFICATION_KEY_LEN, VerificationKey};
+use protocol::error::Error;
+use protocol::id::{GroupId, MemberId};
+use protocol::membership::{MemberIndex, MemberSet};
+use protocol::wire::codec::{Reader, put_len, put_varint};
+use protocol::wire::envelope::{Envelope, Subject};
+use rand_core::CryptoRng;
+
+use crate::chain::{Chain, MAX_SKIPPED, Skipped};
+
+/// Bytes of a distribution.
+pub const DISTRIBUTION_LEN: usize = 2 * NUMBER_LEN + SECRET_LEN + VERIFICATION_KEY_LEN;
+/// Bytes of a body in front of the ciphertext.
+pub(crate) const PREFIX_LEN: usize = 2 * NUMBER_LEN;
+/// Keys of one sender that are kept: messages under the last ones may be on their way.
+pub const MAX_KEYS_PER_SENDER: usize = 5;
+
+const NUMBER_LEN: usize = size_of::<u32>();
+
+/// My own sender key.
+#[derive(Clone)]
+pub(crate) struct OwnKey {
+    id: u32,
+    iteration: u32,
+    chain: Chain,
+    signing: SigningKey,
+    verification: VerificationKey,
+    /// Who holds it.
+    pub(crate) holders: MemberSet,
+}
+
+/// Another member's sender key.
+#[derive(Clone)]
+struct PeerKey {
+    id: u32,
+    iteration: u32,
+    chain: Chain,
+    verification: VerificationKey,
+    skipped: Skipped<u32>,
+}
+
+/// All sender keys that a member holds.
+#[derive(Clone, Default)]
+pub(crate) struct SenderKeys {
+    pub(crate) own: Option<OwnKey>,
+    last_id: u32,
+    /// Of each sender, the latest last.
+    peers: BTreeMap<MemberIndex, Vec<PeerKey>>,
+}
+
+/// A message that has been checked and read.
+pub(crate) struct Opened(pub(crate) SecretBytes);
+
+/// Why a message is not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NotOpened {
+    /// Its key has not come.
+    NoKey,
+    /// It has been read before.
+    Duplicate,
+    Error(Error),
+}
+
+impl OwnKey {
+    /// What a member needs to read my messages from here on.
+    pub(crate) fn distribution(&self) -> SecretBytes {
+        let mut out = SecretBytes::with_capacity(DISTRIBUTION_LEN);
+        out.put(&self.id.to_be_bytes());
+        out.put(&self.iteration.to_be_bytes());
+        out.put(self.chain.as_secret().expose());
+        out.put(self.verification.as_bytes());
+        out
+    }
+
+    pub(crate) fn signing(&self) -> &SigningKey {
+        &self.signing
+    }
+
+    /// The body of my next message; the chain moves on.
+    pub(crate) fn seal(&mut self, plaintext: &[u8], associated: &[u8]) -> Result<Vec<u8>, Error> {
+        let next = self.iteration.checked_add(1).ok_or(Error::NumbersExhausted)?;
+        let prefix = [self.id.to_be_bytes(), self.iteration.to_be_bytes()].concat();
+        let key = self.chain.step().into_aead(label::SENDER_KEY_MESSAGE);
+        self.iteration = next;
+        let ciphertext = key.seal(plaintext, &[&prefix, associated].concat())?;
+        Ok([prefix, ciphertext].concat())
+    }
+}
+
+impl SenderKeys {
+    /// Makes a new sender key, which nobody holds yet. Counts one signature key generation.
+    pub(crate) fn rotate(&mut self, rng: &mut dyn CryptoRng) -> Result<(), Error> {
+        let id = self.last_id.checked_add(1).ok_or(Error::NumbersExhausted)?;
+        let (chain, signing) = (Chain::new(Secret::random(rng)), SigningKey::random(rng));
+        let verification = signing.verification_key();
+        self.last_id = id;
+        self.own = Some(OwnKey { id, iteration: 0, chain, signing, verification, holders: MemberSet::new() });
+        Ok(())
+    }
+
+    /// Takes a distribution that came over the sender's channel. `alone`: messages under earlier keys of the sender are not
+    /// accepted any more, since somebody else may have those keys.
+    pub(crate) fn take(&mut self, sender: MemberIndex, distribution: &[u8], alone: bool) -> Result<(), Error> {
+        let mut reader = Reader::new(distribution);
+        let key = PeerKey {
+            id: number(&mut reader)?,
+            iteration: number(&mut reader)?,
+            chain: Chain::new(Secret::new(reader.array()?)),
+            verification: VerificationKey::from_bytes(&reader.array()?)?,
+            skipped: Skipped::default(),
+        };
+        reader.finish()?;
+        let keys = self.peers.entry(sender).or_default();
+        // Its sender may repeat it. A chain is never set back.
+        if keys.iter().any(|known| known.id >= key.id) {
+            return Ok(());
+        }
+        if alone {
+            keys.clear();
+        }
+        keys.push(key);
+        let excess = keys.len().saturating_sub(MAX_KEYS_PER_SENDER);
+        keys.drain(..excess);
+        Ok(())
+    }
+
+    /// Checks and reads a message of `sender`. Nothing has changed unless it is read.
+    pub(crate) fn open(
+        &mut self,
+        (sender, id): (MemberIndex, &MemberId),
+        envelope: &Envelope<'_>,
+        group: &GroupId,
+    ) -> Result<Opened, NotOpened> {
+        let mut reader = Reader::new(envelope.body);
+        let (key_id, iteration) = (number(&mut reader)?, number(&mut reader)?);
+        let keys = self.peers.get_mut(&sender).ok_or(NotOpened::NoKey)?;
+        let latest = keys.last().map_or(0, |key| key.id);
+        let Some(key) = keys.iter_mut().find(|key| key.id == key_id) else {
+            return Err(if key_id > latest { NotOpened::NoKey } else { NotOpened::Error(Error::NotAuthentic) });
+        };
+        let digest = envelope.digest(group, id, &Subject::None);
+        envelope.verify(&digest, &key.verification)?;
+
+        let associated = [&envelope.body[..PREFIX_LEN], envelope.header].concat();
+        let ciphertext = reader.rest();
+        if iteration < key.iteration {
+            let message_key = key.skipped.get(&iteration).ok_or(NotOpened::Duplicate)?;
+            let plaintext = message_key.into_aead(label::SENDER_KEY_MESSAGE).open(ciphertext, &associated)?;
+            key.skipped.remove(&iteration);
+            return Ok(Opened(plaintext));
+        }
+        if (iteration - key.iteration) as usize > MAX_SKIPPED {
+            return Err(NotOpened::Error(Error::NotAuthentic));
+        }
+        let next = iteration.checked_add(1).ok_or(Error::NotAuthentic)?;
+        let mut chain = key.chain.clone();
+        let skipped = (key.iteration..iteration).map(|iteration| (iteration, chain.step())).collect();
+        let plaintext = chain.step().into_aead(label::SENDER_KEY_MESSAGE).open(ciphertext, &associated)?;
+        key.chain = chain;
+        key.iteration = next;
+        key.skipped.extend(skipped);
+        Ok(Opened(plaintext))
+    }
+
+    /// Forgets the keys of somebody who is no member any more.
+    pub(crate) fn forget(&mut self, sender: MemberIndex) {
+        self.peers.remove(&sender);
+    }
+
+    /// A hash of a sender's latest key; `me` is my index.
+    pub(crate) fn fingerprint(&self, sender: MemberIndex, me: MemberIndex) -> Option<[u8; DIGEST_LEN]> {
+        let (chain, verification) = if sender == me {
+            self.own.as_ref().map(|key| (&key.chain, &key.verification))?
+        } else {
+            self.peers.get(&sender)?.last().map(|key| (&key.chain, &key.verification))?
+        };
+        let hash = Extracted::new(verification.as_bytes(), chain.as_secret().expose());
+        Some(*hash.expand(label::SENDER_KEY_FINGERPRINT, &[]).expose())
+    }
+
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        put_varint(out, self.last_id);
+        out.push(self.own.is_some().into());
+        if let Some(key) = &self.own {
+            put_varint(out, key.id);
+            put_varint(out, key.iteration);
+            out.extend_from_slice(key.chain.as_secret().expose());
+            out.extend_from_slice(key.signing.to_secret().expose());
+            put_set(out, &key.holders);
+        }
+        put_len(out, self.peers.len());
+        for (sender, keys) in &self.peers {
+            put_varint(out, sender.0);
+            put_len(out, keys.len());
+            for key in keys {
+                put_varint(out, key.id);
+                put_varint(out, key.iteration);
+                out.extend_from_slice(key.chain.as_secret().expose());
+                out.extend_from_slice(key.verification.as_bytes());
+                key.skipped.encode(out, |iteration, out| put_varint(out, *iteration));
+            }
+        }
+    }
+
+    pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<Self, Error> {
+        let mut keys = Self { last_id: reader.varint()?, ..Self::default() };
+        if reader.flag()? {
+            let (id, iteration) = (reader.varint()?, reader.varint()?);
+            let chain = Chain::new(Secret::new(reader.array()?));
+            let signing = SigningKey::from_secret(&Secret::new(reader.array()?));
+            let verification = signing.verification_key();
+            keys.own = Some(OwnKey { id, iteration, chain, signing, verification, holders: take_set(reader)? });
+        }
+        for _ in 0..reader.count(2)? {
+            let sender = MemberIndex(reader.varint()?);
+            let count = reader.count(SECRET_LEN + VERIFICATION_KEY_LEN)?;
+            let key = |reader: &mut Reader<'_>| {
+                Ok::<_, Error>(PeerKey {
+                    id: reader.varint()?,
+                    iteration: reader.varint()?,
+                    chain: Chain::new(Secret::new(reader.array()?)),
+                    verification: VerificationKey::from_bytes(&reader.array()?)?,
+                    skipped: Skipped::decode(reader, |reader| reader.varint())?,
+                })
+            };
+            keys.peers.insert(sender, (0..count).map(|_| key(reader)).collect::<Result<_, _>>()?);
+        }
+        Ok(keys)
+    }
+}
+
+impl From<Error> for NotOpened {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+fn number(reader: &mut Reader<'_>) -> Result<u32, Error> {
+    reader.array().map(u32::from_be_bytes)
+}
+
+pub(crate) fn put_set(out: &mut Vec<u8>, set: &MemberSet) {
+    put_len(out, set.len());
+    set.iter().for_each(|member| put_varint(out, member.0));
+}
+
+pub(crate) fn take_set(reader: &mut Reader<'_>) -> Result<MemberSet, Error> {
+    (0..reader.count(1)?).map(|_| reader.varint().map(MemberIndex)).collect()
+}
