@@ -106,9 +106,7 @@ fn measure(backend: &dyn Backend, bench: &mut Bench<'_>, request: &Request) -> R
     let description = backend.description();
     let empty = empty_sample(description.name, description.variant, request);
     let cell = Cell { operation, origin };
-    // The memory is asked for of a cell that has been measured and proved in another process.
-    let result = if request.peak { bench.run_again(&cell) } else { bench.run(&cell) };
-    Ok(match result {
+    Ok(match bench.run(&cell) {
         Ok(Outcome { proof, traffic, work, state_bytes, primitive_ns, peak_bytes }) => Sample {
             status: Status::Ok,
             proof,
