@@ -18,7 +18,7 @@ pub(super) fn check(trial: &mut Trial<'_>) -> Verdict {
         trial.enter("update", size);
         let declared = trial.capabilities().pcs_update;
         ensure(trial.supports(Operation::Update, size) == declared, || {
-            "an update is declared, or has a formula, but not both".to_owned()
+            "an update must have a formula where it is declared as a capability, and only there".to_owned()
         })?;
         for start in [Start::Users, Start::Created, Start::Conversed, Start::Removed] {
             let operations = || Operation::ALL.into_iter().filter(move |operation| operation.start() == start);
