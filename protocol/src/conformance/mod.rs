@@ -33,10 +33,10 @@ const SIZES: [usize; 4] = [2, 3, 5, 8];
 /// Each check with its name.
 const CHECKS: [(&str, Check); 10] = [
     ("operations", operations::check),
-    ("sequences", sequences::check),
+    ("randomness", randomness::check),
     ("secrecy", secrecy::check),
     ("healing", healing::check),
-    ("randomness", randomness::check),
+    ("sequences", sequences::check),
     ("exports", exports::check),
     ("prekeys", prekeys::check),
     ("concurrency", concurrency::check),

@@ -69,7 +69,7 @@ fn supported(mut world: World<'_>, operation: Operation, size: usize, expected: 
     world.agree().map(drop)
 }
 
-fn costs(expected: &Expected, cost: &Cost) -> Verdict {
+pub(super) fn costs(expected: &Expected, cost: &Cost) -> Verdict {
     let mut messages = BTreeMap::<&str, u64>::new();
     expected.messages.iter().for_each(|(kind, count)| *messages.entry(kind).or_default() += count);
     messages.retain(|_, count| *count > 0);

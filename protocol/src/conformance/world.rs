@@ -125,7 +125,9 @@ impl<'a> World<'a> {
     /// Brings users who have done nothing to the state in which an operation starts.
     pub(super) fn advance(&mut self, start: Start, group_size: usize) -> Verdict {
         if start >= Start::Created {
-            self.run(0, &Action::Create((1..group_size).collect()))?;
+            let cost = self.run(0, &Action::Create((1..group_size).collect()))?;
+            let expected = (self.make)().expected(Operation::Create, group_size).ok_or("there is no create")?;
+            super::operations::costs(&expected, &cost)?;
         }
         if start >= Start::Conversed {
             self.converse()?;
@@ -296,7 +298,9 @@ impl<'a> World<'a> {
                 Err(Error::NotInGroup) if !self.users[user].inside => {}
                 Err(error) => {
                     let kind = self.log[*place].kind;
-                    return Err(format!("a genuine message of kind `{kind}` was refused: {error}"));
+                    return Err(format!(
+                        "a genuine message of kind `{kind}` was refused by a member in another instance: {error}"
+                    ));
                 }
             }
         }
