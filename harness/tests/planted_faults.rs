@@ -120,3 +120,24 @@ fn a_kept_one_time_prekey_is_found_by_the_suite() {
     let reason = "prekeys: a one-time prekey that has been used is still in the export of its owner (first contact, ";
     refused_by_the_suite(Fault::KeepsPrekeys, [reason; 3]);
 }
+
+#[test]
+fn an_update_that_changes_nothing_is_found_by_the_suite() {
+    let found = violation(DCGKA, Fault::FakesUpdates);
+    let reason =
+        "healing: a state from before the update, given everything, reads a message that was sent after it (update";
+    assert!(found.starts_with(reason), "{found}");
+}
+
+#[test]
+fn a_refused_message_that_leaves_traces_is_found_by_the_suite() {
+    let found = violation(DCGKA, Fault::KeepsTraces);
+    assert!(found.starts_with("hostile network: a message of kind `create` "), "{found}");
+    assert!(found.contains(" was refused, and has changed the state (create, 3 members, "), "{found}");
+}
+
+#[test]
+fn a_panic_is_found_by_the_suite() {
+    let found = violation(DCGKA, Fault::Panics);
+    assert!(found.starts_with("hostile network: the backend panicked (create, 3 members, "), "{found}");
+}

@@ -29,14 +29,20 @@ pub(crate) enum Fault {
     KeepsKey,
     /// The same, and there are no fingerprints to show it.
     KeepsKeyUnseen,
+    /// An update only says so, and there are no fingerprints to show it.
+    FakesUpdates,
     /// What is sent goes along in the clear, for whoever is no member any more.
     Leaks,
     /// Sends four bytes for a message, and hands the message over in the memory of the backend.
     LiesAboutBytes,
     /// The same, in memory that all instances share.
     LiesInSharedMemory,
-    /// The first export, all one-time prekeys in it, is in every later one.
+    /// The first export, with all one-time prekeys, is part of every later one.
     KeepsPrekeys,
+    /// Every refused message leaves a byte in the export.
+    KeepsTraces,
+    /// An empty message ends in a panic.
+    Panics,
 }
 
 /// Where a liar puts its messages.
@@ -56,8 +62,8 @@ impl Faulty {
         Self { base, fault, memory }
     }
 
-    fn wrap(&self, inner: Box<dyn Member>, first_export: Vec<u8>, hidden: BTreeSet<MemberId>) -> Box<dyn Member> {
-        Box::new(FaultyMember { inner, fault: self.fault, memory: self.memory.clone(), first_export, hidden })
+    fn wrap(&self, inner: Box<dyn Member>, kept: Vec<u8>, hidden: BTreeSet<MemberId>) -> Box<dyn Member> {
+        Box::new(FaultyMember { inner, fault: self.fault, memory: self.memory.clone(), kept, hidden })
     }
 }
 
@@ -96,6 +102,9 @@ impl Backend for Faulty {
             Operation::Remove if self.fault.keeps_key() => {
                 Some(Expected { messages: vec![("remove", 1)], counts: Vec::new() })
             }
+            Operation::Update | Operation::UpdateCold if self.fault == Fault::FakesUpdates => {
+                Some(Expected { messages: vec![("update", 1)], counts: Vec::new() })
+            }
             _ => self.base.expected(operation, group_size),
         }
     }
@@ -104,6 +113,11 @@ impl Backend for Faulty {
 impl Fault {
     fn keeps_key(self) -> bool {
         matches!(self, Self::KeepsKey | Self::KeepsKeyUnseen)
+    }
+
+    /// Whether messages end in a byte that says whose they are.
+    fn marks(self) -> bool {
+        self.keeps_key() || self == Self::FakesUpdates
     }
 
     fn lies(self) -> bool {
@@ -115,13 +129,15 @@ struct FaultyMember {
     inner: Box<dyn Member>,
     fault: Fault,
     memory: Memory,
-    first_export: Vec<u8>,
+    /// What the export has besides the inner member's: the first one, or traces.
+    kept: Vec<u8>,
     hidden: BTreeSet<MemberId>,
 }
 
-/// The last byte of a message of whoever hides members.
+/// The last byte of a message, where it has been marked: whether it is the inner member's, or which fault's.
 const GENUINE: u8 = 0;
 const HIDES: u8 = 1;
+const SAYS_UPDATED: u8 = 2;
 
 impl FaultyMember {
     fn is_removed(&self) -> bool {
@@ -161,7 +177,7 @@ impl FaultyMember {
             let bytes = &mut message.bytes;
             match self.fault {
                 Fault::SkipsSignature => bytes.extend_from_within(bytes.len() - SIGNATURE_LEN..),
-                Fault::KeepsKey | Fault::KeepsKeyUnseen => bytes.push(GENUINE),
+                fault if fault.marks() => bytes.push(GENUINE),
                 Fault::Leaks => {
                     bytes.extend_from_slice(plaintext);
                     bytes.extend(u32::try_from(plaintext.len()).unwrap().to_be_bytes());
@@ -191,7 +207,7 @@ impl FaultyMember {
                 let body = message.len().checked_sub(SIGNATURE_LEN).ok_or(Error::Malformed)?;
                 ([&message[..body], signature].concat(), Vec::new())
             }
-            Fault::KeepsKey | Fault::KeepsKeyUnseen => (split(1)?.0.to_vec(), Vec::new()),
+            fault if fault.marks() => (split(1)?.0.to_vec(), Vec::new()),
             Fault::Leaks => {
                 let leak = number(split(4)?.1)? as usize;
                 let (message, leaked) = split(leak.saturating_add(4))?;
@@ -256,7 +272,15 @@ impl Member for FaultyMember {
     }
 
     fn update(&mut self, context: &mut Context<'_>) -> Result<Vec<Outgoing>, Error> {
-        self.act(&[], context, |inner, context| inner.update(context))
+        if self.fault != Fault::FakesUpdates {
+            return self.act(&[], context, |inner, context| inner.update(context));
+        }
+        if self.members().is_empty() {
+            return Err(Error::NotInGroup);
+        }
+        let mut bytes = vec![SAYS_UPDATED; 33];
+        context.rng.fill_bytes(&mut bytes[..32]);
+        Ok(vec![Outgoing { to: Recipients::Everyone, kind: "update", bytes }])
     }
 
     fn send(&mut self, plaintext: &[u8], context: &mut Context<'_>) -> Result<Vec<Outgoing>, Error> {
@@ -272,19 +296,28 @@ impl Member for FaultyMember {
                 return self.hide(message);
             }
         }
+        if self.fault == Fault::FakesUpdates && message.bytes.last() == Some(&SAYS_UPDATED) {
+            let events = vec![Event::Updated { by: message.author }];
+            return Ok(Received { events, ..Received::default() });
+        }
+        assert!(self.fault != Fault::Panics || !message.bytes.is_empty(), "as planned");
         let (bytes, leaked) = self.uncover(message.bytes)?;
         if self.is_removed() && !leaked.is_empty() {
             let events = vec![Event::Message { from: message.author, plaintext: leaked }];
             return Ok(Received { events, ..Received::default() });
         }
         let genuine = Incoming { bytes: &bytes, ..*message };
-        let mut received = self.with_randomness(context, |inner, context| inner.receive_one(&genuine, context))?;
+        let result = self.with_randomness(context, |inner, context| inner.receive_one(&genuine, context));
+        if self.fault == Fault::KeepsTraces && result.is_err() {
+            self.kept.push(0);
+        }
+        let mut received = result?;
         received.outgoing = self.disguise(received.outgoing, &[]);
         Ok(received)
     }
 
     fn fingerprints(&self) -> Option<Vec<(MemberId, [u8; 32])>> {
-        if self.fault == Fault::KeepsKeyUnseen {
+        if matches!(self.fault, Fault::KeepsKeyUnseen | Fault::FakesUpdates) {
             return None;
         }
         let mut shown = self.inner.fingerprints()?;
@@ -295,7 +328,7 @@ impl Member for FaultyMember {
     fn export(&self) -> Vec<u8> {
         let mut state = Vec::new();
         put_prefixed(&mut state, &self.inner.export());
-        put_prefixed(&mut state, &self.first_export);
+        put_prefixed(&mut state, &self.kept);
         let hidden: Vec<u8> = self.hidden.iter().flat_map(|member| member.0).collect();
         put_prefixed(&mut state, &hidden);
         state
@@ -303,8 +336,8 @@ impl Member for FaultyMember {
 
     fn duplicate(&self) -> Box<dyn Member> {
         let (inner, memory) = (self.inner.duplicate(), self.memory.clone());
-        let (first_export, hidden) = (self.first_export.clone(), self.hidden.clone());
-        Box::new(Self { inner, fault: self.fault, memory, first_export, hidden })
+        let (kept, hidden) = (self.kept.clone(), self.hidden.clone());
+        Box::new(Self { inner, fault: self.fault, memory, kept, hidden })
     }
 }
 

@@ -8,6 +8,7 @@
 //! no proof of security.
 
 mod concurrency;
+mod copies;
 mod delivery;
 mod exports;
 mod healing;
@@ -52,7 +53,7 @@ type Verdict<T = ()> = Result<T, String>;
 /// What was checked of a backend, all of it well.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
-    /// Each check, and in how many situations it passed. None where the backend does not claim what it checks.
+    /// Each check, and in how many situations it passed: 0 where the backend does not claim what it checks.
     pub passed: Vec<(&'static str, u32)>,
     /// What could not be seen.
     pub notes: Vec<&'static str>,

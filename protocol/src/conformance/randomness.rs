@@ -17,8 +17,7 @@ pub(super) fn check(trial: &mut Trial<'_>) -> Verdict {
         ensure(!deterministic || same[0] == same[1], || {
             "the same randomness gives other bytes, which is declared otherwise".to_owned()
         })?;
-        let makes_keys = |role: &Role| *role == Role::Sender;
-        let rows = expected.counts.iter().filter(|(role, ..)| makes_keys(role));
+        let rows = expected.counts.iter().filter(|(role, ..)| *role == Role::Sender);
         let removal_draws = rows.map(|row| row.2.keygen + row.2.sign_keygen).sum::<u64>() > 0;
         let (operator_draws, all_new) = match operation {
             Operation::Create | Operation::CreateMesh | Operation::Update | Operation::UpdateCold => (true, true),

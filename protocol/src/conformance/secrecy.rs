@@ -18,8 +18,8 @@ pub(super) fn check(trial: &mut Trial<'_>) -> Verdict {
             trial.enter(Operation::Add.name(), size);
             newcomer(trial.world(Start::Conversed, 1)?, size)?;
         }
-        trial.enter(Operation::Message.name(), size);
         if trial.capabilities().forward_secrecy {
+            trial.enter(Operation::Message.name(), size);
             forgotten(&trial.world(Start::Conversed, 0)?)?;
         }
     }

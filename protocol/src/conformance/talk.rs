@@ -1,11 +1,10 @@
-//! What members say to each other, what they agree on, and what others overhear.
+//! What members say to each other, and what they agree on.
 
 use rand_core::Rng as _;
 
-use super::world::{Action, Fingerprints, Letter, PLAINTEXT_LEN, World};
+use super::world::{Action, Fingerprints, PLAINTEXT_LEN, World};
 use super::{Verdict, ensure};
 use crate::id::MemberId;
-use crate::member::{Context, Event, Incoming, Member};
 
 impl World<'_> {
     /// Everybody inside, by number.
@@ -59,22 +58,6 @@ impl World<'_> {
         let distinct = hashes.windows(2).all(|pair| pair[0] != pair[1]);
         ensure(distinct, || "two senders have the same key material".to_owned())?;
         Ok(agreed)
-    }
-
-    /// What a copy reads of these messages, whoever they are for.
-    pub(super) fn overhear(&self, copy: &mut dyn Member, letters: &[Letter]) -> Vec<Vec<u8>> {
-        let mut rng = super::world::stream(0, u64::from(u32::MAX));
-        let mut context = Context { rng: &mut rng, directory: &self.directory, confirm_inviter: &|_| true };
-        let mut read = Vec::new();
-        for Letter { author, bytes, .. } in letters {
-            let incoming = Incoming { group: self.group, author: self.users[*author].id, bytes };
-            let received = copy.receive_one(&incoming, &mut context).unwrap_or_default();
-            read.extend(received.events.into_iter().filter_map(|event| match event {
-                Event::Message { plaintext, .. } => Some(plaintext),
-                _ => None,
-            }));
-        }
-        read
     }
 }
 

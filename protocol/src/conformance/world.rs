@@ -83,14 +83,14 @@ pub(super) struct Cost {
 }
 
 pub(super) struct World<'a> {
-    make: &'a dyn Fn() -> Box<dyn Backend>,
+    pub(super) make: &'a dyn Fn() -> Box<dyn Backend>,
     pub(super) users: Vec<User>,
     pub(super) directory: InMemoryDirectory,
     pub(super) group: GroupId,
     /// Everything that was ever sent.
     pub(super) log: Vec<Letter>,
-    roles: Vec<Role>,
-    cost: Cost,
+    pub(super) roles: Vec<Role>,
+    pub(super) cost: Cost,
     pub(super) plaintexts: ChaCha20Rng,
 }
 
@@ -136,44 +136,6 @@ impl<'a> World<'a> {
             self.run(0, &Action::Remove(group_size - 1))?;
         }
         Ok(())
-    }
-
-    /// A copy that goes on in other instances of the backend. What waits for a user waits for its copy.
-    pub(super) fn fork(&self) -> Verdict<Self> {
-        let copy = |user: &User| {
-            let User { id, inside, hears, .. } = *user;
-            let (member, rng) = (self.revive(&*user.member)?, user.rng.clone());
-            Ok(User { id, member, rng, inside, hears, inbox: user.inbox.clone(), read: user.read.clone() })
-        };
-        Ok(Self {
-            make: self.make,
-            users: self.users.iter().map(copy).collect::<Verdict<_>>()?,
-            directory: self.directory.clone(),
-            group: self.group,
-            log: self.log.clone(),
-            roles: self.roles.clone(),
-            cost: self.cost.clone(),
-            plaintexts: self.plaintexts.clone(),
-        })
-    }
-
-    /// A member as another instance of the backend restores it.
-    pub(super) fn revive(&self, member: &dyn Member) -> Verdict<Box<dyn Member>> {
-        let state = member.export();
-        ensure(member.duplicate().export() == state, || "a duplicate exports another state".to_owned())?;
-        let revived = (self.make)().restore(&state);
-        let revived = revived.map_err(|error| format!("an export cannot be restored by another instance: {error}"))?;
-        ensure(revived.export() == state, || "a restored member exports another state".to_owned())?;
-        let shown = |member: &dyn Member| (member.id(), member.group(), member.members(), member.fingerprints());
-        ensure(shown(&*revived) == shown(member), || {
-            "a restored member shows another id, group, members or fingerprints".to_owned()
-        })?;
-        Ok(revived)
-    }
-
-    /// The state of a user in the hands of somebody else.
-    pub(super) fn capture(&self, user: usize) -> Verdict<Box<dyn Member>> {
-        self.revive(&*self.users[user].member)
     }
 
     /// Runs an operation until the network is quiet, and checks who has read what.
