@@ -95,18 +95,6 @@ impl<'a> Bench<'a> {
     /// # Errors
     /// Why the run does not count.
     pub fn run(&mut self, cell: &Cell) -> Result<Outcome, Refusal> {
-        self.measure(cell, cell.origin.iteration == 0)
-    }
-
-    /// [`Self::run`] of a cell that has been run elsewhere already: it is not repeated with other randomness.
-    ///
-    /// # Errors
-    /// Why the run does not count.
-    pub fn run_again(&mut self, cell: &Cell) -> Result<Outcome, Refusal> {
-        self.measure(cell, false)
-    }
-
-    fn measure(&mut self, cell: &Cell, repeat: bool) -> Result<Outcome, Refusal> {
         let Cell { operation, origin } = *cell;
         if origin.group_size < MIN_GROUP_SIZE {
             return Err(Refusal::GroupTooSmall);
@@ -134,7 +122,7 @@ impl<'a> Bench<'a> {
         // The end state of a creation is kept for the other cells, so the proof must leave it alone.
         let kept = (operation == Operation::Create).then(|| group_of(&network));
         let (work, state_bytes) = (work(&record, &network), state_bytes(&network));
-        let mut proved = proof::prove(Evidence {
+        let proved = proof::prove(Evidence {
             operation,
             operator,
             origin,
@@ -146,12 +134,8 @@ impl<'a> Bench<'a> {
             target_before,
         })?;
         if let Some(group) = kept {
-            let created = State { group, fingerprints: proved.fingerprints.clone() };
+            let created = State { group, fingerprints: proved.fingerprints };
             self.prepared = Some(Prepared { origin, created, conversed: None, removed: None });
-        }
-        if let Some(fingerprints) = proved.fingerprints.filter(|_| repeat && draws_keys(operation)) {
-            let repeated = self.repeat(cell).map_err(|refusal| Refusal::Repetition(Box::new(refusal)))?;
-            proved.words.push_str(proof::independent(&fingerprints, repeated)?);
         }
         let primitive_ns = calibrate::mean(&before, &after);
         Ok(Outcome { proof: proved.words, traffic: traffic(&record), work, state_bytes, primitive_ns, peak_bytes })
@@ -192,17 +176,6 @@ impl<'a> Bench<'a> {
     fn last_member_before_removal(&self) -> Option<Box<dyn Member>> {
         let before = self.prepared.as_ref()?.conversed.as_ref()?;
         before.group.members.last().map(|member| member.duplicate())
-    }
-
-    /// The fingerprints after the same operation in the same state, made with other randomness.
-    fn repeat(&mut self, cell: &Cell) -> Result<Option<Fingerprints>, Refusal> {
-        let group = match cell.operation.start() {
-            Start::Users => Group::of_users(self.backend, &cell.origin, &self.threads),
-            _ => self.group_before(cell)?.0,
-        };
-        let (mut network, operator, action) = stage(group, cell, Origin::member_again);
-        refuse_faults(&network.run(operator, &action))?;
-        proof::agreement(&network)
     }
 
     /// Creates the group as the create cell does, without its meters and probes.
@@ -255,17 +228,6 @@ fn remove_last(conversed: &Group, origin: Origin) -> Result<State, Refusal> {
     let mut group = group_of(&network);
     group.members.pop();
     Ok(State { group, fingerprints })
-}
-
-/// Whether the keys after the operation come from the operator's randomness. Those after an add need not: what an add brings
-/// into the keys of the members may be public.
-fn draws_keys(operation: Operation) -> bool {
-    match operation {
-        Operation::Create | Operation::CreateMesh | Operation::Remove | Operation::Update | Operation::UpdateCold => {
-            true
-        }
-        Operation::Add | Operation::Message | Operation::MessageAfterRemove => false,
-    }
 }
 
 /// A member's stream of randomness in an operation.

@@ -1,8 +1,9 @@
 //! What a runner and its parent say to each other: one line of JSON each, in turn. Private to this program and versioned.
 //!
 //! ```text
-//! parent   {"protocol":1,"jobs":2}
-//! runner   {"protocol":1,"schema":1,"backend":"...","variant":"","clock_read_ns":...,"primitive_ns":{...}}
+//! parent   {"protocol":2,"jobs":2,"conformance":true}
+//! runner   {"protocol":2,"schema":1,"backend":"...","variant":"","clock_read_ns":...,"primitive_ns":{...}}
+//! runner   {"passed":{"checks":{"operations":60,...},"notes":[]}}     only where the parent asked for conformance
 //! parent   {"run_id":"...","operation":"update","group_size":128,"iteration":0,"seed":1,"peak":false}
 //! runner   a sample
 //! parent   ...
@@ -13,10 +14,11 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::calibrate::PrimitiveCosts;
+use crate::manifest::Conformance;
 use crate::registry;
 
 /// Version of the lines below.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// What the parent says first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -25,6 +27,8 @@ pub struct Hello {
     pub protocol: u32,
     /// Threads that may make users.
     pub jobs: usize,
+    /// Whether the runner is to check the backend before it measures, and to say what came of it in a second line.
+    pub conformance: bool,
 }
 
 /// What the runner answers.
@@ -42,6 +46,16 @@ pub struct Welcome {
     pub clock_read_ns: f64,
     /// Cost of each primitive when the runner started.
     pub primitive_ns: PrimitiveCosts,
+}
+
+/// What came of the conformance suite.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// The backend has passed.
+    Passed(Conformance),
+    /// It has not, for this reason.
+    Violated(String),
 }
 
 /// A cell to measure.

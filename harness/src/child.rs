@@ -7,7 +7,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::cell_protocol::{self, Hello, NotComparable, Request, VERSION, Welcome};
+use crate::cell_protocol::{self, Hello, NotComparable, Request, VERSION, Verdict, Welcome};
 use crate::registry;
 use crate::sample::{SCHEMA, Sample};
 
@@ -65,6 +65,17 @@ pub enum Answer {
     Crash(String),
 }
 
+/// What a runner said of its backend's conformance.
+#[derive(Debug)]
+pub enum Checked {
+    /// It finished the suite.
+    Verdict(Verdict),
+    /// It did not in time, and is no more.
+    Timeout,
+    /// It ended, or answered nonsense and was ended; with what it said.
+    Crash(String),
+}
+
 /// A runner process. Ends with this value.
 pub struct Runner {
     child: Child,
@@ -77,12 +88,19 @@ pub struct Runner {
 }
 
 impl Runner {
-    /// Starts a runner and exchanges versions. The thread that calls this must live as long as the runner: to Linux a
+    /// Starts a runner and exchanges versions. Where it is asked for conformance, [`Self::conformance`] must be called next.
+    /// The thread that calls this must live as long as the runner: to Linux a
     /// process's parent is a thread, and a runner ends with its parent.
     ///
     /// # Errors
     /// As [`StartError`] says.
-    pub fn start(launch: &Launch, backend: &str, variant: &str, jobs: usize) -> Result<Self, StartError> {
+    pub fn start(
+        launch: &Launch,
+        backend: &str,
+        variant: &str,
+        jobs: usize,
+        conformance: bool,
+    ) -> Result<Self, StartError> {
         let mut command = Command::new(&launch.program);
         command.args(&launch.args).args(["--backend", backend, "--variant", variant]).env("RUST_BACKTRACE", "0");
         // An interrupt from the keyboard reaches a whole process group. Here it is for the parent: a runner that it ended
@@ -110,7 +128,7 @@ impl Runner {
         };
         let (backend, variant) = (backend.to_owned(), variant.to_owned());
         let mut runner = Self { child, input, lines, complaints, welcome: none(), backend, variant };
-        runner.welcome = runner.greet(jobs)?;
+        runner.welcome = runner.greet(&Hello { protocol: VERSION, jobs, conformance })?;
         Ok(runner)
     }
 
@@ -118,6 +136,21 @@ impl Runner {
     #[must_use]
     pub fn welcome(&self) -> &Welcome {
         &self.welcome
+    }
+
+    /// What came of the suite that the runner was started with. After anything but a verdict the process has ended.
+    pub fn conformance(&mut self, timeout: Duration) -> Checked {
+        match self.next_line(timeout) {
+            Ok(line) => match serde_json::from_str(&line) {
+                Ok(verdict) => Checked::Verdict(verdict),
+                Err(error) => {
+                    self.end();
+                    Checked::Crash(format!("the runner's answer is no verdict: {error}"))
+                }
+            },
+            Err(NoLine::Timeout) => Checked::Timeout,
+            Err(NoLine::Ended(reason)) => Checked::Crash(reason),
+        }
     }
 
     /// Measures one cell. After anything but a sample the process has ended.
@@ -151,10 +184,10 @@ impl Runner {
         ))
     }
 
-    fn greet(&mut self, jobs: usize) -> Result<Welcome, StartError> {
+    fn greet(&mut self, hello: &Hello) -> Result<Welcome, StartError> {
         let name = registry::join(&self.backend, &self.variant);
         let no_welcome = |reason| StartError::NoWelcome { backend: name.clone(), reason };
-        let line = self.exchange(&Hello { protocol: VERSION, jobs }, START_TIMEOUT).map_err(|no_line| {
+        let line = self.exchange(hello, START_TIMEOUT).map_err(|no_line| {
             no_welcome(match no_line {
                 NoLine::Timeout => "it does not answer".to_owned(),
                 NoLine::Ended(reason) => reason,
@@ -174,6 +207,11 @@ impl Runner {
         let _ = serde_json::to_string(line)
             .map_err(io::Error::from)
             .and_then(|line| self.input.write_all(format!("{line}\n").as_bytes()));
+        self.next_line(timeout)
+    }
+
+    /// On failure the process is ended.
+    fn next_line(&mut self, timeout: Duration) -> Result<String, NoLine> {
         match self.lines.recv_timeout(timeout) {
             Ok(Ok(line)) => Ok(line),
             Err(RecvTimeoutError::Timeout) => {

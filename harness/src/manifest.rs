@@ -43,6 +43,19 @@ pub struct Manifest {
     pub ended_unix: Option<u64>,
     /// What each runner measured of itself when it started.
     pub runners: Vec<RunnerConditions>,
+    /// What each backend, by `name` or `name:variant`, has passed before it was measured. Missing in older runs.
+    #[serde(default)]
+    pub conformance: BTreeMap<String, Conformance>,
+}
+
+/// What a backend has passed of the conformance suite.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Conformance {
+    /// In how many situations each check passed.
+    pub checks: BTreeMap<String, u32>,
+    /// What could not be seen.
+    pub notes: Vec<String>,
 }
 
 /// Whether a run has come to its end.
@@ -175,6 +188,7 @@ impl Manifest {
             started_unix,
             ended_unix: None,
             runners: Vec::new(),
+            conformance: BTreeMap::new(),
         })
     }
 

@@ -28,6 +28,12 @@ pub struct Seat {
     pub rng: ChaCha20Rng,
 }
 
+/// Somebody who gets every message, whoever it is for, and whose answers reach nobody.
+struct Onlooker {
+    member: Box<dyn Member>,
+    rng: ChaCha20Rng,
+}
+
 /// What an operator does.
 #[derive(Clone, Debug)]
 pub enum Action {
@@ -45,9 +51,10 @@ pub enum Action {
     Send(Vec<u8>),
 }
 
-/// Members that reach each other, and the directory that they use.
+/// Members that reach each other, whoever overhears them, and the directory that they use.
 pub struct Network {
     seats: Vec<Seat>,
+    onlookers: Vec<Onlooker>,
     ids: Vec<MemberId>,
     directory: InMemoryDirectory,
 }
@@ -61,6 +68,8 @@ pub struct Record {
     pub efforts: Vec<[Option<Effort>; Phase::ALL.len()]>,
     /// Application messages that were read.
     pub readings: Vec<Reading>,
+    /// What onlookers have read.
+    pub overheard: Vec<Vec<u8>>,
     /// What should not have happened.
     pub faults: Vec<Fault>,
 }
@@ -85,17 +94,6 @@ pub struct Reading {
     pub from: MemberId,
     /// What.
     pub plaintext: Vec<u8>,
-}
-
-/// What a member made of a message that was altered on its way.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Forgery {
-    /// Whom it reached.
-    pub role: Role,
-    /// What the call returned.
-    pub result: Result<Received, Error>,
-    /// Whether the exported state is another one since.
-    pub state_changed: bool,
 }
 
 /// Something that should not happen in an honest run.
@@ -162,7 +160,7 @@ impl Network {
     #[must_use]
     pub fn new(seats: Vec<Seat>, directory: InMemoryDirectory) -> Self {
         let ids = seats.iter().map(|seat| seat.member.id()).collect();
-        Self { seats, ids, directory }
+        Self { seats, ids, onlookers: Vec::new(), directory }
     }
 
     /// The members with their roles.
@@ -183,68 +181,39 @@ impl Network {
         &self.directory
     }
 
-    /// The members and the directory.
+    /// Lets somebody overhear everything from now on. Nothing of that is metered.
+    pub fn admit_onlooker(&mut self, member: Box<dyn Member>, rng: ChaCha20Rng) {
+        self.onlookers.push(Onlooker { member, rng });
+    }
+
+    /// Whether anybody overhears.
     #[must_use]
-    pub fn into_parts(self) -> (Vec<Seat>, InMemoryDirectory) {
-        (self.seats, self.directory)
+    pub fn has_onlookers(&self) -> bool {
+        !self.onlookers.is_empty()
     }
 
     /// The operator acts, and messages are carried until there are none.
     pub fn run(&mut self, operator: usize, action: &Action) -> Record {
-        let mut record = self.record();
-        let letters = self.generate(operator, action, &mut record);
-        self.carry(operator, letters, &mut record);
-        record
-    }
-
-    /// The same, but before the messages of the call are carried, a member gets each of them with one bit of its last byte
-    /// altered, and then with one of the byte in its middle.
-    pub fn run_with_forgeries(&mut self, operator: usize, action: &Action, victim: usize) -> (Record, Vec<Forgery>) {
-        let mut record = self.record();
-        let letters = self.generate(operator, action, &mut record);
-        let mut forgeries = Vec::new();
-        for letter in letters.iter().filter(|letter| letter.reaches(victim)) {
-            for at in [letter.bytes.len().saturating_sub(1), letter.bytes.len() / 2] {
-                let mut bytes = letter.bytes.clone();
-                if let Some(byte) = bytes.get_mut(at) {
-                    *byte ^= 1;
-                    forgeries.extend(self.forge(operator, &bytes, victim));
-                }
-            }
-        }
-        self.carry(operator, letters, &mut record);
-        (record, forgeries)
-    }
-
-    fn forge(&mut self, author: usize, bytes: &[u8], victim: usize) -> Option<Forgery> {
-        let (group, author) = (self.seats.get(author)?.member.group()?, *self.ids.get(author)?);
-        let Seat { member, role, rng } = self.seats.get_mut(victim)?;
-        let before = member.export();
-        let mut context = Context { rng, directory: &self.directory, confirm_inviter: &|_| true };
-        let result = member.receive_one(&Incoming { group, author, bytes }, &mut context);
-        Some(Forgery { role: *role, result, state_changed: member.export() != before })
-    }
-
-    fn record(&self) -> Record {
-        Record { efforts: vec![[None; Phase::ALL.len()]; self.seats.len()], ..Record::default() }
-    }
-
-    fn carry(&mut self, operator: usize, mut letters: Vec<Letter>, record: &mut Record) {
+        let efforts = vec![[None; Phase::ALL.len()]; self.seats.len()];
+        let mut record = Record { efforts, ..Record::default() };
+        let mut letters = self.generate(operator, action, &mut record);
         let mut phase = Phase::Process;
         let fault = |phase, trouble| Fault { role: Role::Sender, phase, trouble };
         let group = self.seats.get(operator).and_then(|seat| seat.member.group());
         let Some(group) = group else {
             record.faults.push(fault(Phase::Generate, Trouble::NoGroup));
-            return;
+            return record;
         };
         for _ in 0..MAX_ROUNDS {
             if letters.is_empty() {
-                return;
+                return record;
             }
-            letters = self.deliver(group, &letters, phase, record);
+            self.overhear(group, &letters, &mut record);
+            letters = self.deliver(group, &letters, phase, &mut record);
             phase = Phase::Responses;
         }
         record.faults.push(fault(phase, Trouble::NotQuiet));
+        record
     }
 
     fn generate(&mut self, operator: usize, action: &Action, record: &mut Record) -> Vec<Letter> {
@@ -301,6 +270,21 @@ impl Network {
             }
         }
         answers
+    }
+
+    /// Hands each onlooker all letters. What it says of them is its own affair, but for what it reads.
+    fn overhear(&mut self, group: GroupId, letters: &[Letter], record: &mut Record) {
+        for Onlooker { member, rng } in &mut self.onlookers {
+            let mut context = Context { rng, directory: &self.directory, confirm_inviter: &|_| true };
+            for Letter { author, bytes, .. } in letters {
+                let incoming = Incoming { group, author: self.ids[*author], bytes };
+                let received = member.receive_one(&incoming, &mut context).unwrap_or_default();
+                record.overheard.extend(received.events.into_iter().filter_map(|event| match event {
+                    Event::Message { plaintext, .. } => Some(plaintext),
+                    _ => None,
+                }));
+            }
+        }
     }
 
     fn accept(&self, seat: usize, phase: Phase, received: Received, answers: &mut Vec<Letter>, record: &mut Record) {

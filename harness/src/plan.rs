@@ -26,7 +26,9 @@ pub struct Plan {
     pub seed: u64,
     /// Threads that make users, outside the timers.
     pub jobs: usize,
-    /// How long a cell may take, its set-up included.
+    /// Whether each backend must pass the conformance suite before it is measured. Only tests leave it out.
+    pub conformance: bool,
+    /// How long a cell may take, its set-up included; and the conformance suite of a backend.
     pub timeout: Duration,
     /// Whether the first iteration of each cell also says how much memory it takes, measured in a process of its own.
     pub peak: bool,
@@ -172,6 +174,7 @@ mod tests {
             sizes: vec![8, 16, 32],
             seed: 1,
             jobs: 1,
+            conformance: true,
             timeout: Duration::from_secs(1),
             peak: false,
             out: None,

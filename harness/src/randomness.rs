@@ -33,12 +33,6 @@ impl Origin {
         self.stream(operation.name(), index)
     }
 
-    /// A member's stream in the same operation made once more, which must have other keys.
-    #[must_use]
-    pub fn member_again(&self, operation: Operation, index: usize) -> ChaCha20Rng {
-        self.stream(&format!("{} again", operation.name()), index)
-    }
-
     /// A member's stream in the conversation that precedes most operations.
     #[must_use]
     pub fn conversation(&self, index: usize) -> ChaCha20Rng {
@@ -96,7 +90,7 @@ mod tests {
             origin.probe(0).next_u64(),
             origin.member(Operation::Add, 0).next_u64(),
             origin.member(Operation::Update, 0).next_u64(),
-            origin.member_again(Operation::Update, 0).next_u64(),
+            origin.conversation(0).next_u64(),
             Origin { seed: 2, ..origin }.user(0).next_u64(),
             Origin { group_size: 9, ..origin }.user(0).next_u64(),
             Origin { iteration: 1, ..origin }.user(0).next_u64(),

@@ -56,8 +56,17 @@ impl Registry {
     /// # Errors
     /// No backend has the name; the error lists those there are.
     pub fn find(&self, name: &str) -> Result<Box<dyn Backend>, UnknownBackend> {
-        let exact = self.all().find(|backend| full_name(&**backend) == name);
-        exact.or_else(|| self.all().find(|backend| backend.description().name == name)).ok_or_else(|| UnknownBackend {
+        self.constructor(name).map(|construct| construct())
+    }
+
+    /// What makes the backend with this name.
+    ///
+    /// # Errors
+    /// As [`find`](Self::find).
+    pub fn constructor(&self, name: &str) -> Result<Constructor, UnknownBackend> {
+        let all = || self.constructors.iter().copied();
+        let exact = all().find(|construct| full_name(&*construct()) == name);
+        exact.or_else(|| all().find(|construct| construct().description().name == name)).ok_or_else(|| UnknownBackend {
             asked: name.to_owned(),
             known: self.all().map(|backend| full_name(&*backend)).collect(),
         })

@@ -6,11 +6,13 @@
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, Write};
 
+use protocol::conformance;
 use protocol::member::Backend;
 
 use crate::calibrate;
 use crate::cell::{self, Bench, Cell, Outcome};
-use crate::cell_protocol::{self, Hello, NotComparable, Request, VERSION, Welcome};
+use crate::cell_protocol::{self, Hello, NotComparable, Request, VERSION, Verdict, Welcome};
+use crate::manifest::Conformance;
 use crate::meter;
 use crate::proof::Refusal;
 use crate::randomness::Origin;
@@ -52,15 +54,20 @@ pub fn serve(registry: &Registry, name: &str, variant: &str) -> Result<(), Serve
     // A cell can take minutes, and only after it would the end of the input be seen.
     #[cfg(target_os = "linux")]
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL)).map_err(io::Error::from)?;
-    let backend = registry.find(&registry::join(name, variant))?;
-    serve_on(&*backend, io::stdin().lock(), io::stdout().lock())
+    let make = registry.constructor(&registry::join(name, variant))?;
+    serve_on(&make, io::stdin().lock(), io::stdout().lock())
 }
 
-/// [`serve`] on other streams.
+/// [`serve`] on other streams. `make` gives independent instances of the backend, of which one is measured.
 ///
 /// # Errors
 /// As [`ServeError`] says.
-pub fn serve_on(backend: &dyn Backend, input: impl BufRead, mut output: impl Write) -> Result<(), ServeError> {
+pub fn serve_on(
+    make: &dyn Fn() -> Box<dyn Backend>,
+    input: impl BufRead,
+    mut output: impl Write,
+) -> Result<(), ServeError> {
+    let backend = &*make();
     let mut lines = input.lines();
     let Some(first) = lines.next().transpose()? else { return Ok(()) };
     let theirs = cell_protocol::version_of(&first).ok_or(ServeError::NoVersion)?;
@@ -68,6 +75,9 @@ pub fn serve_on(backend: &dyn Backend, input: impl BufRead, mut output: impl Wri
     answer(&mut output, &welcome(backend))?;
     cell_protocol::same_version("cell protocol", VERSION, theirs)?;
     let hello: Hello = serde_json::from_str(&first)?;
+    if hello.conformance {
+        answer(&mut output, &verdict(make))?;
+    }
     let mut bench = Bench::new(backend, hello.jobs)?;
     for line in lines {
         let request: Request = serde_json::from_str(&line?)?;
@@ -90,6 +100,16 @@ fn welcome(backend: &dyn Backend) -> Welcome {
     }
 }
 
+fn verdict(make: &dyn Fn() -> Box<dyn Backend>) -> Verdict {
+    match conformance::check(make) {
+        Ok(report) => Verdict::Passed(Conformance {
+            checks: report.passed.into_iter().map(|(check, situations)| (check.to_owned(), situations)).collect(),
+            notes: report.notes.into_iter().map(str::to_owned).collect(),
+        }),
+        Err(violation) => Verdict::Violated(violation.to_string()),
+    }
+}
+
 fn answer(output: &mut impl Write, line: &impl serde::Serialize) -> Result<(), ServeError> {
     let mut bytes = serde_json::to_vec(line)?;
     bytes.push(b'\n');
@@ -106,9 +126,7 @@ fn measure(backend: &dyn Backend, bench: &mut Bench<'_>, request: &Request) -> R
     let description = backend.description();
     let empty = empty_sample(description.name, description.variant, request);
     let cell = Cell { operation, origin };
-    // The memory is asked for of a cell that has been measured and proved in another process.
-    let result = if request.peak { bench.run_again(&cell) } else { bench.run(&cell) };
-    Ok(match result {
+    Ok(match bench.run(&cell) {
         Ok(Outcome { proof, traffic, work, state_bytes, primitive_ns, peak_bytes }) => Sample {
             status: Status::Ok,
             proof,

@@ -55,7 +55,7 @@ pub enum Status {
     Ok,
     /// The backend has no such operation.
     Unsupported,
-    /// The proof failed: nothing of the run is to be believed.
+    /// The proof failed, or the backend has not passed the conformance suite: nothing of the run is to be believed.
     Refused,
     /// The runner did not answer in time.
     Timeout,

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 
-use crate::cell_protocol::{self, Request};
-use crate::child::{Answer, Runner, StartError};
-use crate::manifest::{Manifest, RunnerConditions};
+use crate::cell_protocol::{self, Request, Verdict};
+use crate::child::{Answer, Checked, Runner, StartError};
+use crate::manifest::{Conformance, Manifest, RunnerConditions};
 use crate::plan::{Choice, Plan, PlanError, Task};
 use crate::runner::empty_sample;
 use crate::sample::{Sample, Status};
@@ -82,7 +82,7 @@ impl MeasureError {
 pub fn check(plan: &Plan) -> Result<(), MeasureError> {
     plan.tasks()?;
     for Choice { backend, variant } in &plan.backends {
-        Runner::start(&plan.launch, backend, variant, plan.jobs)?;
+        Runner::start(&plan.launch, backend, variant, plan.jobs, false)?;
     }
     plan.out.as_deref().map_or(Ok(()), store::make_writable)?;
     Ok(())
@@ -97,7 +97,13 @@ pub fn measure(plan: &Plan, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Ru
     let Opened { mut store, mut manifest, mut samples } = open(plan)?;
     let done: BTreeSet<String> = samples.iter().map(|sample| sample.cell_id.clone()).collect();
     progress(Progress::Start { total: tasks.len(), done: done.len() });
-    let mut runners = Runners { plan, running: BTreeMap::new(), conditions: manifest.runners.clone() };
+    let mut runners = Runners {
+        plan,
+        running: BTreeMap::new(),
+        conditions: manifest.runners.clone(),
+        fit: BTreeMap::new(),
+        conformance: manifest.conformance.clone(),
+    };
     let mut timeouts = BTreeMap::<CellKey, u32>::new();
     for task in tasks {
         let request = request(plan, &manifest.run_id, &task);
@@ -116,6 +122,7 @@ pub fn measure(plan: &Plan, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Ru
         if let Some(store) = &mut store {
             if manifest.runners.len() != runners.conditions.len() {
                 manifest.runners.clone_from(&runners.conditions);
+                manifest.conformance.clone_from(&runners.conformance);
                 store.write_manifest(&manifest)?;
             }
             store.append(&sample)?;
@@ -124,6 +131,7 @@ pub fn measure(plan: &Plan, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Ru
         samples.push(sample);
     }
     manifest.runners = runners.conditions;
+    manifest.conformance = runners.conformance;
     manifest.complete();
     if let Some(store) = &store {
         store.write_manifest(&manifest)?;
@@ -175,6 +183,16 @@ struct Runners<'a> {
     plan: &'a Plan,
     running: BTreeMap<(Choice, u32), Runner>,
     conditions: Vec<RunnerConditions>,
+    /// Whether a backend may be measured, once that is known.
+    fit: BTreeMap<Choice, Result<(), Unfit>>,
+    conformance: BTreeMap<String, Conformance>,
+}
+
+/// What the samples of a backend say that has not passed the conformance suite.
+#[derive(Clone, Debug)]
+struct Unfit {
+    status: Status,
+    reason: String,
 }
 
 impl Runners<'_> {
@@ -182,7 +200,10 @@ impl Runners<'_> {
         let key = (task.choice.clone(), task.group_size);
         let mut runner = match self.running.remove(&key) {
             Some(runner) => runner,
-            None => self.start(task)?,
+            None => match self.start(task)? {
+                Ok(runner) => runner,
+                Err(Unfit { status, reason }) => return Ok(failed(&task.choice, request, status, reason)),
+            },
         };
         Ok(match runner.ask(request, self.plan.timeout) {
             Answer::Sample(mut sample) => {
@@ -200,9 +221,22 @@ impl Runners<'_> {
         })
     }
 
-    fn start(&mut self, task: &Task) -> Result<Runner, MeasureError> {
+    /// The first runner of a backend checks it.
+    fn start(&mut self, task: &Task) -> Result<Result<Runner, Unfit>, MeasureError> {
+        let known = self.fit.get(&task.choice);
+        if let Some(Err(unfit)) = known {
+            return Ok(Err(unfit.clone()));
+        }
+        let check = self.plan.conformance && known.is_none();
         let Choice { backend, variant } = &task.choice;
-        let runner = Runner::start(&self.plan.launch, backend, variant, self.plan.jobs)?;
+        let mut runner = Runner::start(&self.plan.launch, backend, variant, self.plan.jobs, check)?;
+        if check {
+            let fit = self.check(&task.choice, &mut runner);
+            self.fit.insert(task.choice.clone(), fit.clone());
+            if let Err(unfit) = fit {
+                return Ok(Err(unfit));
+            }
+        }
         let welcome = runner.welcome();
         self.conditions.push(RunnerConditions {
             backend: task.choice.full_name(),
@@ -210,7 +244,20 @@ impl Runners<'_> {
             clock_read_ns: welcome.clock_read_ns,
             primitive_ns: welcome.primitive_ns.clone(),
         });
-        Ok(runner)
+        Ok(Ok(runner))
+    }
+
+    fn check(&mut self, choice: &Choice, runner: &mut Runner) -> Result<(), Unfit> {
+        let (status, reason) = match runner.conformance(self.plan.timeout) {
+            Checked::Verdict(Verdict::Passed(conformance)) => {
+                self.conformance.insert(choice.full_name(), conformance);
+                return Ok(());
+            }
+            Checked::Verdict(Verdict::Violated(reason)) => (Status::Refused, reason),
+            Checked::Timeout => (Status::Timeout, format!("no answer within {:?}", self.plan.timeout)),
+            Checked::Crash(reason) => (Status::Crash, reason),
+        };
+        Err(Unfit { status, reason: format!("conformance: {reason}") })
     }
 
     /// Runs the cell once more, in a process that does nothing else, for the memory that it takes. Its bytes and counts
@@ -218,7 +265,8 @@ impl Runners<'_> {
     /// measured all the same.
     fn measure_peak(&self, task: &Task, request: &Request, sample: &mut Sample) {
         let Choice { backend, variant } = &task.choice;
-        let Ok(mut runner) = Runner::start(&self.plan.launch, backend, variant, self.plan.jobs) else { return };
+        let started = Runner::start(&self.plan.launch, backend, variant, self.plan.jobs, false);
+        let Ok(mut runner) = started else { return };
         let request = Request { peak: true, ..request.clone() };
         if let Answer::Sample(again) = runner.ask(&request, self.plan.timeout) {
             if !same_exactly(sample, &again) {

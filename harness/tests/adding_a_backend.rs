@@ -6,10 +6,17 @@ mod boxes;
 use harness::cell::{Bench, Cell};
 use harness::randomness::Origin;
 use harness::registry::{Constructor, Registry};
+use protocol::conformance;
 use protocol::operation::Operation;
 
 /// In `harness/src/registry.rs` this line stands in the list of the backends.
 const KNOWN: &[Constructor] = &[|| Box::new(boxes::Boxes)];
+
+#[test]
+fn the_example_conforms() {
+    let report = conformance::check(&|| Box::new(boxes::Boxes));
+    report.unwrap_or_else(|violation| panic!("{violation}"));
+}
 
 #[test]
 fn the_example_is_measured_and_its_counts_equal_its_formulas() {

@@ -52,7 +52,7 @@ fn check_again(recorded: &Recorded, backend: &dyn Backend) -> Result<(), String>
             let same = match backend.expected(operation, size) {
                 None => sample.status == Status::Unsupported,
                 Some(_) => {
-                    let outcome = bench.run_again(&Cell { operation, origin });
+                    let outcome = bench.run(&Cell { operation, origin });
                     same_exactly(sample, &outcome.map_err(|refusal| format!("{name}: {refusal}"))?)
                 }
             };

@@ -2,6 +2,7 @@
 //! argument it serves the toy protocol, otherwise it runs the tests below, or those whose name contains the argument.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod boxes;
 mod toy;
 
 use std::collections::BTreeMap;
@@ -23,13 +24,18 @@ use protocol::operation::Operation;
 use toy::{Flaw, Toy, VARIANTS};
 
 const TOYS: Registry = Registry::new(&VARIANTS);
+const PROTOCOLS: Registry = Registry::new(&[|| Box::new(boxes::Boxes)]);
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["runner", "--backend", "boxes", ..] => runner::serve(&PROTOCOLS, "boxes", "").unwrap(),
         ["runner", "--backend", name, "--variant", variant] => runner::serve(&TOYS, name, variant).unwrap(),
         ["other-seed", "--backend", name, "--variant", variant] => {
             serve_altered(name, variant, |line| Some(line.replace(r#""seed":1"#, r#""seed":2"#)));
+        }
+        ["no-verdict", "--backend", name, "--variant", variant] => {
+            serve_altered(name, variant, |line| Some(line.replace(r#""conformance":true"#, r#""conformance":false"#)));
         }
         ["no-peak", "--backend", name, "--variant", variant] => {
             serve_altered(name, variant, |line| Some(line).filter(|line| !line.contains(r#""peak":true"#)));
@@ -53,12 +59,12 @@ fn serve_altered(name: &str, variant: &str, alter: fn(String) -> Option<String>)
         let lines = std::io::stdin().lines().map_while(|line| alter(line.unwrap()));
         lines.for_each(|line| writeln!(writer, "{line}").unwrap());
     });
-    let backend = TOYS.find(&registry::join(name, variant)).unwrap();
-    runner::serve_on(&*backend, BufReader::new(reader), std::io::stdout().lock()).unwrap();
+    let make = TOYS.constructor(&registry::join(name, variant)).unwrap();
+    runner::serve_on(&make, BufReader::new(reader), std::io::stdout().lock()).unwrap();
 }
 
 fn run_tests(filter: &str) {
-    let tests: [(&str, fn()); 13] = [
+    let tests: [(&str, fn()); 16] = [
         ("a_runner_answers_line_by_line", a_runner_answers_line_by_line),
         ("a_runner_refuses_other_versions", a_runner_refuses_other_versions),
         ("a_parent_refuses_other_versions", a_parent_refuses_other_versions),
@@ -69,6 +75,9 @@ fn run_tests(filter: &str) {
         ("time_outs_are_rows_and_the_second_one_skips", time_outs_are_rows_and_the_second_one_skips),
         ("crashes_are_rows", crashes_are_rows),
         ("answers_to_other_requests_are_rows", answers_to_other_requests_are_rows),
+        ("what_conforms_is_measured_and_the_manifest_says_so", what_conforms_is_measured_and_the_manifest_says_so),
+        ("what_does_not_conform_is_refused_in_all_its_rows", what_does_not_conform_is_refused_in_all_its_rows),
+        ("a_suite_that_does_not_end_is_a_time_out", a_suite_that_does_not_end_is_a_time_out),
         ("a_runner_ends_with_its_parent", a_runner_ends_with_its_parent),
         ("memory_stays_unknown_where_its_runner_fails", memory_stays_unknown_where_its_runner_fails),
         ("names_of_backends_are_resolved", names_of_backends_are_resolved),
@@ -88,6 +97,8 @@ fn plan(variants: &[&str]) -> Plan {
         sizes: vec![3, 5],
         seed: 1,
         jobs: 2,
+        // The toys are no protocols.
+        conformance: false,
         timeout: Duration::from_secs(60),
         peak: false,
         out: None,
@@ -123,13 +134,14 @@ fn exact(samples: &[Sample]) -> BTreeMap<String, String> {
 
 fn serve(lines: &str) -> (Result<(), ServeError>, Vec<String>) {
     let mut output = Vec::new();
-    let result = runner::serve_on(&Toy(Flaw::None), Cursor::new(lines.to_owned()), &mut output);
+    let result = runner::serve_on(&|| Box::new(Toy(Flaw::None)), Cursor::new(lines.to_owned()), &mut output);
     (result, String::from_utf8(output).unwrap().lines().map(str::to_owned).collect())
 }
 
 fn a_runner_answers_line_by_line() {
     let request = r#"{"run_id":"r","operation":"add","group_size":4,"iteration":2,"seed":9,"peak":true}"#;
-    let (result, lines) = serve(&format!("{}\n{request}\n{request}\n", r#"{"protocol":1,"jobs":1}"#));
+    let (result, lines) =
+        serve(&format!("{}\n{request}\n{request}\n", r#"{"protocol":2,"jobs":1,"conformance":false}"#));
     result.unwrap();
     assert_eq!(lines.len(), 3);
     assert!(lines[0].contains(r#""backend":"toy""#));
@@ -141,12 +153,12 @@ fn a_runner_answers_line_by_line() {
 }
 
 fn a_runner_refuses_other_versions() {
-    let (result, lines) = serve("{\"protocol\":2,\"threads\":[1]}\n");
+    let (result, lines) = serve("{\"protocol\":1,\"threads\":[1]}\n");
     assert!(matches!(result, Err(ServeError::NotComparable(_))));
     assert_eq!(lines.len(), 1, "the runner says its own version");
     assert!(matches!(serve("hello\n").0, Err(ServeError::NoVersion)));
     let unknown = r#"{"run_id":"r","operation":"sing","group_size":4,"iteration":2,"seed":9,"peak":true}"#;
-    let (result, _) = serve(&format!("{}\n{unknown}\n", r#"{"protocol":1,"jobs":1}"#));
+    let (result, _) = serve(&format!("{}\n{unknown}\n", r#"{"protocol":2,"jobs":1,"conformance":false}"#));
     assert_eq!(result.unwrap_err().to_string(), "there is no operation `sing`");
 }
 
@@ -309,6 +321,45 @@ fn answers_to_other_requests_are_rows() {
         assert_eq!((sample.status, sample.seed), (Status::Crash, 1));
         let right = format!("asked for {} with seed 1", sample.cell_id);
         assert!(sample.reason.contains(&right) && sample.reason.contains("with seed 2"), "{}", sample.reason);
+    }
+}
+
+fn what_conforms_is_measured_and_the_manifest_says_so() {
+    let boxes = Choice { backend: "boxes".to_owned(), variant: String::new() };
+    let plan = Plan { conformance: true, backends: vec![boxes], out: Some(fresh_directory("conforms")), ..plan(&[]) };
+    let run = measure(&plan).unwrap();
+    assert!(run.samples.iter().all(|sample| matches!(sample.status, Status::Ok | Status::Unsupported)));
+    assert!(run.samples.iter().any(|sample| sample.status == Status::Ok));
+    let passed = &run.manifest.conformance["boxes"];
+    assert!(passed.checks["operations"] > 10 && passed.checks["healing"] == 0, "{passed:?}");
+    assert_eq!(store::read_manifest(&plan.out.unwrap().join(MANIFEST)).unwrap().conformance, run.manifest.conformance);
+}
+
+fn what_does_not_conform_is_refused_in_all_its_rows() {
+    let mut plan = Plan { conformance: true, ..plan(&[""]) };
+    plan.backends.push(Choice { backend: "boxes".to_owned(), variant: String::new() });
+    let run = measure(&plan).unwrap();
+    assert_eq!(run.samples.len(), 2 * 2 * 6 * 2);
+    for sample in run.samples.iter().filter(|sample| sample.backend == "toy") {
+        assert_eq!(sample.status, Status::Refused);
+        assert!(
+            sample.reason.starts_with("conformance: operations: an update must have a formula"),
+            "{}",
+            sample.reason
+        );
+    }
+    assert!(run.samples.iter().any(|sample| sample.backend == "boxes" && sample.status == Status::Ok));
+    assert_eq!(run.manifest.conformance.keys().collect::<Vec<_>>(), ["boxes"]);
+}
+
+fn a_suite_that_does_not_end_is_a_time_out() {
+    let mut plan = Plan { conformance: true, timeout: Duration::from_secs(1), ..plan(&[""]) };
+    plan.launch.args = vec!["no-verdict".to_owned()];
+    let start = Instant::now();
+    let run = measure(&plan).unwrap();
+    assert!(start.elapsed() < Duration::from_secs(10), "the suite is tried once, not in each cell");
+    for sample in &run.samples {
+        assert_eq!((sample.status, sample.reason.as_str()), (Status::Timeout, "conformance: no answer within 1s"));
     }
 }
 

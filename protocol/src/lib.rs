@@ -11,8 +11,11 @@
 //! | [`directory`], [`x3dh`] | the public-key infrastructure with prekeys, and first contact |
 //! | [`causal_order`] | when a message may be processed |
 //! | [`membership`] | decentralised group membership with strong remove |
+//! | `conformance` | the suite that every backend must pass before it is measured (feature `conformance`) |
 
 pub mod causal_order;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod crypto;
 pub mod directory;
 pub mod error;

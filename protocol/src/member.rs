@@ -65,7 +65,7 @@ pub trait Backend: Send + Sync {
     fn restore(&self, state: &[u8]) -> Result<Box<dyn Member>, Error>;
 
     /// The exact cost of `operation` in a group of `group_size` members, as created, in which has happened what
-    /// [`Operation::start`] says. None where the protocol has no such operation: a call of it is refused as
+    /// [`Operation::start`] says, and whose users have published enough one-time prekeys for all who ask. None where the protocol has no such operation: a call of it is refused as
     /// [`Error::Unsupported`].
     fn expected(&self, operation: Operation, group_size: usize) -> Option<Expected>;
 }
@@ -185,7 +185,8 @@ pub struct Incoming<'a> {
 /// Whom a message is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recipients {
-    /// The members before the operation and the joiner, without the author; a removed member included.
+    /// The members before the operation and the joiner, without the author; a removed member included. Where operations
+    /// cross, also those who join by the others.
     Everyone,
     /// One user.
     One(MemberId),

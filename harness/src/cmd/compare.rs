@@ -66,6 +66,7 @@ pub(super) fn run(options: &Options, registry: &Registry) -> Result<u8, Failure>
         jobs: options.conditions.jobs(),
         timeout: Duration::from_secs(options.conditions.timeout),
         peak: false,
+        conformance: true,
         out: Some(out.clone()),
         resume: options.conditions.resume,
         launch: Launch::this_program()?,

@@ -54,6 +54,7 @@ pub(super) fn run(options: &Options, registry: &Registry) -> Result<u8, Failure>
         sizes: options.sizes(),
         seed: options.conditions.seed,
         jobs: options.conditions.jobs(),
+        conformance: true,
         timeout: Duration::from_secs(options.conditions.timeout),
         peak: !options.quick,
         out: options.out.clone(),

@@ -1,0 +1,364 @@
+//! A wrapper around any backend, which goes wrong in one way and is right in all others: its exports are whole, its formulas
+//! say what it does, and its members agree.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::BTreeSet;
+use std::convert::Infallible;
+use std::sync::{Arc, LazyLock, Mutex};
+
+use protocol::crypto::signature::SIGNATURE_LEN;
+use protocol::error::Error;
+use protocol::id::{GroupId, MEMBER_ID_LEN, MemberId};
+use protocol::member::{
+    Backend, Context, Description, Event, Incoming, Member, NewUser, Outgoing, Received, Recipients,
+};
+use protocol::operation::{Expected, Operation};
+use protocol::wire::codec::{Reader, put_prefixed};
+use rand_core::{CryptoRng, TryCryptoRng, TryRng};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    None,
+    /// The member with the smallest id acknowledges nothing.
+    SkipsAck,
+    /// Every message carries its signature, which nobody checks: another copy of it goes along, and that one counts.
+    SkipsSignature,
+    /// All randomness of an operation is the same byte.
+    ConstantSecret,
+    /// A removal only hides the removed member, and tells the others to hide it. The keys stay.
+    KeepsKey,
+    /// The same, and there are no fingerprints to show it.
+    KeepsKeyUnseen,
+    /// An update only says so, and there are no fingerprints to show it.
+    FakesUpdates,
+    /// What is sent goes along in the clear, for whoever is no member any more.
+    Leaks,
+    /// Sends four bytes for a message, and hands the message over in the memory of the backend.
+    LiesAboutBytes,
+    /// The same, in memory that all instances share.
+    LiesInSharedMemory,
+    /// The first export, with all one-time prekeys, is part of every later one.
+    KeepsPrekeys,
+    /// Every refused message leaves a byte in the export.
+    KeepsTraces,
+    /// An empty message ends in a panic.
+    Panics,
+}
+
+/// Where a liar puts its messages.
+type Memory = Arc<Mutex<Vec<Vec<u8>>>>;
+
+static SHARED: LazyLock<Memory> = LazyLock::new(Memory::default);
+
+pub(crate) struct Faulty {
+    base: Box<dyn Backend>,
+    fault: Fault,
+    memory: Memory,
+}
+
+impl Faulty {
+    pub(crate) fn new(base: Box<dyn Backend>, fault: Fault) -> Self {
+        let memory = if fault == Fault::LiesInSharedMemory { SHARED.clone() } else { Memory::default() };
+        Self { base, fault, memory }
+    }
+
+    fn wrap(&self, inner: Box<dyn Member>, kept: Vec<u8>, hidden: BTreeSet<MemberId>) -> Box<dyn Member> {
+        Box::new(FaultyMember { inner, fault: self.fault, memory: self.memory.clone(), kept, hidden })
+    }
+}
+
+impl Backend for Faulty {
+    fn description(&self) -> Description {
+        self.base.description()
+    }
+
+    fn new_user(&self, one_time_prekeys: usize, rng: &mut dyn CryptoRng) -> NewUser {
+        let user = self.base.new_user(one_time_prekeys, rng);
+        let first = if self.fault == Fault::KeepsPrekeys { user.member.export() } else { Vec::new() };
+        NewUser { member: self.wrap(user.member, first, BTreeSet::new()), ..user }
+    }
+
+    fn restore(&self, state: &[u8]) -> Result<Box<dyn Member>, Error> {
+        let parse = || {
+            let mut reader = Reader::new(state);
+            let inner = reader.prefixed()?.to_vec();
+            let first = reader.prefixed()?.to_vec();
+            let mut hidden = BTreeSet::new();
+            let mut ids = reader.prefixed()?;
+            while !ids.is_empty() {
+                let (id, rest) = ids.split_at_checked(MEMBER_ID_LEN).ok_or(Error::Malformed)?;
+                hidden.insert(MemberId(id.try_into().map_err(|_| Error::Malformed)?));
+                ids = rest;
+            }
+            reader.finish()?;
+            Ok((inner, first, hidden))
+        };
+        let (inner, first, hidden) = parse().map_err(|_: Error| Error::BadExport)?;
+        Ok(self.wrap(self.base.restore(&inner)?, first, hidden))
+    }
+
+    fn expected(&self, operation: Operation, group_size: usize) -> Option<Expected> {
+        match operation {
+            Operation::Remove if self.fault.keeps_key() => {
+                Some(Expected { messages: vec![("remove", 1)], counts: Vec::new() })
+            }
+            Operation::Update | Operation::UpdateCold if self.fault == Fault::FakesUpdates => {
+                Some(Expected { messages: vec![("update", 1)], counts: Vec::new() })
+            }
+            _ => self.base.expected(operation, group_size),
+        }
+    }
+}
+
+impl Fault {
+    fn keeps_key(self) -> bool {
+        matches!(self, Self::KeepsKey | Self::KeepsKeyUnseen)
+    }
+
+    /// Whether messages end in a byte that says whose they are.
+    fn marks(self) -> bool {
+        self.keeps_key() || self == Self::FakesUpdates
+    }
+
+    fn lies(self) -> bool {
+        matches!(self, Self::LiesAboutBytes | Self::LiesInSharedMemory)
+    }
+}
+
+struct FaultyMember {
+    inner: Box<dyn Member>,
+    fault: Fault,
+    memory: Memory,
+    /// What the export has besides the inner member's: the first one, or traces.
+    kept: Vec<u8>,
+    hidden: BTreeSet<MemberId>,
+}
+
+/// The last byte of a message, where it has been marked: whether it is the inner member's, or which fault's.
+const GENUINE: u8 = 0;
+const HIDES: u8 = 1;
+const SAYS_UPDATED: u8 = 2;
+
+impl FaultyMember {
+    fn is_removed(&self) -> bool {
+        self.inner.group().is_some() && self.members().is_empty()
+    }
+
+    /// Lets the inner member act.
+    fn act(
+        &mut self,
+        plaintext: &[u8],
+        context: &mut Context<'_>,
+        action: impl FnOnce(&mut dyn Member, &mut Context<'_>) -> Result<Vec<Outgoing>, Error>,
+    ) -> Result<Vec<Outgoing>, Error> {
+        if self.hidden.contains(&self.inner.id()) {
+            return Err(Error::NotInGroup);
+        }
+        let sent = self.with_randomness(context, action)?;
+        Ok(self.disguise(sent, plaintext))
+    }
+
+    fn with_randomness<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        action: impl FnOnce(&mut dyn Member, &mut Context<'_>) -> T,
+    ) -> T {
+        let Context { rng, directory, confirm_inviter } = context;
+        let mut constant = Constant;
+        let rng: &mut dyn CryptoRng = if self.fault == Fault::ConstantSecret { &mut constant } else { *rng };
+        action(&mut *self.inner, &mut Context { rng, directory: *directory, confirm_inviter: *confirm_inviter })
+    }
+
+    /// What goes over the network for what the inner member sends.
+    fn disguise(&self, sent: Vec<Outgoing>, plaintext: &[u8]) -> Vec<Outgoing> {
+        let skips = self.fault == Fault::SkipsAck && self.members().first() == Some(&self.inner.id());
+        let sent = sent.into_iter().filter(|message| !(skips && message.kind == "ack"));
+        let disguised = sent.map(|mut message| {
+            let bytes = &mut message.bytes;
+            match self.fault {
+                Fault::SkipsSignature => bytes.extend_from_within(bytes.len() - SIGNATURE_LEN..),
+                fault if fault.marks() => bytes.push(GENUINE),
+                Fault::Leaks => {
+                    bytes.extend_from_slice(plaintext);
+                    bytes.extend(u32::try_from(plaintext.len()).unwrap().to_be_bytes());
+                }
+                fault if fault.lies() => {
+                    let mut memory = self.memory.lock().unwrap();
+                    let token = u32::try_from(memory.len()).unwrap().to_be_bytes();
+                    memory.push(std::mem::replace(bytes, token.to_vec()));
+                }
+                _ => {}
+            }
+            message
+        });
+        disguised.collect()
+    }
+
+    /// The inner member's message in what came over the network, and what leaks beside it.
+    fn uncover(&self, bytes: &[u8]) -> Result<(Vec<u8>, Vec<u8>), Error> {
+        let split = |from_end: usize| {
+            let at = bytes.len().checked_sub(from_end).ok_or(Error::Malformed)?;
+            Ok(bytes.split_at(at))
+        };
+        let number = |bytes: &[u8]| bytes.try_into().map(u32::from_be_bytes).map_err(|_| Error::Malformed);
+        Ok(match self.fault {
+            Fault::SkipsSignature => {
+                let (message, signature) = split(SIGNATURE_LEN)?;
+                let body = message.len().checked_sub(SIGNATURE_LEN).ok_or(Error::Malformed)?;
+                ([&message[..body], signature].concat(), Vec::new())
+            }
+            fault if fault.marks() => (split(1)?.0.to_vec(), Vec::new()),
+            Fault::Leaks => {
+                let leak = number(split(4)?.1)? as usize;
+                let (message, leaked) = split(leak.saturating_add(4))?;
+                (message.to_vec(), leaked[..leak].to_vec())
+            }
+            fault if fault.lies() => {
+                let place = number(bytes)? as usize;
+                (self.memory.lock().unwrap().get(place).cloned().ok_or(Error::Malformed)?, Vec::new())
+            }
+            _ => (bytes.to_vec(), Vec::new()),
+        })
+    }
+
+    fn hide(&mut self, message: &Incoming<'_>) -> Result<Received, Error> {
+        let id = message.bytes.get(..message.bytes.len() - 1).and_then(|id| id.try_into().ok());
+        let user = MemberId(id.ok_or(Error::Malformed)?);
+        if !self.members().contains(&user) {
+            return Ok(Received::default());
+        }
+        self.hidden.insert(user);
+        Ok(Received { events: vec![Event::Removed { by: message.author, user }], ..Received::default() })
+    }
+}
+
+impl Member for FaultyMember {
+    fn id(&self) -> MemberId {
+        self.inner.id()
+    }
+
+    fn group(&self) -> Option<GroupId> {
+        self.inner.group()
+    }
+
+    fn members(&self) -> Vec<MemberId> {
+        let mut members = self.inner.members();
+        members.retain(|member| !self.hidden.contains(member) && !self.hidden.contains(&self.inner.id()));
+        members
+    }
+
+    fn create(&mut self, others: &[MemberId], context: &mut Context<'_>) -> Result<Vec<Outgoing>, Error> {
+        self.act(&[], context, |inner, context| inner.create(others, context))
+    }
+
+    fn create_mesh(&mut self, others: &[MemberId], context: &mut Context<'_>) -> Result<Vec<Outgoing>, Error> {
+        self.act(&[], context, |inner, context| inner.create_mesh(others, context))
+    }
+
+    fn add(&mut self, user: &MemberId, context: &mut Context<'_>) -> Result<Vec<Outgoing>, Error> {
+        self.act(&[], context, |inner, context| inner.add(user, context))
+    }
+
+    fn remove(&mut self, user: &MemberId, context: &mut Context<'_>) -> Result<Vec<Outgoing>, Error> {
+        if !self.fault.keeps_key() {
+            return self.act(&[], context, |inner, context| inner.remove(user, context));
+        }
+        if !self.members().contains(&self.inner.id()) {
+            return Err(Error::NotInGroup);
+        }
+        self.hidden.insert(*user);
+        let bytes = [&user.0[..], &[HIDES]].concat();
+        Ok(vec![Outgoing { to: Recipients::Everyone, kind: "remove", bytes }])
+    }
+
+    fn update(&mut self, context: &mut Context<'_>) -> Result<Vec<Outgoing>, Error> {
+        if self.fault != Fault::FakesUpdates {
+            return self.act(&[], context, |inner, context| inner.update(context));
+        }
+        if self.members().is_empty() {
+            return Err(Error::NotInGroup);
+        }
+        let mut bytes = vec![SAYS_UPDATED; 33];
+        context.rng.fill_bytes(&mut bytes[..32]);
+        Ok(vec![Outgoing { to: Recipients::Everyone, kind: "update", bytes }])
+    }
+
+    fn send(&mut self, plaintext: &[u8], context: &mut Context<'_>) -> Result<Vec<Outgoing>, Error> {
+        self.act(plaintext, context, |inner, context| inner.send(plaintext, context))
+    }
+
+    fn receive_one(&mut self, message: &Incoming<'_>, context: &mut Context<'_>) -> Result<Received, Error> {
+        if self.fault.keeps_key() {
+            if self.hidden.contains(&self.inner.id()) {
+                return Err(Error::NotInGroup);
+            }
+            if message.bytes.last() == Some(&HIDES) {
+                return self.hide(message);
+            }
+        }
+        if self.fault == Fault::FakesUpdates && message.bytes.last() == Some(&SAYS_UPDATED) {
+            let events = vec![Event::Updated { by: message.author }];
+            return Ok(Received { events, ..Received::default() });
+        }
+        assert!(self.fault != Fault::Panics || !message.bytes.is_empty(), "as planned");
+        let (bytes, leaked) = self.uncover(message.bytes)?;
+        if self.is_removed() && !leaked.is_empty() {
+            let events = vec![Event::Message { from: message.author, plaintext: leaked }];
+            return Ok(Received { events, ..Received::default() });
+        }
+        let genuine = Incoming { bytes: &bytes, ..*message };
+        let result = self.with_randomness(context, |inner, context| inner.receive_one(&genuine, context));
+        if self.fault == Fault::KeepsTraces && result.is_err() {
+            self.kept.push(0);
+        }
+        let mut received = result?;
+        received.outgoing = self.disguise(received.outgoing, &[]);
+        Ok(received)
+    }
+
+    fn fingerprints(&self) -> Option<Vec<(MemberId, [u8; 32])>> {
+        if matches!(self.fault, Fault::KeepsKeyUnseen | Fault::FakesUpdates) {
+            return None;
+        }
+        let mut shown = self.inner.fingerprints()?;
+        shown.retain(|(member, _)| !self.hidden.contains(member));
+        Some(shown)
+    }
+
+    fn export(&self) -> Vec<u8> {
+        let mut state = Vec::new();
+        put_prefixed(&mut state, &self.inner.export());
+        put_prefixed(&mut state, &self.kept);
+        let hidden: Vec<u8> = self.hidden.iter().flat_map(|member| member.0).collect();
+        put_prefixed(&mut state, &hidden);
+        state
+    }
+
+    fn duplicate(&self) -> Box<dyn Member> {
+        let (inner, memory) = (self.inner.duplicate(), self.memory.clone());
+        let (kept, hidden) = (self.kept.clone(), self.hidden.clone());
+        Box::new(Self { inner, fault: self.fault, memory, kept, hidden })
+    }
+}
+
+/// A generator that only ever gives one byte.
+struct Constant;
+
+impl TryRng for Constant {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        Ok(0x2a2a_2a2a)
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        Ok(0x2a2a_2a2a_2a2a_2a2a)
+    }
+
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
+        bytes.fill(0x2a);
+        Ok(())
+    }
+}
+
+impl TryCryptoRng for Constant {}

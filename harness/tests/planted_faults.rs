@@ -1,0 +1,143 @@
+//! Each fault that is planted in a backend is found, by the guard that the test's name says: the conformance suite before
+//! anything is measured, or the proof of a run.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod faulty;
+
+use baselines::{Pairwise, SenderKeys};
+use dcgka::Dcgka;
+use faulty::{Fault, Faulty};
+use harness::cell::{Bench, Cell, Outcome};
+use harness::proof::Refusal;
+use harness::randomness::Origin;
+use protocol::conformance::{self, Report, Violation};
+use protocol::member::Backend;
+use protocol::operation::Operation;
+
+type Base = fn() -> Box<dyn Backend>;
+
+const DCGKA: Base = || Box::new(Dcgka::CORRECTED);
+const BASES: [Base; 3] = [DCGKA, || Box::new(Pairwise), || Box::new(SenderKeys::EAGER)];
+
+fn check(base: Base, fault: Fault) -> Result<Report, Violation> {
+    conformance::check(&|| Box::new(Faulty::new(base(), fault)))
+}
+
+fn violation(base: Base, fault: Fault) -> String {
+    check(base, fault).unwrap_err().to_string()
+}
+
+fn run(fault: Fault, operation: Operation) -> Result<Outcome, Refusal> {
+    let backend = Faulty::new(DCGKA(), fault);
+    let origin = Origin { seed: 1, group_size: 4, iteration: 0 };
+    Bench::new(&backend, 1).unwrap().run(&Cell { operation, origin })
+}
+
+/// Of DCGKA and of the baselines alike.
+fn refused_by_the_suite(fault: Fault, reasons: [&str; 3]) {
+    for (base, reason) in BASES.into_iter().zip(reasons) {
+        let found = violation(base, fault);
+        assert!(found.starts_with(reason), "{found}");
+    }
+}
+
+#[test]
+fn without_a_fault_the_wrapper_passes_both_guards() {
+    for base in BASES {
+        check(base, Fault::None).unwrap_or_else(|violation| panic!("{violation}"));
+    }
+    for operation in Operation::REPRODUCED {
+        run(Fault::None, operation).unwrap();
+    }
+}
+
+#[test]
+fn a_skipped_acknowledgement_is_found_by_suite_and_proof() {
+    let found = violation(DCGKA, Fault::SkipsAck);
+    assert!(found.starts_with("operations: messages: the formula says {\"ack\": 1, \"create\": 1}, "), "{found}");
+    assert!(found.contains("there were {\"create\": 1} (create, 2 members, seed "), "{found}");
+    let refusal = run(Fault::SkipsAck, Operation::Create).unwrap_err();
+    assert_eq!(refusal.to_string(), "ack messages: expected 3, measured 2");
+}
+
+#[test]
+fn a_signature_that_nobody_checks_is_found_by_the_suite() {
+    let found = violation(DCGKA, Fault::SkipsSignature);
+    assert!(found.starts_with("hostile network: a message of kind `create` with an altered byte "), "{found}");
+    assert!(found.contains(" was taken for a genuine one (create, 3 members, seed "), "{found}");
+}
+
+#[test]
+fn a_constant_secret_is_found_by_the_suite() {
+    let same = "randomness: other randomness of the member that acts gives the same bytes (create, 4 members";
+    // Those who draw more than the creator does not even get that far.
+    let refused = "operations: a genuine message of kind `message` was refused";
+    refused_by_the_suite(Fault::ConstantSecret, [same, refused, "operations: two senders have the same key material"]);
+}
+
+#[test]
+fn a_key_that_survives_a_removal_is_found_by_suite_and_proof() {
+    let found = violation(DCGKA, Fault::KeepsKey);
+    let reason = "operations: the operation has left a sender's key material as it was (remove, 2 members, ";
+    assert!(found.starts_with(reason), "{found}");
+    assert_eq!(run(Fault::KeepsKey, Operation::Remove), Err(Refusal::FingerprintsUnchanged));
+}
+
+#[test]
+fn a_key_that_survives_a_removal_unseen_is_found_by_suite_and_proof() {
+    let found = violation(DCGKA, Fault::KeepsKeyUnseen);
+    let reason =
+        "secrecy: a copy of the removed member from before its removal, which it does not know of, reads a message";
+    assert!(found.starts_with(reason), "{found}");
+    assert_eq!(run(Fault::KeepsKeyUnseen, Operation::Remove), Err(Refusal::ReadByRemoved));
+    assert_eq!(run(Fault::KeepsKeyUnseen, Operation::MessageAfterRemove), Err(Refusal::ReadByRemoved));
+}
+
+#[test]
+fn a_message_that_the_removed_member_reads_is_found_by_suite_and_proof() {
+    let reason = "secrecy: the removed member reads a message that was sent after the removal (remove, ";
+    refused_by_the_suite(Fault::Leaks, [reason; 3]);
+    assert_eq!(run(Fault::Leaks, Operation::Remove), Err(Refusal::ReadByRemoved));
+}
+
+#[test]
+fn a_lie_about_bytes_is_found_by_the_suite_and_by_nobody_else() {
+    let refused = |kind: &str| {
+        format!("operations: a genuine message of kind `{kind}` was refused by a member in another instance: ")
+    };
+    refused_by_the_suite(Fault::LiesAboutBytes, [&refused("create"), &refused("founders"), &refused("founders")]);
+    assert!(run(Fault::LiesAboutBytes, Operation::Message).is_ok());
+}
+
+#[test]
+fn a_lie_about_bytes_in_memory_that_all_instances_share_is_found_by_the_suite() {
+    let reason = "operations: 1000 random bytes were read from messages of 4 bytes (message, ";
+    refused_by_the_suite(Fault::LiesInSharedMemory, [reason; 3]);
+}
+
+#[test]
+fn a_kept_one_time_prekey_is_found_by_the_suite() {
+    let reason = "prekeys: a one-time prekey that has been used is still in the export of its owner (first contact, ";
+    refused_by_the_suite(Fault::KeepsPrekeys, [reason; 3]);
+}
+
+#[test]
+fn an_update_that_changes_nothing_is_found_by_the_suite() {
+    let found = violation(DCGKA, Fault::FakesUpdates);
+    let reason =
+        "healing: a state from before the update, given everything, reads a message that was sent after it (update";
+    assert!(found.starts_with(reason), "{found}");
+}
+
+#[test]
+fn a_refused_message_that_leaves_traces_is_found_by_the_suite() {
+    let found = violation(DCGKA, Fault::KeepsTraces);
+    assert!(found.starts_with("hostile network: a message of kind `create` "), "{found}");
+    assert!(found.contains(" was refused, and has changed the state (create, 3 members, "), "{found}");
+}
+
+#[test]
+fn a_panic_is_found_by_the_suite() {
+    let found = violation(DCGKA, Fault::Panics);
+    assert!(found.starts_with("hostile network: the backend panicked (create, 3 members, "), "{found}");
+}

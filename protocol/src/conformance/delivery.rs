@@ -1,0 +1,39 @@
+//! Messages that arrive in the wrong order, or all at once after the others are done.
+
+use super::world::{Action, World};
+use super::{Trial, Verdict};
+use crate::operation::{Operation, Phase};
+
+const SIZE: usize = 4;
+
+pub(super) fn check(trial: &mut Trial<'_>) -> Verdict {
+    for operation in Operation::ALL {
+        if !trial.supports(operation, SIZE) {
+            continue;
+        }
+        let joiner = (operation == Operation::Add).then_some(SIZE);
+        for late in [2].into_iter().chain(joiner) {
+            trial.enter(operation.name(), SIZE);
+            reverse(trial.world(operation.start(), 1)?, operation, late)?;
+        }
+    }
+    Ok(())
+}
+
+/// One member gets what an operation sends only once the others are done, the last message first.
+fn reverse(mut world: World<'_>, operation: Operation, late: usize) -> Verdict {
+    let (operator, action) = Action::of(operation, SIZE);
+    world.begin(operator, &action)?;
+    world.settle(Some(late))?;
+    let mut inbox = core::mem::take(&mut world.users[late].inbox);
+    inbox.reverse();
+    for place in inbox {
+        let answers = world.deliver(late, &[place], Phase::Process)?;
+        world.post(late, answers)?;
+    }
+    world.settle(None)?;
+    world.end(operator, &action)?;
+    world.agree()?;
+    world.converse()?;
+    world.agree().map(drop)
+}

@@ -1,0 +1,199 @@
+//! A network that alters, cuts, extends, misdirects and repeats messages, and lies about their authors and groups: none of
+//! that has an effect, and the genuine message has its own.
+
+use std::collections::BTreeSet;
+
+use super::exports::places;
+use super::world::{Action, User, World};
+use super::{Trial, Verdict, ensure};
+use crate::error::Error;
+use crate::id::{GroupId, MemberId};
+use crate::member::{Context, Event, Incoming, Member, Received, Recipients};
+use crate::operation::Operation;
+
+const SIZE: usize = 3;
+/// The first message of a kind is altered at every place near both ends, and at so many between.
+const THOROUGH: (usize, usize) = (96, 32);
+/// Others of that kind only here and there.
+const BRIEF: (usize, usize) = (2, 12);
+
+pub(super) fn check(trial: &mut Trial<'_>) -> Verdict {
+    for operation in Operation::ALL {
+        if !trial.supports(operation, SIZE) {
+            continue;
+        }
+        trial.enter(operation.name(), SIZE);
+        // One is added, the other one stays outside.
+        let world = trial.world(operation.start(), 2)?;
+        let mut calm = world.fork()?;
+        let expected = walk(&mut calm, operation, false)?;
+        let mut world = world.fork()?;
+        let happened = walk(&mut world, operation, true)?;
+        ensure(happened == expected, || "genuine messages have other effects after altered copies of them".to_owned())?;
+        world.agree()?;
+        repeat_all(&mut world)?;
+        world.converse()?;
+        world.agree()?;
+    }
+    Ok(())
+}
+
+/// What came of a genuine message: at whom, what happened, and what it answered.
+#[derive(PartialEq)]
+struct Step {
+    place: usize,
+    user: usize,
+    events: Vec<Event>,
+    answers: Vec<(Recipients, &'static str)>,
+}
+
+/// Runs an operation message by message. Where the network is hostile, each message is first tampered with at one of those
+/// who get it, and repeated afterwards at all of them.
+fn walk(world: &mut World<'_>, operation: Operation, hostile: bool) -> Verdict<Vec<Step>> {
+    let (operator, action) = Action::of(operation, SIZE);
+    let mut kinds = BTreeSet::new();
+    let mut steps = Vec::new();
+    let mut place = world.log.len();
+    world.begin(operator, &action)?;
+    while place < world.log.len() {
+        let readers: Vec<usize> =
+            (0..world.users.len()).filter(|user| world.users[*user].inbox.contains(&place)).collect();
+        let victim = readers.get(place % readers.len().max(1)).copied();
+        for user in readers {
+            world.users[user].inbox.retain(|other| *other != place);
+            if hostile && Some(user) == victim {
+                let thorough = kinds.insert(world.log[place].kind);
+                tamper(world, place, user, if thorough { THOROUGH } else { BRIEF })?;
+            }
+            let genuine = Parcel::of(world, place);
+            let received = match receive(world, user, &genuine) {
+                Err(error) if world.users[user].inside => {
+                    let kind = world.log[place].kind;
+                    let when = if hostile { " after altered copies of it" } else { "" };
+                    return Err(format!("a genuine message of kind `{kind}` was refused{when}: {error}"));
+                }
+                result => result.unwrap_or_default(),
+            };
+            let answers = received.outgoing.iter().map(|sent| (sent.to, sent.kind)).collect();
+            steps.push(Step { place, user, events: received.events.clone(), answers });
+            let sent = world.accept(user, place, received)?;
+            if hostile {
+                without_effect(world, user, &genuine, || "a repeated message".to_owned())?;
+            }
+            world.post(user, sent)?;
+        }
+        place += 1;
+    }
+    world.end(operator, &action)?;
+    Ok(steps)
+}
+
+/// A message as a transport claims it to be.
+#[derive(Clone)]
+struct Parcel {
+    group: GroupId,
+    author: MemberId,
+    bytes: Vec<u8>,
+}
+
+impl Parcel {
+    fn of(world: &World<'_>, place: usize) -> Self {
+        let letter = &world.log[place];
+        Self { group: world.group, author: world.users[letter.author].id, bytes: letter.bytes.clone() }
+    }
+}
+
+fn receive(world: &mut World<'_>, user: usize, parcel: &Parcel) -> Result<Received, Error> {
+    let Parcel { group, author, bytes } = parcel;
+    let user = &mut world.users[user];
+    let mut context = Context { rng: &mut user.rng, directory: &world.directory, confirm_inviter: &|_| true };
+    user.member.receive_one(&Incoming { group: *group, author: *author, bytes }, &mut context)
+}
+
+/// Everything short of the genuine message, at one who is about to get it; and the genuine one at those it is not for.
+fn tamper(world: &mut World<'_>, place: usize, victim: usize, (ends, between): (usize, usize)) -> Verdict {
+    let genuine = Parcel::of(world, place);
+    let kind = world.log[place].kind;
+    batch(world, victim, &genuine)?;
+    for at in places(genuine.bytes.len(), ends, between) {
+        let mut altered = genuine.clone();
+        altered.bytes[at] ^= 1 << (at % 8);
+        without_effect(world, victim, &altered, || format!("a message of kind `{kind}` with an altered byte {at}"))?;
+        let mut cut = genuine.clone();
+        cut.bytes.truncate(at);
+        without_effect(world, victim, &cut, || format!("a message of kind `{kind}` cut to {at} bytes"))?;
+    }
+    for extension in [&[0][..], &genuine.bytes] {
+        let extended = Parcel { bytes: [&genuine.bytes, extension].concat(), ..genuine.clone() };
+        without_effect(world, victim, &extended, || format!("a message of kind `{kind}` with more bytes at its end"))?;
+    }
+    let ids: Vec<MemberId> = world.users.iter().map(|user| user.id).collect();
+    for author in ids.into_iter().filter(|id| *id != genuine.author) {
+        let foreign = Parcel { author, ..genuine.clone() };
+        without_effect(world, victim, &foreign, || format!("a message of kind `{kind}` under another author"))?;
+    }
+    let elsewhere = Parcel { group: GroupId(world.group.0.map(|byte| !byte)), ..genuine.clone() };
+    without_effect(world, victim, &elsewhere, || format!("a message of kind `{kind}` under another group"))?;
+    let (author, to) = (world.log[place].author, world.log[place].to);
+    for user in 0..world.users.len() {
+        if to.map_or(user != author && world.users[user].hears, |to| to == user) {
+            continue;
+        }
+        without_effect(world, user, &genuine, || format!("a message of kind `{kind}` at somebody it is not for"))?;
+    }
+    Ok(())
+}
+
+/// Refused without a trace, or taken in silence: it may wait for what it seems to depend on.
+fn without_effect(world: &mut World<'_>, user: usize, parcel: &Parcel, what: impl Fn() -> String) -> Verdict {
+    let shown = |member: &dyn Member| (member.group(), member.members(), member.fingerprints());
+    let member = &*world.users[user].member;
+    let (state, before) = (member.export(), shown(member));
+    let result = receive(world, user, parcel);
+    let member = &*world.users[user].member;
+    match result {
+        Err(_) => ensure(member.export() == state, || format!("{} was refused, and has changed the state", what())),
+        Ok(received) => {
+            ensure(received == Received::default(), || format!("{} was taken for a genuine one", what()))?;
+            ensure(shown(member) == before, || format!("{} has changed group, members or fingerprints", what()))
+        }
+    }
+}
+
+/// In one batch, at a copy: a forgery must not spoil its neighbours, and a duplicate counts once.
+fn batch(world: &World<'_>, victim: usize, genuine: &Parcel) -> Verdict {
+    let User { member, rng, .. } = &world.users[victim];
+    let mut altered = genuine.bytes.clone();
+    if let Some(last) = altered.last_mut() {
+        *last ^= 1;
+    }
+    let incoming = |bytes| Incoming { group: genuine.group, author: genuine.author, bytes };
+    let receive = |batch: &[Incoming<'_>]| {
+        let (mut copy, mut rng) = (member.duplicate(), rng.clone());
+        let mut context = Context { rng: &mut rng, directory: &world.directory, confirm_inviter: &|_| true };
+        copy.receive(batch, &mut context)
+    };
+    let alone = receive(&[incoming(&genuine.bytes)]);
+    let among = receive(&[incoming(&altered), incoming(&genuine.bytes), incoming(&genuine.bytes)]);
+    let events = |result: Option<&Result<Received, Error>>| {
+        result.and_then(|result| result.as_ref().ok()).map(|received| received.events.clone()).unwrap_or_default()
+    };
+    let silent = |result| events(result).is_empty();
+    ensure(among.len() == 3 && silent(among.first()) && silent(among.last()), || {
+        "in one batch, a forgery or a duplicate counts".to_owned()
+    })?;
+    ensure(events(among.get(1)) == events(alone.first()), || {
+        "in one batch with a forgery, a genuine message has other effects".to_owned()
+    })
+}
+
+/// All that was ever sent, once more at everybody.
+fn repeat_all(world: &mut World<'_>) -> Verdict {
+    for place in 0..world.log.len() {
+        let genuine = Parcel::of(world, place);
+        for user in world.insiders() {
+            without_effect(world, user, &genuine, || "an old message, repeated at everybody,".to_owned())?;
+        }
+    }
+    Ok(())
+}

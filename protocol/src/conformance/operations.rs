@@ -1,0 +1,119 @@
+//! Each operation in groups of several sizes: that it is there or refused as a whole, what it costs, and that everybody
+//! knows, agrees and reads afterwards.
+
+use std::collections::BTreeMap;
+
+use super::talk::disjoint;
+use super::world::{Action, Cost, World};
+use super::{SIZES, Trial, Verdict, ensure};
+use crate::crypto::count::Counts;
+use crate::error::Error;
+use crate::operation::{Expected, Operation, Phase, Role, Start};
+
+/// A plaintext that cannot be missed in the length of a message.
+const LONG: usize = 1_000;
+
+pub(super) fn check(trial: &mut Trial<'_>) -> Verdict {
+    for size in SIZES {
+        trial.enter("update", size);
+        let declared = trial.capabilities().pcs_update;
+        ensure(trial.supports(Operation::Update, size) == declared, || {
+            "an update must have a formula where it is declared as a capability, and only there".to_owned()
+        })?;
+        for start in [Start::Users, Start::Created, Start::Conversed, Start::Removed] {
+            let operations = || Operation::ALL.into_iter().filter(move |operation| operation.start() == start);
+            let reachable = start < Start::Removed || trial.supports(Operation::Remove, size);
+            if !reachable {
+                let none = operations().all(|operation| !trial.supports(operation, size));
+                ensure(none, || "an operation after a removal has a formula, and a removal has none".to_owned())?;
+                continue;
+            }
+            trial.enter(if start == Start::Users { "making users" } else { "create" }, size);
+            let world = trial.world(start, 1)?;
+            for operation in operations() {
+                trial.enter(operation.name(), size);
+                match trial.backend().expected(operation, size) {
+                    Some(expected) => supported(world.fork()?, operation, size, &expected)?,
+                    None => unsupported(world.fork()?, operation, size)?,
+                }
+            }
+        }
+        trial.enter(Operation::Message.name(), size);
+        lengths(trial.world(Start::Conversed, 1)?)?;
+        trial.enter("calls of an outsider", size);
+        outside(trial.world(Start::Conversed, 1)?, size, declared)?;
+    }
+    Ok(())
+}
+
+fn unsupported(mut world: World<'_>, operation: Operation, size: usize) -> Verdict {
+    let (operator, action) = Action::of(operation, size);
+    let before = world.users[operator].member.export();
+    let refused = world.call(operator, &action) == Err(Error::Unsupported);
+    ensure(refused, || "an operation without a formula is not refused as unsupported".to_owned())?;
+    let unchanged = world.users[operator].member.export() == before;
+    ensure(unchanged, || "a refused operation has changed the state".to_owned())
+}
+
+fn supported(mut world: World<'_>, operation: Operation, size: usize, expected: &Expected) -> Verdict {
+    let before = world.agree()?;
+    let (operator, action) = Action::of(operation, size);
+    let cost = world.run(operator, &action)?;
+    costs(expected, &cost)?;
+    let after = world.agree()?;
+    if matches!(operation, Operation::Remove | Operation::Update | Operation::UpdateCold) {
+        ensure(disjoint(&before, &after), || "the operation has left a sender's key material as it was".to_owned())?;
+    }
+    let mut world = world.fork()?;
+    world.converse()?;
+    world.agree().map(drop)
+}
+
+pub(super) fn costs(expected: &Expected, cost: &Cost) -> Verdict {
+    let mut messages = BTreeMap::<&str, u64>::new();
+    expected.messages.iter().for_each(|(kind, count)| *messages.entry(kind).or_default() += count);
+    messages.retain(|_, count| *count > 0);
+    ensure(messages == cost.messages, || {
+        format!("messages: the formula says {messages:?}, and there were {:?}", cost.messages)
+    })?;
+    for role in Role::ALL {
+        for phase in Phase::ALL {
+            let mut formula = Counts::default();
+            let rows = expected.counts.iter().filter(|row| (row.0, row.1) == (role, phase));
+            rows.for_each(|row| formula += row.2);
+            let counted = cost.counts.get(&(role, phase)).copied().unwrap_or_default();
+            for ((metric, formula), (_, counted)) in formula.named().into_iter().zip(counted.named()) {
+                ensure(formula == counted, || {
+                    let (role, phase) = (role.name(), phase.name());
+                    format!("{metric} of role {role} in phase {phase}: the formula says {formula}, counted {counted}")
+                })?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What cannot be compressed cannot be sent in fewer bytes. An empty message is a message too.
+fn lengths(mut world: World<'_>) -> Verdict {
+    let first = world.log.len();
+    world.say(0, LONG)?;
+    for reader in world.insiders().into_iter().skip(1) {
+        let letters = world.log[first..].iter().filter(|letter| letter.author == 0);
+        let reached: usize =
+            letters.filter(|letter| letter.to.is_none_or(|to| to == reader)).map(|letter| letter.bytes.len()).sum();
+        ensure(reached >= LONG, || format!("{LONG} random bytes were read from messages of {reached} bytes"))?;
+    }
+    world.say(0, 0)
+}
+
+fn outside(mut world: World<'_>, user: usize, update: bool) -> Verdict {
+    let before = world.users[user].member.export();
+    let mut actions = vec![Action::Add(0), Action::Remove(0), Action::Send(Vec::new())];
+    actions.extend(update.then_some(Action::Update));
+    for action in actions {
+        let refused = world.call(user, &action) == Err(Error::NotInGroup);
+        ensure(refused, || format!("somebody in no group calls {action:?}, and is not refused for that"))?;
+    }
+    let unchanged = world.users[user].member.export() == before;
+    ensure(unchanged, || "a refused call has changed the state".to_owned())
+}

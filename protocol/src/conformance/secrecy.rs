@@ -1,0 +1,101 @@
+//! Who must read nothing: whoever was removed, whoever was not there yet, and whoever seizes a device that has forgotten.
+
+use super::world::{Action, World};
+use super::{SIZES, Trial, Verdict, ensure};
+use crate::error::Error;
+use crate::member::Member;
+use crate::operation::{Operation, Start};
+
+pub(super) fn check(trial: &mut Trial<'_>) -> Verdict {
+    let updates = trial.capabilities().pcs_update;
+    for size in SIZES {
+        if trial.supports(Operation::Remove, size) {
+            trial.enter(Operation::Remove.name(), size);
+            let world = trial.world(Start::Conversed, 1)?;
+            removed(world, size, updates, trial.supports(Operation::Add, size))?;
+        }
+        if trial.supports(Operation::Add, size) {
+            trial.enter(Operation::Add.name(), size);
+            newcomer(trial.world(Start::Conversed, 1)?, size)?;
+        }
+        if trial.capabilities().forward_secrecy {
+            trial.enter(Operation::Message.name(), size);
+            forgotten(&trial.world(Start::Conversed, 0)?)?;
+        }
+    }
+    Ok(())
+}
+
+/// The removed member, and copies of it from before: one that gets everything, messages to others included, and one from
+/// which the removal itself is withheld.
+fn removed(mut world: World<'_>, size: usize, updates: bool, adds: bool) -> Verdict {
+    let target = size - 1;
+    let (mut informed, mut uninformed) = (world.capture(target)?, world.capture(target)?);
+    let first = world.log.len();
+    let (operator, action) = Action::of(Operation::Remove, size);
+    world.begin(operator, &action)?;
+    let withheld = world.log.len();
+    world.settle(None)?;
+    world.users[target].hears = false;
+    let answered = world.log.len();
+    world.converse()?;
+    if updates {
+        world.run(0, &Action::Update)?;
+        world.converse()?;
+    }
+    if adds {
+        world.run(0, &Action::Add(size))?;
+        world.converse()?;
+    }
+    let mut itself = world.capture(target)?;
+    let attempts: [(&mut dyn Member, usize, &str); 3] = [
+        (&mut *itself, answered, "the removed member"),
+        (&mut *informed, first, "a copy of the removed member from before its removal, given everything,"),
+        (
+            &mut *uninformed,
+            withheld,
+            "a copy of the removed member from before its removal, which it does not know of,",
+        ),
+    ];
+    for (copy, from, who) in attempts {
+        let read = world.overhear(copy, &world.log[from..]);
+        ensure(read.is_empty(), || format!("{who} reads a message that was sent after the removal"))?;
+    }
+    let before = world.users[target].member.export();
+    let mut actions = vec![Action::Add(size), Action::Remove(0), Action::Send(Vec::new())];
+    actions.extend(updates.then_some(Action::Update));
+    for action in actions {
+        let refused = world.call(target, &action) == Err(Error::NotInGroup);
+        ensure(refused, || format!("the removed member calls {action:?}, and is not refused as in no group"))?;
+    }
+    let unchanged = world.users[target].member.export() == before;
+    ensure(unchanged, || "a refused call of the removed member has changed the state".to_owned())
+}
+
+/// The newcomer gets all older traffic: a copy before it joins, itself afterwards.
+fn newcomer(mut world: World<'_>, size: usize) -> Verdict {
+    let joiner = size;
+    let mut early = world.capture(joiner)?;
+    let older = world.log.len();
+    let mut read = world.overhear(&mut *early, &world.log[..older]);
+    let (operator, action) = Action::of(Operation::Add, size);
+    world.run(operator, &action)?;
+    read.extend(world.overhear(&mut *early, &world.log));
+    ensure(read.is_empty(), || "a newcomer that had older messages before it joined reads one".to_owned())?;
+    let mut late = world.capture(joiner)?;
+    let read = world.overhear(&mut *late, &world.log[..older]);
+    ensure(read.is_empty(), || "a newcomer reads a message that was sent before it joined".to_owned())?;
+    // And older traffic does it no harm.
+    world.users[joiner].member = late;
+    world.converse()
+}
+
+/// A state from after all was read, with the old traffic.
+fn forgotten(world: &World<'_>) -> Verdict {
+    for user in world.insiders() {
+        let mut seized = world.capture(user)?;
+        let read = world.overhear(&mut *seized, &world.log);
+        ensure(read.is_empty(), || "a state from after a message was read reads it once more".to_owned())?;
+    }
+    Ok(())
+}

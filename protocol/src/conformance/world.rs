@@ -1,0 +1,317 @@
+//! Users on a network in memory, each in a backend instance of its own.
+
+use std::collections::BTreeMap;
+
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng as _;
+
+use super::{Verdict, ensure};
+use crate::crypto::count::{self, Counts};
+use crate::directory::InMemoryDirectory;
+use crate::error::Error;
+use crate::id::{GroupId, MemberId};
+use crate::member::{Backend, Context, Event, Incoming, Member, NewUser, Outgoing, Received, Recipients};
+use crate::operation::{Operation, Phase, Role, Start};
+
+/// A protocol that still talks after so many rounds talks for ever.
+const MAX_ROUNDS: usize = 64;
+/// One-time prekeys of each user besides one for each other user.
+const SPARE_PREKEYS: usize = 4;
+/// The first of the streams from which members act.
+const OPERATIONS: u64 = 1 << 16;
+/// Bytes of application data in a message.
+pub(super) const PLAINTEXT_LEN: usize = 32;
+
+pub(super) type Fingerprints = Vec<(MemberId, [u8; 32])>;
+
+/// What a user does; users by number.
+#[derive(Clone, Debug)]
+pub(super) enum Action {
+    Create(Vec<usize>),
+    CreateMesh(Vec<usize>),
+    Add(usize),
+    Remove(usize),
+    Update,
+    Send(Vec<u8>),
+}
+
+impl Action {
+    /// What an operation is in a group of the first so many users: who acts, and what it does. The next user is added.
+    pub(super) fn of(operation: Operation, group_size: usize) -> (usize, Self) {
+        let others = || (1..group_size).collect();
+        match operation {
+            Operation::Create => (0, Self::Create(others())),
+            Operation::CreateMesh => (0, Self::CreateMesh(others())),
+            Operation::Add => (0, Self::Add(group_size)),
+            Operation::Remove => (0, Self::Remove(group_size - 1)),
+            Operation::Update => (0, Self::Update),
+            Operation::UpdateCold => (1, Self::Update),
+            Operation::Message | Operation::MessageAfterRemove => (0, Self::Send(vec![0xa5; PLAINTEXT_LEN])),
+        }
+    }
+}
+
+pub(super) struct User {
+    pub(super) id: MemberId,
+    pub(super) member: Box<dyn Member>,
+    pub(super) rng: ChaCha20Rng,
+    /// Whether it should be a member.
+    pub(super) inside: bool,
+    /// Whether broadcasts reach it: a removed member hears its removal to the end.
+    pub(super) hears: bool,
+    /// Places in the log of what has not reached it yet.
+    pub(super) inbox: Vec<usize>,
+    /// What it has read since the last operation began.
+    pub(super) read: Vec<(MemberId, Vec<u8>)>,
+}
+
+/// A message that was sent.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Letter {
+    pub(super) author: usize,
+    /// None for everybody.
+    pub(super) to: Option<usize>,
+    pub(super) kind: &'static str,
+    pub(super) bytes: Vec<u8>,
+}
+
+/// What an operation took.
+#[derive(Clone, Default)]
+pub(super) struct Cost {
+    pub(super) messages: BTreeMap<&'static str, u64>,
+    pub(super) counts: BTreeMap<(Role, Phase), Counts>,
+}
+
+pub(super) struct World<'a> {
+    pub(super) make: &'a dyn Fn() -> Box<dyn Backend>,
+    pub(super) users: Vec<User>,
+    pub(super) directory: InMemoryDirectory,
+    pub(super) group: GroupId,
+    /// Everything that was ever sent.
+    pub(super) log: Vec<Letter>,
+    pub(super) roles: Vec<Role>,
+    pub(super) cost: Cost,
+    pub(super) plaintexts: ChaCha20Rng,
+}
+
+/// A stream of randomness; streams with other numbers are others.
+pub(super) fn stream(seed: u64, number: u64) -> ChaCha20Rng {
+    ChaCha20Rng::seed_from_u64(seed | number << 32)
+}
+
+impl<'a> World<'a> {
+    /// So many users with prekeys enough, in no group.
+    pub(super) fn new(make: &'a dyn Fn() -> Box<dyn Backend>, users: usize, seed: u64) -> Verdict<Self> {
+        let made = |number| make().new_user(users + SPARE_PREKEYS, &mut stream(seed, 1 + number as u64));
+        Self::of(make, (0..users).map(made).collect(), seed)
+    }
+
+    /// These users, in no group.
+    pub(super) fn of(make: &'a dyn Fn() -> Box<dyn Backend>, made: Vec<NewUser>, seed: u64) -> Verdict<Self> {
+        let directory = InMemoryDirectory::default();
+        let mut users = Vec::<User>::new();
+        for NewUser { id, member, bundle, one_time } in made {
+            ensure(id == member.id(), || "a new user has another id than its member says".to_owned())?;
+            ensure(users.iter().all(|user| user.id != id), || "two users have one id".to_owned())?;
+            directory.publish(id, bundle, one_time);
+            let rng = stream(seed, OPERATIONS + users.len() as u64);
+            users.push(User { id, member, rng, inside: false, hears: false, inbox: Vec::new(), read: Vec::new() });
+        }
+        let (log, cost) = (Vec::new(), Cost::default());
+        let roles = vec![Role::Recipient; users.len()];
+        Ok(Self { make, users, directory, group: GroupId([0; 32]), log, roles, cost, plaintexts: stream(seed, 0) })
+    }
+
+    /// Brings users who have done nothing to the state in which an operation starts.
+    pub(super) fn advance(&mut self, start: Start, group_size: usize) -> Verdict {
+        if start >= Start::Created {
+            let cost = self.run(0, &Action::Create((1..group_size).collect()))?;
+            let expected = (self.make)().expected(Operation::Create, group_size).ok_or("there is no create")?;
+            super::operations::costs(&expected, &cost)?;
+        }
+        if start >= Start::Conversed {
+            self.converse()?;
+        }
+        if start >= Start::Removed {
+            self.run(0, &Action::Remove(group_size - 1))?;
+        }
+        Ok(())
+    }
+
+    /// Runs an operation until the network is quiet, and checks who has read what.
+    pub(super) fn run(&mut self, operator: usize, action: &Action) -> Verdict<Cost> {
+        self.begin(operator, action)?;
+        self.settle(None)?;
+        self.end(operator, action)?;
+        Ok(self.cost.clone())
+    }
+
+    /// The call, and what it sends is on its way.
+    pub(super) fn begin(&mut self, operator: usize, action: &Action) -> Verdict {
+        self.cost = Cost::default();
+        self.roles.fill(Role::Recipient);
+        self.roles[operator] = Role::Sender;
+        self.users.iter_mut().for_each(|user| user.read.clear());
+        let before = count::snapshot();
+        let sent = self.call(operator, action);
+        self.count(operator, Phase::Generate, count::snapshot() - before);
+        let sent = sent.map_err(|error| format!("the call failed: {error}"))?;
+        match action {
+            Action::Create(others) | Action::CreateMesh(others) => {
+                let group = self.users[operator].member.group();
+                self.group = group.ok_or("whoever creates a group is in none")?;
+                for user in others.iter().chain([&operator]) {
+                    self.admit(*user);
+                }
+            }
+            Action::Add(user) => {
+                self.admit(*user);
+                self.roles[*user] = Role::Joiner;
+            }
+            Action::Remove(user) => {
+                self.users[*user].inside = false;
+                self.roles[*user] = Role::Removed;
+            }
+            Action::Update | Action::Send(_) => {}
+        }
+        self.post(operator, sent)
+    }
+
+    /// From now on broadcasts reach the user.
+    pub(super) fn admit(&mut self, user: usize) {
+        self.users[user].inside = true;
+        self.users[user].hears = true;
+    }
+
+    /// Who has left hears no more. Checks who has read what.
+    pub(super) fn end(&mut self, operator: usize, action: &Action) -> Verdict {
+        let sender = self.users[operator].id;
+        for (number, user) in self.users.iter_mut().enumerate() {
+            user.hears = user.inside;
+            let right = match action {
+                Action::Send(plaintext) if number != operator && user.inside => vec![(sender, plaintext.clone())],
+                _ => Vec::new(),
+            };
+            ensure(user.read == right, || match right.is_empty() {
+                true => "somebody read a message that was not for it, or had been read before".to_owned(),
+                false => "a member did not read exactly what another one sent, once and from its sender".to_owned(),
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Only the call.
+    pub(super) fn call(&mut self, user: usize, action: &Action) -> Result<Vec<Outgoing>, Error> {
+        let ids: Vec<MemberId> = self.users.iter().map(|user| user.id).collect();
+        let of = |users: &[usize]| users.iter().map(|user| ids[*user]).collect::<Vec<_>>();
+        let User { member, rng, .. } = &mut self.users[user];
+        let context = &mut Context { rng, directory: &self.directory, confirm_inviter: &|_| true };
+        match action {
+            Action::Create(others) => member.create(&of(others), context),
+            Action::CreateMesh(others) => member.create_mesh(&of(others), context),
+            Action::Add(user) => member.add(&ids[*user], context),
+            Action::Remove(user) => member.remove(&ids[*user], context),
+            Action::Update => member.update(context),
+            Action::Send(plaintext) => member.send(plaintext, context),
+        }
+    }
+
+    /// Delivers in rounds until nothing is on its way, but to one whose messages are held back.
+    pub(super) fn settle(&mut self, held: Option<usize>) -> Verdict {
+        let mut phase = Phase::Process;
+        for _ in 0..MAX_ROUNDS {
+            let mut answers = Vec::new();
+            for user in (0..self.users.len()).filter(|user| Some(*user) != held) {
+                let places = core::mem::take(&mut self.users[user].inbox);
+                if !places.is_empty() {
+                    answers.push((user, self.deliver(user, &places, phase)?));
+                }
+            }
+            if answers.is_empty() {
+                return Ok(());
+            }
+            for (author, sent) in answers {
+                self.post(author, sent)?;
+            }
+            phase = Phase::Responses;
+        }
+        Err(format!("the network is not quiet after {MAX_ROUNDS} rounds"))
+    }
+
+    /// Hands a user a batch; what it answers.
+    pub(super) fn deliver(&mut self, user: usize, places: &[usize], phase: Phase) -> Verdict<Vec<Outgoing>> {
+        let incoming = |place: &usize| {
+            let Letter { author, bytes, .. } = &self.log[*place];
+            Incoming { group: self.group, author: self.users[*author].id, bytes }
+        };
+        let batch: Vec<Incoming<'_>> = places.iter().map(incoming).collect();
+        let User { member, rng, .. } = &mut self.users[user];
+        let mut context = Context { rng, directory: &self.directory, confirm_inviter: &|_| true };
+        let before = count::snapshot();
+        let results = member.receive(&batch, &mut context);
+        let counts = count::snapshot() - before;
+        ensure(results.len() == batch.len(), || "a batch did not yield one result for each message".to_owned())?;
+        self.count(user, phase, counts);
+        let mut answers = Vec::new();
+        for (place, result) in places.iter().zip(results) {
+            match result {
+                Ok(received) => answers.extend(self.accept(user, *place, received)?),
+                // Whether a removed member still listens is its own affair.
+                Err(Error::NotInGroup) if !self.users[user].inside => {}
+                Err(error) => {
+                    let kind = self.log[*place].kind;
+                    return Err(format!(
+                        "a genuine message of kind `{kind}` was refused by a member in another instance: {error}"
+                    ));
+                }
+            }
+        }
+        Ok(answers)
+    }
+
+    /// Notes what a user has read, and refuses what should not happen among honest members.
+    pub(super) fn accept(&mut self, user: usize, place: usize, received: Received) -> Verdict<Vec<Outgoing>> {
+        let (kind, reader) = (self.log[place].kind, &mut self.users[user]);
+        for event in received.events {
+            let trouble = match event {
+                Event::Message { from, plaintext } => {
+                    reader.read.push((from, plaintext));
+                    continue;
+                }
+                Event::Undecryptable { .. } => "could not be decrypted".to_owned(),
+                Event::Rejected { rule, .. } => format!("was rejected by the rule {rule:?}"),
+                Event::Equivocation { .. } => "was taken for a second one under its number".to_owned(),
+                _ => continue,
+            };
+            ensure(!reader.inside, || format!("a genuine message, at the latest of kind `{kind}`, {trouble}"))?;
+        }
+        Ok(received.outgoing)
+    }
+
+    /// Puts messages on their way.
+    pub(super) fn post(&mut self, author: usize, sent: Vec<Outgoing>) -> Verdict {
+        for Outgoing { to, kind, bytes } in sent {
+            ensure(!kind.is_empty(), || "a message has no kind".to_owned())?;
+            let to = match to {
+                Recipients::Everyone => None,
+                Recipients::One(id) => {
+                    let user = self.users.iter().position(|user| user.id == id);
+                    Some(user.ok_or_else(|| format!("a message of kind `{kind}` is for nobody there is"))?)
+                }
+            };
+            let place = self.log.len();
+            for (number, user) in self.users.iter_mut().enumerate() {
+                if to.map_or(user.hears && number != author, |to| to == number) {
+                    user.inbox.push(place);
+                }
+            }
+            *self.cost.messages.entry(kind).or_default() += 1;
+            self.log.push(Letter { author, to, kind, bytes });
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, user: usize, phase: Phase, counts: Counts) {
+        *self.cost.counts.entry((self.roles[user], phase)).or_default() += counts;
+    }
+}
