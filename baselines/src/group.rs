@@ -21,7 +21,7 @@ use crate::roster::{Applied, Notice, Roster};
 use crate::sender_key::{DISTRIBUTION_LEN, NotOpened, SenderKeys, put_set, take_member, take_set};
 use crate::session::{Binding, Channel};
 
-/// Members of a group at most. The author of an operation minds it.
+/// Members of a group at most. The author of an operation minds it, and a founder minds that of the creation.
 pub const MAX_MEMBERS: usize = 1024;
 /// Longest plaintext of an application message, in bytes.
 pub const MAX_PLAINTEXT_LEN: usize = 1 << 16;
@@ -139,6 +139,10 @@ impl Group {
         letter: &Letter<'_>,
         env: &mut Env<'_, '_>,
     ) -> Result<Self, Error> {
+        let senseless = founders.mesh && !env.user.protocol.defers_channels();
+        if senseless || founders.others.len() >= MAX_MEMBERS {
+            return Err(Error::Malformed);
+        }
         let roster = Roster::found(env.user.id, creator, &founders.others).map_err(|_| Error::Malformed)?;
         let mut group = Self::new(id, roster);
         let creator_index = MemberIndex(0);
@@ -260,8 +264,11 @@ impl Group {
 
     /// Handles a message, and what follows.
     pub(crate) fn receive(&mut self, author: &MemberId, bytes: &[u8], env: &mut Env<'_, '_>) -> Result<(), Error> {
+        let known = |group: &Self| (group.roster.membership.everybody().len(), group.keys.taken());
+        let before = known(self);
         self.take(author, bytes, env)?;
-        self.follow_up(env)
+        // What waits does so for an author or a key.
+        if known(self) == before { self.settle(env) } else { self.follow_up(env) }
     }
 
     /// What follows when a message has been handled or the group joined.

@@ -16,7 +16,7 @@
 //!  pairwise     message --------> n-1 letters, each under the Double Ratchet with one member
 //!  sender-keys  message --------> one broadcast under the sender's key, signed
 //!               sender's key ---> n-1 letters
-//!  both         add, remove ----> n-1 letters with a notice; a newcomer is greeted by every member
+//!  both         add, remove ----> a letter with the notice to every member; a newcomer is greeted by every member
 //! ```
 //!
 //! A pairwise update renews the ratchet keys of all channels of one member. A party of the Double Ratchet can make a new key
@@ -28,7 +28,11 @@
 //! it knows or hears of, and newcomers from itself alone: notices are not signed, so nobody can pass them on. If it is
 //! removed first, somebody added meanwhile by a member that has not heard the notice may never hear it, and differs in its view
 //! from the others. An update gives up what it overtakes: messages under the updating member's earlier sender key, and letters
-//! on a session that is not used any more because both sides had initiated one.
+//! on a session that is not used any more because both sides had initiated one; a notice among these is lost, and with it the
+//! author's later ones at that peer. A member that withholds a notice from some holds up, at those, the notices of all who
+//! have handled it, its own removal too. In `sender-keys:pcs` a member that awaits a peer's turn keeps its chain as it was
+//! when it began to wait, so what it sends until the turn comes is not forward secure. An update that crosses a peer's first
+//! letter leaves that peer on the session which its letter opened.
 
 mod backends;
 mod chain;

@@ -116,6 +116,11 @@ impl Party {
                 if !founders.others.contains(&env.user.id) {
                     return Ok(Received::default());
                 }
+                // Founders who name me are worth more than messages of a group that nobody has invited me to.
+                if !lobbies.contains_key(&message.group) && lobbies.len() >= MAX_LOBBIES {
+                    let uninvited = lobbies.iter().find(|(_, lobby)| lobby.founders.is_none()).map(|(id, _)| *id);
+                    lobbies.remove(&uninvited.ok_or(Error::QueueFull)?);
+                }
                 let lobby = lobby(lobbies, &message.group)?;
                 lobby.founders = Some((message.author, message.bytes.to_vec()));
                 // Of several letters of the creator's, forged ones among them, one may be the right one.

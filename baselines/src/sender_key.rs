@@ -72,6 +72,8 @@ pub(crate) struct SenderKeys {
     pub(crate) own: Option<OwnKey>,
     last_id: u32,
     peers: BTreeMap<MemberIndex, PeerKeys>,
+    /// How many keys of others have come since the state was made or restored.
+    taken: u64,
 }
 
 /// A message that has been checked and read.
@@ -161,9 +163,15 @@ impl SenderKeys {
             return Ok(());
         }
         keys.insert(place, key);
+        self.taken += 1;
         let excess = keys.len().saturating_sub(MAX_KEYS_PER_SENDER);
         keys.drain(..excess);
         Ok(())
+    }
+
+    /// Grows with each key that [`take`](Self::take) keeps.
+    pub(crate) fn taken(&self) -> u64 {
+        self.taken
     }
 
     /// Checks and reads a message of `sender`. Nothing has changed unless it is read.
