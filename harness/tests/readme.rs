@@ -91,7 +91,6 @@ fn edit(path: &Path, from: &str, to: &str) {
 }
 
 #[test]
-#[ignore = "README.md shows no comparison yet"]
 fn the_readme_shows_the_recorded_comparison_which_is_exact() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     assert_eq!(check(root, "README.md"), Ok(()));
