@@ -5,7 +5,7 @@ use protocol::member::{Backend, Capabilities, Description, Member, NewUser, Orde
 use protocol::operation::{Expected, Operation};
 use rand_core::CryptoRng;
 
-use crate::group::Protocol;
+use crate::user::Protocol;
 use crate::{costs, party};
 
 /// The backend `pairwise`: X3DH and Double Ratchet between every two members, as Signal had it before its post-quantum

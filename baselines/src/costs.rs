@@ -23,9 +23,10 @@ use protocol::x3dh;
 
 use crate::chain;
 use crate::double_ratchet::ROOT_KDF_CALLS;
-use crate::group::{MAX_MEMBERS, Protocol};
+use crate::group::MAX_MEMBERS;
 use crate::letter::group_id_blocks;
 use crate::sender_key::{DISTRIBUTION_LEN, PREFIX_LEN};
+use crate::user::Protocol;
 
 /// Bytes of the application data that is sent.
 const PLAINTEXT_LEN: usize = 32;

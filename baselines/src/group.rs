@@ -6,82 +6,24 @@ use std::collections::btree_map::Entry;
 
 use protocol::crypto::hash::Digest;
 use protocol::crypto::secret::{Secret, SecretBytes};
-use protocol::crypto::signature::SigningKey;
 use protocol::error::Error;
 use protocol::id::{GroupId, MemberId};
-use protocol::member::{Context, Event, Outgoing, Recipients, Rule};
+use protocol::member::{Event, Outgoing, Recipients, Rule};
 use protocol::membership::{MemberIndex, MemberSet};
 use protocol::wire::codec::{Reader, put_prefixed, put_varint};
 use protocol::wire::envelope::{self, Draft, Envelope, Subject};
-use protocol::x3dh::PrekeySecrets;
 
 use crate::letter::{self, Founders, Kind, Letter};
 use crate::parked::Parked;
 use crate::roster::{Applied, Notice, Roster};
 use crate::sender_key::{DISTRIBUTION_LEN, NotOpened, SenderKeys, put_set, take_member, take_set};
 use crate::session::{Binding, Channel};
+use crate::user::Env;
 
 /// Members of a group at most. The author of an operation minds it, and a founder minds that of the creation.
 pub const MAX_MEMBERS: usize = 1024;
 /// Longest plaintext of an application message, in bytes.
 pub const MAX_PLAINTEXT_LEN: usize = 1 << 16;
-
-/// Which protocol: the one place where their differences are named.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Protocol {
-    /// Every message goes to every member over the channel with it.
-    Pairwise = 1,
-    /// Sender keys, handed out with the sender's next message.
-    Lazy = 2,
-    /// Sender keys, handed out at once.
-    Eager = 3,
-    /// The same; in an update all members hand out new ones.
-    Pcs = 4,
-}
-
-impl Protocol {
-    pub(crate) fn has_sender_keys(self) -> bool {
-        self != Self::Pairwise
-    }
-
-    /// Members hand their keys out as soon as they can.
-    pub(crate) fn is_eager(self) -> bool {
-        matches!(self, Self::Eager | Self::Pcs)
-    }
-
-    /// A member can heal its own compromise.
-    pub(crate) fn updates(self) -> bool {
-        matches!(self, Self::Pairwise | Self::Pcs)
-    }
-
-    /// The creation leaves channels between the founders to their first messages.
-    pub(crate) fn defers_channels(self) -> bool {
-        matches!(self, Self::Pairwise | Self::Lazy)
-    }
-}
-
-/// The user's own long-term secrets.
-#[derive(Clone)]
-pub(crate) struct User {
-    pub(crate) id: MemberId,
-    pub(crate) protocol: Protocol,
-    pub(crate) identity: SigningKey,
-    pub(crate) prekeys: PrekeySecrets,
-}
-
-/// Surroundings of a call: the user's secrets, what the caller brought, and what comes of it.
-pub(crate) struct Env<'a, 'c> {
-    pub(crate) user: &'a mut User,
-    pub(crate) context: &'a mut Context<'c>,
-    pub(crate) outgoing: Vec<Outgoing>,
-    pub(crate) events: Vec<Event>,
-}
-
-impl<'a, 'c> Env<'a, 'c> {
-    pub(crate) fn new(user: &'a mut User, context: &'a mut Context<'c>) -> Self {
-        Self { user, context, outgoing: Vec::new(), events: Vec::new() }
-    }
-}
 
 #[derive(Clone)]
 pub(crate) struct Group {
@@ -465,7 +407,7 @@ impl Group {
     }
 
     /// Hands my key to whom it is due. Of two members without a channel the later one waits for the earlier one's letter.
-    pub(crate) fn settle(&mut self, env: &mut Env<'_, '_>) -> Result<(), Error> {
+    fn settle(&mut self, env: &mut Env<'_, '_>) -> Result<(), Error> {
         if !env.user.protocol.is_eager() || !self.roster.is_inside() {
             return Ok(());
         }

@@ -8,6 +8,7 @@
 //! | `sender_key` | a chain and a signature key for each sender | Signal's and WhatsApp's group messages |
 //! | `letter` | the layout of messages | |
 //! | `roster` | notices of adds and removals, in causal order | `protocol::membership` |
+//! | `user` | what the protocols differ in | |
 //! | `group` | what a member does in its group | |
 //! | `party`, `backends` | the project's contract | |
 //! | `costs` | exact formulas | |
@@ -45,6 +46,7 @@ mod party;
 mod roster;
 mod sender_key;
 mod session;
+mod user;
 
 pub use backends::{Pairwise, SenderKeys};
 pub use chain::MAX_SKIPPED;

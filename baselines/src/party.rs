@@ -12,9 +12,10 @@ use protocol::wire::codec::{MAX_MESSAGE_LEN, Reader, put_len, put_prefixed};
 use protocol::x3dh::PrekeySecrets;
 use rand_core::CryptoRng;
 
-use crate::group::{Env, Group, Protocol, User};
+use crate::group::Group;
 use crate::letter::{Founders, Kind, Letter};
 use crate::parked::Parked;
+use crate::user::{Env, Protocol, User};
 
 /// Groups of which messages may wait before an invitation comes.
 const MAX_LOBBIES: usize = 8;
