@@ -335,6 +335,15 @@ impl Member for Dsgm {
         Some(group.membership.in_order_of_ids(group.view()).filter_map(fingerprint).collect())
     }
 
+    fn handled(&self) -> Option<Vec<(MemberId, u32)>> {
+        let Stage::Inside(group) = &self.stage else { return Some(Vec::new()) };
+        let everybody = group.membership.everybody().map(|member| group.membership.id(member));
+        let mut handled: Vec<_> =
+            everybody.filter_map(|id| group.order.frontier(&id).map(|(number, _)| (id, number))).collect();
+        handled.sort_unstable();
+        Some(handled)
+    }
+
     fn export(&self) -> Vec<u8> {
         self.encode()
     }

@@ -72,6 +72,8 @@
 //! ```
 
 mod agreement;
+#[cfg(feature = "simulation")]
+pub mod audit;
 mod costs;
 mod dsgm;
 mod message_ratchet;

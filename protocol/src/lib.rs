@@ -12,6 +12,7 @@
 //! | [`causal_order`] | when a message may be processed |
 //! | [`membership`] | decentralised group membership with strong remove |
 //! | `conformance` | the suite that every backend must pass before it is measured (feature `conformance`) |
+//! | `simulation` | random schedules of members on a network without order, and what must hold in them (feature `simulation`) |
 
 pub mod causal_order;
 #[cfg(feature = "conformance")]
@@ -23,5 +24,7 @@ pub mod id;
 pub mod member;
 pub mod membership;
 pub mod operation;
+#[cfg(feature = "simulation")]
+pub mod simulation;
 pub mod wire;
 pub mod x3dh;

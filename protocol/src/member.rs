@@ -153,6 +153,13 @@ pub trait Member: Send {
     /// show it.
     fn fingerprints(&self) -> Option<Vec<(MemberId, [u8; 32])>>;
 
+    /// For each author known, the number of its last message that this member has handled, its own included; sorted by id.
+    /// None where the protocol does not number messages. After the same message of a sender, all members who know any key
+    /// material of it must know the same.
+    fn handled(&self) -> Option<Vec<(MemberId, u32)>> {
+        None
+    }
+
     /// The whole state, secrets included.
     fn export(&self) -> Vec<u8>;
 

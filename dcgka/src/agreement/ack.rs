@@ -10,6 +10,9 @@ use super::state::{Env, Group, Operation, Stop};
 use crate::messages::{self, ACK, ACK_NONE, ADD_ACK};
 use crate::two_party::Slot;
 
+/// The number of everybody's first message.
+const FIRST_NUMBER: u32 = 1;
+
 impl Group {
     pub(super) fn process_ack(
         &mut self,
@@ -58,8 +61,21 @@ impl Group {
         if let Some(pending) = self.pending.get_mut(&operation) {
             pending.waiting.remove(from.1);
         }
+        if added == Some(from.1) && message.number == FIRST_NUMBER {
+            self.joined_by(operation, from.1);
+        }
         env.events.push(Event::Acked { by: from.0 });
         Ok(())
+    }
+
+    /// A newcomer's first message says by which add it has joined: what that add's welcome covers it does not acknowledge.
+    fn joined_by(&mut self, add: Operation, newcomer: MemberIndex) {
+        let Some(pending) = self.pending.get_mut(&add) else { return };
+        for operation in core::mem::take(&mut pending.covered) {
+            if let Some(pending) = self.pending.get_mut(&operation) {
+                pending.waiting.remove(newcomer);
+            }
+        }
     }
 
     /// Whether an acknowledgement of something that changes no membership can still come from a member. Others are

@@ -1,7 +1,7 @@
 //! ADD: a member adds a user. Everybody who knows the adder's ratchet derives the newcomer's first secret from it, and
 //! sends its own ratchet to the newcomer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::causal_order::Verified;
 use protocol::crypto::kdf;
@@ -85,12 +85,7 @@ impl Group {
         if !self.view().contains(newcomer) && !self.retired.contains(newcomer) {
             self.leaving.insert(newcomer);
         }
-        // Operations that the adder had not acknowledged are not in its welcome: the newcomer will handle them too.
-        for (earlier, pending) in &mut self.pending {
-            if pending.waiting.contains(adder) && earlier.0 != newcomer && newcomer != self.membership.me() {
-                pending.waiting.insert(newcomer);
-            }
-        }
+        let covered = self.expect_acknowledgements_of(newcomer, &user, adder);
         let mut secrets = BTreeMap::new();
         if self.membership.view(adder).contains(self.me())
             && let Some(secret) = self.sender(adder).and_then(add_steps)
@@ -99,8 +94,31 @@ impl Group {
         }
         let recipients = MemberSet::from_iter([newcomer]);
         let waiting = self.waiting_for(&recipients, adder);
-        self.insert_pending(operation, Pending { recipients, secrets, waiting });
+        self.insert_pending(operation, Pending { recipients, secrets, waiting, covered });
         newcomer
+    }
+
+    /// Operations that the adder had not acknowledged are not in its welcome: the newcomer will handle and acknowledge them
+    /// too. Returns the others, which it will not, unless it has been added by somebody else as well and joins by that add.
+    fn expect_acknowledgements_of(
+        &mut self,
+        newcomer: MemberIndex,
+        user: &MemberId,
+        adder: MemberIndex,
+    ) -> BTreeSet<Operation> {
+        // Whoever has spoken has joined already.
+        if newcomer == self.me() || self.order.frontier(user).is_some_and(|(handled, _)| handled > 0) {
+            return BTreeSet::new();
+        }
+        let mut covered = BTreeSet::new();
+        for (operation, pending) in &mut self.pending {
+            if pending.waiting.contains(adder) {
+                pending.waiting.insert(newcomer);
+            } else {
+                covered.insert(*operation);
+            }
+        }
+        covered
     }
 
     /// ADD at a member.

@@ -1,6 +1,6 @@
 //! The whole state of a member as bytes, secrets included, and back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::causal_order::CausalOrder;
 use protocol::crypto::secret::{SECRET_LEN, Secret};
@@ -99,7 +99,7 @@ impl Group {
             put_optional(out, chain.as_ref().map(Chain::as_secret));
         }
         put_len(out, self.pending.len());
-        for ((author, number), Pending { recipients, secrets, waiting }) in &self.pending {
+        for ((author, number), Pending { recipients, secrets, waiting, covered }) in &self.pending {
             put_varint(out, author.0);
             put_varint(out, *number);
             put_set(out, recipients);
@@ -108,6 +108,11 @@ impl Group {
             for (member, secret) in secrets {
                 put_varint(out, member.0);
                 put_secret(out, secret);
+            }
+            put_len(out, covered.len());
+            for (author, number) in covered {
+                put_varint(out, author.0);
+                put_varint(out, *number);
             }
         }
         out.push(self.dirty.into());
@@ -143,7 +148,11 @@ impl Group {
                 let member = MemberIndex(reader.varint()?);
                 secrets.insert(member, take_secret(reader)?);
             }
-            group.pending.insert(operation, Pending { recipients, secrets, waiting });
+            let mut covered = BTreeSet::new();
+            for _ in 0..reader.count(2)? {
+                covered.insert((MemberIndex(reader.varint()?), reader.varint()?));
+            }
+            group.pending.insert(operation, Pending { recipients, secrets, waiting, covered });
         }
         group.dirty = reader.flag()?;
         group.leaving = take_set(reader, known)?;

@@ -1,6 +1,6 @@
 //! What a member knows of its group, and the steps that all operations share.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::causal_order::CausalOrder;
 use protocol::crypto::hash::{DIGEST_LEN, Digest};
@@ -116,6 +116,9 @@ pub(crate) struct Pending {
     pub(crate) secrets: BTreeMap<MemberIndex, Secret>,
     /// Who has still to acknowledge.
     pub(crate) waiting: MemberSet,
+    /// Of an add: the operations that its author had handled and others had not acknowledged. A newcomer who joins by it has
+    /// them from its welcome, and does not acknowledge them.
+    pub(crate) covered: BTreeSet<Operation>,
 }
 
 impl Group {

@@ -1,0 +1,97 @@
+//! Random schedules, and the smallest that fails like one of them.
+
+use core::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+
+use super::{Extent, Failure, Schedule, Subject, run};
+
+/// Schedules tried while a failure shrinks.
+const MAX_TRIALS: usize = 1000;
+
+/// A schedule that fails.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counterexample {
+    /// The schedule.
+    pub schedule: Schedule,
+    /// What does not hold in it.
+    pub failure: Failure,
+}
+
+impl fmt::Display for Counterexample {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { schedule, failure } = self;
+        writeln!(f, "{failure}")?;
+        writeln!(f, "with seed {} and {} founders, after", schedule.seed, schedule.founders)?;
+        for (number, step) in schedule.steps.iter().enumerate() {
+            match failure.log.get(number).filter(|line| !line.is_empty()) {
+                Some(line) => writeln!(f, "  {number}: {line}")?,
+                None => writeln!(f, "  {number}: ({step:?}, without effect)")?,
+            }
+        }
+        write!(f, "to repeat it: {schedule}")
+    }
+}
+
+/// The random schedule of a seed, of so many steps.
+#[must_use]
+pub fn random(seed: u64, steps: usize) -> Schedule {
+    tree(seed, steps).map_or_else(|| Schedule::from_bytes(&seed.to_be_bytes()), |tree| tree.current())
+}
+
+/// Runs the random schedule of a seed. A panic is a failure too.
+///
+/// # Errors
+/// Where it fails: the smallest schedule found that still does.
+pub fn check(subject: Subject<'_>, seed: u64, steps: usize) -> Result<Extent, Box<Counterexample>> {
+    let schedule = random(seed, steps);
+    let failed = match attempt(subject, schedule) {
+        Ok(extent) => return Ok(extent),
+        Err(failed) => failed,
+    };
+    Err(tree(seed, steps).map_or(failed.clone(), |tree| shrink(subject, tree, failed)))
+}
+
+fn shrink(
+    subject: Subject<'_>,
+    mut tree: impl ValueTree<Value = Schedule>,
+    mut smallest: Box<Counterexample>,
+) -> Box<Counterexample> {
+    let mut going = tree.simplify();
+    for _ in 0..MAX_TRIALS {
+        if !going {
+            break;
+        }
+        going = match attempt(subject, tree.current()) {
+            Err(failed) => {
+                smallest = failed;
+                tree.simplify()
+            }
+            Ok(_) => tree.complicate(),
+        };
+    }
+    smallest
+}
+
+/// Runs a schedule. A panic is a failure too.
+///
+/// # Errors
+/// It fails.
+pub fn attempt(subject: Subject<'_>, schedule: Schedule) -> Result<Extent, Box<Counterexample>> {
+    let failure = match catch_unwind(AssertUnwindSafe(|| run(subject, &schedule))) {
+        Ok(Ok(extent)) => return Ok(extent),
+        Ok(Err(failure)) => failure,
+        Err(_) => Failure { step: None, what: "a panic".to_owned(), log: Vec::new() },
+    };
+    Err(Box::new(Counterexample { schedule, failure }))
+}
+
+fn tree(seed: u64, steps: usize) -> Option<impl ValueTree<Value = Schedule>> {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_be_bytes());
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
+    let mut runner = TestRunner::new_with_rng(Config { failure_persistence: None, ..Config::default() }, rng);
+    Schedule::strategy(seed, steps).new_tree(&mut runner).ok()
+}

@@ -1,0 +1,76 @@
+//! What must hold once everything has reached everybody.
+
+use super::schedule::{Fate, USERS};
+use super::world::{Verdict, World};
+use crate::id::MemberId;
+
+impl World<'_> {
+    /// Everybody meets, everything arrives; then all that must hold is checked, and again after everybody has spoken, updated and spoken.
+    pub(super) fn come_to_rest(&mut self) -> Verdict {
+        self.log.push(String::new());
+        self.network.part(0);
+        self.network.asleep = [false; USERS];
+        self.settle()?;
+        if !self.network.is_quiet() {
+            return Err("messages are on their way for ever".to_owned());
+        }
+        self.check_agreement()?;
+        self.check_readings()?;
+        for update in [false, true, false] {
+            for user in (0..USERS).filter(|user| self.is_inside(*user)).collect::<Vec<_>>() {
+                if update {
+                    self.update(user, Fate::Lives)?;
+                } else {
+                    self.say(user, Fate::Lives)?;
+                }
+                self.settle()?;
+            }
+        }
+        self.check_agreement()?;
+        self.check_readings()?;
+        self.audit_at_rest()
+    }
+
+    /// All who are inside know each other, and the latest key material of each.
+    fn check_agreement(&self) -> Verdict {
+        let inside: Vec<usize> = (0..USERS).filter(|user| self.is_inside(*user)).collect();
+        let mut members: Vec<MemberId> = inside.iter().map(|user| self.users[*user].id).collect();
+        members.sort_unstable();
+        let first = inside.first().map(|user| self.users[*user].member.fingerprints());
+        for user in inside {
+            let member = &self.users[user].member;
+            if member.members() != members {
+                return Err(format!("in the end the members are not all who are members in the eyes of user {user}"));
+            }
+            let fingerprints = member.fingerprints();
+            let senders = fingerprints.as_ref().map(|known| known.iter().map(|(sender, _)| *sender));
+            if senders.is_some_and(|senders| !senders.eq(members.iter().copied())) {
+                return Err(format!("in the end user {user} does not know every member's secret"));
+            }
+            if Some(&fingerprints) != first.as_ref() {
+                return Err(format!("in the end user {user} has other key material than the rest"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Each message was read by those who were members for its author, if they and the author still are; never twice, and
+    /// never by anybody else.
+    fn check_readings(&self) -> Verdict {
+        for (number, said) in self.said.iter().enumerate() {
+            for reader in (0..USERS).filter(|reader| *reader != said.author) {
+                let entitled = said.view.contains(&self.users[reader].id);
+                let must = entitled && self.is_inside(reader) && self.is_inside(said.author);
+                let read = said.read[reader];
+                if read > u32::from(entitled) || read < u32::from(must) {
+                    let entitled = if entitled { "entitled" } else { "not entitled" };
+                    return Err(format!(
+                        "user {reader}, {entitled}, has read message {number} of user {} {read} times",
+                        said.author
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+}
