@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::error::Error;
 use protocol::id::{Handle, MemberId};
-use protocol::member::Outgoing;
+use protocol::member::{Event, Outgoing};
 use protocol::simulation::{Audit, Call};
 use protocol::wire::envelope::{Envelope, Subject};
 
@@ -187,6 +187,12 @@ impl Auditor {
 
 impl Audit for Auditor {
     fn call(&mut self, call: &Call<'_>) -> Result<(), String> {
+        if let Some((author, error)) = call.refused.first() {
+            return Err(format!("{} refuses an honest message of {author}: {error}", call.by));
+        }
+        if let Some(event) = call.events.iter().find(|event| matches!(event, Event::Rejected { .. })) {
+            return Err(format!("{} refuses an honest message: {event:?}", call.by));
+        }
         call.after.iter().for_each(|user| self.introduce(*user));
         call.outgoing.iter().try_for_each(|sent| self.message(call, sent))
     }

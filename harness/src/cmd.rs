@@ -11,6 +11,7 @@ mod plot;
 mod report;
 mod reproduce;
 mod running;
+mod soak;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -49,6 +50,8 @@ enum Verb {
     Export(export::Options),
     /// Writes the tables of a recorded comparison into a Markdown file.
     Report(report::Options),
+    /// Runs random schedules with crashes, partitions and damage, and stops at the smallest that breaks an invariant.
+    Soak(soak::Options),
     /// Lists the backends.
     List(list::Options),
     /// Serves cells on standard input and output.
@@ -74,6 +77,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Plot(options) => plot::run(&options),
         Verb::Export(options) => export::run(&options),
         Verb::Report(options) => report::run(&options),
+        Verb::Soak(options) => soak::run(&options, &registry),
         Verb::List(options) => list::run(&options, &registry),
         Verb::Runner(options) => {
             runner::serve(&registry, &options.backend, &options.variant).map(|()| 0).map_err(Failure::from)

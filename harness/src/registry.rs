@@ -1,6 +1,8 @@
 //! The backends by name.
 
 use protocol::member::Backend;
+#[cfg(feature = "cli")]
+use protocol::simulation::Audit;
 
 /// Makes a backend.
 pub type Constructor = fn() -> Box<dyn Backend>;
@@ -15,6 +17,10 @@ const BUILT_IN: &[Constructor] = &[
     || Box::new(baselines::SenderKeys::LAZY),
     || Box::new(baselines::SenderKeys::PCS),
 ];
+
+/// What a backend brings to simulations besides what is checked of all.
+#[cfg(feature = "cli")]
+const AUDITS: &[(&str, fn() -> Box<dyn Audit>)] = &[("dcgka", dcgka::audit::Auditor::boxed)];
 
 /// Backends that can be asked for by name.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +50,13 @@ impl Registry {
     #[must_use]
     pub const fn new(constructors: &'static [Constructor]) -> Self {
         Self { constructors }
+    }
+
+    /// The auditor that a backend brings to simulations, by its full name.
+    #[cfg(feature = "cli")]
+    #[must_use]
+    pub fn audit(&self, name: &str) -> Option<fn() -> Box<dyn Audit>> {
+        AUDITS.iter().find(|(audited, _)| *audited == name).map(|(_, make)| *make)
     }
 
     /// All backends.

@@ -34,9 +34,13 @@ pub(super) struct Conditions {
 
 impl Conditions {
     pub(super) fn jobs(&self) -> usize {
-        let all = || std::thread::available_parallelism().map_or(1, usize::from);
-        self.jobs.map_or_else(all, usize::from)
+        self.jobs.map_or_else(all_processors, usize::from)
     }
+}
+
+/// How many processors there are.
+pub(super) fn all_processors() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// The form of data on standard output.

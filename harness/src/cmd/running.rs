@@ -82,7 +82,7 @@ pub(super) fn clear(directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn end_on_interrupt(out: Option<&Path>) -> Result<(), io::Error> {
+pub(super) fn end_on_interrupt(out: Option<&Path>) -> Result<(), io::Error> {
     let text = match out {
         Some(out) => format!(
             "\ninterrupted: what was measured is in {}; the same command with --resume goes on with it",

@@ -1,5 +1,6 @@
 //! Random schedules, and the smallest that fails like one of them.
 
+use core::any::Any;
 use core::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -83,9 +84,14 @@ pub fn attempt(subject: Subject<'_>, schedule: Schedule) -> Result<Extent, Box<C
     let failure = match catch_unwind(AssertUnwindSafe(|| run(subject, &schedule))) {
         Ok(Ok(extent)) => return Ok(extent),
         Ok(Err(failure)) => failure,
-        Err(_) => Failure { step: None, what: "a panic".to_owned(), log: Vec::new() },
+        Err(panic) => Failure { step: None, what: format!("a panic: {}", message_of(&*panic)), log: Vec::new() },
     };
     Err(Box::new(Counterexample { schedule, failure }))
+}
+
+fn message_of(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a message")
 }
 
 fn tree(seed: u64, steps: usize) -> Option<impl ValueTree<Value = Schedule>> {

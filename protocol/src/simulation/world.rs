@@ -63,6 +63,8 @@ pub struct Call<'a> {
     pub outgoing: &'a [Outgoing],
     /// What it was told.
     pub events: &'a [Event],
+    /// The authors of honest messages that it refused, and why: they were no members in its eyes.
+    pub refused: &'a [(MemberId, Error)],
 }
 
 impl Call<'_> {
@@ -130,13 +132,14 @@ impl<'a> World<'a> {
                 self.note(|| "everything arrives that can".to_owned());
                 self.settle()
             }
-            What::Say => self.actor(first).map_or(Ok(()), |by| self.say(by, fate)),
-            What::Update => self.actor(first).map_or(Ok(()), |by| self.update(by, fate)),
-            What::Add => self.actor(first).map_or(Ok(()), |by| self.add(by, second, fate)),
-            What::Remove => self.actor(first).map_or(Ok(()), |by| self.remove(by, second, fate)),
+            What::Say => self.say(self.actor(first), fate),
+            What::Update => self.update(self.actor(first), fate),
+            What::Add => self.add(self.actor(first), second, fate),
+            What::Remove => self.remove(self.actor(first), second, fate),
             What::CreateAgain => self.create_again(first % USERS),
             What::Deliver => {
-                let (to, mut places) = (first % USERS, self.network.deliverable(first % USERS));
+                let to = self.one_of(first, |user| !self.network.deliverable(user).is_empty());
+                let mut places = self.network.deliverable(to);
                 let first = second % places.len().max(1);
                 places.rotate_left(first);
                 places.truncate(1 + third / 8 % MAX_BATCH);
@@ -144,17 +147,21 @@ impl<'a> World<'a> {
                 self.deliver(to, &places, fate)
             }
             What::CatchUp => {
-                let (to, places) = (first % USERS, self.network.deliverable(first % USERS));
+                let to = self.one_of(first, |user| !self.network.deliverable(user).is_empty());
+                let places = self.network.deliverable(to);
                 self.note(|| format!("messages {places:?} reach user {to}, who {fate}"));
                 self.deliver(to, &places, fate)
             }
             What::Repeat => {
-                let to = first % USERS;
+                let to = self.one_of(first, |user| !self.network.come(user).is_empty());
                 let come = self.network.come(to);
                 let place = come.get(second % come.len().max(1)).copied();
                 place.map_or(Ok(()), |place| self.repeat(to, place))
             }
-            What::Damage => self.damage(first % USERS, second, third),
+            What::Damage => {
+                let to = self.one_of(first, |user| !self.network.deliverable(user).is_empty());
+                self.damage(to, second, third)
+            }
             What::Part => {
                 let sides = u16::from_be_bytes([step.arguments[0], step.arguments[1]]);
                 self.note(|| format!("the users part by the bits {sides:010b}"));
@@ -210,9 +217,14 @@ impl<'a> World<'a> {
     }
 
     /// Mostly somebody inside, sometimes anybody.
-    fn actor(&self, argument: usize) -> Option<usize> {
-        let inside: Vec<usize> = (0..USERS).filter(|user| self.is_inside(*user)).collect();
-        if argument >= 240 { Some(argument % USERS) } else { inside.get(argument % inside.len().max(1)).copied() }
+    fn actor(&self, argument: usize) -> usize {
+        if argument < 240 { self.one_of(argument, |user| self.is_inside(user)) } else { argument % USERS }
+    }
+
+    /// One of those of whom this is true; of all, if it is of none.
+    fn one_of(&self, argument: usize, is: impl Fn(usize) -> bool) -> usize {
+        let those: Vec<usize> = (0..USERS).filter(|user| is(*user)).collect();
+        those.get(argument % those.len().max(1)).copied().unwrap_or(argument % USERS)
     }
 
     pub(super) fn say(&mut self, by: usize, fate: Fate) -> Verdict {
@@ -230,6 +242,9 @@ impl<'a> World<'a> {
 
     pub(super) fn update(&mut self, by: usize, fate: Fate) -> Verdict {
         self.note(|| format!("user {by} updates and {fate}"));
+        if !self.backend.description().capabilities.pcs_update {
+            return self.say(by, fate);
+        }
         let inside = self.is_inside(by);
         let refused = self.call(by, fate, |member, context| member.update(context))?;
         self.extent.updates += u64::from(refused.is_none() && fate != Fate::DiesBefore);
@@ -300,7 +315,7 @@ impl<'a> World<'a> {
         self.extent.calls += 1;
         match result {
             Ok(outgoing) => {
-                self.finish(by, fate, state, &members, Received { outgoing, events: Vec::new() })?;
+                self.finish(by, fate, state, &members, Received { outgoing, events: Vec::new() }, &[])?;
                 Ok(None)
             }
             Err(error) if member.export() == state => Ok(Some(error)),
@@ -328,13 +343,17 @@ impl<'a> World<'a> {
         if results.len() != batch.len() {
             return Err(format!("user {to} answers {} messages of {}", results.len(), batch.len()));
         }
-        let mut all = Received::default();
+        let (mut all, mut refused) = (Received::default(), Vec::new());
+        let after = self.users[to].member.members();
         for (place, result) in places.iter().zip(results) {
+            let author = self.users[self.network.sent[*place].author].id;
             match result {
                 Ok(received) => {
                     all.outgoing.extend(received.outgoing);
                     all.events.extend(received.events);
                 }
+                // Whoever is out is not followed any more, where the protocol says so.
+                Err(error) if !after.contains(&author) => refused.push((author, error)),
                 Err(error) => {
                     let kind = self.network.sent[*place].kind;
                     return Err(format!("user {to} refuses message {place} (`{kind}`): {error}"));
@@ -344,19 +363,24 @@ impl<'a> World<'a> {
         if fate != Fate::DiesBefore {
             self.network.arrived(to, places);
         }
-        self.finish(to, fate, state, &members, all)
+        self.finish(to, fate, state, &members, all, &refused)
     }
 
-    /// A message that a user has had comes again: nothing happens.
+    /// A message that a user has had comes again: nothing happens, whether that is called an error or not.
     fn repeat(&mut self, to: usize, place: usize) -> Verdict {
         self.note(|| format!("message {place} reaches user {to} again"));
         self.extent.repeated += 1;
         let sent = &self.network.sent[place];
         let (author, bytes) = (self.users[sent.author].id, sent.bytes.clone());
+        let state = self.users[to].member.export();
         match self.receive_alone(to, author, &bytes) {
-            Ok(received) if received == Received::default() => Ok(()),
-            Ok(received) => Err(format!("message {place} again at user {to} has effects: {:?}", received.events)),
-            Err(error) => Err(format!("message {place} again at user {to} is an error: {error}")),
+            Ok(received) if received != Received::default() => {
+                Err(format!("message {place} again at user {to} has effects: {:?}", received.events))
+            }
+            _ if self.users[to].member.export() != state => {
+                Err(format!("message {place} again at user {to} has effects"))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -392,7 +416,15 @@ impl<'a> World<'a> {
     }
 
     /// What comes of a call that was not refused.
-    fn finish(&mut self, by: usize, fate: Fate, state: Vec<u8>, members: &[MemberId], received: Received) -> Verdict {
+    fn finish(
+        &mut self,
+        by: usize,
+        fate: Fate,
+        state: Vec<u8>,
+        members: &[MemberId],
+        received: Received,
+        refused: &[(MemberId, Error)],
+    ) -> Verdict {
         match fate {
             Fate::DiesBefore => return self.restore(by, Some(&state)),
             Fate::DiesAfter => self.restore(by, None)?,
@@ -402,7 +434,7 @@ impl<'a> World<'a> {
         if let Some(audit) = &mut self.audit {
             let Received { outgoing, events } = &received;
             let id = self.users[by].id;
-            audit.call(&Call { by: id, before: members, after: &after, outgoing, events })?;
+            audit.call(&Call { by: id, before: members, after: &after, outgoing, events, refused })?;
         }
         self.network.post(by, received.outgoing)?;
         received.events.into_iter().try_for_each(|event| self.take(by, event))?;
@@ -431,7 +463,7 @@ impl<'a> World<'a> {
                 };
                 said.read[by] += 1;
             }
-            Event::Rejected { from, rule } => {
+            Event::Rejected { from, rule } if self.users[by].member.members().contains(&from) => {
                 return Err(format!("user {by} rejects a message of {from}, by the rule {rule:?}"));
             }
             Event::Equivocation { by: author } => {

@@ -1,0 +1,139 @@
+//! `harness soak`: random schedules on a network without order, for as long as wanted.
+
+use std::num::NonZeroU64;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use harness::registry::{Registry, full_name};
+use protocol::simulation::{self, Counterexample, Extent, MAX_STEPS, NotASchedule, Schedule, Subject};
+
+use super::options::all_processors;
+use super::{ERROR, Failure, OK, USAGE, complain, print, running};
+
+/// Between two lines on standard error.
+const REPORT_EVERY: Duration = Duration::from_secs(30);
+
+#[derive(Args)]
+pub(super) struct Options {
+    /// The backend; `harness list` names them all
+    #[arg(long, value_name = "NAME[:VARIANT]", default_value = "dcgka")]
+    backend: String,
+    /// How long to go on
+    #[arg(long, value_name = "SECONDS", default_value = "60")]
+    seconds: u64,
+    /// Stop after so many schedules, if that comes first
+    #[arg(long, value_name = "COUNT")]
+    schedules: Option<NonZeroU64>,
+    /// The seed of the first schedule; the following count up from it
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Steps of each schedule
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..=MAX_STEPS as i64))]
+    steps: u16,
+    /// Schedules that run at once, each in one thread [default: as many as there are processors]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    jobs: Option<u16>,
+    /// Run this schedule alone, as an earlier run has printed it
+    #[arg(long, value_name = "SCHEDULE", value_parser = schedule, conflicts_with_all = ["seed", "seconds", "schedules", "steps"])]
+    repeat: Option<Schedule>,
+}
+
+fn schedule(text: &str) -> Result<Schedule, NotASchedule> {
+    text.parse()
+}
+
+pub(super) fn run(options: &Options, registry: &Registry) -> Result<u8, Failure> {
+    let backend = registry.find(&options.backend)?;
+    let name = full_name(&*backend);
+    if !backend.description().capabilities.concurrent_operations {
+        let message = format!("{name} does not claim to bear concurrent operations: there is nothing to hold it to");
+        return Err(Failure { code: USAGE, message });
+    }
+    let subject = Subject { backend: &*backend, audit: registry.audit(&name) };
+    running::end_on_interrupt(None)?;
+    // A panic is a finding like any other, and is reported as one.
+    std::panic::set_hook(Box::new(|_| {}));
+    if let Some(schedule) = &options.repeat {
+        return report(simulation::attempt(subject, schedule.clone()).map(drop));
+    }
+    let start = Instant::now();
+    let soaked = soak(subject, options, start);
+    let speed = soaked.done as f64 / start.elapsed().as_secs_f64();
+    let head = format!(
+        "{name}, from seed {} to {}: {} schedules of {} steps, {speed:.1} schedules/s\n",
+        options.seed,
+        options.seed.saturating_add(soaked.done.saturating_sub(1)),
+        soaked.done,
+        options.steps,
+    );
+    print((head + &in_words(&soaked.extent)).as_bytes())?;
+    report(soaked.failed.map_or(Ok(()), Err))
+}
+
+fn report(result: Result<(), Box<Counterexample>>) -> Result<u8, Failure> {
+    match result {
+        Ok(()) => {
+            print(b"All invariants held.\n")?;
+            Ok(OK)
+        }
+        Err(counterexample) => {
+            print(format!("{counterexample}\n").as_bytes())?;
+            Err(Failure { code: ERROR, message: format!("an invariant does not hold: {}", counterexample.failure) })
+        }
+    }
+}
+
+struct Soaked {
+    done: u64,
+    extent: Extent,
+    failed: Option<Box<Counterexample>>,
+}
+
+/// Schedules in several threads, until the time is over, there are enough or one fails.
+fn soak(subject: Subject<'_>, options: &Options, start: Instant) -> Soaked {
+    let (limit, length) = (options.schedules.map_or(u64::MAX, NonZeroU64::get), Duration::from_secs(options.seconds));
+    let (next, stop) = (AtomicU64::new(0), AtomicBool::new(false));
+    let soaked = Mutex::new(Soaked { done: 0, extent: Extent::default(), failed: None });
+    let work = || {
+        while !stop.load(Ordering::Relaxed) && start.elapsed() < length {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            let Some(seed) = options.seed.checked_add(number).filter(|_| number < limit) else { break };
+            let result = simulation::check(subject, seed, usize::from(options.steps));
+            let Ok(mut soaked) = soaked.lock() else { break };
+            soaked.done += 1;
+            match result {
+                Ok(extent) => soaked.extent += extent,
+                Err(counterexample) => {
+                    stop.store(true, Ordering::Relaxed);
+                    let first = soaked.failed.as_ref().is_none_or(|other| seed < other.schedule.seed);
+                    soaked.failed = if first { Some(counterexample) } else { soaked.failed.take() };
+                }
+            }
+        }
+    };
+    let jobs = options.jobs.map_or_else(all_processors, usize::from);
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..jobs).map(|_| scope.spawn(work)).collect();
+        let mut reported = Instant::now();
+        while workers.iter().any(|worker| !worker.is_finished()) {
+            thread::sleep(Duration::from_millis(20));
+            if reported.elapsed() >= REPORT_EVERY {
+                reported = Instant::now();
+                let done = soaked.lock().map_or(0, |soaked| soaked.done);
+                complain(&format!("{done} schedules, {:.1}/s", done as f64 / start.elapsed().as_secs_f64()));
+            }
+        }
+    });
+    soaked.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+fn in_words(extent: &Extent) -> String {
+    let Extent { calls, messages, adds, removes, updates, said, restarts, repeated, damaged } = extent;
+    format!(
+        "{calls} calls, {messages} messages: {adds} adds, {removes} removes, {updates} updates, {said} application messages; \
+         {restarts} restarts, {repeated} repeated and {damaged} damaged messages\n"
+    )
+}
