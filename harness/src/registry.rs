@@ -2,7 +2,7 @@
 
 use protocol::member::Backend;
 #[cfg(feature = "cli")]
-use protocol::simulation::Audit;
+use protocol::simulation::NewAudit;
 
 /// Makes a backend.
 pub type Constructor = fn() -> Box<dyn Backend>;
@@ -20,7 +20,7 @@ const BUILT_IN: &[Constructor] = &[
 
 /// What a backend brings to simulations besides what is checked of all.
 #[cfg(feature = "cli")]
-const AUDITS: &[(&str, fn() -> Box<dyn Audit>)] = &[("dcgka", dcgka::audit::Auditor::boxed)];
+const AUDITS: &[(&str, NewAudit)] = &[("dcgka", dcgka::audit::Auditor::boxed)];
 
 /// Backends that can be asked for by name.
 #[derive(Clone, Copy, Debug)]
@@ -55,7 +55,7 @@ impl Registry {
     /// The auditor that a backend brings to simulations, by its full name.
     #[cfg(feature = "cli")]
     #[must_use]
-    pub fn audit(&self, name: &str) -> Option<fn() -> Box<dyn Audit>> {
+    pub fn audit(&self, name: &str) -> Option<NewAudit> {
         AUDITS.iter().find(|(audited, _)| *audited == name).map(|(_, make)| *make)
     }
 

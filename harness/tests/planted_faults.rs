@@ -1,5 +1,5 @@
 //! Each fault that is planted in a backend is found, by the guard that the test's name says: the conformance suite before
-//! anything is measured, or the proof of a run.
+//! anything is measured, the proof of a run, or the simulation.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod faulty;
@@ -13,6 +13,7 @@ use harness::randomness::Origin;
 use protocol::conformance::{self, Report, Violation};
 use protocol::member::Backend;
 use protocol::operation::Operation;
+use protocol::simulation::{self, Counterexample, Subject};
 
 type Base = fn() -> Box<dyn Backend>;
 
@@ -140,4 +141,45 @@ fn a_refused_message_that_leaves_traces_is_found_by_the_suite() {
 fn a_panic_is_found_by_the_suite() {
     let found = violation(DCGKA, Fault::Panics);
     assert!(found.starts_with("hostile network: the backend panicked (create, 3 members, "), "{found}");
+}
+
+/// What the simulation says of the first random schedules of a faulty backend.
+fn simulated(fault: Fault) -> Option<Box<Counterexample>> {
+    let backend = Faulty::new(DCGKA(), fault);
+    let subject = Subject { backend: &backend, audit: None };
+    (0..20).find_map(|seed| simulation::check(subject, seed, 15).err())
+}
+
+#[test]
+fn without_a_fault_the_wrapper_passes_the_simulation() {
+    assert_eq!(simulated(Fault::None), None);
+}
+
+#[test]
+fn a_skipped_acknowledgement_is_found_by_the_simulation_at_once() {
+    let found = simulated(Fault::SkipsAck).unwrap();
+    assert!(found.failure.what.contains("has other key material"), "{found}");
+    assert!(found.schedule.steps.len() <= 1, "any operation suffices: {found}");
+}
+
+#[test]
+fn a_message_that_the_removed_member_reads_is_found_by_the_simulation() {
+    let found = simulated(Fault::Leaks).unwrap();
+    assert!(found.failure.what.contains("not entitled, has read message"), "{found}");
+    assert_eq!(found.schedule.steps.len(), 1, "a removal suffices: {found}");
+}
+
+#[test]
+fn a_refused_message_that_leaves_traces_is_found_by_the_simulation() {
+    let found = simulated(Fault::KeepsTraces).unwrap();
+    assert!(found.failure.what.contains("has effects"), "{found}");
+}
+
+#[test]
+fn a_repeated_schedule_ends_as_it_did() {
+    let backend = Faulty::new(DCGKA(), Fault::Leaks);
+    let subject = Subject { backend: &backend, audit: None };
+    let found = simulated(Fault::Leaks).unwrap();
+    let again = simulation::attempt(subject, found.schedule.to_string().parse().unwrap());
+    assert_eq!(again, Err(found));
 }

@@ -47,13 +47,16 @@ pub trait Audit {
     fn at_rest(&mut self, exports: &[(MemberId, Vec<u8>)], damaged: bool) -> Result<(), String>;
 }
 
+/// Makes an auditor.
+pub type NewAudit = fn() -> Box<dyn Audit>;
+
 /// What is simulated.
 #[derive(Clone, Copy)]
 pub struct Subject<'a> {
     /// The protocol.
     pub backend: &'a (dyn Backend + 'a),
     /// Makes the protocol's own auditor.
-    pub audit: Option<fn() -> Box<dyn Audit>>,
+    pub audit: Option<NewAudit>,
 }
 
 /// What does not hold in a schedule.
