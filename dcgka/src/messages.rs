@@ -3,13 +3,13 @@
 //! | kind | envelope names | new key | body | bytes of body |
 //! |---|---|---|---|---|
 //! | create | | | group nonce 32, commitment 32, count, ids of the others 32 each, slot for each of them | 64 + 1..5 + 32 m + slots |
-//! | add | | yes | id of the user | 32 |
+//! | add | | yes | id of the user 32, slot for it, never empty | 32 + slot |
 //! | remove | target | yes | commitment 32, slot for each recipient | 32 + slots |
 //! | update | | yes | commitment 32, slot for each recipient | 32 + slots |
 //! | ack | operation | | forwards: handle 8, slot | 0 and more |
 //! | ack-none | operation | | | 0 |
 //! | add-ack | operation | | slot for the added user | slot |
-//! | welcome | | | hash of the add 32, slot, clock and keys, membership | 32 + slot + state |
+//! | welcome | | | hash of the add 32, membership, clock and keys | 32 + state |
 //! | message | | | ciphertext | plaintext + 16 |
 //!
 //! Recipients are in the order of their ids; the receiver knows them from the author's view. A slot is a two-party
@@ -103,9 +103,24 @@ impl<'a> Seeded<'a> {
     }
 }
 
-/// The body of ADD.
-pub(crate) fn decode_add(body: &[u8]) -> Result<MemberId, Error> {
-    body.try_into().map(MemberId).map_err(|_| Error::Malformed)
+/// The body of ADD. Everybody refuses one without a ciphertext for the user.
+pub(crate) struct Add<'a> {
+    pub(crate) user: MemberId,
+    pub(crate) slot: Slot<'a>,
+}
+
+impl<'a> Add<'a> {
+    pub(crate) fn decode(body: &'a [u8]) -> Result<Self, Error> {
+        let mut reader = Reader::new(body);
+        let (user, slot) = (MemberId(reader.array()?), Slot::decode(&mut reader)?);
+        reader.finish()?;
+        if matches!(slot, Slot::Empty) { Err(Error::Malformed) } else { Ok(Self { user, slot }) }
+    }
+
+    /// What the user's slot follows.
+    pub(crate) fn encode_head(user: &MemberId) -> Vec<u8> {
+        user.0.to_vec()
+    }
 }
 
 /// The body of ACK: secrets forwarded to members whom the operation's author did not know to be members.
@@ -128,7 +143,6 @@ pub(crate) fn decode_add_ack(body: &[u8]) -> Result<Slot<'_>, Error> {
 /// The body of WELCOME.
 pub(crate) struct Welcome<'a> {
     pub(crate) add: Digest,
-    pub(crate) slot: Slot<'a>,
     pub(crate) state: &'a [u8],
 }
 
@@ -136,12 +150,11 @@ impl<'a> Welcome<'a> {
     pub(crate) fn decode(body: &'a [u8]) -> Result<Self, Error> {
         let mut reader = Reader::new(body);
         let add = Digest(reader.array()?);
-        let slot = Slot::decode(&mut reader)?;
-        Ok(Self { add, slot, state: reader.rest() })
+        Ok(Self { add, state: reader.rest() })
     }
 
-    pub(crate) fn encode(add: &Digest, slot: &[u8], state: &[u8]) -> Vec<u8> {
-        [add.as_bytes(), slot, state].concat()
+    pub(crate) fn encode(add: &Digest, state: &[u8]) -> Vec<u8> {
+        [add.as_bytes(), state].concat()
     }
 }
 

@@ -30,7 +30,7 @@ use state::{Continue, Env, Group, Stop};
 impl Group {
     /// Processes all messages that are ready.
     pub(crate) fn process_ready(&mut self, env: &mut Env<'_, '_>) -> Result<Continue, Error> {
-        while let Some((author, message)) = self.next_message(&env.user.id) {
+        while let Some((author, message)) = self.order.next(|_, _| true) {
             match self.process(author, &message, env) {
                 Ok(()) => {}
                 Err(Stop::Rule(rule)) => env.events.push(Event::Rejected { from: author, rule }),

@@ -15,7 +15,6 @@ use protocol::membership::{MemberIndex, MemberSet, Membership};
 use protocol::wire::envelope::{Draft, Kind, Subject};
 use protocol::x3dh::PrekeySecrets;
 
-use super::welcome::Invitation;
 use crate::message_ratchet::Chain;
 use crate::messages;
 use crate::rules::Rules;
@@ -74,8 +73,6 @@ pub(crate) struct Group {
     pub(crate) retired: MemberSet,
     /// What a welcome covered, by member index: numbers up to it were handled before I joined.
     pub(crate) joined_at: Vec<u32>,
-    /// Welcomes to a group that I am in already, from members who added me concurrently; by adder and number.
-    pub(crate) second_welcomes: BTreeMap<(MemberId, u32), Invitation>,
 }
 
 /// What is known of a member as a sender of messages.
@@ -134,7 +131,6 @@ impl Group {
             leaving: MemberSet::new(),
             retired: MemberSet::new(),
             joined_at: Vec::new(),
-            second_welcomes: BTreeMap::new(),
         }
     }
 

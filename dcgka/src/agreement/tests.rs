@@ -149,7 +149,7 @@ impl Net {
         for user in members {
             let group = self.group(*user);
             assert!(group.pending.is_empty(), "user {user} waits for {:?}", group.pending.keys());
-            assert!(group.leaving.is_empty() && group.second_welcomes.is_empty() && group.order.is_idle());
+            assert!(group.leaving.is_empty() && group.order.is_idle());
             let me = group.me();
             for member in group.membership.everybody().filter(|member| *member != me) {
                 let stays = group.view().contains(member);

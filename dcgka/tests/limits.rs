@@ -1,0 +1,91 @@
+//! Limits, and that nothing that one member does or leaves undone blocks another.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod common;
+
+use common::{World, deliver, rejections};
+use protocol::crypto::secret::Secret;
+use protocol::crypto::signature::SigningKey;
+use protocol::member::{Event, Received, Rule};
+use protocol::wire::envelope::{Draft, Kind, Subject};
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+
+const ADD: Kind = Kind(2);
+
+/// The key with which a user signs its first messages: the start of its export, after a byte.
+fn identity(world: &World, user: usize) -> SigningKey {
+    let state = world.users[user].member.export();
+    SigningKey::from_secret(&Secret::new(*state[1..].first_chunk().unwrap()))
+}
+
+/// Posts a message that a user's own implementation would not send, signed with its first key.
+fn forge(world: &mut World, user: usize, kind: Kind, number: u32, body: &[u8]) -> usize {
+    let (sender, key) = (world.id(user), identity(world, user));
+    let new_key = Some(SigningKey::random(&mut ChaCha20Rng::seed_from_u64(number.into())).verification_key());
+    let draft = Draft { kind, sender, number, subject: Subject::None, new_key, body };
+    let (bytes, _) = draft.sign(&world.group, sender.handle(), None, &key);
+    world.sent.push(common::Sent { author: user, to: None, kind: "forged", bytes });
+    world.sent.len() - 1
+}
+
+fn rejected(world: &World, user: usize, by: usize) -> Vec<Rule> {
+    let from = world.id(by);
+    let rule = |event: &Event| match event {
+        Event::Rejected { from: author, rule } if *author == from => Some(*rule),
+        _ => None,
+    };
+    world.users[user].events.iter().filter_map(rule).collect()
+}
+
+#[test]
+fn a_member_added_once_more_needs_no_second_welcome() {
+    for withheld in [true, false] {
+        let mut world = World::with_group(4, 5, 600);
+        let (one, other) = (world.add(0, 4), world.add(1, 4));
+        deliver(&mut world, &[&one], &[4]);
+        if withheld {
+            world.users[4].received.insert(other[1]);
+        } else {
+            // It has no effect, before its add and after.
+            let before = world.users[4].member.export();
+            assert_eq!(deliver(&mut world, &[&other[1..]], &[4]), []);
+            assert!(world.users[4].member.export() == before);
+        }
+        let (answer, update) = (deliver(&mut world, &[&other[..1]], &[4]), world.update(1));
+        assert_eq!(world.kinds(&answer), ["ack"]);
+        deliver(&mut world, &[&update], &[4]);
+        world.settle();
+        assert_eq!(rejections(&world), 0);
+        world.check(&[0, 1, 2, 3, 4]);
+    }
+}
+
+#[test]
+fn a_welcome_to_a_member_is_checked_and_dropped() {
+    let mut world = World::with_group(3, 4, 601);
+    let (one, other) = (world.add(0, 3), world.add(1, 3));
+    deliver(&mut world, &[&one], &[3]);
+    let mut bytes = world.sent[other[1]].bytes.clone();
+    assert_eq!(world.receive(1, &bytes, 3), Ok(Received::default()));
+    assert_eq!(world.receive(2, &bytes, 3), Err(protocol::error::Error::WrongAuthor));
+    bytes[50] ^= 1;
+    assert_eq!(world.receive(1, &bytes, 3), Err(protocol::error::Error::NotAuthentic));
+    world.settle();
+    world.check(&[0, 1, 2, 3]);
+}
+
+#[test]
+fn an_add_without_a_ciphertext_is_refused_by_everybody() {
+    for slot in [&[][..], &[0], &[0, 0], &[1]] {
+        let mut world = World::with_group(3, 4, 602);
+        let body = [&world.id(3).0[..], slot].concat();
+        let add = forge(&mut world, 1, ADD, 2, &body);
+        assert_eq!(deliver(&mut world, &[&[add]], &[0, 2]), []);
+        for user in [0, 2] {
+            assert_eq!(rejected(&world, user, 1), [Rule::Form]);
+            assert_eq!(world.members(user), [0, 1, 2]);
+        }
+    }
+}
