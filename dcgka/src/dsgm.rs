@@ -142,6 +142,8 @@ impl Dsgm {
             confirm(&message.author, env.context)?;
             // By somebody who did not know that I am a member. Its add tells me all that I need.
             Invitation::decode(&message.group, message.author, &envelope)?;
+        } else if group.has_no_room_for(message) {
+            return Err(Error::QueueFull);
         } else if group.order.arrive(&message.author, &message.group, message.bytes)? == Arrival::Equivocation {
             env.events.push(Event::Equivocation { by: message.author });
         }

@@ -5,8 +5,10 @@
 mod common;
 
 use common::{World, deliver, rejections};
+use dcgka::MAX_UNACKNOWLEDGED;
 use protocol::crypto::secret::Secret;
 use protocol::crypto::signature::SigningKey;
+use protocol::error::Error;
 use protocol::member::{Event, Received, Rule};
 use protocol::wire::envelope::{Draft, Kind, Subject};
 use rand_chacha::ChaCha20Rng;
@@ -69,9 +71,9 @@ fn a_welcome_to_a_member_is_checked_and_dropped() {
     deliver(&mut world, &[&one], &[3]);
     let mut bytes = world.sent[other[1]].bytes.clone();
     assert_eq!(world.receive(1, &bytes, 3), Ok(Received::default()));
-    assert_eq!(world.receive(2, &bytes, 3), Err(protocol::error::Error::WrongAuthor));
+    assert_eq!(world.receive(2, &bytes, 3), Err(Error::WrongAuthor));
     bytes[50] ^= 1;
-    assert_eq!(world.receive(1, &bytes, 3), Err(protocol::error::Error::NotAuthentic));
+    assert_eq!(world.receive(1, &bytes, 3), Err(Error::NotAuthentic));
     world.settle();
     world.check(&[0, 1, 2, 3]);
 }
@@ -88,4 +90,34 @@ fn an_add_without_a_ciphertext_is_refused_by_everybody() {
             assert_eq!(world.members(user), [0, 1, 2]);
         }
     }
+}
+
+#[test]
+fn whoever_is_not_answered_can_still_remove_the_silent_and_speak() {
+    let mut world = World::with_group(5, 6, 610);
+    // Two are silent: whichever is removed first, the other leaves that removal unacknowledged too.
+    let active = [0, 1, 2];
+    for _ in 0..MAX_UNACKNOWLEDGED {
+        let update = world.update(0);
+        let answers = deliver(&mut world, &[&update], &[1, 2]);
+        deliver(&mut world, &[&answers], &active);
+    }
+    let (before, newcomer) = (world.users[0].member.export(), world.id(5));
+    assert_eq!(world.act(0, |member, context| member.update(context)), Err(Error::TooManyUnacknowledged));
+    let added = world.act(0, |member, context| member.add(&newcomer, context));
+    assert_eq!(added, Err(Error::TooManyUnacknowledged));
+    assert!(world.users[0].member.export() == before);
+    let said = world.say(0, "still speaking");
+    deliver(&mut world, &[&said], &[1]);
+    assert!(world.has_read(1, 0, "still speaking"));
+    world.remove(0, 3);
+    world.settle_among(&active);
+    assert_eq!(world.act(0, |member, context| member.update(context)), Err(Error::TooManyUnacknowledged));
+    world.remove(0, 4);
+    world.settle_among(&active);
+    world.add(0, 5);
+    world.update(0);
+    world.settle();
+    assert_eq!(rejections(&world), 0);
+    world.check(&[0, 1, 2, 5]);
 }

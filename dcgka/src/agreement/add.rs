@@ -43,6 +43,7 @@ impl Group {
     }
 
     fn add_clean(&mut self, user: MemberId, user_key: VerificationKey, env: &mut Env<'_, '_>) -> Result<(), Error> {
+        self.check_unacknowledged()?;
         let me = self.me();
         let number = self.next_number()?;
         let ratchet =
