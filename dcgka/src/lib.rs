@@ -79,6 +79,6 @@ mod messages;
 mod rules;
 mod two_party;
 
-pub use agreement::{MAX_MEMBERS, MAX_PENDING, MAX_PLAINTEXT_LEN, MAX_UNACKNOWLEDGED};
+pub use agreement::{MAX_KNOWN, MAX_MEMBERS, MAX_PENDING, MAX_PLAINTEXT_LEN, MAX_UNACKNOWLEDGED};
 pub use dsgm::Dcgka;
 pub use two_party::MAX_KEPT_KEYS;

@@ -21,6 +21,7 @@ use protocol::id::{HANDLE_LEN, Handle, MEMBER_ID_LEN, MemberId};
 use protocol::wire::codec::{Reader, put_len};
 use protocol::wire::envelope::Kind;
 
+use crate::agreement::MAX_MEMBERS;
 use crate::rules::Rules;
 use crate::two_party::Slot;
 
@@ -63,8 +64,8 @@ impl<'a> Create<'a> {
         let mut reader = Reader::new(body);
         let nonce = Digest(reader.array()?);
         let commitment = decode_commitment(&mut reader, rules)?;
-        let others =
-            (0..reader.count(MEMBER_ID_LEN)?).map(|_| reader.array().map(MemberId)).collect::<Result<Vec<_>, _>>()?;
+        let count = Some(reader.count(MEMBER_ID_LEN)?).filter(|count| *count < MAX_MEMBERS).ok_or(Error::Malformed)?;
+        let others = (0..count).map(|_| reader.array().map(MemberId)).collect::<Result<Vec<_>, _>>()?;
         if !others.is_sorted_by(|a, b| a < b) {
             return Err(Error::Malformed);
         }
@@ -128,6 +129,9 @@ pub(crate) fn decode_forwards(body: &[u8]) -> Result<Vec<(Handle, Slot<'_>)>, Er
     let mut reader = Reader::new(body);
     let mut forwards = Vec::new();
     while !reader.remaining().is_empty() {
+        if forwards.len() == MAX_MEMBERS {
+            return Err(Error::Malformed);
+        }
         forwards.push((Handle(reader.array::<HANDLE_LEN>()?), Slot::decode(&mut reader)?));
     }
     Ok(forwards)

@@ -4,12 +4,15 @@
 
 mod common;
 
-use common::{World, deliver, rejections};
-use dcgka::MAX_UNACKNOWLEDGED;
+use common::{COLD, World, deliver, rejections};
+use dcgka::{MAX_MEMBERS, MAX_UNACKNOWLEDGED};
+use protocol::crypto::hash::Digest;
 use protocol::crypto::secret::Secret;
 use protocol::crypto::signature::SigningKey;
 use protocol::error::Error;
+use protocol::id::{GroupId, MemberId};
 use protocol::member::{Event, Received, Rule};
+use protocol::wire::codec::put_varint;
 use protocol::wire::envelope::{Draft, Kind, Subject};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
@@ -25,7 +28,8 @@ fn identity(world: &World, user: usize) -> SigningKey {
 /// Posts a message that a user's own implementation would not send, signed with its first key.
 fn forge(world: &mut World, user: usize, kind: Kind, number: u32, body: &[u8]) -> usize {
     let (sender, key) = (world.id(user), identity(world, user));
-    let new_key = Some(SigningKey::random(&mut ChaCha20Rng::seed_from_u64(number.into())).verification_key());
+    let random = SigningKey::random(&mut ChaCha20Rng::seed_from_u64(number.into()));
+    let new_key = (kind == ADD).then(|| random.verification_key());
     let draft = Draft { kind, sender, number, subject: Subject::None, new_key, body };
     let (bytes, _) = draft.sign(&world.group, sender.handle(), None, &key);
     world.sent.push(common::Sent { author: user, to: None, kind: "forged", bytes });
@@ -120,4 +124,46 @@ fn whoever_is_not_answered_can_still_remove_the_silent_and_speak() {
     world.settle();
     assert_eq!(rejections(&world), 0);
     world.check(&[0, 1, 2, 5]);
+}
+
+#[test]
+fn adds_at_once_may_exceed_the_size_and_further_ones_are_refused_by_all() {
+    let mut world = World::new(MAX_MEMBERS + 2, 620);
+    let (one, other, outsider) = (MAX_MEMBERS - 1, MAX_MEMBERS, MAX_MEMBERS + 1);
+    let create = world.create(0, &(1..one).collect::<Vec<_>>());
+    deliver(&mut world, &[&create], &[1, 2]);
+    world.add(0, one);
+    world.add(1, other);
+    world.catch_up(2);
+    assert_eq!(world.members(2).len(), MAX_MEMBERS + 1);
+    let (id, before) = (world.id(outsider), world.users[2].member.export());
+    assert_eq!(world.act(2, |member, context| member.add(&id, context)), Err(Error::GroupSize));
+    assert!(world.users[2].member.export() == before);
+    // One by an implementation that does not mind: the author's number 4, after three acknowledgements.
+    let body = [&id.0[..], &[1], &[0; COLD - 1]].concat();
+    let add = forge(&mut world, 2, ADD, 4, &body);
+    world.catch_up(1);
+    assert!(world.users[1].received.contains(&add));
+    assert_eq!(rejected(&world, 1, 2), [Rule::GroupSize]);
+    assert_eq!(world.members(1).len(), MAX_MEMBERS + 1);
+}
+
+#[test]
+fn a_group_is_not_founded_beyond_its_size() {
+    let mut world = World::new(2, 621);
+    let mut rng = ChaCha20Rng::seed_from_u64(7);
+    let id = |_| MemberId(*SigningKey::random(&mut rng).verification_key().as_bytes());
+    let ids: Vec<_> = (0..MAX_MEMBERS).map(id).collect();
+    assert_eq!(world.act(0, |member, context| member.create(&ids, context)), Err(Error::GroupSize));
+    // By an implementation that does not mind.
+    let mut others = [&ids[1..], &[world.id(1)]].concat();
+    others.sort_unstable();
+    let mut body = [&[7; 32][..], &[8; 32]].concat();
+    put_varint(&mut body, MAX_MEMBERS as u32);
+    others.iter().for_each(|id| body.extend_from_slice(&id.0));
+    body.extend(others.iter().map(|_| 0));
+    world.group = GroupId::new(&world.id(0), &Digest([7; 32]));
+    let create = forge(&mut world, 0, Kind(1), 1, &body);
+    assert_eq!(world.try_deliver(create, 1).0, Err(Error::Malformed));
+    assert_eq!(world.users[1].member.group(), None);
 }

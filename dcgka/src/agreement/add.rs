@@ -18,7 +18,7 @@ use protocol::membership::{MemberIndex, MemberSet};
 use protocol::wire::codec::MAX_MESSAGE_LEN;
 use protocol::wire::envelope::{Draft, Subject};
 
-use super::state::{Env, Group, MAX_MEMBERS, Operation, Pending, Sender, Stop};
+use super::state::{Env, Group, MAX_KNOWN, MAX_MEMBERS, Operation, Pending, Sender, Stop};
 use crate::messages::{self, ACK_NONE, ADD, ADD_ACK, Add, WELCOME, Welcome};
 use crate::two_party::Slot;
 
@@ -34,12 +34,19 @@ impl Group {
     /// The adder's side: ADD to all, with the ratchet before the add's steps for the newcomer, and a welcome to that one.
     pub(crate) fn add(&mut self, user: &MemberId, env: &mut Env<'_, '_>) -> Result<(), Error> {
         let me = self.me();
-        self.membership.check_add(me, user).map_err(|_| Error::AlreadyAMember)?;
-        if self.view().len() >= MAX_MEMBERS {
-            return Err(Error::GroupSize);
-        }
+        self.check_add(me, user).map_err(|rule| match rule {
+            Rule::GroupSize => Error::GroupSize,
+            _ => Error::AlreadyAMember,
+        })?;
         let user_key = VerificationKey::from_bytes(&user.0).map_err(|_| Error::NoBundle)?;
         self.after_repair(env, |group, env| group.add_clean(*user, user_key, env))
+    }
+
+    /// Whether a member may add somebody. This is the author's view alone, in which all receivers judge alike.
+    pub(super) fn check_add(&self, adder: MemberIndex, user: &MemberId) -> Result<(), Rule> {
+        self.membership.check_add(adder, user)?;
+        let full = self.membership.view(adder).len() >= MAX_MEMBERS || self.membership.known_by(adder) >= MAX_KNOWN;
+        if full { Err(Rule::GroupSize) } else { Ok(()) }
     }
 
     fn add_clean(&mut self, user: MemberId, user_key: VerificationKey, env: &mut Env<'_, '_>) -> Result<(), Error> {
@@ -114,7 +121,7 @@ impl Group {
     ) -> Result<(), Stop> {
         let Add { user, slot } = Add::decode(&message.body).map_err(|_| Rule::Form)?;
         let key = VerificationKey::from_bytes(&user.0).map_err(|_| Rule::Form)?;
-        self.membership.check_add(adder.1, &user)?;
+        self.check_add(adder.1, &user)?;
         let before = self.view().clone();
         if user == env.user.id {
             // The adder did not know that I am a member. To me it is one whose ratchet I am told.

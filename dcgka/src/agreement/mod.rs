@@ -17,7 +17,7 @@ mod update;
 pub(crate) mod welcome;
 
 pub use message::MAX_PLAINTEXT_LEN;
-pub use state::{MAX_MEMBERS, MAX_PENDING, MAX_UNACKNOWLEDGED};
+pub use state::{MAX_KNOWN, MAX_MEMBERS, MAX_PENDING, MAX_UNACKNOWLEDGED};
 
 use protocol::causal_order::Verified;
 use protocol::error::Error;

@@ -20,9 +20,13 @@ use crate::messages::{self, ADD, UPDATE};
 use crate::rules::Rules;
 use crate::two_party::{Binding, Slot, TwoParty};
 
-/// Members of a group at most. The author of an operation minds it; receivers do not, since two concurrent adds at the
-/// limit would divide the group.
+/// Members of a group at most. An add is refused by its author's view alone, in which everybody knows it: of two concurrent
+/// adds at the limit both stand, so a group can be larger by as many as were added at once.
 pub const MAX_MEMBERS: usize = 1024;
+
+/// Users that a group has ever had at most, counted in the same way. Everybody is kept for good: of each removed member
+/// stay an id, a key and a number, and what it has acknowledged.
+pub const MAX_KNOWN: usize = 4 * MAX_MEMBERS;
 
 /// Operations of one author that somebody has not acknowledged: at so many the author's own updates and adds fail, and a
 /// message that would have to be preceded by an update. It can remove whoever is silent.

@@ -2,12 +2,13 @@
 
 use protocol::crypto::signature::SigningKey;
 use protocol::error::Error;
-use protocol::member::{Event, Member as _};
+use protocol::id::MemberId;
+use protocol::member::{Event, Member as _, Rule};
 use protocol::wire::envelope::Subject;
 
 use super::Net;
 use crate::agreement::seed::Seed;
-use crate::agreement::state::{Env, MAX_PENDING, MAX_UNACKNOWLEDGED};
+use crate::agreement::state::{Env, MAX_KNOWN, MAX_PENDING, MAX_UNACKNOWLEDGED};
 use crate::dsgm::Stage;
 use crate::messages::{Seeded, UPDATE};
 use crate::two_party::MAX_KEPT_KEYS;
@@ -144,4 +145,20 @@ fn an_author_that_ignores_a_member_cannot_exhaust_the_channels_to_it() {
     net.settle();
     assert!(has_read(&net, 3, b"still readable"));
     assert_eq!(net.group(0).view().len(), 4);
+}
+
+#[test]
+fn nobody_is_added_by_an_author_that_has_known_too_many() {
+    let mut net = Net::new(2, 2, 25);
+    let (me, one) = (net.index(0, 0), net.index(0, 1));
+    let group = net.group(0);
+    let fresh = |number: u32| MemberId(*protocol::crypto::hash::hash(b"user", &[&number.to_be_bytes()]).as_bytes());
+    for number in 2..=u32::try_from(MAX_KNOWN).unwrap() - 1 {
+        assert_eq!(group.check_add(me, &fresh(0)), Ok(()), "with {number} known");
+        let (_, user) = group.membership.add(me, 2 * number, fresh(number));
+        group.membership.remove(me, 2 * number + 1, user);
+    }
+    assert_eq!(group.view().len(), 2);
+    assert_eq!(group.check_add(me, &fresh(0)), Err(Rule::GroupSize));
+    assert_eq!(group.check_add(one, &fresh(0)), Ok(()), "who has heard of none of them");
 }
