@@ -111,7 +111,7 @@ pub(crate) struct Lobby {
 impl Dsgm {
     fn inside(&mut self) -> Result<(&mut User, &mut Group), Error> {
         match &mut self.stage {
-            Stage::Inside(group) => Ok((&mut self.user, group)),
+            Stage::Inside(group) => group.check_numbers().map(|()| (&mut self.user, &mut **group)),
             _ => Err(Error::NotInGroup),
         }
     }

@@ -37,8 +37,8 @@ pub enum Error {
     /// The directory has no valid bundle of that user.
     #[error("the directory has no valid bundle of the user")]
     NoBundle,
-    /// The author has used up its message numbers.
-    #[error("the author has used up its message numbers")]
+    /// This member has used up its message numbers, and can go on under a new id only.
+    #[error("the member has used up its message numbers")]
     NumbersExhausted,
 
     // Bad input from a peer.

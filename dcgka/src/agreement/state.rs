@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use protocol::causal_order::{CausalOrder, Verified};
+use protocol::causal_order::{CausalOrder, MAX_WAITING_BYTES, Verified};
 use protocol::crypto::hash::{DIGEST_LEN, Digest};
 use protocol::crypto::kdf;
 use protocol::crypto::label;
@@ -39,6 +39,10 @@ pub const MAX_UNACKNOWLEDGED: usize = 256;
 /// With so many of its operations pending, the others hold back an author's next update or add, and all after it, until
 /// acknowledgements come. This stops nobody else: see [`Group::next_message`].
 pub const MAX_PENDING: usize = 2 * MAX_UNACKNOWLEDGED;
+
+/// With this message of mine everything ends, what I receive included: that may ask for an answer. The rest is more than one
+/// call can send, which answers at most all operations that have waited: their bodies take 32 bytes and more each.
+const LAST_NUMBER: u32 = u32::MAX - (MAX_WAITING_BYTES / 16) as u32;
 
 /// Calls of HKDF in one step of a ratchet.
 pub(crate) const RATCHET_KDF_CALLS: u64 = 2;
@@ -167,8 +171,14 @@ impl Group {
         self.membership.in_order_of_ids(view).filter(|(_, member)| *member != without).collect()
     }
 
+    /// The number of my next message. There is one: every call begins with [`check_numbers`](Self::check_numbers).
     pub(crate) fn next_number(&self) -> Result<u32, Error> {
-        self.number.checked_add(1).ok_or(Error::NumbersExhausted)
+        self.number.checked_add(1).ok_or(Error::Internal)
+    }
+
+    /// Whether there are numbers left for all that one call can send, so that none ends half-way.
+    pub(crate) fn check_numbers(&self) -> Result<(), Error> {
+        if self.number > LAST_NUMBER { Err(Error::NumbersExhausted) } else { Ok(()) }
     }
 
     /// Whether I may update or add: others must have acknowledged what I did before.
@@ -356,7 +366,7 @@ fn has_pending(pending: &BTreeMap<Operation, Pending>, author: MemberIndex, coun
 pub(crate) enum Stop {
     /// It breaks a rule, and is refused.
     Rule(Rule),
-    /// A broken invariant, or numbers used up.
+    /// A broken invariant.
     Bug(Error),
 }
 

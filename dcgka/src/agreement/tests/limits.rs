@@ -1,9 +1,10 @@
 //! What a member of an implementation that minds no limits can do to others.
 
+use protocol::causal_order::MAX_WAITING_BYTES;
 use protocol::crypto::signature::SigningKey;
 use protocol::error::Error;
 use protocol::id::MemberId;
-use protocol::member::{Event, Member as _, Rule};
+use protocol::member::{Context, Event, Incoming, Member as _, Rule};
 use protocol::wire::envelope::Subject;
 
 use super::Net;
@@ -161,4 +162,31 @@ fn nobody_is_added_by_an_author_that_has_known_too_many() {
     assert_eq!(group.view().len(), 2);
     assert_eq!(group.check_add(me, &fresh(0)), Err(Rule::GroupSize));
     assert_eq!(group.check_add(one, &fresh(0)), Ok(()), "who has heard of none of them");
+}
+
+#[test]
+fn with_its_numbers_used_up_a_member_does_nothing_at_all() {
+    let mut net = Net::new(3, 4, 26);
+    let last = u32::MAX - (MAX_WAITING_BYTES / 16) as u32;
+    net.group(1).number = last;
+    let (update, said) = (net.update(0), net.act(0, |member, context| member.send(b"hello", context)));
+    // One call may send several messages, and goes through.
+    assert_eq!(net.deliver(&update, 1).len(), 1);
+    assert_eq!(net.group(1).number, last + 1);
+    let before = net.users[1].0.export();
+    let (group, author, user) = (net.group, net.id(0), net.id(3));
+    let bytes = net.sent[said[0]].2.clone();
+    let mut context = Context { rng: &mut net.rng, directory: &net.directory, confirm_inviter: &|_| true };
+    let member = &mut net.users[1].0;
+    let received = member.receive_one(&Incoming { group, author, bytes: &bytes }, &mut context);
+    assert_eq!(received, Err(Error::NumbersExhausted));
+    for result in [
+        member.update(&mut context),
+        member.add(&user, &mut context),
+        member.remove(&author, &mut context),
+        member.send(b"hello", &mut context),
+    ] {
+        assert_eq!(result, Err(Error::NumbersExhausted));
+    }
+    assert!(member.export() == before);
 }
