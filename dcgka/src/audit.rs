@@ -23,7 +23,9 @@ use protocol::wire::envelope::{Envelope, Subject};
 
 use crate::agreement::state::Group;
 use crate::dsgm::{Dsgm, Stage};
-use crate::messages::{self, ACK, ACK_NONE, ADD, ADD_ACK, CREATE, Create, MESSAGE, REMOVE, Seeded, UPDATE, WELCOME};
+use crate::messages::{
+    self, ACK, ACK_NONE, ADD, ADD_ACK, Add, CREATE, Create, MESSAGE, REMOVE, Seeded, UPDATE, WELCOME,
+};
 use crate::rules::Rules;
 use crate::two_party::Slot;
 
@@ -122,7 +124,7 @@ impl Auditor {
                 self.seed(author, number, members(view), &seeded.slots)
             }
             ADD => {
-                let user = messages::decode_add(envelope.body).map_err(malformed)?;
+                let user = Add::decode(envelope.body).map_err(malformed)?.user;
                 self.introduce(user);
                 self.operations.insert((author, number), Operation::Add(user, self.position(&author)));
                 self.record(author, Step::Shared(Some(user)));

@@ -91,19 +91,16 @@ fn seeded(rules: Rules, kind: &'static str, recipients: usize, cold: usize) -> E
 
 fn add(n: usize) -> Expected {
     let others = n as u64 - 1;
-    // Ids with their count; how many are founders; one record that all have acknowledged; and of each but the adder a
-    // clock and a flag that its key is its id.
-    let state = varint_len(n as u32) + n * MEMBER_ID_LEN + varint_len(n as u32) + 2 + 2 * (n - 1);
-    let welcome = DIGEST_LEN + COLD_LEN + state;
-    let generate = cold_seal()
-        + new_key()
-        + sign(false, true, MEMBER_ID_LEN)
-        + sign(false, false, welcome)
-        + handle()
-        + kdf(ADD_KDF_CALLS);
-    let process = verify(false, true, MEMBER_ID_LEN) + handle() + kdf(ADD_KDF_CALLS) + cold_seal() + ack(COLD_LEN);
+    let body = MEMBER_ID_LEN + COLD_LEN;
+    // Ids with their count; how many are founders; one record that all have acknowledged; and of each a clock and a flag
+    // that its key is its id.
+    let state = varint_len(n as u32) + n * MEMBER_ID_LEN + varint_len(n as u32) + 2 + 2 * n;
+    let welcome = DIGEST_LEN + state;
+    let generate =
+        cold_seal() + new_key() + sign(false, true, body) + sign(false, false, welcome) + handle() + kdf(ADD_KDF_CALLS);
+    let process = verify(false, true, body) + handle() + kdf(ADD_KDF_CALLS) + cold_seal() + ack(COLD_LEN);
     // The add waits for the welcome, and is known by its hash then: its signature need not be checked.
-    let add_waits = handle() + digest(false, true, MEMBER_ID_LEN);
+    let add_waits = handle() + digest(false, true, body);
     let joins = handle()
         + verify(false, false, welcome)
         + (n as u64 + 1) * handle()

@@ -111,7 +111,7 @@ pub(crate) struct Lobby {
 impl Dsgm {
     fn inside(&mut self) -> Result<(&mut User, &mut Group), Error> {
         match &mut self.stage {
-            Stage::Inside(group) => Ok((&mut self.user, group)),
+            Stage::Inside(group) => group.check_numbers().map(|()| (&mut self.user, &mut **group)),
             _ => Err(Error::NotInGroup),
         }
     }
@@ -140,10 +140,10 @@ impl Dsgm {
         if envelope::kind(message.bytes) == Some(WELCOME) {
             let envelope = Envelope::decode(message.bytes)?;
             confirm(&message.author, env.context)?;
-            let invitation = Invitation::decode(&message.group, message.author, &envelope)?;
-            if !group.order.has_handled(&message.author, invitation.number) {
-                group.keep_second_welcome(invitation)?;
-            }
+            // By somebody who did not know that I am a member. Its add tells me all that I need.
+            Invitation::decode(&message.group, message.author, &envelope)?;
+        } else if group.has_no_room_for(message) {
+            return Err(Error::QueueFull);
         } else if group.order.arrive(&message.author, &message.group, message.bytes)? == Arrival::Equivocation {
             env.events.push(Event::Equivocation { by: message.author });
         }
@@ -180,9 +180,9 @@ impl Dsgm {
                 let invitation = Invitation::decode(&message.group, message.author, &envelope)?;
                 let waiting = lobby.into_iter().flat_map(|lobby| lobby.waiting.unverified(&message.author));
                 let me = env.user.id;
-                let key = waiting.into_iter().find_map(|bytes| invitation.is_for(&message.group, &me, bytes));
-                match key {
-                    Some(key) => Some(Group::join(message.group, &invitation, key, &mut env)?),
+                let add = waiting.into_iter().find_map(|bytes| invitation.is_for(&message.group, &me, bytes));
+                match add {
+                    Some(add) => Some(Group::join(message.group, &invitation, &add, &mut env)?),
                     None => {
                         keep_invitation(lobbies, message.group, invitation)?;
                         None
@@ -194,10 +194,10 @@ impl Dsgm {
                 let me = env.user.id;
                 let mut from_author = invitations.filter(|invitation| invitation.inviter == message.author);
                 let found = from_author.find_map(|invitation| {
-                    invitation.is_for(&message.group, &me, message.bytes).map(|key| (invitation.clone(), key))
+                    invitation.is_for(&message.group, &me, message.bytes).map(|add| (invitation, add))
                 });
                 match found {
-                    Some((invitation, key)) => Some(Group::join(message.group, &invitation, key, &mut env)?),
+                    Some((invitation, add)) => Some(Group::join(message.group, invitation, &add, &mut env)?),
                     None => {
                         wait(lobbies, message)?;
                         None
@@ -214,12 +214,6 @@ impl Dsgm {
         for (author, bytes) in lobby.waiting.into_unverified() {
             // Forged ones among them are dropped here.
             let _ = group.order.arrive(&author, &message.group, &bytes);
-        }
-        for invitation in lobby.invitations {
-            if !group.order.has_handled(&invitation.inviter, invitation.number) {
-                // There is room for as many as wait in a lobby.
-                let _ = group.keep_second_welcome(invitation);
-            }
         }
         let stays = group.process_ready(&mut env)?;
         let received = Received { outgoing: env.outgoing, events: env.events };

@@ -23,8 +23,8 @@
 //! ```
 //!
 //! So one operation of one member refreshes everybody, with O(n) work each. To add somebody, nothing fresh is sent: the
-//! newcomer gets the adder's ratchet in a *welcome* and every other member's in its acknowledgement. Two operations at
-//! once both take effect, since each steps different ratchets with different secrets.
+//! newcomer gets the adder's ratchet in the add, the group's state in a *welcome*, and every other member's ratchet in its
+//! acknowledgement. Two operations at once both take effect, since each steps different ratchets with different secrets.
 //!
 //! | paper | module | what it is |
 //! |---|---|---|
@@ -81,6 +81,6 @@ mod messages;
 mod rules;
 mod two_party;
 
-pub use agreement::{MAX_MEMBERS, MAX_PLAINTEXT_LEN};
+pub use agreement::{MAX_KNOWN, MAX_MEMBERS, MAX_PENDING, MAX_PLAINTEXT_LEN, MAX_UNACKNOWLEDGED};
 pub use dsgm::Dcgka;
-pub use two_party::MAX_UNACKNOWLEDGED;
+pub use two_party::MAX_KEPT_KEYS;

@@ -3,13 +3,13 @@
 //! | kind | envelope names | new key | body | bytes of body |
 //! |---|---|---|---|---|
 //! | create | | | group nonce 32, commitment 32, count, ids of the others 32 each, slot for each of them | 64 + 1..5 + 32 m + slots |
-//! | add | | yes | id of the user | 32 |
+//! | add | | yes | id of the user 32, slot for it, never empty | 32 + slot |
 //! | remove | target | yes | commitment 32, slot for each recipient | 32 + slots |
 //! | update | | yes | commitment 32, slot for each recipient | 32 + slots |
 //! | ack | operation | | forwards: handle 8, slot | 0 and more |
 //! | ack-none | operation | | | 0 |
 //! | add-ack | operation | | slot for the added user | slot |
-//! | welcome | | | hash of the add 32, slot, clock and keys, membership | 32 + slot + state |
+//! | welcome | | | hash of the add 32, membership, clock and keys | 32 + state |
 //! | message | | | ciphertext | plaintext + 16 |
 //!
 //! Recipients are in the order of their ids; the receiver knows them from the author's view. A slot is a two-party
@@ -21,6 +21,7 @@ use protocol::id::{HANDLE_LEN, Handle, MEMBER_ID_LEN, MemberId};
 use protocol::wire::codec::{Reader, put_len};
 use protocol::wire::envelope::Kind;
 
+use crate::agreement::MAX_MEMBERS;
 use crate::rules::Rules;
 use crate::two_party::Slot;
 
@@ -63,8 +64,8 @@ impl<'a> Create<'a> {
         let mut reader = Reader::new(body);
         let nonce = Digest(reader.array()?);
         let commitment = decode_commitment(&mut reader, rules)?;
-        let others =
-            (0..reader.count(MEMBER_ID_LEN)?).map(|_| reader.array().map(MemberId)).collect::<Result<Vec<_>, _>>()?;
+        let count = Some(reader.count(MEMBER_ID_LEN)?).filter(|count| *count < MAX_MEMBERS).ok_or(Error::Malformed)?;
+        let others = (0..count).map(|_| reader.array().map(MemberId)).collect::<Result<Vec<_>, _>>()?;
         if !others.is_sorted_by(|a, b| a < b) {
             return Err(Error::Malformed);
         }
@@ -103,9 +104,24 @@ impl<'a> Seeded<'a> {
     }
 }
 
-/// The body of ADD.
-pub(crate) fn decode_add(body: &[u8]) -> Result<MemberId, Error> {
-    body.try_into().map(MemberId).map_err(|_| Error::Malformed)
+/// The body of ADD. Everybody refuses one without a ciphertext for the user.
+pub(crate) struct Add<'a> {
+    pub(crate) user: MemberId,
+    pub(crate) slot: Slot<'a>,
+}
+
+impl<'a> Add<'a> {
+    pub(crate) fn decode(body: &'a [u8]) -> Result<Self, Error> {
+        let mut reader = Reader::new(body);
+        let (user, slot) = (MemberId(reader.array()?), Slot::decode(&mut reader)?);
+        reader.finish()?;
+        if matches!(slot, Slot::Empty) { Err(Error::Malformed) } else { Ok(Self { user, slot }) }
+    }
+
+    /// What the user's slot follows.
+    pub(crate) fn encode_head(user: &MemberId) -> Vec<u8> {
+        user.0.to_vec()
+    }
 }
 
 /// The body of ACK: secrets forwarded to members whom the operation's author did not know to be members.
@@ -113,6 +129,9 @@ pub(crate) fn decode_forwards(body: &[u8]) -> Result<Vec<(Handle, Slot<'_>)>, Er
     let mut reader = Reader::new(body);
     let mut forwards = Vec::new();
     while !reader.remaining().is_empty() {
+        if forwards.len() == MAX_MEMBERS {
+            return Err(Error::Malformed);
+        }
         forwards.push((Handle(reader.array::<HANDLE_LEN>()?), Slot::decode(&mut reader)?));
     }
     Ok(forwards)
@@ -128,7 +147,6 @@ pub(crate) fn decode_add_ack(body: &[u8]) -> Result<Slot<'_>, Error> {
 /// The body of WELCOME.
 pub(crate) struct Welcome<'a> {
     pub(crate) add: Digest,
-    pub(crate) slot: Slot<'a>,
     pub(crate) state: &'a [u8],
 }
 
@@ -136,12 +154,11 @@ impl<'a> Welcome<'a> {
     pub(crate) fn decode(body: &'a [u8]) -> Result<Self, Error> {
         let mut reader = Reader::new(body);
         let add = Digest(reader.array()?);
-        let slot = Slot::decode(&mut reader)?;
-        Ok(Self { add, slot, state: reader.rest() })
+        Ok(Self { add, state: reader.rest() })
     }
 
-    pub(crate) fn encode(add: &Digest, slot: &[u8], state: &[u8]) -> Vec<u8> {
-        [add.as_bytes(), slot, state].concat()
+    pub(crate) fn encode(add: &Digest, state: &[u8]) -> Vec<u8> {
+        [add.as_bytes(), state].concat()
     }
 }
 

@@ -28,8 +28,9 @@ use rand_core::CryptoRng;
 
 use crate::rules::Rules;
 
-/// Ciphertexts to one peer that it may leave unacknowledged. A private key is kept for each.
-pub const MAX_UNACKNOWLEDGED: usize = 1024;
+/// Private keys that are kept for one peer to encrypt to: one for each ciphertext that it has not acknowledged. Beyond it
+/// the peer gets empty slots. A key takes some 40 bytes, so this is 40 kB for a peer, and only the silent have so many.
+pub const MAX_KEPT_KEYS: usize = 1024;
 
 /// Bytes of the plaintext: the secret, the peer's next private key, my next public key and its index.
 pub(crate) const PAYLOAD_LEN: usize = SECRET_LEN + PRIVATE_KEY_LEN + PUBLIC_KEY_LEN + INDEX_LEN;
@@ -107,13 +108,7 @@ pub(crate) struct TwoParty {
 }
 
 impl TwoParty {
-    /// Whether another ciphertext would exceed [`MAX_UNACKNOWLEDGED`].
-    pub(crate) fn is_full(&self) -> bool {
-        self.mine.len() >= MAX_UNACKNOWLEDGED
-    }
-
     /// How many private keys are kept for the peer to encrypt to.
-    #[cfg(any(test, feature = "simulation"))]
     pub(crate) fn kept(&self) -> usize {
         self.mine.len()
     }
@@ -134,7 +129,7 @@ impl TwoParty {
         rng: &mut dyn CryptoRng,
         out: &mut Vec<u8>,
     ) {
-        let Some(index) = self.last_index.checked_add(1).filter(|_| !self.is_full()) else {
+        let Some(index) = self.last_index.checked_add(1).filter(|_| self.kept() < MAX_KEPT_KEYS) else {
             return Slot::put_empty(out);
         };
         let (mine, theirs) = (PrivateKey::random(rng), PrivateKey::random(rng));
@@ -188,17 +183,15 @@ impl TwoParty {
     /// The peer has handled my message with this number: it will not use keys any more that are older than the one in the
     /// last ciphertext until then.
     pub(crate) fn acknowledged(&mut self, number: u32) {
-        let mut newest = None;
-        while let Some(&(_, index)) = self.sent.front().filter(|(sent, _)| *sent <= number) {
-            newest = Some(index);
-            self.sent.pop_front();
-        }
-        if let Some(index) = newest {
-            self.forget_through(index - 1);
+        let acknowledged = self.sent.partition_point(|(sent, _)| *sent <= number);
+        let newest = self.sent.drain(..acknowledged).next_back();
+        if let Some((_, newest)) = newest {
+            self.forget_through(newest.saturating_sub(1));
         }
     }
 
     fn forget_through(&mut self, index: u32) {
+        self.sent.drain(..self.sent.partition_point(|(_, sent)| *sent <= index));
         match index.checked_add(1) {
             Some(next) => self.mine = self.mine.split_off(&next),
             None => self.mine.clear(),

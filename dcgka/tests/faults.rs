@@ -202,21 +202,24 @@ fn a_welcome_that_knows_the_newcomer_is_refused() {
     let (creator, user) = (world.id(0), world.id(1));
     let group = GroupId([9; 32]);
     world.group = group;
+    let body = [&user.0[..], &[1], &[0; COLD - 1]].concat();
     let add = Draft {
         kind: Kind(2),
         sender: inviter,
         number: 1,
         subject: Subject::None,
         new_key: Some(new_key),
-        body: &user.0,
+        body: &body,
     };
     let (add_bytes, digest) = add.sign(&group, inviter.handle(), None, &key);
     // Three are known, the newcomer the second of them; the creator has added the third, the inviter.
     let membership = [&[3][..], &creator.0, &user.0, &inviter.0, &[1, 2, 3, 1, 0, 2, 4, 1, 0, 0]].concat();
     let mut clock = Vec::new();
-    put_varint(&mut clock, 2);
-    clock.push(0);
-    let body = [&digest.0[..], &[0], &membership, &clock].concat();
+    for handled in [2, 0] {
+        put_varint(&mut clock, handled);
+        clock.push(0);
+    }
+    let body = [&digest.0[..], &membership, &clock].concat();
     let welcome =
         Draft { kind: Kind(8), sender: inviter, number: 1, subject: Subject::None, new_key: None, body: &body };
     let (welcome_bytes, _) = welcome.sign(&group, inviter.handle(), None, &key);

@@ -10,7 +10,7 @@ use common::World;
 use protocol::crypto::hash;
 
 const VECTORS: &str = include_str!("vectors/messages.txt");
-const LIFE: &str = "b999e501d9bd723e218e9204eecd494264281af1bc8ea6d5ac6c9795da08a317";
+const LIFE: &str = "7150e4694bbec5da9557c1c4b236da40d3edf7822f79db3b9b9865ef7343ccd6";
 
 /// Three members, of whom one adds a fourth while another updates, and one removes another at the same time.
 fn messages() -> String {

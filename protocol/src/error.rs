@@ -30,14 +30,15 @@ pub enum Error {
     /// The plaintext is longer than the protocol's limit.
     #[error("the plaintext is longer than the limit")]
     PlaintextTooLong,
-    /// A peer has left so many messages unacknowledged that keys for it cannot be kept any more.
-    #[error("a member has left too many messages unacknowledged")]
+    /// Somebody has left so many of this member's operations unacknowledged that another is not possible. Whoever is silent
+    /// can be removed.
+    #[error("too many operations of this member are not acknowledged by somebody")]
     TooManyUnacknowledged,
     /// The directory has no valid bundle of that user.
     #[error("the directory has no valid bundle of the user")]
     NoBundle,
-    /// The author has used up its message numbers.
-    #[error("the author has used up its message numbers")]
+    /// This member has used up its message numbers, and can go on under a new id only.
+    #[error("the member has used up its message numbers")]
     NumbersExhausted,
 
     // Bad input from a peer.

@@ -292,6 +292,8 @@ pub enum Rule {
     TargetNotAMember,
     /// An add of somebody whose add the author has acknowledged.
     AlreadyAMember,
+    /// An add to a group that has as many members as it may have, in the author's view.
+    GroupSize,
     /// The group exists already.
     GroupExists,
     /// An acknowledgement of something that is no operation, or of one acknowledged before.

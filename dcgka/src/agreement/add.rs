@@ -1,5 +1,8 @@
 //! ADD: a member adds a user. Everybody who knows the adder's ratchet derives the newcomer's first secret from it, and
 //! sends its own ratchet to the newcomer.
+//!
+//! The adder's ratchet stands in the ADD, encrypted to the newcomer, and not in the welcome: a user whom another member has
+//! added meanwhile needs no welcome, and must not have to wait for one before it can process the ADD.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,34 +15,42 @@ use protocol::error::Error;
 use protocol::id::MemberId;
 use protocol::member::{Event, Outgoing, Recipients, Rule};
 use protocol::membership::{MemberIndex, MemberSet};
-use protocol::wire::codec::{MAX_MESSAGE_LEN, Reader};
+use protocol::wire::codec::MAX_MESSAGE_LEN;
 use protocol::wire::envelope::{Draft, Subject};
 
-use super::state::{Env, Group, MAX_MEMBERS, Operation, Pending, Sender, Stop};
-use crate::messages::{self, ACK_NONE, ADD, ADD_ACK, WELCOME, Welcome};
+use super::state::{Env, Group, MAX_KNOWN, MAX_MEMBERS, Operation, Pending, Sender, Stop};
+use crate::messages::{self, ACK_NONE, ADD, ADD_ACK, Add, WELCOME, Welcome};
 use crate::two_party::Slot;
 
 /// Calls of HKDF by which an add's steps yield the newcomer's secret and the adder's: two steps and a derivation.
 pub(crate) const ADD_KDF_CALLS: u64 = 2 * super::state::RATCHET_KDF_CALLS + 2;
 
-/// What a welcome can carry besides its state takes less than this: envelope, hash and ciphertext.
+/// What a welcome carries besides its state takes less than this: envelope and hash.
 const WELCOME_OVERHEAD: usize = 1024;
 /// So many people can ever have been known that a welcome to one more would not be read.
 const MAX_WELCOME_STATE_LEN: usize = MAX_MESSAGE_LEN - WELCOME_OVERHEAD;
 
 impl Group {
-    /// The adder's side: ADD to all, and a welcome to the newcomer with the ratchet before the add's steps.
+    /// The adder's side: ADD to all, with the ratchet before the add's steps for the newcomer, and a welcome to that one.
     pub(crate) fn add(&mut self, user: &MemberId, env: &mut Env<'_, '_>) -> Result<(), Error> {
         let me = self.me();
-        self.membership.check_add(me, user).map_err(|_| Error::AlreadyAMember)?;
-        if self.view().len() >= MAX_MEMBERS {
-            return Err(Error::GroupSize);
-        }
+        self.check_add(me, user).map_err(|rule| match rule {
+            Rule::GroupSize => Error::GroupSize,
+            _ => Error::AlreadyAMember,
+        })?;
         let user_key = VerificationKey::from_bytes(&user.0).map_err(|_| Error::NoBundle)?;
         self.after_repair(env, |group, env| group.add_clean(*user, user_key, env))
     }
 
+    /// Whether a member may add somebody. This is the author's view alone, in which all receivers judge alike.
+    pub(super) fn check_add(&self, adder: MemberIndex, user: &MemberId) -> Result<(), Rule> {
+        self.membership.check_add(adder, user)?;
+        let full = self.membership.view(adder).len() >= MAX_MEMBERS || self.membership.known_by(adder) >= MAX_KNOWN;
+        if full { Err(Rule::GroupSize) } else { Ok(()) }
+    }
+
     fn add_clean(&mut self, user: MemberId, user_key: VerificationKey, env: &mut Env<'_, '_>) -> Result<(), Error> {
+        self.check_unacknowledged()?;
         let me = self.me();
         let number = self.next_number()?;
         let ratchet =
@@ -48,20 +59,18 @@ impl Group {
         if state.len() > MAX_WELCOME_STATE_LEN {
             return Err(Error::GroupSize);
         }
-        let mut slot = Vec::new();
+        let mut body = Add::encode_head(&user);
         // Whoever is known I cannot add: I have acknowledged its add. So the user gets the next index.
         let newcomer = MemberIndex::from_usize(self.senders.len());
-        // The welcome is signed with the identity key.
-        let identity = *env.user.identity.verification_key().as_bytes();
-        self.encrypt_to((user, newcomer), &ratchet, (number, identity), env, &mut slot);
-        if matches!(Slot::decode(&mut Reader::new(&slot))?, Slot::Empty) {
+        self.encrypt_to((user, newcomer), &ratchet, self.signed_as(number), env, &mut body);
+        if Add::decode(&body).is_err() {
             self.two_party.remove(&newcomer);
             return Err(Error::NoBundle);
         }
 
         let new_key = SigningKey::random(&mut *env.context.rng);
-        let add = self.broadcast(ADD, Subject::None, &user.0, Some(new_key), env)?;
-        let body = Welcome::encode(&add, &slot, &state);
+        let add = self.broadcast(ADD, Subject::None, &body, Some(new_key), env)?;
+        let body = Welcome::encode(&add, &state);
         let draft =
             Draft { kind: WELCOME, sender: env.user.id, number, subject: Subject::None, new_key: None, body: &body };
         let (bytes, _) = draft.sign(&self.id, self.handle(&env.user.id)?, None, &env.user.identity);
@@ -128,12 +137,16 @@ impl Group {
         message: &Verified,
         env: &mut Env<'_, '_>,
     ) -> Result<(), Stop> {
-        let user = messages::decode_add(&message.body).map_err(|_| Rule::Form)?;
+        let Add { user, slot } = Add::decode(&message.body).map_err(|_| Rule::Form)?;
         let key = VerificationKey::from_bytes(&user.0).map_err(|_| Rule::Form)?;
-        self.membership.check_add(adder.1, &user)?;
+        self.check_add(adder.1, &user)?;
         let before = self.view().clone();
         if user == env.user.id {
-            self.take_second_welcome(adder, message, env);
+            // The adder did not know that I am a member. To me it is one whose ratchet I am told.
+            let ratchet = self.decrypt_from(adder, (message.number, &message.key), &slot, env);
+            if let Some(sender) = self.sender(adder.1) {
+                *sender = Sender { ratchet, chain: None };
+            }
         }
         let newcomer = self.record_add((adder.1, message.number), user, key);
         // A void add adds nobody, and the second add of a member nobody else.

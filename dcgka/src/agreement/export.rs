@@ -37,7 +37,7 @@ impl Dsgm {
                 for (id, lobby) in lobbies {
                     out.extend_from_slice(&id.0);
                     lobby.waiting.encode(&mut out);
-                    put_invitations(&mut out, lobby.invitations.iter());
+                    put_invitations(&mut out, &lobby.invitations);
                 }
             }
             Stage::Inside(group) => {
@@ -120,7 +120,6 @@ impl Group {
         put_set(out, &self.retired);
         put_len(out, self.joined_at.len());
         self.joined_at.iter().for_each(|number| put_varint(out, *number));
-        put_invitations(out, self.second_welcomes.values());
     }
 
     fn decode(user: &User, reader: &mut Reader<'_>) -> Result<Self, Error> {
@@ -159,9 +158,6 @@ impl Group {
         group.retired = take_set(reader, known)?;
         for _ in 0..reader.count(1)? {
             group.joined_at.push(reader.varint()?);
-        }
-        for invitation in take_invitations(reader)? {
-            group.second_welcomes.insert((invitation.inviter, invitation.number), invitation);
         }
         // Everybody is known to each of the layers.
         if group.senders.len() != known || group.joined_at.len() != known || group.order.known() != known {
@@ -208,7 +204,7 @@ fn take_set(reader: &mut Reader<'_>, known: usize) -> Result<MemberSet, Error> {
     (0..reader.count(1)?).map(|_| take(reader)).collect()
 }
 
-fn put_invitations<'a>(out: &mut Vec<u8>, invitations: impl ExactSizeIterator<Item = &'a Invitation>) {
+fn put_invitations(out: &mut Vec<u8>, invitations: &[Invitation]) {
     put_len(out, invitations.len());
     for Invitation { inviter, number, body } in invitations {
         out.extend_from_slice(&inviter.0);

@@ -17,7 +17,7 @@ mod update;
 pub(crate) mod welcome;
 
 pub use message::MAX_PLAINTEXT_LEN;
-pub use state::MAX_MEMBERS;
+pub use state::{MAX_KNOWN, MAX_MEMBERS, MAX_PENDING, MAX_UNACKNOWLEDGED};
 
 use protocol::causal_order::Verified;
 use protocol::error::Error;
@@ -30,7 +30,7 @@ use state::{Continue, Env, Group, Stop};
 impl Group {
     /// Processes all messages that are ready.
     pub(crate) fn process_ready(&mut self, env: &mut Env<'_, '_>) -> Result<Continue, Error> {
-        while let Some((author, message)) = self.next_message(&env.user.id) {
+        while let Some((author, message)) = self.next_message() {
             match self.process(author, &message, env) {
                 Ok(()) => {}
                 Err(Stop::Rule(rule)) => env.events.push(Event::Rejected { from: author, rule }),

@@ -11,7 +11,8 @@ use super::state::{Env, Group, Stop};
 use crate::messages::{REMOVE, Seeded};
 
 impl Group {
-    /// The author's side. The removal is recorded first, here too, so that the seed goes to those who remain.
+    /// The author's side. The removal is recorded first, here too, so that the seed goes to those who remain. It is possible
+    /// whatever is unacknowledged: it is how one gets rid of somebody silent.
     pub(crate) fn remove(&mut self, user: &MemberId, env: &mut Env<'_, '_>) -> Result<(), Error> {
         let number = self.next_number()?;
         let me = self.me();
@@ -27,7 +28,6 @@ impl Group {
             return Err(Error::Internal);
         }
         let recipients = self.recipients(after.view(me), me);
-        self.check_channels(&recipients)?;
         let before = self.view().clone();
         self.membership = after;
         self.view_changed(&before, me, env);

@@ -17,6 +17,7 @@ use protocol::wire::envelope::{Kind, Subject};
 use super::state::{Env, Group, Operation, Pending, Sender};
 use crate::messages::{ACK, ACK_NONE, Seeded};
 use crate::rules::Rules;
+use crate::two_party::MAX_KEPT_KEYS;
 
 /// A seed and where it belongs.
 pub(super) struct Seed {
@@ -165,6 +166,7 @@ impl Group {
             return self.broadcast(ACK_NONE, subject, &[], None, env).map(drop);
         }
         let mut forwards = Vec::new();
+        let mut crowded = false;
         if let Some(own) = own {
             let mine = self.next_number()?;
             let unknown_to_author: Vec<_> = self
@@ -175,11 +177,15 @@ impl Group {
             for peer in unknown_to_author {
                 forwards.extend_from_slice(&self.handle(&peer.0)?.0);
                 self.encrypt_to(peer, &own, self.signed_as(mine), env, &mut forwards);
+                crowded |= self.two_party.get(&peer.1).is_some_and(|channel| channel.kept() == MAX_KEPT_KEYS / 2);
             }
             if let Some(sender) = self.sender(me) {
                 sender.advance(own.expose());
             }
         }
-        self.broadcast(ACK, subject, &forwards, None, env).map(drop)
+        self.broadcast(ACK, subject, &forwards, None, env)?;
+        // Nobody acknowledges an acknowledgement. An author who acts as if it did not know a member could have all others
+        // forward to that one until its channels are full; so an operation follows, which it will acknowledge.
+        if crowded && self.check_unacknowledged().is_ok() { self.update(env) } else { Ok(()) }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use protocol::causal_order::CausalOrder;
+use protocol::causal_order::{CausalOrder, MAX_WAITING_BYTES, Verified};
 use protocol::crypto::hash::{DIGEST_LEN, Digest};
 use protocol::crypto::kdf;
 use protocol::crypto::label;
@@ -10,20 +10,39 @@ use protocol::crypto::secret::Secret;
 use protocol::crypto::signature::{SigningKey, VERIFICATION_KEY_LEN, VerificationKey};
 use protocol::error::Error;
 use protocol::id::{GroupId, MemberId};
-use protocol::member::{Context, Event, Outgoing, Recipients, Rule};
+use protocol::member::{Context, Event, Incoming, Outgoing, Recipients, Rule};
 use protocol::membership::{MemberIndex, MemberSet, Membership};
-use protocol::wire::envelope::{Draft, Kind, Subject};
+use protocol::wire::envelope::{self, Draft, Kind, Subject};
 use protocol::x3dh::PrekeySecrets;
 
-use super::welcome::Invitation;
 use crate::message_ratchet::Chain;
-use crate::messages;
+use crate::messages::{self, ADD, UPDATE};
 use crate::rules::Rules;
 use crate::two_party::{Binding, Slot, TwoParty};
 
-/// Members of a group at most. The author of an operation minds it; receivers do not, since two concurrent adds at the
-/// limit would divide the group.
+/// Members of a group at most. An add is refused by its author's view alone, in which everybody knows it: of two concurrent
+/// adds at the limit both stand, so a group can be larger by as many as were added at once.
 pub const MAX_MEMBERS: usize = 1024;
+
+/// Users that a group has ever had at most, counted in the same way. Everybody is kept for good: of each removed member
+/// stay an id, a key and a number, and what it has acknowledged.
+pub const MAX_KNOWN: usize = 4 * MAX_MEMBERS;
+
+/// Operations of one author that somebody has not acknowledged: at so many the author's own updates and adds fail, and a
+/// message that would have to be preceded by an update. It can remove whoever is silent.
+///
+/// For an operation everybody keeps a secret for each recipient that has not acknowledged it, some 50 bytes, besides three
+/// sets of members. That is 1 kB where one member of 1,024 is silent, so a quarter of a megabyte for an author; and an
+/// author that updates every day can wait for somebody for eight months.
+pub const MAX_UNACKNOWLEDGED: usize = 256;
+
+/// With so many of its operations pending, the others hold back an author's next update or add, and all after it, until
+/// acknowledgements come. This stops nobody else: see [`Group::next_message`].
+pub const MAX_PENDING: usize = 2 * MAX_UNACKNOWLEDGED;
+
+/// With this message of mine everything ends, what I receive included: that may ask for an answer. The rest is more than one
+/// call can send, which answers at most all operations that have waited: their bodies take 32 bytes and more each.
+const LAST_NUMBER: u32 = u32::MAX - (MAX_WAITING_BYTES / 16) as u32;
 
 /// Calls of HKDF in one step of a ratchet.
 pub(crate) const RATCHET_KDF_CALLS: u64 = 2;
@@ -74,8 +93,6 @@ pub(crate) struct Group {
     pub(crate) retired: MemberSet,
     /// What a welcome covered, by member index: numbers up to it were handled before I joined.
     pub(crate) joined_at: Vec<u32>,
-    /// Welcomes to a group that I am in already, from members who added me concurrently; by adder and number.
-    pub(crate) second_welcomes: BTreeMap<(MemberId, u32), Invitation>,
 }
 
 /// What is known of a member as a sender of messages.
@@ -137,7 +154,6 @@ impl Group {
             leaving: MemberSet::new(),
             retired: MemberSet::new(),
             joined_at: Vec::new(),
-            second_welcomes: BTreeMap::new(),
         }
     }
 
@@ -158,14 +174,39 @@ impl Group {
         self.membership.in_order_of_ids(view).filter(|(_, member)| *member != without).collect()
     }
 
+    /// The number of my next message. There is one: every call begins with [`check_numbers`](Self::check_numbers).
     pub(crate) fn next_number(&self) -> Result<u32, Error> {
-        self.number.checked_add(1).ok_or(Error::NumbersExhausted)
+        self.number.checked_add(1).ok_or(Error::Internal)
     }
 
-    /// Checks that each of these members can get another two-party ciphertext.
-    pub(crate) fn check_channels(&self, recipients: &[(MemberId, MemberIndex)]) -> Result<(), Error> {
-        let full = |member| self.two_party.get(member).is_some_and(TwoParty::is_full);
-        if recipients.iter().any(|(_, member)| full(member)) { Err(Error::TooManyUnacknowledged) } else { Ok(()) }
+    /// Whether there are numbers left for all that one call can send, so that none ends half-way.
+    pub(crate) fn check_numbers(&self) -> Result<(), Error> {
+        if self.number > LAST_NUMBER { Err(Error::NumbersExhausted) } else { Ok(()) }
+    }
+
+    /// Whether I may update or add: others must have acknowledged what I did before.
+    pub(crate) fn check_unacknowledged(&self) -> Result<(), Error> {
+        let full = has_pending(&self.pending, self.me(), MAX_UNACKNOWLEDGED);
+        if full { Err(Error::TooManyUnacknowledged) } else { Ok(()) }
+    }
+
+    /// The next message to process. An author of whom too much is pending waits.
+    ///
+    /// No honest author waits for long: when it sent an update or an add it had the acknowledgements of all but
+    /// [`MAX_UNACKNOWLEDGED`] of its operations, and whoever I wait for it waits for too. Nor do those wait for ever who
+    /// have handled more of an author than I: they had acknowledgements that will reach me. Of all messages that I hold
+    /// back take the one that an honest member sent or handled first: what that member had handled until then is nothing
+    /// that I hold back.
+    pub(super) fn next_message(&mut self) -> Option<(MemberId, Verified)> {
+        let Self { order, membership, pending, .. } = self;
+        order.next(|author, message| !is_held_back(membership, pending, author, message.kind))
+    }
+
+    /// Whether a message would have to wait for acknowledgements, and there is no room for it.
+    pub(crate) fn has_no_room_for(&self, message: &Incoming<'_>) -> bool {
+        !self.order.has_room(message.bytes.len())
+            && envelope::kind(message.bytes)
+                .is_some_and(|kind| is_held_back(&self.membership, &self.pending, &message.author, kind))
     }
 
     /// What a ciphertext in my message `number` is bound to: the number, and the key that verifies the message.
@@ -308,11 +349,27 @@ impl Group {
     }
 }
 
+/// A removal goes through whatever is pending: there are no more of them than members.
+fn is_held_back(
+    membership: &Membership,
+    pending: &BTreeMap<Operation, Pending>,
+    author: &MemberId,
+    kind: Kind,
+) -> bool {
+    [ADD, UPDATE].contains(&kind)
+        && membership.index(author).is_some_and(|author| has_pending(pending, author, MAX_PENDING))
+}
+
+/// Whether at least so many operations of an author are pending. Few are, as a rule: so they are counted when it matters.
+fn has_pending(pending: &BTreeMap<Operation, Pending>, author: MemberIndex, count: usize) -> bool {
+    pending.range((author, 0)..=(author, u32::MAX)).nth(count - 1).is_some()
+}
+
 /// Why a message is processed no further.
 pub(crate) enum Stop {
     /// It breaks a rule, and is refused.
     Rule(Rule),
-    /// A broken invariant, or numbers used up.
+    /// A broken invariant.
     Bug(Error),
 }
 

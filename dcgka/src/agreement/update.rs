@@ -13,8 +13,8 @@ use crate::messages::{Seeded, UPDATE};
 impl Group {
     /// The author's side.
     pub(crate) fn update(&mut self, env: &mut Env<'_, '_>) -> Result<(), Error> {
+        self.check_unacknowledged()?;
         let recipients = self.recipients(self.view(), self.me());
-        self.check_channels(&recipients)?;
         self.send_seeded(UPDATE, Subject::None, &recipients, env)
     }
 

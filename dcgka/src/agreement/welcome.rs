@@ -1,10 +1,9 @@
 //! WELCOME: what a newcomer learns of the group from the member that added it.
 //!
 //! The welcome is signed with the adder's identity key and names the hash of its ADD; the newcomer needs both. So the ADD
-//! is authentic without a check of its own signature, whose key the newcomer could not know.
+//! is authentic without a check of its own signature.
 
-use protocol::causal_order::Verified;
-use protocol::crypto::signature::VerificationKey;
+use protocol::crypto::signature::{VERIFICATION_KEY_LEN, VerificationKey};
 use protocol::error::Error;
 use protocol::id::{GroupId, MemberId};
 use protocol::member::Event;
@@ -14,7 +13,8 @@ use protocol::wire::envelope::{Envelope, Subject};
 
 use super::add::add_steps;
 use super::state::{Env, Group, Pending, Sender};
-use crate::messages::{self, ACK, ACK_NONE, ADD, WELCOME, Welcome};
+use crate::messages::{ACK, ACK_NONE, ADD, Add, WELCOME, Welcome};
+use crate::two_party::Slot;
 
 /// Invitations to one group that may wait for their adds.
 pub(crate) const MAX_INVITATIONS: usize = 64;
@@ -41,31 +41,46 @@ impl Invitation {
         Ok(Self { inviter, number: envelope.number, body: envelope.body.to_vec() })
     }
 
-    /// Whether this message of the inviter is the add that the welcome belongs to.
-    pub(crate) fn is_for(&self, group: &GroupId, me: &MemberId, bytes: &[u8]) -> Option<VerificationKey> {
+    /// This message of the inviter, if it is the add that the welcome belongs to.
+    pub(crate) fn is_for<'a>(&self, group: &GroupId, me: &MemberId, bytes: &'a [u8]) -> Option<AddOfMe<'a>> {
         let welcome = Welcome::decode(&self.body).ok()?;
-        let add = Envelope::decode(bytes).ok()?;
-        let fits = add.kind == ADD
-            && add.number == self.number
-            && messages::decode_add(add.body) == Ok(*me)
-            && add.digest(group, &self.inviter, &Subject::None) == welcome.add;
-        add.new_key.filter(|_| fits)
+        let envelope = Envelope::decode(bytes).ok()?;
+        if envelope.kind != ADD || envelope.number != self.number {
+            return None;
+        }
+        let add = Add::decode(envelope.body).ok().filter(|add| add.user == *me)?;
+        let fits = envelope.digest(group, &self.inviter, &Subject::None) == welcome.add;
+        envelope.new_key.filter(|_| fits).map(|next_key| AddOfMe { next_key, slot: add.slot })
     }
 }
 
-/// What a welcome says of each member besides its membership: the last message that the adder had handled, and the key of
-/// the next one, where it is not the id.
+/// What a newcomer takes from its add.
+pub(crate) struct AddOfMe<'a> {
+    next_key: VerificationKey,
+    slot: Slot<'a>,
+}
+
+/// What a welcome says of each member besides its membership: the last message that the adder had handled before the add,
+/// and the key of the next one, where it is not the id. Of the adder itself too: its key of then is bound to the slot.
 struct Known {
     handled: u32,
-    key: Option<VerificationKey>,
+    key: VerificationKey,
+}
+
+impl Known {
+    fn decode(id: &MemberId, reader: &mut Reader<'_>) -> Result<Self, Error> {
+        let handled = reader.varint()?;
+        let key = if reader.flag()? { reader.array()? } else { id.0 };
+        Ok(Self { handled, key: VerificationKey::from_bytes(&key)? })
+    }
 }
 
 impl Group {
-    /// The part of a welcome that is not bound to a newcomer: membership before the add, then [`Known`] for each but me.
+    /// What a welcome carries: membership before the add, then [`Known`] for each.
     pub(super) fn encode_welcome_state(&self) -> Vec<u8> {
         let mut out = Vec::new();
         self.membership.encode(&mut out);
-        for member in self.membership.everybody().filter(|member| *member != self.me()) {
+        for member in self.membership.everybody() {
             let id = self.membership.id(member);
             let (handled, key) = self.order.frontier(&id).unwrap_or((0, id.0));
             put_varint(&mut out, handled);
@@ -81,7 +96,7 @@ impl Group {
     pub(crate) fn join(
         id: GroupId,
         invitation: &Invitation,
-        adders_next_key: VerificationKey,
+        add: &AddOfMe<'_>,
         env: &mut Env<'_, '_>,
     ) -> Result<Self, Error> {
         let welcome = Welcome::decode(&invitation.body)?;
@@ -94,23 +109,20 @@ impl Group {
         if !i_come_last || membership.operation(adder, invitation.number).is_some() {
             return Err(Error::Malformed);
         }
-        let mut known = Vec::new();
+        let mut group = Self::empty(id, membership, env.user);
         let mut reader = Reader::new(state);
-        for member in membership.everybody().filter(|member| ![adder, membership.me()].contains(member)) {
-            let handled = reader.varint()?;
-            let key = reader.flag()?.then(|| VerificationKey::from_bytes(&reader.array()?)).transpose()?;
-            known.push((member, Known { handled, key }));
+        let mut adders_key = invitation.inviter.0;
+        let me = group.me();
+        for member in group.membership.everybody().filter(|member| *member != me) {
+            let id = group.membership.id(member);
+            let mut known = Known::decode(&id, &mut reader)?;
+            if member == adder {
+                adders_key = *known.key.as_bytes();
+                known = Known { handled: invitation.number, key: add.next_key };
+            }
+            group.introduce(id, known.key, known.handled, Sender::default());
         }
         reader.finish()?;
-        known.push((adder, Known { handled: invitation.number, key: Some(adders_next_key) }));
-        known.sort_unstable_by_key(|(member, _)| *member);
-
-        let mut group = Self::empty(id, membership, env.user);
-        for (member, Known { handled, key }) in known {
-            let member = group.membership.id(member);
-            let key = key.map_or_else(|| VerificationKey::from_bytes(&member.0), Ok)?;
-            group.introduce(member, key, handled, Sender::default());
-        }
         let (_, me) = group.membership.add(adder, invitation.number, env.user.id);
         if !group.view().contains(me) {
             return Err(Error::Malformed);
@@ -121,7 +133,7 @@ impl Group {
                 group.leaving.insert(member);
             }
         }
-        group.take_first_secret(adder, invitation, &welcome, env)?;
+        group.take_first_secret(adder, invitation, (&adders_key, &add.slot), env)?;
         Ok(group)
     }
 
@@ -130,7 +142,7 @@ impl Group {
         &mut self,
         adder: MemberIndex,
         invitation: &Invitation,
-        welcome: &Welcome<'_>,
+        (key, slot): (&[u8; VERIFICATION_KEY_LEN], &Slot<'_>),
         env: &mut Env<'_, '_>,
     ) -> Result<(), Error> {
         let me = self.me();
@@ -141,7 +153,7 @@ impl Group {
         self.insert_pending((adder, invitation.number), pending);
         let subject = Subject::Acknowledged(invitation.inviter, invitation.number);
         let peer = (invitation.inviter, adder);
-        let ratchet = self.decrypt_from(peer, (invitation.number, &invitation.inviter.0), &welcome.slot, env);
+        let ratchet = self.decrypt_from(peer, (invitation.number, key), slot, env);
         let secret = ratchet.and_then(|ratchet| {
             let sender = self.sender(adder)?;
             sender.ratchet = Some(ratchet);
@@ -154,45 +166,5 @@ impl Group {
         self.broadcast(kind, subject, &[], None, env)?;
         self.tidy();
         Ok(())
-    }
-
-    /// A welcome to a group that I am in already, from a member that did not know it.
-    pub(crate) fn keep_second_welcome(&mut self, invitation: Invitation) -> Result<(), Error> {
-        if self.second_welcomes.len() >= MAX_INVITATIONS {
-            return Err(Error::QueueFull);
-        }
-        self.second_welcomes.insert((invitation.inviter, invitation.number), invitation);
-        Ok(())
-    }
-
-    /// The next message to process. An add of me, who am a member, waits for its welcome: the ciphertext in it precedes all
-    /// later ones of the adder.
-    pub(super) fn next_message(&mut self, me: &MemberId) -> Option<(MemberId, Verified)> {
-        let Self { order, membership, second_welcomes, .. } = self;
-        order.next(|author, message| {
-            if message.kind != ADD || messages::decode_add(&message.body) != Ok(*me) {
-                return true;
-            }
-            let accepted = membership.index(author).is_some_and(|adder| membership.check_add(adder, me).is_ok());
-            !accepted || second_welcomes.contains_key(&(*author, message.number))
-        })
-    }
-
-    /// The adder's ratchet from its welcome, before the steps of its add.
-    pub(super) fn take_second_welcome(
-        &mut self,
-        adder: (MemberId, MemberIndex),
-        message: &Verified,
-        env: &mut Env<'_, '_>,
-    ) {
-        let Some(invitation) = self.second_welcomes.remove(&(adder.0, message.number)) else { return };
-        let Ok(welcome) = Welcome::decode(&invitation.body) else { return };
-        if welcome.add != message.digest {
-            return;
-        }
-        let ratchet = self.decrypt_from(adder, (message.number, &adder.0.0), &welcome.slot, env);
-        if let (Some(ratchet), Some(sender)) = (ratchet, self.sender(adder.1)) {
-            sender.ratchet = Some(ratchet);
-        }
     }
 }

@@ -181,8 +181,7 @@ impl CausalOrder {
         let candidates = candidates(&envelope, &self.by_handle);
         let next = candidates.filter(|_| envelope.number == author.verified.saturating_add(1));
         if next.is_some() {
-            let crowded =
-                author.queue.len() >= MAX_WAITING_PER_AUTHOR || self.waiting_bytes + bytes.len() > MAX_WAITING_BYTES;
+            let crowded = author.queue.len() >= MAX_WAITING_PER_AUTHOR || !self.has_room(bytes.len());
             // What has nothing to wait for always gets in, whatever forged messages fill the queues.
             if crowded && (!author.queue.is_empty() || !self.may_be_ready(&envelope)) {
                 return Err(Error::QueueFull);
@@ -224,6 +223,12 @@ impl CausalOrder {
         }
         self.waiting_bytes = self.waiting_bytes.saturating_sub(message.body.len());
         Some((id, message))
+    }
+
+    /// Whether so many more bytes may wait. The caller minds it for what it holds back in [`next`](Self::next).
+    #[must_use]
+    pub fn has_room(&self, len: usize) -> bool {
+        self.waiting_bytes.saturating_add(len) <= MAX_WAITING_BYTES
     }
 
     /// What waits of an author, known or not, without having been verified.

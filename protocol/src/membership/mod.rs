@@ -204,6 +204,15 @@ impl Membership {
         &self.records[operation.to_usize()].acknowledged_by
     }
 
+    /// How many users `member` has ever known, as far as I know: those whose add it has acknowledged, removed ones too.
+    #[must_use]
+    pub fn known_by(&self, member: MemberIndex) -> usize {
+        if self.has_acknowledged_all(member) {
+            return self.known.len();
+        }
+        self.everybody().filter(|user| self.has_acknowledged_an_add(member, *user)).count()
+    }
+
     /// Whether `author` may add `user`. Only what the author has acknowledged counts, so that everybody decides alike.
     ///
     /// # Errors

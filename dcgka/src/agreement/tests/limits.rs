@@ -1,0 +1,192 @@
+//! What a member of an implementation that minds no limits can do to others.
+
+use protocol::causal_order::MAX_WAITING_BYTES;
+use protocol::crypto::signature::SigningKey;
+use protocol::error::Error;
+use protocol::id::MemberId;
+use protocol::member::{Context, Event, Incoming, Member as _, Rule};
+use protocol::wire::envelope::Subject;
+
+use super::Net;
+use crate::agreement::seed::Seed;
+use crate::agreement::state::{Env, MAX_KNOWN, MAX_PENDING, MAX_UNACKNOWLEDGED};
+use crate::dsgm::Stage;
+use crate::messages::{Seeded, UPDATE};
+use crate::two_party::MAX_KEPT_KEYS;
+
+/// An update, whatever is unacknowledged.
+fn update_beyond_limits(net: &mut Net, user: usize) -> usize {
+    net.act(user, |member, context| {
+        let Stage::Inside(group) = &mut member.stage else { return Err(Error::Internal) };
+        let env = &mut Env::new(&mut member.user, context);
+        let number = group.next_number()?;
+        let recipients = group.recipients(group.view(), group.me());
+        let seed = Seed::generate(&group.id, number, env);
+        let mut body = Seeded::encode_head(seed.commitment(), recipients.len());
+        group.send_seed(&seed, &recipients, number, env, &mut body);
+        group.apply_seed(Some(seed), (group.me(), number), &recipients);
+        let new_key = SigningKey::random(&mut *env.context.rng);
+        group.broadcast(UPDATE, Subject::None, &body, Some(new_key), env)?;
+        Ok(core::mem::take(&mut env.outgoing))
+    })[0]
+}
+
+fn pending(net: &mut Net, user: usize, author: usize) -> usize {
+    let author = net.index(user, author);
+    net.group(user).pending.keys().filter(|(of, _)| *of == author).count()
+}
+
+fn has_read(net: &Net, user: usize, text: &[u8]) -> bool {
+    net.users[user].2.iter().any(|event| matches!(event, Event::Message { plaintext, .. } if plaintext == text))
+}
+
+#[test]
+fn an_author_with_too_much_pending_waits_and_nobody_else_does() {
+    let mut net = Net::new(4, 4, 20);
+    // User 3 is silent.
+    let updates: Vec<_> = (0..MAX_PENDING + 3).map(|_| update_beyond_limits(&mut net, 1)).collect();
+    let active = [0, 1, 2];
+    net.settle_among(&active);
+    for user in [0, 2] {
+        assert_eq!(pending(&mut net, user, 1), MAX_PENDING);
+        assert!(!net.group(user).order.is_idle());
+    }
+    for user in [0, 2] {
+        net.update(user);
+        net.act(user, |member, context| member.send(b"still speaking", context));
+    }
+    net.settle_among(&active);
+    assert!(active.iter().all(|user| has_read(&net, *user, b"still speaking")));
+    // Answers make room, one for one.
+    net.deliver(&updates[..2], 3);
+    let answers = (0..net.sent.len()).filter(|place| net.sent[*place].0 == 3).collect::<Vec<_>>();
+    net.deliver(&answers, 0);
+    let author = net.index(0, 1);
+    assert_eq!(pending(&mut net, 0, 1), MAX_PENDING);
+    let last = net.group(0).pending.keys().rfind(|(of, _)| *of == author).map(|(_, number)| *number);
+    assert_eq!(last, Some(u32::try_from(1 + MAX_PENDING + 2).unwrap()));
+    net.check_nothing_is_left(&[0, 1, 2, 3]);
+}
+
+#[test]
+fn an_author_with_too_much_pending_can_be_removed_and_can_remove_the_silent() {
+    for author_is_removed in [true, false] {
+        let mut net = Net::new(5, 5, 21);
+        for _ in 0..MAX_PENDING {
+            update_beyond_limits(&mut net, 1);
+        }
+        if author_is_removed {
+            net.settle_among(&[0, 1, 2]);
+            net.remove(0, 1);
+            net.check_nothing_is_left(&[0, 2, 3, 4]);
+        } else {
+            // Two are silent, so that each removal leaves an operation unacknowledged.
+            net.remove(1, 3);
+            net.remove(1, 4);
+            net.settle_among(&[0, 1, 2]);
+            net.update(1);
+            net.check_nothing_is_left(&[0, 1, 2]);
+        }
+    }
+}
+
+#[test]
+fn a_member_that_opens_nothing_blocks_nobody() {
+    let mut net = Net::new(3, 3, 22);
+    let zero = net.index(2, 0);
+    for _ in 0..MAX_KEPT_KEYS + 2 {
+        let update = net.update(0);
+        net.group(2).two_party.entry(zero).or_default().lose_received();
+        let answers = [net.deliver(&update, 1), net.deliver(&update, 2)].concat();
+        (0..3).for_each(|user| drop(net.deliver(&answers, user)));
+    }
+    net.settle();
+    let two = net.index(0, 2);
+    assert_eq!(net.group(0).two_party[&two].kept(), MAX_KEPT_KEYS);
+    assert!(!net.group(0).pending.keys().any(|operation| operation.0 == zero));
+    net.act(0, |member, context| member.send(b"still speaking", context));
+    net.settle();
+    assert!(has_read(&net, 1, b"still speaking"));
+    net.remove(0, 2);
+    net.check_nothing_is_left(&[0, 1]);
+}
+
+#[test]
+fn what_is_kept_of_sent_ciphertexts_goes_with_the_keys() {
+    let mut net = Net::new(2, 2, 23);
+    let (zero, one) = (net.index(1, 0), net.index(0, 1));
+    for _ in 0..40 {
+        let update = net.update(0);
+        // It acknowledges with `none` and answers by two-party messages of its own.
+        net.group(1).two_party.entry(zero).or_default().lose_received();
+        net.deliver(&update, 1);
+        net.update(1);
+        net.settle();
+    }
+    let mut channel = Vec::new();
+    net.group(0).two_party[&one].encode(&mut channel);
+    assert!(channel.len() < 400, "{} bytes", channel.len());
+}
+
+#[test]
+fn an_author_that_ignores_a_member_cannot_exhaust_the_channels_to_it() {
+    let mut net = Net::new(3, 4, 24);
+    net.add(0, 3);
+    net.settle_among(&[0, 2, 3]);
+    // To user 1 user 3 is nobody, so that the others forward.
+    let updates: Vec<_> = (0..3 * MAX_UNACKNOWLEDGED).map(|_| update_beyond_limits(&mut net, 1)).collect();
+    for user in [0, 2, 3] {
+        net.deliver(&updates, user);
+    }
+    net.settle_among(&[0, 2, 3]);
+    let three = net.index(2, 3);
+    assert!(net.group(2).two_party[&three].kept() < MAX_KEPT_KEYS / 2, "an update of its own has freed them");
+    assert!(net.users[3].2.contains(&Event::Updated { by: net.id(2) }));
+    net.act(2, |member, context| member.send(b"still readable", context));
+    net.settle();
+    assert!(has_read(&net, 3, b"still readable"));
+    assert_eq!(net.group(0).view().len(), 4);
+}
+
+#[test]
+fn nobody_is_added_by_an_author_that_has_known_too_many() {
+    let mut net = Net::new(2, 2, 25);
+    let (me, one) = (net.index(0, 0), net.index(0, 1));
+    let group = net.group(0);
+    let fresh = |number: u32| MemberId(*protocol::crypto::hash::hash(b"user", &[&number.to_be_bytes()]).as_bytes());
+    for number in 2..=u32::try_from(MAX_KNOWN).unwrap() - 1 {
+        assert_eq!(group.check_add(me, &fresh(0)), Ok(()), "with {number} known");
+        let (_, user) = group.membership.add(me, 2 * number, fresh(number));
+        group.membership.remove(me, 2 * number + 1, user);
+    }
+    assert_eq!(group.view().len(), 2);
+    assert_eq!(group.check_add(me, &fresh(0)), Err(Rule::GroupSize));
+    assert_eq!(group.check_add(one, &fresh(0)), Ok(()), "who has heard of none of them");
+}
+
+#[test]
+fn with_its_numbers_used_up_a_member_does_nothing_at_all() {
+    let mut net = Net::new(3, 4, 26);
+    let last = u32::MAX - (MAX_WAITING_BYTES / 16) as u32;
+    net.group(1).number = last;
+    let (update, said) = (net.update(0), net.act(0, |member, context| member.send(b"hello", context)));
+    // One call may send several messages, and goes through.
+    assert_eq!(net.deliver(&update, 1).len(), 1);
+    assert_eq!(net.group(1).number, last + 1);
+    let before = net.users[1].0.export();
+    let (group, author, user) = (net.group, net.id(0), net.id(3));
+    let bytes = net.sent[said[0]].2.clone();
+    let mut context = Context { rng: &mut net.rng, directory: &net.directory, confirm_inviter: &|_| true };
+    let member = &mut net.users[1].0;
+    let received = member.receive_one(&Incoming { group, author, bytes: &bytes }, &mut context);
+    assert_eq!(received, Err(Error::NumbersExhausted));
+    for result in [
+        member.update(&mut context),
+        member.add(&user, &mut context),
+        member.remove(&author, &mut context),
+        member.send(b"hello", &mut context),
+    ] {
+        assert_eq!(result, Err(Error::NumbersExhausted));
+    }
+    assert!(member.export() == before);
+}

@@ -1,0 +1,169 @@
+//! Limits, and that nothing that one member does or leaves undone blocks another.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod common;
+
+use common::{COLD, World, deliver, rejections};
+use dcgka::{MAX_MEMBERS, MAX_UNACKNOWLEDGED};
+use protocol::crypto::hash::Digest;
+use protocol::crypto::secret::Secret;
+use protocol::crypto::signature::SigningKey;
+use protocol::error::Error;
+use protocol::id::{GroupId, MemberId};
+use protocol::member::{Event, Received, Rule};
+use protocol::wire::codec::put_varint;
+use protocol::wire::envelope::{Draft, Kind, Subject};
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+
+const ADD: Kind = Kind(2);
+
+/// The key with which a user signs its first messages: the start of its export, after a byte.
+fn identity(world: &World, user: usize) -> SigningKey {
+    let state = world.users[user].member.export();
+    SigningKey::from_secret(&Secret::new(*state[1..].first_chunk().unwrap()))
+}
+
+/// Posts a message that a user's own implementation would not send, signed with its first key.
+fn forge(world: &mut World, user: usize, kind: Kind, number: u32, body: &[u8]) -> usize {
+    let (sender, key) = (world.id(user), identity(world, user));
+    let random = SigningKey::random(&mut ChaCha20Rng::seed_from_u64(number.into()));
+    let new_key = (kind == ADD).then(|| random.verification_key());
+    let draft = Draft { kind, sender, number, subject: Subject::None, new_key, body };
+    let (bytes, _) = draft.sign(&world.group, sender.handle(), None, &key);
+    world.sent.push(common::Sent { author: user, to: None, kind: "forged", bytes });
+    world.sent.len() - 1
+}
+
+fn rejected(world: &World, user: usize, by: usize) -> Vec<Rule> {
+    let from = world.id(by);
+    let rule = |event: &Event| match event {
+        Event::Rejected { from: author, rule } if *author == from => Some(*rule),
+        _ => None,
+    };
+    world.users[user].events.iter().filter_map(rule).collect()
+}
+
+#[test]
+fn a_member_added_once_more_needs_no_second_welcome() {
+    for withheld in [true, false] {
+        let mut world = World::with_group(4, 5, 600);
+        let (one, other) = (world.add(0, 4), world.add(1, 4));
+        deliver(&mut world, &[&one], &[4]);
+        if withheld {
+            world.users[4].received.insert(other[1]);
+        } else {
+            // It has no effect, before its add and after.
+            let before = world.users[4].member.export();
+            assert_eq!(deliver(&mut world, &[&other[1..]], &[4]), []);
+            assert!(world.users[4].member.export() == before);
+        }
+        let (answer, update) = (deliver(&mut world, &[&other[..1]], &[4]), world.update(1));
+        assert_eq!(world.kinds(&answer), ["ack"]);
+        deliver(&mut world, &[&update], &[4]);
+        world.settle();
+        assert_eq!(rejections(&world), 0);
+        world.check(&[0, 1, 2, 3, 4]);
+    }
+}
+
+#[test]
+fn a_welcome_to_a_member_is_checked_and_dropped() {
+    let mut world = World::with_group(3, 4, 601);
+    let (one, other) = (world.add(0, 3), world.add(1, 3));
+    deliver(&mut world, &[&one], &[3]);
+    let mut bytes = world.sent[other[1]].bytes.clone();
+    assert_eq!(world.receive(1, &bytes, 3), Ok(Received::default()));
+    assert_eq!(world.receive(2, &bytes, 3), Err(Error::WrongAuthor));
+    bytes[50] ^= 1;
+    assert_eq!(world.receive(1, &bytes, 3), Err(Error::NotAuthentic));
+    world.settle();
+    world.check(&[0, 1, 2, 3]);
+}
+
+#[test]
+fn an_add_without_a_ciphertext_is_refused_by_everybody() {
+    for slot in [&[][..], &[0], &[0, 0], &[1]] {
+        let mut world = World::with_group(3, 4, 602);
+        let body = [&world.id(3).0[..], slot].concat();
+        let add = forge(&mut world, 1, ADD, 2, &body);
+        assert_eq!(deliver(&mut world, &[&[add]], &[0, 2]), []);
+        for user in [0, 2] {
+            assert_eq!(rejected(&world, user, 1), [Rule::Form]);
+            assert_eq!(world.members(user), [0, 1, 2]);
+        }
+    }
+}
+
+#[test]
+fn whoever_is_not_answered_can_still_remove_the_silent_and_speak() {
+    let mut world = World::with_group(5, 6, 610);
+    // Two are silent: whichever is removed first, the other leaves that removal unacknowledged too.
+    let active = [0, 1, 2];
+    for _ in 0..MAX_UNACKNOWLEDGED {
+        let update = world.update(0);
+        let answers = deliver(&mut world, &[&update], &[1, 2]);
+        deliver(&mut world, &[&answers], &active);
+    }
+    let (before, newcomer) = (world.users[0].member.export(), world.id(5));
+    assert_eq!(world.act(0, |member, context| member.update(context)), Err(Error::TooManyUnacknowledged));
+    let added = world.act(0, |member, context| member.add(&newcomer, context));
+    assert_eq!(added, Err(Error::TooManyUnacknowledged));
+    assert!(world.users[0].member.export() == before);
+    let said = world.say(0, "still speaking");
+    deliver(&mut world, &[&said], &[1]);
+    assert!(world.has_read(1, 0, "still speaking"));
+    world.remove(0, 3);
+    world.settle_among(&active);
+    assert_eq!(world.act(0, |member, context| member.update(context)), Err(Error::TooManyUnacknowledged));
+    world.remove(0, 4);
+    world.settle_among(&active);
+    world.add(0, 5);
+    world.update(0);
+    world.settle();
+    assert_eq!(rejections(&world), 0);
+    world.check(&[0, 1, 2, 5]);
+}
+
+#[test]
+fn adds_at_once_may_exceed_the_size_and_further_ones_are_refused_by_all() {
+    let mut world = World::new(MAX_MEMBERS + 2, 620);
+    let (one, other, outsider) = (MAX_MEMBERS - 1, MAX_MEMBERS, MAX_MEMBERS + 1);
+    let create = world.create(0, &(1..one).collect::<Vec<_>>());
+    deliver(&mut world, &[&create], &[1, 2]);
+    world.add(0, one);
+    world.add(1, other);
+    world.catch_up(2);
+    assert_eq!(world.members(2).len(), MAX_MEMBERS + 1);
+    let (id, before) = (world.id(outsider), world.users[2].member.export());
+    assert_eq!(world.act(2, |member, context| member.add(&id, context)), Err(Error::GroupSize));
+    assert!(world.users[2].member.export() == before);
+    // One by an implementation that does not mind: the author's number 4, after three acknowledgements.
+    let body = [&id.0[..], &[1], &[0; COLD - 1]].concat();
+    let add = forge(&mut world, 2, ADD, 4, &body);
+    world.catch_up(1);
+    assert!(world.users[1].received.contains(&add));
+    assert_eq!(rejected(&world, 1, 2), [Rule::GroupSize]);
+    assert_eq!(world.members(1).len(), MAX_MEMBERS + 1);
+}
+
+#[test]
+fn a_group_is_not_founded_beyond_its_size() {
+    let mut world = World::new(2, 621);
+    let mut rng = ChaCha20Rng::seed_from_u64(7);
+    let id = |_| MemberId(*SigningKey::random(&mut rng).verification_key().as_bytes());
+    let ids: Vec<_> = (0..MAX_MEMBERS).map(id).collect();
+    assert_eq!(world.act(0, |member, context| member.create(&ids, context)), Err(Error::GroupSize));
+    // By an implementation that does not mind.
+    let mut others = [&ids[1..], &[world.id(1)]].concat();
+    others.sort_unstable();
+    let mut body = [&[7; 32][..], &[8; 32]].concat();
+    put_varint(&mut body, MAX_MEMBERS as u32);
+    others.iter().for_each(|id| body.extend_from_slice(&id.0));
+    body.extend(others.iter().map(|_| 0));
+    world.group = GroupId::new(&world.id(0), &Digest([7; 32]));
+    let create = forge(&mut world, 0, Kind(1), 1, &body);
+    assert_eq!(world.try_deliver(create, 1).0, Err(Error::Malformed));
+    assert_eq!(world.users[1].member.group(), None);
+}
