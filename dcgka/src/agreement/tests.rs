@@ -1,5 +1,7 @@
 //! What members keep and delete, and what a member must be able to bear from another: seen from inside.
 
+mod coalition;
+mod situations;
 mod variants;
 
 use std::collections::BTreeSet;
