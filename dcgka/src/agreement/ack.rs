@@ -38,7 +38,11 @@ impl Group {
             ACK_NONE if message.body.is_empty() => (Vec::new(), None),
             _ => return Err(Rule::Form.into()),
         };
+        let joins = added == Some(from.1) && !self.membership.view(from.1).contains(from.1);
         self.membership.acknowledge(from.1, author, acknowledged.number)?;
+        if joins {
+            self.joined_by(operation, from.1);
+        }
         // Whoever says `none` may not have opened my ciphertext, and still use the key before it.
         if author == self.me()
             && message.kind != ACK_NONE
@@ -60,6 +64,16 @@ impl Group {
         }
         env.events.push(Event::Acked { by: from.0 });
         Ok(())
+    }
+
+    /// A newcomer's first acknowledgement: what its welcome covers it does not acknowledge, even if another add awaited that.
+    fn joined_by(&mut self, add: Operation, newcomer: MemberIndex) {
+        let covered = self.pending.get_mut(&add).map(|pending| core::mem::take(&mut pending.covered));
+        for earlier in covered.into_iter().flatten() {
+            if let Some(pending) = self.pending.get_mut(&earlier) {
+                pending.waiting.remove(newcomer);
+            }
+        }
     }
 
     /// Whether an acknowledgement of something that changes no membership can still come from a member. Others are

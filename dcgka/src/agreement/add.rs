@@ -85,10 +85,16 @@ impl Group {
         if !self.view().contains(newcomer) && !self.retired.contains(newcomer) {
             self.leaving.insert(newcomer);
         }
-        // Operations that the adder had not acknowledged are not in its welcome: the newcomer will handle them too.
-        for (earlier, pending) in &mut self.pending {
-            if pending.waiting.contains(adder) && earlier.0 != newcomer && newcomer != self.membership.me() {
-                pending.waiting.insert(newcomer);
+        // Operations that the adder had not acknowledged are not in its welcome: the newcomer will handle them too. By which
+        // of several concurrent adds it joins, its first acknowledgement says.
+        let mut covered = Vec::new();
+        if !self.membership.view(newcomer).contains(newcomer) {
+            for (earlier, pending) in &mut self.pending {
+                if pending.waiting.contains(adder) {
+                    pending.waiting.insert(newcomer);
+                } else {
+                    covered.push(*earlier);
+                }
             }
         }
         let mut secrets = BTreeMap::new();
@@ -99,7 +105,7 @@ impl Group {
         }
         let recipients = MemberSet::from_iter([newcomer]);
         let waiting = self.waiting_for(&recipients, adder);
-        self.insert_pending(operation, Pending { recipients, secrets, waiting });
+        self.insert_pending(operation, Pending { recipients, secrets, waiting, covered });
         newcomer
     }
 

@@ -99,7 +99,7 @@ impl Group {
             put_optional(out, chain.as_ref().map(Chain::as_secret));
         }
         put_len(out, self.pending.len());
-        for ((author, number), Pending { recipients, secrets, waiting }) in &self.pending {
+        for ((author, number), Pending { recipients, secrets, waiting, covered }) in &self.pending {
             put_varint(out, author.0);
             put_varint(out, *number);
             put_set(out, recipients);
@@ -108,6 +108,11 @@ impl Group {
             for (member, secret) in secrets {
                 put_varint(out, member.0);
                 put_secret(out, secret);
+            }
+            put_len(out, covered.len());
+            for (author, number) in covered {
+                put_varint(out, author.0);
+                put_varint(out, *number);
             }
         }
         out.push(self.dirty.into());
@@ -143,7 +148,9 @@ impl Group {
                 let member = MemberIndex(reader.varint()?);
                 secrets.insert(member, take_secret(reader)?);
             }
-            group.pending.insert(operation, Pending { recipients, secrets, waiting });
+            let covered = (0..reader.count(2)?).map(|_| Ok((MemberIndex(reader.varint()?), reader.varint()?)));
+            let covered = covered.collect::<Result<_, Error>>()?;
+            group.pending.insert(operation, Pending { recipients, secrets, waiting, covered });
         }
         group.dirty = reader.flag()?;
         group.leaving = take_set(reader, known)?;

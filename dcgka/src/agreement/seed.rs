@@ -118,7 +118,7 @@ impl Group {
         };
         let secrets = secrets.map(member_secrets).into_iter().flatten().collect();
         let waiting = self.waiting_for(&set, operation.0);
-        self.insert_pending(operation, Pending { recipients: set.clone(), secrets, waiting });
+        self.insert_pending(operation, Pending { recipients: set.clone(), secrets, waiting, covered: Vec::new() });
         set
     }
 

@@ -116,6 +116,8 @@ pub(crate) struct Pending {
     pub(crate) secrets: BTreeMap<MemberIndex, Secret>,
     /// Who has still to acknowledge.
     pub(crate) waiting: MemberSet,
+    /// Of an add: the earlier operations here that its welcome covers. Whoever joins by it does not acknowledge them.
+    pub(crate) covered: Vec<Operation>,
 }
 
 impl Group {

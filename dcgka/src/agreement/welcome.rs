@@ -137,7 +137,8 @@ impl Group {
         env.events.push(Event::Joined { inviter: invitation.inviter });
         let recipients = MemberSet::from_iter([me]);
         let waiting = self.waiting_for(&recipients, adder);
-        self.insert_pending((adder, invitation.number), Pending { recipients, secrets: Default::default(), waiting });
+        let pending = Pending { recipients, secrets: Default::default(), waiting, covered: Vec::new() };
+        self.insert_pending((adder, invitation.number), pending);
         let subject = Subject::Acknowledged(invitation.inviter, invitation.number);
         let peer = (invitation.inviter, adder);
         let ratchet = self.decrypt_from(peer, (invitation.number, &invitation.inviter.0), &welcome.slot, env);

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use protocol::crypto::kdf::Extracted;
 use protocol::crypto::label;
 use protocol::crypto::secret::Secret;
+use protocol::crypto::signature::VERIFICATION_KEY_LEN;
 use protocol::id::{Handle, MEMBER_ID_LEN, MemberId};
 use protocol::wire::codec::Reader;
 use protocol::wire::envelope::{Envelope, Subject};
@@ -91,8 +92,9 @@ impl Knowledge {
             let name = (*author, envelope.number);
             let id = net.id(*author);
             let mut open = |slot: &Slot<'_>| {
-                let signers = [keys[*author], id.0];
-                colluders.iter_mut().find_map(|colluder| colluder.open(net, &id, name.1, &signers, slot))
+                // A welcome is signed with the identity key.
+                let key = if envelope.kind == WELCOME { &id.0 } else { &keys[*author] };
+                colluders.iter_mut().find_map(|colluder| colluder.open(net, (&id, key), name.1, slot))
             };
             let body = envelope.body;
             match envelope.kind {
@@ -186,16 +188,12 @@ impl Colluder {
     fn open(
         &mut self,
         net: &Net,
-        author: &MemberId,
+        (sender, sender_key): (&MemberId, &[u8; VERIFICATION_KEY_LEN]),
         number: u32,
-        signers: &[[u8; MEMBER_ID_LEN]],
         slot: &Slot<'_>,
     ) -> Option<Secret> {
-        let (channel, User { id, prekeys, rules, .. }) = (self.channels.entry(*author).or_default(), &mut self.user);
-        signers.iter().find_map(|key| {
-            let binding =
-                Binding { group: &net.group, sender: author, sender_key: key, recipient: id, number, rules: *rules };
-            channel.receive(slot, &binding, prekeys, &net.directory)
-        })
+        let User { id, prekeys, rules, .. } = &mut self.user;
+        let binding = Binding { group: &net.group, sender, sender_key, recipient: id, number, rules: *rules };
+        self.channels.entry(*sender).or_default().receive(slot, &binding, prekeys, &net.directory)
     }
 }
