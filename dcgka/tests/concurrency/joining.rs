@@ -25,6 +25,7 @@ fn joiner_updates_before_it_has_all_add_acks() {
         let rest: Vec<_> = answers.iter().copied().filter(|place| !late.contains(place)).collect();
         deliver(&mut world, &either(turn, &rest, &late), &[4]);
         ends_with(&mut world, &[0, 1, 2, 3, 4]);
+        have_seen(&world, &[1, 2, 3], &[Added(0, 4), Updated(4)]);
     }
 }
 
