@@ -6,17 +6,58 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use dcgka::Dcgka;
-use protocol::simulation::{self, Subject};
+use dcgka::audit::Auditor;
+use protocol::id::MemberId;
+use protocol::simulation::{self, Audit, Call, Subject};
 
 #[test]
 fn everything_holds_in_random_schedules() {
+    run(Subject { backend: &Dcgka::CORRECTED, audit: Some(Auditor::boxed) }, 500);
+}
+
+/// Of secrecy the variant promises less.
+#[test]
+fn members_agree_as_published_too() {
+    run(Subject { backend: &Dcgka::PUBLISHED, audit: None }, 50);
+}
+
+fn run(subject: Subject<'_>, usual: u64) {
     let setting = |name: &str, usual: u64| std::env::var(name).map_or(usual, |value| value.parse().unwrap());
-    let (first, count) = (setting("FIRST", 0), setting("SCHEDULES", 500));
+    let (first, count) = (setting("FIRST", 0), setting("SCHEDULES", usual));
     let steps = usize::try_from(setting("STEPS", 30)).unwrap();
-    let subject = Subject { backend: &Dcgka::CORRECTED, audit: Some(dcgka::audit::Auditor::boxed) };
     for seed in first..first + count {
         if let Err(counterexample) = simulation::check(subject, seed, steps) {
             panic!("{counterexample}");
         }
     }
+}
+
+/// Does not like that somebody updates after a removal.
+#[derive(Default)]
+struct Picky {
+    removed: bool,
+}
+
+impl Audit for Picky {
+    fn call(&mut self, call: &Call<'_>) -> Result<(), String> {
+        let sends = |kind| call.outgoing.iter().any(|message| message.kind == kind);
+        if self.removed && sends("update") {
+            return Err("an update after a removal".to_owned());
+        }
+        self.removed |= sends("remove");
+        Ok(())
+    }
+
+    fn at_rest(&mut self, _: &[(MemberId, Vec<u8>)], _: bool) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_failure_shrinks_to_the_steps_that_it_needs() {
+    let subject = Subject { backend: &Dcgka::CORRECTED, audit: Some(|| Box::new(Picky::default())) };
+    let found = (0..10).find_map(|seed| simulation::check(subject, seed, 30).err()).unwrap();
+    // Everybody updates at the end, so the removal suffices.
+    assert_eq!((found.schedule.steps.len(), found.failure.step), (1, None), "{found}");
+    assert_eq!(simulation::attempt(subject, found.schedule.clone()), Err(found));
 }

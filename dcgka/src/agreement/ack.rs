@@ -10,9 +10,6 @@ use super::state::{Env, Group, Operation, Stop};
 use crate::messages::{self, ACK, ACK_NONE, ADD_ACK};
 use crate::two_party::Slot;
 
-/// The number of everybody's first message.
-const FIRST_NUMBER: u32 = 1;
-
 impl Group {
     pub(super) fn process_ack(
         &mut self,
@@ -41,7 +38,11 @@ impl Group {
             ACK_NONE if message.body.is_empty() => (Vec::new(), None),
             _ => return Err(Rule::Form.into()),
         };
+        let joins = added == Some(from.1) && !self.membership.view(from.1).contains(from.1);
         self.membership.acknowledge(from.1, author, acknowledged.number)?;
+        if joins {
+            self.joined_by(operation, from.1);
+        }
         // Whoever says `none` may not have opened my ciphertext, and still use the key before it.
         if author == self.me()
             && message.kind != ACK_NONE
@@ -61,18 +62,15 @@ impl Group {
         if let Some(pending) = self.pending.get_mut(&operation) {
             pending.waiting.remove(from.1);
         }
-        if added == Some(from.1) && message.number == FIRST_NUMBER {
-            self.joined_by(operation, from.1);
-        }
         env.events.push(Event::Acked { by: from.0 });
         Ok(())
     }
 
-    /// A newcomer's first message says by which add it has joined: what that add's welcome covers it does not acknowledge.
+    /// A newcomer's first acknowledgement: what its welcome covers it does not acknowledge, even if another add awaited that.
     fn joined_by(&mut self, add: Operation, newcomer: MemberIndex) {
-        let Some(pending) = self.pending.get_mut(&add) else { return };
-        for operation in core::mem::take(&mut pending.covered) {
-            if let Some(pending) = self.pending.get_mut(&operation) {
+        let covered = self.pending.get_mut(&add).map(|pending| core::mem::take(&mut pending.covered));
+        for earlier in covered.into_iter().flatten() {
+            if let Some(pending) = self.pending.get_mut(&earlier) {
                 pending.waiting.remove(newcomer);
             }
         }

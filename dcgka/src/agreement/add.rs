@@ -4,7 +4,7 @@
 //! The adder's ratchet stands in the ADD, encrypted to the newcomer, and not in the welcome: a user whom another member has
 //! added meanwhile needs no welcome, and must not have to wait for one before it can process the ADD.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use protocol::causal_order::Verified;
 use protocol::crypto::kdf;
@@ -94,7 +94,18 @@ impl Group {
         if !self.view().contains(newcomer) && !self.retired.contains(newcomer) {
             self.leaving.insert(newcomer);
         }
-        let covered = self.expect_acknowledgements_of(newcomer, &user, adder);
+        // Operations that the adder had not acknowledged are not in its welcome: the newcomer will handle them too. By which
+        // of several concurrent adds it joins, its first acknowledgement says.
+        let mut covered = Vec::new();
+        if !self.membership.view(newcomer).contains(newcomer) {
+            for (earlier, pending) in &mut self.pending {
+                if pending.waiting.contains(adder) {
+                    pending.waiting.insert(newcomer);
+                } else {
+                    covered.push(*earlier);
+                }
+            }
+        }
         let mut secrets = BTreeMap::new();
         if self.membership.view(adder).contains(self.me())
             && let Some(secret) = self.sender(adder).and_then(add_steps)
@@ -105,29 +116,6 @@ impl Group {
         let waiting = self.waiting_for(&recipients, adder);
         self.insert_pending(operation, Pending { recipients, secrets, waiting, covered });
         newcomer
-    }
-
-    /// Operations that the adder had not acknowledged are not in its welcome: the newcomer will handle and acknowledge them
-    /// too. Returns the others, which it will not, unless it has been added by somebody else as well and joins by that add.
-    fn expect_acknowledgements_of(
-        &mut self,
-        newcomer: MemberIndex,
-        user: &MemberId,
-        adder: MemberIndex,
-    ) -> BTreeSet<Operation> {
-        // Whoever has spoken has joined already.
-        if newcomer == self.me() || self.order.frontier(user).is_some_and(|(handled, _)| handled > 0) {
-            return BTreeSet::new();
-        }
-        let mut covered = BTreeSet::new();
-        for (operation, pending) in &mut self.pending {
-            if pending.waiting.contains(adder) {
-                pending.waiting.insert(newcomer);
-            } else {
-                covered.insert(*operation);
-            }
-        }
-        covered
     }
 
     /// ADD at a member.

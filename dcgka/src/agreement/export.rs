@@ -1,6 +1,6 @@
 //! The whole state of a member as bytes, secrets included, and back.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use protocol::causal_order::CausalOrder;
 use protocol::crypto::secret::{SECRET_LEN, Secret};
@@ -147,10 +147,8 @@ impl Group {
                 let member = MemberIndex(reader.varint()?);
                 secrets.insert(member, take_secret(reader)?);
             }
-            let mut covered = BTreeSet::new();
-            for _ in 0..reader.count(2)? {
-                covered.insert((MemberIndex(reader.varint()?), reader.varint()?));
-            }
+            let covered = (0..reader.count(2)?).map(|_| Ok((MemberIndex(reader.varint()?), reader.varint()?)));
+            let covered = covered.collect::<Result<_, Error>>()?;
             group.pending.insert(operation, Pending { recipients, secrets, waiting, covered });
         }
         group.dirty = reader.flag()?;

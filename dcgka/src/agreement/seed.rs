@@ -1,8 +1,6 @@
 //! What create, update and remove share: a fresh seed, sent to each recipient by 2SM, from which every recipient's member
 //! secret and the author's own come (paper: generate-seed and process-seed).
 
-use std::collections::BTreeSet;
-
 use protocol::causal_order::Verified;
 use protocol::crypto::hash::{self, Digest};
 use protocol::crypto::kdf::Extracted;
@@ -121,7 +119,7 @@ impl Group {
         };
         let secrets = secrets.map(member_secrets).into_iter().flatten().collect();
         let waiting = self.waiting_for(&set, operation.0);
-        self.insert_pending(operation, Pending { recipients: set.clone(), secrets, waiting, covered: BTreeSet::new() });
+        self.insert_pending(operation, Pending { recipients: set.clone(), secrets, waiting, covered: Vec::new() });
         set
     }
 

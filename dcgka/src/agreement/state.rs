@@ -1,6 +1,6 @@
 //! What a member knows of its group, and the steps that all operations share.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use protocol::causal_order::{CausalOrder, MAX_WAITING_BYTES, Verified};
 use protocol::crypto::hash::{DIGEST_LEN, Digest};
@@ -133,9 +133,8 @@ pub(crate) struct Pending {
     pub(crate) secrets: BTreeMap<MemberIndex, Secret>,
     /// Who has still to acknowledge.
     pub(crate) waiting: MemberSet,
-    /// Of an add: the operations that its author had handled and others had not acknowledged. A newcomer who joins by it has
-    /// them from its welcome, and does not acknowledge them.
-    pub(crate) covered: BTreeSet<Operation>,
+    /// Of an add: the earlier operations here that its welcome covers. Whoever joins by it does not acknowledge them.
+    pub(crate) covered: Vec<Operation>,
 }
 
 impl Group {

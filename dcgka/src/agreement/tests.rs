@@ -1,6 +1,8 @@
 //! What members keep and delete, and what a member must be able to bear from another: seen from inside.
 
+mod coalition;
 mod limits;
+mod situations;
 mod variants;
 
 use std::collections::BTreeSet;
@@ -27,6 +29,8 @@ struct Net {
     rng: ChaCha20Rng,
     sent: Vec<(usize, Option<MemberId>, Vec<u8>)>,
     group: GroupId,
+    /// The last state of everybody who was removed.
+    last_states: Vec<Dsgm>,
 }
 
 impl Net {
@@ -47,7 +51,8 @@ impl Net {
             (Dsgm { user, stage: Stage::Outside(Default::default()) }, BTreeSet::new(), Vec::new())
         };
         let users = (0..users).map(new_user).collect();
-        let mut net = Self { users, directory, rng, sent: Vec::new(), group: GroupId([0; 32]) };
+        let mut net =
+            Self { users, directory, rng, sent: Vec::new(), group: GroupId([0; 32]), last_states: Vec::new() };
         let others: Vec<_> = (1..founders).map(|user| net.id(user)).collect();
         net.act(0, |member, context| member.create(&others, context));
         net.group = net.users[0].0.group().unwrap();
@@ -101,10 +106,14 @@ impl Net {
             }
             let bytes = self.sent[*place].2.clone();
             let (group, author) = (self.group, self.id(author));
+            let before = self.users[to].0.clone();
             let mut context = Context { rng: &mut self.rng, directory: &self.directory, confirm_inviter: &|_| true };
             let received =
                 self.users[to].0.receive_one(&Incoming { group, author, bytes: &bytes }, &mut context).unwrap();
             self.users[to].2.extend(received.events);
+            if matches!((&before.stage, &self.users[to].0.stage), (Stage::Inside(_), Stage::Removed(_))) {
+                self.last_states.push(before);
+            }
             answers.extend(self.post(to, received.outgoing));
         }
         answers

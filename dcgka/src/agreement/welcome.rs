@@ -149,7 +149,7 @@ impl Group {
         env.events.push(Event::Joined { inviter: invitation.inviter });
         let recipients = MemberSet::from_iter([me]);
         let waiting = self.waiting_for(&recipients, adder);
-        let pending = Pending { recipients, secrets: Default::default(), waiting, covered: Default::default() };
+        let pending = Pending { recipients, secrets: Default::default(), waiting, covered: Vec::new() };
         self.insert_pending((adder, invitation.number), pending);
         let subject = Subject::Acknowledged(invitation.inviter, invitation.number);
         let peer = (invitation.inviter, adder);

@@ -1,0 +1,199 @@
+//! Everybody outside a group together: what their states held, and everything that was ever sent.
+//!
+//! No member's code stops them: they take a message whether it is meant for them or not, follow whatever ratchet they can,
+//! and try each key that may fit. A wrong guess costs them nothing, since no message opens with a wrong key.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use protocol::crypto::kdf::Extracted;
+use protocol::crypto::label;
+use protocol::crypto::secret::Secret;
+use protocol::crypto::signature::VERIFICATION_KEY_LEN;
+use protocol::id::{Handle, MEMBER_ID_LEN, MemberId};
+use protocol::wire::codec::Reader;
+use protocol::wire::envelope::{Envelope, Subject};
+
+use super::Net;
+use crate::agreement::add::add_steps;
+use crate::agreement::state::{Sender, User};
+use crate::dsgm::{Dsgm, Stage};
+use crate::messages::{self, ACK, ADD, ADD_ACK, CREATE, MESSAGE, REMOVE, UPDATE, WELCOME};
+use crate::two_party::{Binding, Slot, TwoParty};
+
+/// A message: its author and its number.
+type Name = (usize, u32);
+
+/// One of them, with its side of each channel.
+struct Colluder {
+    user: User,
+    channels: BTreeMap<MemberId, TwoParty>,
+}
+
+#[derive(Default)]
+struct Knowledge {
+    /// Each user's ratchet and chain, as far as they are known, after each of its messages.
+    senders: BTreeMap<Name, Sender>,
+    /// Ratchets that somebody has sent, before the steps of the message that carries them.
+    sent_ratchets: BTreeMap<Name, Secret>,
+    seeds: BTreeMap<Name, Secret>,
+    /// What a member steps its ratchet with when it acknowledges an operation.
+    member_secrets: BTreeMap<(Name, usize), Secret>,
+}
+
+/// The places of all application messages that these states together can read.
+pub(super) fn read_by(net: &Net, states: &[Dsgm]) -> BTreeSet<usize> {
+    let mut known = Knowledge::default();
+    let mut colluders = Vec::new();
+    for state in states {
+        colluders.push(known.capture(net, state));
+    }
+    known.open_slots(net, &mut colluders);
+    known.follow(net)
+}
+
+pub(super) fn user_of(net: &Net, id: &MemberId) -> usize {
+    net.users.iter().position(|(member, ..)| member.user.id == *id).unwrap()
+}
+
+fn named(net: &Net, subject: &Subject<Handle>) -> Option<Name> {
+    let Subject::Acknowledged(handle, number) = subject else { return None };
+    let author = net.users.iter().position(|(member, ..)| member.user.id.handle() == *handle)?;
+    Some((author, *number))
+}
+
+impl Knowledge {
+    fn capture(&mut self, net: &Net, state: &Dsgm) -> Colluder {
+        let mut channels = BTreeMap::new();
+        if let Stage::Inside(group) = &state.stage {
+            let id = |member| group.membership.id(member);
+            for member in group.membership.everybody() {
+                let (handled, _) = group.order.frontier(&id(member)).unwrap();
+                let sender = &group.senders[member.to_usize()];
+                if sender.ratchet.is_some() {
+                    self.senders.insert((user_of(net, &id(member)), handled), sender.clone());
+                }
+            }
+            for ((author, number), pending) in &group.pending {
+                for (member, secret) in &pending.secrets {
+                    let name = (user_of(net, &id(*author)), *number);
+                    self.member_secrets.insert((name, user_of(net, &id(*member))), secret.clone());
+                }
+            }
+            channels = group.two_party.iter().map(|(member, channel)| (id(*member), channel.clone())).collect();
+        }
+        Colluder { user: state.user.clone(), channels }
+    }
+
+    /// Every ciphertext that one of them can open, whomever it is addressed to.
+    fn open_slots(&mut self, net: &Net, colluders: &mut [Colluder]) {
+        let mut keys: Vec<_> = net.users.iter().map(|(member, ..)| member.user.id.0).collect();
+        for (author, _, bytes) in &net.sent {
+            let envelope = Envelope::decode(bytes).unwrap();
+            let name = (*author, envelope.number);
+            let id = net.id(*author);
+            let mut open = |slot: &Slot<'_>| {
+                // A welcome is signed with the identity key.
+                let key = if envelope.kind == WELCOME { &id.0 } else { &keys[*author] };
+                colluders.iter_mut().find_map(|colluder| colluder.open(net, (&id, key), name.1, slot))
+            };
+            let body = envelope.body;
+            match envelope.kind {
+                CREATE | UPDATE | REMOVE => {
+                    let opened = slots_of_seed(net, &envelope).iter().filter_map(&mut open).last();
+                    self.seeds.extend(opened.map(|seed| (name, seed)));
+                }
+                // A ratchet may come with the add or with the welcome.
+                ADD | WELCOME | ADD_ACK => {
+                    let start = if envelope.kind == ADD_ACK { 0 } else { MEMBER_ID_LEN };
+                    let slot = Slot::decode(&mut Reader::new(&body[start..])).ok();
+                    let opened = slot.and_then(|slot| open(&slot));
+                    self.sent_ratchets.extend(opened.map(|ratchet| (name, ratchet)));
+                }
+                ACK => {
+                    let operation = named(net, &envelope.subject).unwrap();
+                    for (_, slot) in messages::decode_forwards(body).unwrap() {
+                        self.member_secrets.extend(open(&slot).map(|secret| ((operation, *author), secret)));
+                    }
+                }
+                _ => {}
+            }
+            if let Some(key) = envelope.new_key {
+                keys[*author] = *key.as_bytes();
+            }
+        }
+    }
+
+    /// Steps every ratchet as its owner does. What was sent stands in an order in which it can be understood.
+    fn follow(&mut self, net: &Net) -> BTreeSet<usize> {
+        let mut read = BTreeSet::new();
+        for user in 0..net.users.len() {
+            self.senders.insert((user, 0), Sender::initial());
+        }
+        for (place, (author, _, bytes)) in net.sent.iter().enumerate() {
+            let envelope = Envelope::decode(bytes).unwrap();
+            let name = (*author, envelope.number);
+            if envelope.kind == WELCOME {
+                continue;
+            }
+            let mut sender = self.senders.get(&(*author, envelope.number - 1)).cloned().unwrap_or_default();
+            if let Some(ratchet) = self.sent_ratchets.get(&name) {
+                sender.ratchet = Some(ratchet.clone());
+            }
+            match envelope.kind {
+                CREATE | UPDATE | REMOVE => {
+                    if let Some(seed) = self.seeds.get(&name) {
+                        let secrets = Extracted::new(label::SEED, seed.expose());
+                        let of = |user| -> Secret { secrets.expand(label::MEMBER_SECRET, &net.id(user).0) };
+                        sender.advance(of(*author).expose());
+                        self.member_secrets.extend((0..net.users.len()).map(|user| ((name, user), of(user))));
+                    }
+                }
+                ADD => {
+                    let newcomer = user_of(net, &MemberId(*envelope.body.first_chunk().unwrap()));
+                    self.member_secrets.extend(add_steps(&mut sender).map(|secret| ((name, newcomer), secret)));
+                }
+                ADD_ACK => sender.advance(label::ADD_STEP),
+                ACK => {
+                    let operation = named(net, &envelope.subject).unwrap();
+                    if let Some(secret) = self.member_secrets.get(&(operation, *author)) {
+                        sender.advance(secret.expose());
+                    }
+                }
+                MESSAGE => {
+                    let key = sender.chain.as_mut().map(|chain| chain.next_key());
+                    if key.is_some_and(|key| key.open(envelope.body, envelope.header).is_ok()) {
+                        read.insert(place);
+                    }
+                }
+                _ => {}
+            }
+            self.senders.entry(name).or_insert(sender);
+        }
+        read
+    }
+}
+
+/// The ciphertexts of a seed, for however many recipients.
+fn slots_of_seed<'a>(net: &Net, envelope: &Envelope<'a>) -> Vec<Slot<'a>> {
+    let rules = net.users[0].0.user.rules;
+    if envelope.kind == CREATE {
+        return messages::Create::decode(envelope.body, rules).unwrap().slots;
+    }
+    let recipients = 0..=net.users.len();
+    let mut decoded = recipients.filter_map(|count| messages::Seeded::decode(envelope.body, count, rules).ok());
+    decoded.next().unwrap().slots
+}
+
+impl Colluder {
+    fn open(
+        &mut self,
+        net: &Net,
+        (sender, sender_key): (&MemberId, &[u8; VERIFICATION_KEY_LEN]),
+        number: u32,
+        slot: &Slot<'_>,
+    ) -> Option<Secret> {
+        let User { id, prekeys, rules, .. } = &mut self.user;
+        let binding = Binding { group: &net.group, sender, sender_key, recipient: id, number, rules: *rules };
+        self.channels.entry(*sender).or_default().receive(slot, &binding, prekeys, &net.directory)
+    }
+}
