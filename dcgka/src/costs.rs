@@ -33,19 +33,22 @@ use crate::two_party::{COLD_LEN, PAYLOAD_LEN, WARM_LEN};
 /// Bytes of the message that is measured.
 const PLAINTEXT_LEN: usize = 32;
 
-/// What `operation` costs in a group of `n` members, at least 2. None: there is no such operation.
+/// What `operation` costs in a group of `n` members, at least 2. None: there is no such operation, or no formula.
 pub(crate) fn expected(rules: Rules, operation: Operation, n: usize) -> Option<Expected> {
     Some(match operation {
         Operation::Create => create(rules, n),
         // Channels between founders open with each one's first update.
         Operation::CreateMesh => return None,
         Operation::Add => add(n),
-        Operation::Remove => seeded(rules, "remove", n - 2, 0),
-        Operation::Update => seeded(rules, "update", n - 1, 0),
+        Operation::Remove => one("remove", &Seeded { rules, removes: true, recipients: n - 2, cold: 0 }),
+        Operation::Update => one("update", &update(rules, n, 0)),
         // Only the channel with the creator has been used.
-        Operation::UpdateCold => seeded(rules, "update", n - 1, n - 2),
+        Operation::UpdateCold => one("update", &update(rules, n, n - 2)),
         Operation::Message => message(n),
         Operation::MessageAfterRemove => message(n - 1),
+        Operation::ConcurrentUpdates(k) if k.get() <= n => concurrent_updates(rules, n, k.get()),
+        // What the halves forward to each other's newcomers, and which repairs follow, has no short formula.
+        Operation::ConcurrentUpdates(_) | Operation::PartitionHeal => return None,
     })
 }
 
@@ -67,26 +70,78 @@ fn create(rules: Rules, n: usize) -> Expected {
     }
 }
 
-/// Update and remove, for so many recipients; the channels with `cold` of them have not been used.
-fn seeded(rules: Rules, kind: &'static str, recipients: usize, cold: usize) -> Expected {
-    let removes = kind == "remove";
-    let (all, warm, cold_count) = (recipients as u64, (recipients - cold) as u64, cold as u64);
-    let (commitment_len, commitment) = commitment(rules);
-    let body = commitment_len + (recipients - cold) * WARM_LEN + cold * COLD_LEN;
-    let sealed = warm * warm_seal() + cold_count * cold_seal();
-    let opened = warm * warm_open() + cold_count * cold_open();
-    let generate = commitment + sealed + apply_seed(recipients) + new_key() + sign(removes, true, body);
-    let process = opened + all * (verify(removes, true, body) + commitment + apply_seed(recipients) + ack(0));
-    let mut counts = vec![
-        (Role::Sender, Phase::Generate, generate),
-        (Role::Sender, Phase::Responses, all * process_ack(0)),
-        (Role::Recipient, Phase::Process, process),
-        (Role::Recipient, Phase::Responses, all * all.saturating_sub(1) * process_ack(0)),
-    ];
-    if removes {
-        counts.push((Role::Removed, Phase::Process, verify(removes, true, body)));
+/// Update or remove, for so many recipients; the channels with `cold` of them have not been used.
+struct Seeded {
+    rules: Rules,
+    removes: bool,
+    recipients: usize,
+    cold: usize,
+}
+
+impl Seeded {
+    fn body(&self) -> usize {
+        commitment(self.rules).0 + (self.recipients - self.cold) * WARM_LEN + self.cold * COLD_LEN
     }
-    Expected { messages: vec![(kind, 1), ("ack", all)], counts }
+
+    fn generate(&self) -> Counts {
+        let sealed = (self.recipients - self.cold) as u64 * warm_seal() + self.cold as u64 * cold_seal();
+        let applied = commitment(self.rules).1 + apply_seed(self.recipients);
+        sealed + applied + new_key() + sign(self.removes, true, self.body())
+    }
+
+    /// At a recipient, the acknowledgement included; `opened` is what its ciphertext costs it.
+    fn process(&self, opened: Counts) -> Counts {
+        opened + self.verify() + commitment(self.rules).1 + apply_seed(self.recipients) + ack(0)
+    }
+
+    fn verify(&self) -> Counts {
+        verify(self.removes, true, self.body())
+    }
+}
+
+/// An update in a group of `n` members.
+fn update(rules: Rules, n: usize, cold: usize) -> Seeded {
+    Seeded { rules, removes: false, recipients: n - 1, cold }
+}
+
+/// One such operation, and nothing else.
+fn one(kind: &'static str, operation: &Seeded) -> Expected {
+    let (recipients, cold) = (operation.recipients as u64, operation.cold as u64);
+    let process = (recipients - cold) * operation.process(warm_open()) + cold * operation.process(cold_open());
+    let mut counts = vec![
+        (Role::Sender, Phase::Generate, operation.generate()),
+        (Role::Sender, Phase::Responses, recipients * process_ack(0)),
+        (Role::Recipient, Phase::Process, process),
+        (Role::Recipient, Phase::Responses, recipients * recipients.saturating_sub(1) * process_ack(0)),
+    ];
+    if operation.removes {
+        counts.push((Role::Removed, Phase::Process, operation.verify()));
+    }
+    Expected { messages: vec![(kind, 1), ("ack", recipients)], counts }
+}
+
+/// Updates at once of the creator, whose channels are all warm, and of `k - 1` others, whose channels are cold but for that
+/// with the creator. All of them come in the first round, and all acknowledgements in the second.
+fn concurrent_updates(rules: Rules, n: usize, k: usize) -> Expected {
+    let (creators, others) = (update(rules, n, 0), update(rules, n, n.saturating_sub(2)));
+    let (rest, n, k) = ((n - k) as u64, n as u64, k as u64);
+    // Two who write to each other first have checked each other's bundle already, to write.
+    let crossed = Counts { verify: 0, hash_blocks: 0, ..cold_open() };
+    // Each of the others and the creator, and every two of the others.
+    let among_updating = (k - 1) * (creators.process(warm_open()) + others.process(warm_open()))
+        + (k - 1) * k.saturating_sub(2) * others.process(crossed);
+    let at_rest = creators.process(warm_open()) + (k - 1) * others.process(cold_open());
+    // Everybody handles the acknowledgements of each update but its own, and the author of the update sends none.
+    Expected {
+        messages: vec![("update", k), ("ack", k * (n - 1))],
+        counts: vec![
+            (Role::Sender, Phase::Generate, creators.generate() + (k - 1) * others.generate()),
+            (Role::Sender, Phase::Process, among_updating),
+            (Role::Sender, Phase::Responses, k * (k * (n - 1) - (k - 1)) * process_ack(0)),
+            (Role::Recipient, Phase::Process, rest * at_rest),
+            (Role::Recipient, Phase::Responses, rest * k * (n - 2) * process_ack(0)),
+        ],
+    }
 }
 
 fn add(n: usize) -> Expected {

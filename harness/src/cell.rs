@@ -11,21 +11,19 @@ use protocol::error::Error;
 use protocol::member::{Backend, Member, Ordering};
 use protocol::operation::{Operation, Phase, Role, Start};
 use rand_chacha::ChaCha20Rng;
-use rand_core::Rng as _;
 use rayon::ThreadPool;
 
 use crate::calibrate::{self, PrimitiveCosts};
 use crate::group::Group;
 use crate::meter::Effort;
-use crate::network::{Action, Network, Record, Seat, Trouble};
+use crate::network::{Network, Record, Seat, Trouble};
 use crate::proof::{self, Evidence, Fingerprints, Refusal};
 use crate::randomness::Origin;
 use crate::sample::{Traffic, Work};
+use crate::script::{self, Script, Stage, joiners};
 
 /// Bytes of application data in a message, as in the paper.
 pub const PLAINTEXT_LEN: usize = 32;
-/// The smallest group in which every operation means something.
-pub const MIN_GROUP_SIZE: usize = 2;
 
 /// What to measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,12 +72,6 @@ struct State {
     fingerprints: Option<Fingerprints>,
 }
 
-/// The operation with this name.
-#[must_use]
-pub fn operation_named(name: &str) -> Option<Operation> {
-    Operation::ALL.into_iter().find(|operation| operation.name() == name)
-}
-
 impl<'a> Bench<'a> {
     /// A bench for this backend, which makes users on so many threads.
     ///
@@ -96,25 +88,30 @@ impl<'a> Bench<'a> {
     /// Why the run does not count.
     pub fn run(&mut self, cell: &Cell) -> Result<Outcome, Refusal> {
         let Cell { operation, origin } = *cell;
-        if origin.group_size < MIN_GROUP_SIZE {
-            return Err(Refusal::GroupTooSmall);
+        let least = operation.min_group_size();
+        if origin.group_size < least {
+            return Err(Refusal::GroupTooSmall { operation, least });
         }
         if self.backend.description().capabilities.ordering == Ordering::Total {
             return Err(Refusal::NeedsTotalOrder);
         }
-        let expected = self.backend.expected(operation, origin.group_size).ok_or(Refusal::Unsupported)?;
+        if !self.backend.supports(operation, origin.group_size) {
+            return Err(Refusal::Unsupported);
+        }
+        let expected = self.backend.expected(operation, origin.group_size);
         let (mut group, fingerprints_before) = self.group_before(cell)?;
-        if operation == Operation::Add {
+        for _ in 0..joiners(operation) {
             group.make_joiner(self.backend, &origin);
         }
-        let target_before = match operation {
-            Operation::Remove | Operation::MessageAfterRemove => self.last_member_before_removal(),
-            _ => None,
+        let (mut network, script) = seated(group, cell, Origin::member);
+        let removed = match operation {
+            Operation::MessageAfterRemove => vec![origin.group_size - 1],
+            _ => script.seats(Role::Removed).collect(),
         };
-        let (mut network, operator, action) = stage(group, cell, Origin::member);
+        let removed_before = self.before_removal(&removed);
 
         let before = calibrate::primitives();
-        let record = network.run(operator, &action);
+        let record = network.run(&script.stages);
         let after = calibrate::primitives();
 
         let peak_bytes = peak_bytes();
@@ -124,14 +121,13 @@ impl<'a> Bench<'a> {
         let (work, state_bytes) = (work(&record, &network), state_bytes(&network));
         let proved = proof::prove(Evidence {
             operation,
-            operator,
             origin,
-            expected: &expected,
+            expected: expected.as_ref(),
             record: &record,
-            action: &action,
+            stages: &script.stages,
             network,
             fingerprints_before: fingerprints_before.as_ref(),
-            target_before,
+            removed_before,
         })?;
         if let Some(group) = kept {
             let created = State { group, fingerprints: proved.fingerprints };
@@ -172,18 +168,18 @@ impl<'a> Bench<'a> {
         Ok((state.group.duplicate(), state.fingerprints.clone()))
     }
 
-    /// The member that a removal removes, in the state before.
-    fn last_member_before_removal(&self) -> Option<Box<dyn Member>> {
-        let before = self.prepared.as_ref()?.conversed.as_ref()?;
-        before.group.members.last().map(|member| member.duplicate())
+    /// Copies of members that are removed, in the state before.
+    fn before_removal(&self, removed: &[usize]) -> Vec<Box<dyn Member>> {
+        let before = self.prepared.as_ref().and_then(|prepared| prepared.conversed.as_ref());
+        let member = |seat: &usize| Some(before?.group.members.get(*seat)?.duplicate());
+        removed.iter().filter_map(member).collect()
     }
 
     /// Creates the group as the create cell does, without its meters and probes.
     fn create(&self, origin: Origin) -> Result<State, Refusal> {
         let users = Group::of_users(self.backend, &origin, &self.threads);
-        let (mut network, operator, action) =
-            stage(users, &Cell { operation: Operation::Create, origin }, Origin::member);
-        refuse_faults(&network.run(operator, &action))
+        let (mut network, script) = seated(users, &Cell { operation: Operation::Create, origin }, Origin::member);
+        refuse_faults(&network.run(&script.stages))
             .and_then(|()| State::of(&network))
             .map_err(|refusal| Refusal::SetUp(Box::new(refusal)))
     }
@@ -209,12 +205,10 @@ impl State {
 
 /// [`Start::Conversed`].
 fn converse(created: &Group, origin: Origin) -> Result<State, Refusal> {
-    let (mut network, ..) =
-        stage(created.duplicate(), &Cell { operation: Operation::Message, origin }, |origin, _, index| {
-            origin.conversation(index)
-        });
+    let cell = Cell { operation: Operation::Message, origin };
+    let (mut network, _) = seated(created.duplicate(), &cell, |origin, _, index| origin.conversation(index));
     for speaker in (1..origin.group_size).chain([0]) {
-        refuse_faults(&network.run(speaker, &Action::Send(plaintext(&origin))))?;
+        refuse_faults(&network.run(&[Stage::of(speaker, script::send(&mut origin.plaintext()))]))?;
     }
     State::of(&network)
 }
@@ -222,8 +216,8 @@ fn converse(created: &Group, origin: Origin) -> Result<State, Refusal> {
 /// [`Start::Removed`], and the removed member gone.
 fn remove_last(conversed: &Group, origin: Origin) -> Result<State, Refusal> {
     let cell = Cell { operation: Operation::Remove, origin };
-    let (mut network, operator, action) = stage(conversed.duplicate(), &cell, Origin::member);
-    refuse_faults(&network.run(operator, &action))?;
+    let (mut network, script) = seated(conversed.duplicate(), &cell, Origin::member);
+    refuse_faults(&network.run(&script.stages))?;
     let fingerprints = proof::agreement(&network)?;
     let mut group = group_of(&network);
     group.members.pop();
@@ -233,46 +227,25 @@ fn remove_last(conversed: &Group, origin: Origin) -> Result<State, Refusal> {
 /// A member's stream of randomness in an operation.
 type Stream = fn(&Origin, Operation, usize) -> ChaCha20Rng;
 
-/// Gives everybody a role and randomness, and the operator its task.
-fn stage(group: Group, cell: &Cell, stream: Stream) -> (Network, usize, Action) {
+/// Gives everybody a seat with its role and randomness, and says what they do.
+fn seated(group: Group, cell: &Cell, stream: Stream) -> (Network, Script) {
     let Cell { operation, origin } = *cell;
-    let ids = group.ids();
-    let operator = usize::from(operation == Operation::UpdateCold);
-    let last = ids.len() - 1;
-    let action = match operation {
-        Operation::Create => Action::Create(ids[1..].to_vec()),
-        Operation::CreateMesh => Action::CreateMesh(ids[1..].to_vec()),
-        Operation::Add => Action::Add(ids[last]),
-        Operation::Remove => Action::Remove(ids[last]),
-        Operation::Update | Operation::UpdateCold => Action::Update,
-        Operation::Message | Operation::MessageAfterRemove => Action::Send(plaintext(&origin)),
-    };
-    let role = |index: usize| match operation {
-        _ if index == operator => Role::Sender,
-        Operation::Add if index == last => Role::Joiner,
-        Operation::Remove if index == last => Role::Removed,
-        _ => Role::Recipient,
-    };
-    let seat = |(index, member): (usize, Box<dyn Member>)| Seat {
+    let script = Script::new(operation, &origin, &group.ids());
+    let seat = |((index, member), role): ((usize, Box<dyn Member>), &Role)| Seat {
         member,
-        role: role(index),
+        role: *role,
         rng: stream(&origin, operation, index),
     };
-    let seats = group.members.into_iter().enumerate().map(seat).collect();
-    (Network::new(seats, group.directory), operator, action)
-}
-
-fn plaintext(origin: &Origin) -> Vec<u8> {
-    let mut plaintext = vec![0; PLAINTEXT_LEN];
-    origin.plaintext().fill_bytes(&mut plaintext);
-    plaintext
+    let seats = group.members.into_iter().enumerate().zip(&script.roles).map(seat).collect();
+    (Network::new(seats, group.directory), script)
 }
 
 /// Refuses a run in which something went wrong. A removed member may say so of what reaches it afterwards: whether it
 /// still listens is its own affair.
 fn refuse_faults(record: &Record) -> Result<(), Refusal> {
     let left = |role, phase, trouble| {
-        (role, phase, trouble) == (Role::Removed, Phase::Responses, Trouble::Error(Error::NotInGroup))
+        let afterwards = matches!(phase, Phase::Responses | Phase::Heal);
+        afterwards && (role, trouble) == (Role::Removed, Trouble::Error(Error::NotInGroup))
     };
     let fault = record.faults.iter().find(|fault| !left(fault.role, fault.phase, fault.trouble));
     match fault {

@@ -13,8 +13,8 @@ const OPERATIONS: &str = "op.";
 
 /// Where an operation's name stands in reports; unknown names come last.
 #[must_use]
-pub fn operation_rank(name: &str) -> usize {
-    Operation::ALL.iter().position(|operation| operation.name() == name).unwrap_or(Operation::ALL.len())
+pub fn operation_rank(name: &str) -> impl Ord + use<> {
+    name.parse::<Operation>().map_err(drop)
 }
 
 /// A backend's CPU time in one of the senses in which it is reported.
@@ -133,6 +133,14 @@ impl<'a> Cells<'a> {
     /// The cells in order, with their runs.
     pub fn iter(&self) -> impl Iterator<Item = (&CellKey, &[&'a Sample])> {
         self.runs.iter().map(|(key, runs)| (key, runs.as_slice()))
+    }
+
+    /// The cells in the order of reports, with their runs.
+    #[must_use]
+    pub fn in_order_of_reports(&self) -> Vec<(&CellKey, &[&'a Sample])> {
+        let mut cells: Vec<_> = self.iter().collect();
+        cells.sort_by_key(|(key, _)| (&key.backend, operation_rank(&key.operation), key.group_size));
+        cells
     }
 
     /// The backends, each once.

@@ -8,7 +8,7 @@ use std::io::Write;
 
 use protocol::operation::{Operation, Phase, Role};
 
-use crate::cell_costs::{Cells, Cost, bytes_sent, operation_rank};
+use crate::cell_costs::{Cells, Cost, bytes_sent};
 use crate::measurement::{self, GROUP, number, status_name};
 use crate::registry::join;
 use crate::sample::{Sample, Status};
@@ -171,8 +171,8 @@ impl<'a> Comparison<'a> {
     /// The operations, in the order of reports.
     #[must_use]
     pub fn operations(&self) -> Vec<Operation> {
-        let asked: BTreeSet<usize> = self.samples.iter().map(|sample| operation_rank(&sample.operation)).collect();
-        asked.into_iter().filter_map(|rank| Operation::ALL.get(rank)).copied().collect()
+        let asked: BTreeSet<&str> = self.samples.iter().map(|sample| sample.operation.as_str()).collect();
+        Operation::ALL.into_iter().filter(|operation| asked.contains(&*operation.name())).collect()
     }
 
     /// The group sizes, ascending.
@@ -208,14 +208,14 @@ impl<'a> Comparison<'a> {
     /// The median of a cell's runs that count.
     #[must_use]
     pub fn median(&self, row: &str, operation: Operation, group_size: u32, metric: Metric) -> Option<f64> {
-        let runs = self.cells.runs(row, operation.name(), group_size);
+        let runs = self.cells.runs(row, &operation.name(), group_size);
         let mut values: Vec<f64> = runs.iter().flat_map(|sample| metric.values(sample)).collect();
         values.sort_by(f64::total_cmp);
         quantile(&values, 0.5)
     }
 
     fn summary(&self, row: &str, operation: Operation, group_size: u32, metric: Metric) -> Option<Summary> {
-        self.cells.summary(row, operation.name(), group_size, |sample| metric.values(sample))
+        self.cells.summary(row, &operation.name(), group_size, |sample| metric.values(sample))
     }
 
     /// The median of a cell, over that of the reference. None where either is missing or the reference's is zero.
@@ -264,7 +264,7 @@ impl<'a> Comparison<'a> {
         let interval = summary.and_then(|summary| summary.interval);
         let field = |figure: Option<f64>| figure.map(number).unwrap_or_default();
         [
-            operation.name().to_owned(),
+            operation.to_string(),
             group_size.to_string(),
             derived_from(row).unwrap_or(row).to_owned(),
             if derived_from(row).is_some() { "without-acks" } else { "whole" }.to_owned(),

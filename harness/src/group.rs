@@ -36,7 +36,7 @@ impl Group {
 
     /// Makes one more user and puts it at the end. It is in no group yet.
     pub fn make_joiner(&mut self, backend: &dyn Backend, origin: &Origin) {
-        let index = origin.group_size;
+        let index = self.members.len();
         self.admit(backend.new_user(prekeys(origin), &mut origin.user(index)));
     }
 

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`network`], [`meter`], [`calibrate`] | carries messages between members; counts bytes, operations and thread CPU time |
 //! | [`randomness`], [`group`] | streams of randomness that a seed fixes, and the groups made from them |
-//! | [`cell`], [`proof`] | one operation, measured; and what must hold before it counts |
+//! | [`script`], [`cell`], [`proof`] | what an operation is; one, measured; and what must hold before it counts |
 //! | [`runner`], [`cell_protocol`] | the process that measures, and how its parent talks with it |
 //! | [`schedule`], [`plan`] | the parent: which cells, in which order, into which files |
 //! | [`sample`], [`store`], [`manifest`] | the data: a line for each run, and the conditions of them all |
@@ -50,6 +50,7 @@ pub mod report;
 pub mod runner;
 pub mod sample;
 pub mod schedule;
+pub mod script;
 pub mod statistics;
 pub mod store;
 #[cfg(feature = "cli")]

@@ -1,10 +1,12 @@
 //! Carries messages between members in memory, in rounds, and meters what passes and what each member does.
 //!
-//! All messages of one round reach a member together, in one call; the answers make up the next round. So an operation runs
-//! until the network is quiet.
+//! All messages of one round reach a member together, in one call; the answers make up the next round. So each stage of an
+//! operation runs until the network is quiet. In a stage with a partition, what one side sends to the other is withheld, up to
+//! the first stage without it.
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::rc::Rc;
 
 use protocol::directory::InMemoryDirectory;
 use protocol::error::Error;
@@ -14,6 +16,7 @@ use protocol::operation::{Phase, Role};
 use rand_chacha::ChaCha20Rng;
 
 use crate::meter::{self, Effort};
+use crate::script::{Action, Stage};
 
 /// A protocol that still talks after so many rounds talks for ever.
 const MAX_ROUNDS: usize = 64;
@@ -34,29 +37,16 @@ struct Onlooker {
     rng: ChaCha20Rng,
 }
 
-/// What an operator does.
-#[derive(Clone, Debug)]
-pub enum Action {
-    /// Creates a group of itself and these.
-    Create(Vec<MemberId>),
-    /// The same, with all channels opened.
-    CreateMesh(Vec<MemberId>),
-    /// Adds a user.
-    Add(MemberId),
-    /// Removes a member.
-    Remove(MemberId),
-    /// Replaces its key material.
-    Update,
-    /// Sends application data.
-    Send(Vec<u8>),
-}
-
 /// Members that reach each other, whoever overhears them, and the directory that they use.
 pub struct Network {
     seats: Vec<Seat>,
     onlookers: Vec<Onlooker>,
     ids: Vec<MemberId>,
     directory: InMemoryDirectory,
+    /// What is on its way to each seat.
+    inboxes: Vec<Vec<Rc<Letter>>>,
+    /// What onlookers have not overheard yet.
+    unheard: Vec<Rc<Letter>>,
 }
 
 /// What happened in one run.
@@ -144,15 +134,7 @@ impl fmt::Display for Fault {
 
 struct Letter {
     author: usize,
-    /// None for everybody.
-    to: Option<usize>,
     bytes: Vec<u8>,
-}
-
-impl Letter {
-    fn reaches(&self, seat: usize) -> bool {
-        self.to.map_or(self.author != seat, |to| to == seat)
-    }
 }
 
 impl Network {
@@ -160,7 +142,8 @@ impl Network {
     #[must_use]
     pub fn new(seats: Vec<Seat>, directory: InMemoryDirectory) -> Self {
         let ids = seats.iter().map(|seat| seat.member.id()).collect();
-        Self { seats, ids, onlookers: Vec::new(), directory }
+        let inboxes = seats.iter().map(|_| Vec::new()).collect();
+        Self { seats, ids, onlookers: Vec::new(), directory, inboxes, unheard: Vec::new() }
     }
 
     /// The members with their roles.
@@ -192,33 +175,41 @@ impl Network {
         !self.onlookers.is_empty()
     }
 
-    /// The operator acts, and messages are carried until there are none.
-    pub fn run(&mut self, operator: usize, action: &Action) -> Record {
+    /// Runs these stages, one after the other.
+    pub fn run(&mut self, stages: &[Stage]) -> Record {
         let efforts = vec![[None; Phase::ALL.len()]; self.seats.len()];
         let mut record = Record { efforts, ..Record::default() };
-        let mut letters = self.generate(operator, action, &mut record);
-        let mut phase = Phase::Process;
-        let fault = |phase, trouble| Fault { role: Role::Sender, phase, trouble };
-        let group = self.seats.get(operator).and_then(|seat| seat.member.group());
-        let Some(group) = group else {
-            record.faults.push(fault(Phase::Generate, Trouble::NoGroup));
-            return record;
-        };
-        for _ in 0..MAX_ROUNDS {
-            if letters.is_empty() {
-                return record;
-            }
-            self.overhear(group, &letters, &mut record);
-            letters = self.deliver(group, &letters, phase, &mut record);
-            phase = Phase::Responses;
-        }
-        record.faults.push(fault(phase, Trouble::NotQuiet));
+        let end = stages.iter().try_for_each(|stage| self.run_stage(stage, &mut record));
+        record.faults.extend(end.err());
         record
     }
 
-    fn generate(&mut self, operator: usize, action: &Action, record: &mut Record) -> Vec<Letter> {
-        let mut letters = Vec::new();
-        let Some(seat) = self.seats.get_mut(operator) else { return letters };
+    /// The error is what keeps the stages after it from being run.
+    fn run_stage(&mut self, stage: &Stage, record: &mut Record) -> Result<(), Fault> {
+        let count_as = |phase| stage.phase.unwrap_or(phase);
+        for (operator, action) in &stage.acts {
+            self.generate(*operator, action, count_as(Phase::Generate), stage, record);
+        }
+        let fault = |phase, trouble| Fault { role: Role::Sender, phase, trouble };
+        let mut groups = self.seats.iter().filter_map(|seat| seat.member.group());
+        let group = groups.next().ok_or_else(|| fault(count_as(Phase::Generate), Trouble::NoGroup))?;
+        let mut phase = count_as(Phase::Process);
+        for _ in 0..MAX_ROUNDS {
+            self.overhear(group, record);
+            let batches = self.take_batches(stage);
+            if batches.iter().all(Vec::is_empty) {
+                return Ok(());
+            }
+            for (seat, batch) in batches.iter().enumerate().filter(|(_, batch)| !batch.is_empty()) {
+                self.deliver(group, seat, batch, phase, stage, record);
+            }
+            phase = count_as(Phase::Responses);
+        }
+        Err(fault(phase, Trouble::NotQuiet))
+    }
+
+    fn generate(&mut self, operator: usize, action: &Action, phase: Phase, stage: &Stage, record: &mut Record) {
+        let Some(seat) = self.seats.get_mut(operator) else { return };
         let member = &mut seat.member;
         let mut context = Context { rng: &mut seat.rng, directory: &self.directory, confirm_inviter: &|_| true };
         let (result, effort) = meter::measure(&self.directory, || match action {
@@ -230,54 +221,61 @@ impl Network {
             Action::Send(plaintext) => member.send(plaintext, &mut context),
         });
         let role = seat.role;
-        record.add_effort(operator, Phase::Generate, effort);
+        record.add_effort(operator, phase, effort);
         match result {
-            Ok(outgoing) => self.post(operator, Phase::Generate, outgoing, &mut letters, record),
-            Err(error) => record.faults.push(Fault { role, phase: Phase::Generate, trouble: Trouble::Error(error) }),
+            Ok(outgoing) => self.post(operator, phase, outgoing, stage, record),
+            Err(error) => record.faults.push(Fault { role, phase, trouble: Trouble::Error(error) }),
         }
-        letters
     }
 
-    /// Hands each member its letters in one call. The letters are shared: a batch borrows their bytes.
-    fn deliver(&mut self, group: GroupId, letters: &[Letter], phase: Phase, record: &mut Record) -> Vec<Letter> {
-        let mut answers = Vec::new();
-        for index in 0..self.seats.len() {
-            let ids = &self.ids;
-            let batch: Vec<Incoming<'_>> = letters
-                .iter()
-                .filter(|letter| letter.reaches(index))
-                .map(|letter| Incoming { group, author: ids[letter.author], bytes: &letter.bytes })
-                .collect();
-            if batch.is_empty() {
-                continue;
-            }
-            let seat = &mut self.seats[index];
-            let member = &mut seat.member;
-            let mut context = Context { rng: &mut seat.rng, directory: &self.directory, confirm_inviter: &|_| true };
-            let (results, effort) = meter::measure(&self.directory, || member.receive(&batch, &mut context));
-            record.add_effort(index, phase, effort);
-            if results.len() != batch.len() {
-                record.faults.push(Fault { role: seat.role, phase, trouble: Trouble::ResultsMissing });
-            }
-            for result in results {
-                match result {
-                    Ok(received) => self.accept(index, phase, received, &mut answers, record),
-                    Err(error) => {
-                        let role = self.seats[index].role;
-                        record.faults.push(Fault { role, phase, trouble: Trouble::Error(error) });
-                    }
-                }
+    /// What each seat gets in this round. What cannot be carried stays on its way.
+    fn take_batches(&mut self, stage: &Stage) -> Vec<Vec<Rc<Letter>>> {
+        let batch = |(seat, inbox): (usize, &mut Vec<Rc<Letter>>)| {
+            let (carried, withheld) =
+                std::mem::take(inbox).into_iter().partition(|letter| stage.connects(letter.author, seat));
+            *inbox = withheld;
+            carried
+        };
+        self.inboxes.iter_mut().enumerate().map(batch).collect()
+    }
+
+    /// Hands a member its letters in one call.
+    fn deliver(
+        &mut self,
+        group: GroupId,
+        index: usize,
+        letters: &[Rc<Letter>],
+        phase: Phase,
+        stage: &Stage,
+        record: &mut Record,
+    ) {
+        let seat = &mut self.seats[index];
+        let (member, role) = (&mut seat.member, seat.role);
+        let batch: Vec<Incoming<'_>> = letters
+            .iter()
+            .map(|letter| Incoming { group, author: self.ids[letter.author], bytes: &letter.bytes })
+            .collect();
+        let mut context = Context { rng: &mut seat.rng, directory: &self.directory, confirm_inviter: &|_| true };
+        let (results, effort) = meter::measure(&self.directory, || member.receive(&batch, &mut context));
+        record.add_effort(index, phase, effort);
+        if results.len() != batch.len() {
+            record.faults.push(Fault { role, phase, trouble: Trouble::ResultsMissing });
+        }
+        for result in results {
+            match result {
+                Ok(received) => self.accept(index, phase, received, stage, record),
+                Err(error) => record.faults.push(Fault { role, phase, trouble: Trouble::Error(error) }),
             }
         }
-        answers
     }
 
     /// Hands each onlooker all letters. What it says of them is its own affair, but for what it reads.
-    fn overhear(&mut self, group: GroupId, letters: &[Letter], record: &mut Record) {
+    fn overhear(&mut self, group: GroupId, record: &mut Record) {
+        let letters = std::mem::take(&mut self.unheard);
         for Onlooker { member, rng } in &mut self.onlookers {
             let mut context = Context { rng, directory: &self.directory, confirm_inviter: &|_| true };
-            for Letter { author, bytes, .. } in letters {
-                let incoming = Incoming { group, author: self.ids[*author], bytes };
+            for letter in &letters {
+                let incoming = Incoming { group, author: self.ids[letter.author], bytes: &letter.bytes };
                 let received = member.receive_one(&incoming, &mut context).unwrap_or_default();
                 record.overheard.extend(received.events.into_iter().filter_map(|event| match event {
                     Event::Message { plaintext, .. } => Some(plaintext),
@@ -287,8 +285,8 @@ impl Network {
         }
     }
 
-    fn accept(&self, seat: usize, phase: Phase, received: Received, answers: &mut Vec<Letter>, record: &mut Record) {
-        self.post(seat, phase, received.outgoing, answers, record);
+    fn accept(&mut self, seat: usize, phase: Phase, received: Received, stage: &Stage, record: &mut Record) {
+        self.post(seat, phase, received.outgoing, stage, record);
         for event in received.events {
             let trouble = match event {
                 Event::Message { from, plaintext } => {
@@ -304,7 +302,7 @@ impl Network {
         }
     }
 
-    fn post(&self, author: usize, phase: Phase, sent: Vec<Outgoing>, letters: &mut Vec<Letter>, record: &mut Record) {
+    fn post(&mut self, author: usize, phase: Phase, sent: Vec<Outgoing>, stage: &Stage, record: &mut Record) {
         let role = self.seats[author].role;
         for Outgoing { to, kind, bytes } in sent {
             let to = match to {
@@ -317,12 +315,17 @@ impl Network {
                     }
                 },
             };
-            let links = if to.is_some() { 1 } else { self.seats.len() as u64 - 1 };
+            let letter = Rc::new(Letter { author, bytes });
             let volume = record.traffic.entry((role, phase, kind)).or_default();
             volume.messages += 1;
-            volume.bytes_sent += bytes.len() as u64;
-            volume.bytes_delivered += bytes.len() as u64 * links;
-            letters.push(Letter { author, to, bytes });
+            volume.bytes_sent += letter.bytes.len() as u64;
+            for (seat, inbox) in self.inboxes.iter_mut().enumerate() {
+                if to.map_or_else(|| stage.addresses(author, seat), |to| to == seat) {
+                    volume.bytes_delivered += letter.bytes.len() as u64;
+                    inbox.push(Rc::clone(&letter));
+                }
+            }
+            self.unheard.push(letter);
         }
     }
 }

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use protocol::operation::Operation;
 
-use crate::cell::MIN_GROUP_SIZE;
 use crate::child::Launch;
 use crate::manifest::{LargeGroups, Options};
 use crate::{randomness, registry};
@@ -71,8 +70,18 @@ pub enum PlanError {
     #[error("nothing to measure: at least one backend, operation, group size and iteration are needed")]
     Nothing,
     /// A group is too small.
-    #[error("a group must have at least {MIN_GROUP_SIZE} members")]
-    GroupTooSmall,
+    #[error(
+        "{operation} needs a group of at least {least} members, and one of {size} is asked for; right would be \
+             --sizes {least}"
+    )]
+    GroupTooSmall {
+        /// For what.
+        operation: Operation,
+        /// How many members it has.
+        size: u32,
+        /// How many would do.
+        least: usize,
+    },
     /// Something is named twice.
     #[error("a backend, operation or group size is named twice")]
     Twice,
@@ -103,7 +112,7 @@ impl Plan {
     /// What a resumed run must ask for again.
     #[must_use]
     pub fn options(&self) -> Options {
-        let named = |(operation, count): (&Operation, &u32)| (operation.name().to_owned(), *count);
+        let named = |(operation, count): (&Operation, &u32)| (operation.to_string(), *count);
         Options {
             seed: self.seed,
             backends: self.backends.iter().map(Choice::full_name).collect(),
@@ -119,8 +128,11 @@ impl Plan {
         if self.backends.is_empty() || self.sizes.is_empty() || self.iterations.values().all(|count| *count == 0) {
             return Err(PlanError::Nothing);
         }
-        if self.sizes.iter().any(|size| (*size as usize) < MIN_GROUP_SIZE) {
-            return Err(PlanError::GroupTooSmall);
+        for (size, operation) in self.sizes.iter().flat_map(|size| self.iterations.keys().map(move |it| (*size, *it))) {
+            let least = operation.min_group_size();
+            if (size as usize) < least {
+                return Err(PlanError::GroupTooSmall { operation, size, least });
+            }
         }
         if named_twice(&self.backends) || named_twice(&self.sizes) {
             return Err(PlanError::Twice);
@@ -226,7 +238,14 @@ mod tests {
     #[test]
     fn senseless_plans_are_refused() {
         assert_eq!(Plan { sizes: vec![], ..plan() }.tasks(), Err(PlanError::Nothing));
-        assert_eq!(Plan { sizes: vec![1], ..plan() }.tasks(), Err(PlanError::GroupTooSmall));
+        let too_small = |operation, size, least| Err(PlanError::GroupTooSmall { operation, size, least });
+        assert_eq!(Plan { sizes: vec![1], ..plan() }.tasks(), too_small(Operation::Create, 1, 2));
+        for (name, least) in [("concurrent-updates:9", 9), ("partition-heal", 6)] {
+            let operation: Operation = name.parse().unwrap();
+            let sizes = |size| Plan { sizes: vec![size], iterations: [(operation, 1)].into(), ..plan() };
+            assert_eq!(sizes(least - 1).tasks(), too_small(operation, least - 1, least as usize));
+            assert_eq!(sizes(least).tasks().unwrap().len(), 3);
+        }
         assert_eq!(Plan { sizes: vec![8, 16, 8], ..plan() }.tasks(), Err(PlanError::Twice));
     }
 }

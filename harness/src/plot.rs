@@ -34,7 +34,7 @@ pub enum Error {
     #[error("the font cannot be used")]
     Font,
     /// There is nothing to show.
-    #[error("no measurement that counts, so nothing to plot")]
+    #[error("no measurement that counts of an operation that is drawn, so nothing to plot")]
     Empty,
     /// Drawing or writing failed.
     #[error("cannot draw the figure")]

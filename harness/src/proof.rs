@@ -1,13 +1,13 @@
 //! What must hold of a run before it counts. Made after the timers, of members that nobody needs any more.
 //!
-//! 1. Messages and operation counts equal the backend's formulas.
+//! 1. Messages and operation counts equal the backend's formulas, where it has them.
 //! 2. All members know the same members, and the right ones; a removed one knows none.
 //! 3. Where the backend shows fingerprints of the senders' key material: all members have the same, one for each member, no
 //!    two alike, and after a removal and an update none as before.
-//! 4. The sent message was read by everybody; and so are probes by the operator and one other member (the joiner after an
-//!    add), while neither the removed member reads one, nor a copy of it from before its removal, which gets every
-//!    message, those to one other member included. In the first iteration of a backend that shows no fingerprints every
-//!    member sends a probe.
+//! 4. What was sent was read by everybody; and so are probes by the operator and one other member (the joiner after an
+//!    add), while neither a removed member reads one, nor a copy of it from before its removal, which gets every
+//!    message, those to one other member included. After an operation of several members, and in the first iteration of a
+//!    backend that shows no fingerprints, every member sends a probe.
 //!
 //! That keys come from the randomness, that altered messages have no effect and much more does not depend on the group
 //! and is shown once, by [`protocol::conformance`], before anything is measured.
@@ -23,8 +23,9 @@ use protocol::operation::{Expected, Operation, Phase, Role};
 use rand_core::Rng as _;
 
 use crate::cell::PLAINTEXT_LEN;
-use crate::network::{Action, Fault, Network, Reading, Record, Seat};
+use crate::network::{Fault, Network, Reading, Record, Seat};
 use crate::randomness::Origin;
+use crate::script::{Action, Stage};
 
 /// A hash of each sender's key material, sorted by sender.
 pub type Fingerprints = Vec<(MemberId, [u8; 32])>;
@@ -33,22 +34,20 @@ pub type Fingerprints = Vec<(MemberId, [u8; 32])>;
 pub struct Evidence<'a> {
     /// The operation.
     pub operation: Operation,
-    /// The operator's seat.
-    pub operator: usize,
     /// What fixes the randomness.
     pub origin: Origin,
-    /// The backend's formulas.
-    pub expected: &'a Expected,
+    /// The backend's formulas, where it has them for this operation.
+    pub expected: Option<&'a Expected>,
     /// What happened.
     pub record: &'a Record,
-    /// What the operator did.
-    pub action: &'a Action,
+    /// Who acted, and how.
+    pub stages: &'a [Stage],
     /// The members after the run. The probes change them.
     pub network: Network,
     /// The fingerprints that all members had before the operation.
     pub fingerprints_before: Option<&'a Fingerprints>,
-    /// A copy of the removed member from before its removal.
-    pub target_before: Option<Box<dyn Member>>,
+    /// Copies of the removed members from before their removal.
+    pub removed_before: Vec<Box<dyn Member>>,
 }
 
 /// A run that counts.
@@ -70,8 +69,13 @@ pub enum Refusal {
     #[error("the backend needs all messages in one order, which this network does not provide")]
     NeedsTotalOrder,
     /// The group is too small.
-    #[error("a group must have at least {} members", crate::cell::MIN_GROUP_SIZE)]
-    GroupTooSmall,
+    #[error("{operation} needs a group of at least {least} members")]
+    GroupTooSmall {
+        /// For what.
+        operation: Operation,
+        /// How many members would do.
+        least: usize,
+    },
     /// The group could not be created.
     #[error("while the group was set up: {0}")]
     SetUp(Box<Self>),
@@ -144,11 +148,14 @@ pub enum Refusal {
 /// # Errors
 /// The first thing that does not hold.
 pub fn prove(evidence: Evidence<'_>) -> Result<Proved, Refusal> {
-    let Evidence { operation, operator, origin, expected, record, action, mut network, .. } = evidence;
-    messages(expected, record)?;
-    counts(expected, record, &network)?;
+    let Evidence { operation, origin, expected, record, stages, mut network, .. } = evidence;
+    let mut words = Vec::new();
+    if let Some(expected) = expected {
+        messages(expected, record)?;
+        counts(expected, record, &network)?;
+        words.push("messages and operation counts as expected".to_owned());
+    }
     let fingerprints = agreement(&network)?;
-    let mut words = vec!["messages and operation counts as expected".to_owned()];
     let entitled = entitled(&network).count();
     words.push(format!("members agreed on by {entitled}"));
     if let Some(after) = &fingerprints {
@@ -158,19 +165,18 @@ pub fn prove(evidence: Evidence<'_>) -> Result<Proved, Refusal> {
             words.push("all changed".to_owned());
         }
     }
-    if let Action::Send(plaintext) = action {
-        let sender = network.ids()[operator];
-        read_by_all(&network, operator, &record.readings, sender, plaintext, "message")?;
-        words.push(format!("message read by {}", entitled - 1));
-    }
-    let everybody_probes = fingerprints.is_none() && origin.iteration == 0;
+    let sent: Vec<(usize, &[u8])> = stages.iter().flat_map(Stage::sends).collect();
+    read_by_all(&network, &record.readings, &sent, "message")?;
+    words.extend(sent.iter().map(|_| format!("message read by {}", entitled - 1)));
+    // What concurrent operations leave behind can differ from member to member.
+    let everybody_probes = !operation.parts().is_empty() || (fingerprints.is_none() && origin.iteration == 0);
     // The copy may fail to read for a weak reason: a probe that depends on messages which it never got only waits. That
     // its old keys are of no use is shown by the fingerprints of the sending keys, all of which have changed. The copy
     // counts where there are no fingerprints.
-    if let Some(member) = evidence.target_before {
-        network.admit_onlooker(member, origin.probe(network.seats().len()));
+    for (index, member) in evidence.removed_before.into_iter().enumerate() {
+        network.admit_onlooker(member, origin.probe(network.seats().len() + index));
     }
-    let probers = probers(&network, operator, everybody_probes);
+    let probers = probers(&network, everybody_probes);
     probe(&mut network, &probers, &origin)?;
     words.push(format!("{} probes read by all", probers.len()));
     if network.has_onlookers() || network.seats().iter().any(|seat| seat.role == Role::Removed) {
@@ -259,7 +265,8 @@ fn counts(expected: &Expected, record: &Record, network: &Network) -> Result<(),
 
 /// Whether the operation must replace the key material of every sender: somebody outside may have it.
 fn renews(operation: Operation) -> bool {
-    matches!(operation, Operation::Remove | Operation::Update | Operation::UpdateCold)
+    let renewing = [Operation::Remove, Operation::Update, Operation::UpdateCold];
+    renewing.contains(&operation) || operation.parts().iter().any(|part| renewing.contains(part))
 }
 
 fn changed(before: &Fingerprints, after: &Fingerprints) -> Result<(), Refusal> {
@@ -275,13 +282,14 @@ fn entitled(network: &Network) -> impl Iterator<Item = usize> {
 }
 
 /// The operator and one more, or all.
-fn probers(network: &Network, operator: usize, everybody: bool) -> Vec<usize> {
+fn probers(network: &Network, everybody: bool) -> Vec<usize> {
     if everybody {
         return entitled(network).collect();
     }
-    let joiner = network.seats().iter().position(|seat| seat.role == Role::Joiner);
-    let other = joiner.or_else(|| entitled(network).find(|seat| *seat != operator));
-    std::iter::once(operator).chain(other).collect()
+    let first = |role| network.seats().iter().position(|seat| seat.role == role);
+    let operator = first(Role::Sender);
+    let other = first(Role::Joiner).or_else(|| entitled(network).find(|seat| Some(*seat) != operator));
+    operator.into_iter().chain(other).collect()
 }
 
 /// Has probes sent and read.
@@ -289,7 +297,7 @@ fn probe(network: &mut Network, probers: &[usize], origin: &Origin) -> Result<()
     for prober in probers {
         let mut plaintext = vec![0; PLAINTEXT_LEN];
         origin.probe(*prober).fill_bytes(&mut plaintext);
-        let record = network.run(*prober, &Action::Send(plaintext.clone()));
+        let record = network.run(&[Stage::of(*prober, Action::Send(plaintext.clone()))]);
         if let Some(fault) = record.faults.iter().find(|fault| fault.role != Role::Removed) {
             return Err(Refusal::ProbeFault(*fault));
         }
@@ -298,24 +306,23 @@ fn probe(network: &mut Network, probers: &[usize], origin: &Origin) -> Result<()
         if by_removed || record.overheard.contains(&plaintext) {
             return Err(Refusal::ReadByRemoved);
         }
-        read_by_all(network, *prober, &record.readings, network.ids()[*prober], &plaintext, "probe message")?;
+        read_by_all(network, &record.readings, &[(*prober, &plaintext)], "probe message")?;
     }
     Ok(())
 }
 
-/// Every member but the sender has read exactly this, once.
+/// Every member has read exactly what the others sent, each message once and in this order.
 fn read_by_all(
     network: &Network,
-    sender: usize,
     readings: &[Reading],
-    from: MemberId,
-    plaintext: &[u8],
+    sent: &[(usize, &[u8])],
     what: &'static str,
 ) -> Result<(), Refusal> {
-    for seat in entitled(network).filter(|seat| *seat != sender) {
-        let mut read = readings.iter().filter(|reading| reading.seat == seat);
-        let first = read.next().is_some_and(|reading| reading.from == from && reading.plaintext == plaintext);
-        if !first || read.next().is_some() {
+    for seat in entitled(network) {
+        let read = readings.iter().filter(|reading| reading.seat == seat);
+        let read = read.map(|reading| (reading.from, reading.plaintext.as_slice()));
+        let others = sent.iter().filter(|(sender, _)| *sender != seat);
+        if !read.eq(others.map(|(sender, plaintext)| (network.ids()[*sender], *plaintext))) {
             return Err(Refusal::NotRead { role: network.seats()[seat].role, what });
         }
     }

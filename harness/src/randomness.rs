@@ -30,7 +30,7 @@ impl Origin {
     /// A member's stream in an operation.
     #[must_use]
     pub fn member(&self, operation: Operation, index: usize) -> ChaCha20Rng {
-        self.stream(operation.name(), index)
+        self.stream(&operation.name(), index)
     }
 
     /// A member's stream in the conversation that precedes most operations.

@@ -10,7 +10,7 @@ use protocol::conformance;
 use protocol::member::Backend;
 
 use crate::calibrate;
-use crate::cell::{self, Bench, Cell, Outcome};
+use crate::cell::{Bench, Cell, Outcome};
 use crate::cell_protocol::{self, Hello, NotComparable, Request, VERSION, Verdict, Welcome};
 use crate::manifest::Conformance;
 use crate::meter;
@@ -119,8 +119,7 @@ fn answer(output: &mut impl Write, line: &impl serde::Serialize) -> Result<(), S
 }
 
 fn measure(backend: &dyn Backend, bench: &mut Bench<'_>, request: &Request) -> Result<Sample, ServeError> {
-    let operation = cell::operation_named(&request.operation)
-        .ok_or_else(|| ServeError::UnknownOperation(request.operation.clone()))?;
+    let operation = request.operation.parse().map_err(|_| ServeError::UnknownOperation(request.operation.clone()))?;
     let group_size = usize::try_from(request.group_size).unwrap_or(usize::MAX);
     let origin = Origin { seed: request.seed, group_size, iteration: request.iteration };
     let description = backend.description();

@@ -294,7 +294,7 @@ fn same_exactly(one: &Sample, other: &Sample) -> bool {
 fn request(plan: &Plan, run_id: &str, task: &Task) -> Request {
     Request {
         run_id: run_id.to_owned(),
-        operation: task.operation.name().to_owned(),
+        operation: task.operation.to_string(),
         group_size: task.group_size,
         iteration: task.iteration,
         seed: plan.seed,
@@ -315,5 +315,5 @@ fn cell_id(choice: &Choice, request: &Request) -> String {
 type CellKey = (Choice, u32, String);
 
 fn cell_of(task: &Task) -> CellKey {
-    (task.choice.clone(), task.group_size, task.operation.name().to_owned())
+    (task.choice.clone(), task.group_size, task.operation.to_string())
 }

@@ -1,6 +1,7 @@
 //! A run in words and tables, in Markdown that also reads well as it is.
 
 mod comparison;
+mod several;
 mod table;
 
 use protocol::operation::{Operation, Phase, Role};
@@ -102,9 +103,9 @@ impl Group<'_> {
     fn traffic(&self) -> Table {
         let mut table = Table::new(&["operation", "paper", "here", "ratio"]);
         for operation in Operation::REPRODUCED.map(Operation::name) {
-            let paper = self.paper.sent_bytes(operation, CLAIMED_SIZE).map(|bytes| bytes as f64);
-            let here = self.cells.bytes(self.backend, operation, CLAIMED_SIZE).map(|bytes| bytes.median);
-            table.row([operation.to_owned(), bytes(paper), bytes(here), ratio(here, paper)]);
+            let paper = self.paper.sent_bytes(&operation, CLAIMED_SIZE).map(|bytes| bytes as f64);
+            let here = self.cells.bytes(self.backend, &operation, CLAIMED_SIZE).map(|bytes| bytes.median);
+            table.row([operation.into_owned(), bytes(paper), bytes(here), ratio(here, paper)]);
         }
         table
     }
@@ -114,12 +115,12 @@ impl Group<'_> {
         let published = Operation::REPRODUCED.into_iter().filter(|operation| *operation != Operation::UpdateCold);
         for operation in published.map(Operation::name) {
             for (role, cost) in [("sender", Cost::SenderAsInPaper), ("recipient", Cost::Recipient)] {
-                let paper = self.paper.cpu(operation, role, CLAIMED_SIZE).map(|cpu| cpu.median_ms);
-                let here = self.cells.cpu_ms(self.backend, operation, CLAIMED_SIZE, cost);
+                let paper = self.paper.cpu(&operation, role, CLAIMED_SIZE).map(|cpu| cpu.median_ms);
+                let here = self.cells.cpu_ms(self.backend, &operation, CLAIMED_SIZE, cost);
                 let median = here.map(|here| here.median);
                 let role = if role == "sender" { "sender, as in the paper" } else { role };
                 let cells = [ms(paper), ms(median), ratio(median, paper), interval(here)];
-                table.row([vec![operation.to_owned(), role.to_owned()], cells.to_vec()].concat());
+                table.row([vec![operation.to_string(), role.to_owned()], cells.to_vec()].concat());
             }
         }
         table
@@ -137,11 +138,11 @@ impl Group<'_> {
                 roles.push((Role::Joiner, Cost::Joiner, "added member"));
             }
             for (role, cost, text) in roles {
-                let all = self.cells.cpu_ms(self.backend, operation.name(), CLAIMED_SIZE, cost);
-                let phases = Phase::ALL.map(|phase| ms(self.phase(operation, role, phase)));
-                let [generate, process, responses] = phases;
+                let all = self.cells.cpu_ms(self.backend, &operation.name(), CLAIMED_SIZE, cost);
+                let phases = [Phase::Generate, Phase::Process, Phase::Responses];
+                let [generate, process, responses] = phases.map(|phase| ms(self.phase(operation, role, phase)));
                 let all = ms(all.map(|all| all.median));
-                table.row([operation.name().to_owned(), text.to_owned(), all, generate, process, responses]);
+                table.row([operation.to_string(), text.to_owned(), all, generate, process, responses]);
             }
         }
         table
@@ -149,7 +150,7 @@ impl Group<'_> {
 
     /// The median CPU time of a role in one phase, in milliseconds.
     fn phase(&self, operation: Operation, role: Role, phase: Phase) -> Option<f64> {
-        let runs = self.cells.runs(self.backend, operation.name(), CLAIMED_SIZE);
+        let runs = self.cells.runs(self.backend, &operation.name(), CLAIMED_SIZE);
         let times = runs.iter().map(|sample| {
             let work = sample.work.iter().filter(|work| work.role == role.name() && work.phase == phase.name());
             work.flat_map(|work| &work.cpu_ns).map(|ns| *ns as f64 / 1e6).collect()
@@ -160,7 +161,7 @@ impl Group<'_> {
     fn over_floor(&self) -> Table {
         let mut table = Table::new(&["role", "over_floor", "95 % interval"]);
         for role in [Role::Sender, Role::Recipient] {
-            let found = self.cells.over_floor(self.backend, Operation::Update.name(), CLAIMED_SIZE, role);
+            let found = self.cells.over_floor(self.backend, &Operation::Update.name(), CLAIMED_SIZE, role);
             let median = found.map_or_else(|| NONE.to_owned(), |found| format!("{:.2}", found.median));
             let text = if role == Role::Sender { "sender, in full" } else { role.name() };
             table.row([text.to_owned(), median, interval(found)]);
@@ -213,9 +214,7 @@ pub fn overview(samples: &[Sample]) -> String {
         "recipient ms",
         "added ms",
     ]);
-    let mut keys: Vec<_> = cells.iter().map(|(key, runs)| (key, runs.len())).collect();
-    keys.sort_by_key(|(key, _)| (&key.backend, crate::cell_costs::operation_rank(&key.operation), key.group_size));
-    for (key, runs) in keys {
+    for (key, runs) in cells.in_order_of_reports() {
         let cpu =
             |cost| ms(cells.cpu_ms(&key.backend, &key.operation, key.group_size, cost).map(|summary| summary.median));
         let sent = cells.bytes(&key.backend, &key.operation, key.group_size).map(|summary| summary.median);
@@ -223,7 +222,7 @@ pub fn overview(samples: &[Sample]) -> String {
             key.backend.clone(),
             key.operation.clone(),
             key.group_size.to_string(),
-            runs.to_string(),
+            runs.len().to_string(),
             bytes(sent),
             cpu(Cost::SenderFull),
             cpu(Cost::SenderAsInPaper),
@@ -232,9 +231,8 @@ pub fn overview(samples: &[Sample]) -> String {
         ]);
     }
     let measured = if table.is_empty() { String::new() } else { table.to_string() };
-    let failed = failures(samples);
-    let between = if measured.is_empty() || failed.is_empty() { "" } else { "\n" };
-    format!("{measured}{between}{failed}")
+    let parts = [measured, several::several(&cells), failures(samples)];
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
 }
 
 fn bytes(value: Option<f64>) -> String {

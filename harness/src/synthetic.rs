@@ -88,7 +88,7 @@ pub(crate) fn grid(backend: &str, scale: f64, iterations: u32) -> Vec<Sample> {
 }
 
 fn grown(backend: &str, scale: f64, operation: Operation, size: u32, iteration: u32, rng: &mut ChaCha8Rng) -> Sample {
-    let mut sample = empty(backend, operation.name(), size, iteration);
+    let mut sample = empty(backend, &operation.name(), size, iteration);
     let n = u64::from(size);
     let noisy = |micros: f64, rng: &mut ChaCha8Rng| {
         let noise = 1.0 + (rng.next_u32() % 1000) as f64 / 5000.0;
@@ -103,6 +103,7 @@ fn grown(backend: &str, scale: f64, operation: Operation, size: u32, iteration: 
         Operation::Add => (120.0, 100.0 * members),
         Operation::Remove | Operation::Update => (110.0 * members, 95.0 * members),
         Operation::UpdateCold => (230.0 * members, 97.0 * members),
+        Operation::ConcurrentUpdates(_) | Operation::PartitionHeal => (230.0 * members, 300.0 * members),
         Operation::Message | Operation::MessageAfterRemove => (30.0, 0.0),
     };
     let sent = match operation {
@@ -110,7 +111,7 @@ fn grown(backend: &str, scale: f64, operation: Operation, size: u32, iteration: 
         Operation::Add => 900 + 110 * n,
         _ => 150 + 120 * n,
     };
-    sample.traffic.push(traffic("sender", "generate", operation.name(), 1, sent, n));
+    sample.traffic.push(traffic("sender", "generate", &operation.name(), 1, sent, n));
     sample.work.push(work("sender", "generate", &[("op.dh", n)], &[noisy(call, rng)]));
     let receive = if operation == Operation::Message { 70.0 } else { 130.0 };
     let removed = u64::from(operation == Operation::Remove);

@@ -44,6 +44,15 @@ fn every_operation_of_a_fair_backend_counts() {
 }
 
 #[test]
+fn operations_that_cross_are_unsupported_where_the_backend_does_not_declare_them() {
+    for name in ["concurrent-updates:1", "concurrent-updates:5", "partition-heal"] {
+        let origin = Origin { seed: 1, group_size: 6, iteration: 0 };
+        let cell = Cell { operation: name.parse().unwrap(), origin };
+        assert_eq!(Bench::new(&Toy(Flaw::None), 1).unwrap().run(&cell), Err(Refusal::Unsupported), "{name}");
+    }
+}
+
+#[test]
 fn bytes_are_counted_once_as_sent_and_once_for_each_link_as_delivered() {
     let outcome = run(Flaw::None, Operation::Add).unwrap();
     let row = |role: &str, kind: &str| {
@@ -144,5 +153,5 @@ fn a_group_of_one_is_refused() {
     let backend = Toy(Flaw::None);
     let origin = Origin { seed: 1, group_size: 1, iteration: 0 };
     let result = Bench::new(&backend, 1).unwrap().run(&Cell { operation: Operation::Create, origin });
-    assert_eq!(result, Err(Refusal::GroupTooSmall));
+    assert_eq!(result, Err(Refusal::GroupTooSmall { operation: Operation::Create, least: 2 }));
 }

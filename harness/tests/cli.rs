@@ -47,6 +47,17 @@ fn usage_errors_say_what_would_be_right() {
     assert!(backend.contains("`nobody`") && backend.contains("dcgka"), "{backend}");
     let operation = complaint(2, &["measure", "--operation", "updat"], &directory);
     assert!(operation.contains("update-cold"), "{operation}");
+    assert!(operation.contains("concurrent-updates:8") && operation.contains("partition-heal"), "{operation}");
+    let number = complaint(2, &["measure", "--operation", "concurrent-updates"], &directory);
+    assert!(number.contains("right would be concurrent-updates:8"), "{number}");
+    let several = ["measure", "--operation", "update,concurrent-updates:16", "--sizes", "32,8"];
+    let few = complaint(2, &several, &directory);
+    assert!(few.contains("concurrent-updates:16 needs a group of at least 16 members"), "{few}");
+    assert!(few.contains("--sizes 16"), "{few}");
+    let halves = complaint(2, &["measure", "--operation", "partition-heal", "--sizes", "5"], &directory);
+    assert!(halves.contains("at least 6 members") && halves.contains("--sizes 6"), "{halves}");
+    let compared = complaint(2, &["compare", "--operation", "partition-heal"], &directory);
+    assert!(compared.contains("harness measure --operation partition-heal"), "{compared}");
     assert!(complaint(2, &["measure", "--resume"], &directory).contains("--out"));
     assert!(complaint(2, &["measure", "--iterations", "0"], &directory).contains("iterations"));
     assert!(complaint(2, &["measure", "--sizes", "8,8"], &directory).contains("twice"));
@@ -107,6 +118,24 @@ fn data_comes_in_three_forms_and_repeats() {
     assert!(json.lines().all(|line| line.starts_with("{\"schema\":1,") && line.contains("\"status\":\"ok\"")));
     assert_eq!(fs::read_dir(&directory).unwrap().count(), 0, "without --out there are no files");
     assert!(expect(0, &["list", "--format", "csv"], &directory).contains("\ndcgka,,true,"));
+}
+
+#[test]
+fn operations_of_several_members_are_measured_by_name() {
+    let directory = empty_directory("several");
+    let run = ["measure", "--operation", "concurrent-updates:10,partition-heal,concurrent-updates:2", "--sizes", "10"];
+    let table = expect(0, &with(&run, &["--iterations", "1", "--out", "run"]), &directory);
+    let starts = |start: &str| table.lines().filter(|line| line.starts_with(start)).collect::<Vec<_>>();
+    let rows = starts("| dcgka ");
+    // Once in the table of all operations, once in that of these; fewer updates stand before more.
+    assert!(rows.len() == 6 && rows[0].contains("updates:2 ") && rows[4].contains("updates:10 "), "{table}");
+    assert!(rows[3].contains(" 18 ack (1512 B), 2 update (2992 B) "), "{table}");
+    assert!(rows[5].contains("|       1 | ") && rows[5].contains(", 3 update ("), "{table}");
+    let csv = fs::read_to_string(directory.join("run/measurements.csv")).unwrap();
+    for row in ["sender,speak,update,messages,messages,1,1,", "joiner,heal,,cpu_ns,ns,2,", "sender,all,,cpu_ns,ns,2,"] {
+        assert!(csv.contains(&format!("\ndcgka,,partition-heal,10,{row}")), "{row}: {csv}");
+    }
+    assert_eq!(expect(0, &with(&run, &["--iterations", "1", "--out", "run", "--resume"]), &directory), table);
 }
 
 #[test]

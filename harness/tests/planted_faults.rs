@@ -138,6 +138,25 @@ fn a_refused_message_that_leaves_traces_is_found_by_the_suite() {
 }
 
 #[test]
+fn updates_that_are_lost_where_they_cross_are_found_by_suite_and_proof() {
+    let lost = |base: Base| {
+        let found = violation(base, Fault::LosesCrossingUpdates);
+        assert!(found.starts_with("concurrency: ") && found.contains("(two updates at once, 5 members"), "{found}");
+        let backend = Faulty::new(base(), Fault::LosesCrossingUpdates);
+        let run = |operation: &str| {
+            let origin = Origin { seed: 1, group_size: 6, iteration: 1 };
+            Bench::new(&backend, 1).unwrap().run(&Cell { operation: operation.parse().unwrap(), origin })
+        };
+        run("concurrent-updates:1").unwrap();
+        run("concurrent-updates:2").unwrap_err()
+    };
+    let acks = Refusal::Messages { kind: "ack".to_owned(), expected: 10, measured: 8 };
+    assert_eq!(lost(DCGKA), acks);
+    // Without a formula it is the proof's other parts that show it.
+    assert_eq!(lost(|| Box::new(SenderKeys::PCS)), Refusal::FingerprintsDiffer);
+}
+
+#[test]
 fn a_panic_is_found_by_the_suite() {
     let found = violation(DCGKA, Fault::Panics);
     assert!(found.starts_with("hostile network: the backend panicked (create, 3 members, "), "{found}");

@@ -44,7 +44,7 @@ fn check_again(recorded: &Recorded, backend: &dyn Backend) -> Result<(), String>
             let name = format!("{} {} at {group_size}", full_name(backend), operation.name());
             let is_it = |sample: &&Sample| {
                 (sample.backend.as_str(), sample.variant.as_str()) == (description.name, description.variant)
-                    && (sample.operation.as_str(), sample.group_size) == (operation.name(), group_size)
+                    && (sample.operation.as_str(), sample.group_size) == (&*operation.name(), group_size)
                     && sample.iteration == 0
             };
             let sample = recorded.samples.iter().find(is_it).ok_or(format!("{name} is not in the recorded run"))?;

@@ -65,9 +65,24 @@ pub trait Backend: Send + Sync {
     fn restore(&self, state: &[u8]) -> Result<Box<dyn Member>, Error>;
 
     /// The exact cost of `operation` in a group of `group_size` members, as created, in which has happened what
-    /// [`Operation::start`] says, and whose users have published enough one-time prekeys for all who ask. None where the protocol has no such operation: a call of it is refused as
-    /// [`Error::Unsupported`].
+    /// [`Operation::start`] says, and whose users have published enough one-time prekeys for all who ask.
+    ///
+    /// None of an operation of one member means that the protocol does not have it: a call of it is refused as
+    /// [`Error::Unsupported`]. None of one of several members means no formula: its bytes are measured, and its counts
+    /// compared with nothing. Whether the protocol has it follows from its parts ([`Backend::supports`]).
     fn expected(&self, operation: Operation, group_size: usize) -> Option<Expected>;
+
+    /// Whether the protocol has `operation` in a group of `group_size` members. One of several members it has if it has
+    /// all of its parts and declares [`Capabilities::concurrent_operations`].
+    fn supports(&self, operation: Operation, group_size: usize) -> bool {
+        match operation.parts() {
+            [] => self.expected(operation, group_size).is_some(),
+            parts => {
+                let concurrent = self.description().capabilities.concurrent_operations;
+                concurrent && parts.iter().all(|part| self.expected(*part, group_size).is_some())
+            }
+        }
+    }
 }
 
 /// What [`Backend::new_user`] makes.

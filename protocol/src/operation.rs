@@ -1,8 +1,21 @@
 //! What is measured: operations, the members' roles in them, and their phases.
 
+use std::borrow::Cow;
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::str::FromStr;
+
 use crate::crypto::count::Counts;
 
+/// The smallest group in which operations mean something.
+pub const MIN_GROUP_SIZE: usize = 2;
+
+/// The name of [`Operation::ConcurrentUpdates`], up to its number.
+const CONCURRENT_UPDATES: &str = "concurrent-updates:";
+
 /// An operation of the evaluation. Where it starts from is said by [`Operation::start`].
+///
+/// Most are one call of one member. The last two are of several members, and made of others ([`Operation::parts`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Operation {
     /// One user creates the group of all.
@@ -21,6 +34,11 @@ pub enum Operation {
     Message,
     /// The same after it has removed the member that comes last. The group size is that before the removal.
     MessageAfterRemove,
+    /// The creator and the members that come next, so many in all, update at once: none of them knows of the others.
+    ConcurrentUpdates(NonZeroUsize),
+    /// The group parts into its first and its second half. In each the first member removes the last one, adds a user and
+    /// updates. Then everything that was withheld is delivered, and the two who have operated send a message each.
+    PartitionHeal,
 }
 
 /// What has happened in a group before an operation is measured. None of it is timed or counted.
@@ -39,7 +57,8 @@ pub enum Start {
 }
 
 impl Operation {
-    /// All operations, in the order in which reports list them.
+    /// The operations that are measured where none is named, in the order in which reports list them. Those of several
+    /// members are not among them.
     pub const ALL: [Self; 8] = [
         Self::Create,
         Self::CreateMesh,
@@ -62,14 +81,37 @@ impl Operation {
             Self::Create | Self::CreateMesh => Start::Users,
             Self::UpdateCold => Start::Created,
             Self::Add | Self::Remove | Self::Update | Self::Message => Start::Conversed,
+            Self::ConcurrentUpdates(_) | Self::PartitionHeal => Start::Conversed,
             Self::MessageAfterRemove => Start::Removed,
         }
     }
 
-    /// The name on the command line and in data.
+    /// The operations that one of several members is made of; of others, none. A backend that has them all, and whose
+    /// operations take effect where they cross, has it too.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub fn parts(self) -> &'static [Self] {
         match self {
+            Self::ConcurrentUpdates(_) => &[Self::Update],
+            Self::PartitionHeal => &[Self::Remove, Self::Add, Self::Update, Self::Message],
+            _ => &[],
+        }
+    }
+
+    /// The smallest group that has members enough for it.
+    #[must_use]
+    pub fn min_group_size(self) -> usize {
+        match self {
+            Self::ConcurrentUpdates(members) => members.get().max(MIN_GROUP_SIZE),
+            // Of three in each half one operates, one is removed, and one is neither.
+            Self::PartitionHeal => 6,
+            _ => MIN_GROUP_SIZE,
+        }
+    }
+
+    /// The name on the command line and in data, from which it can be parsed.
+    #[must_use]
+    pub fn name(self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
             Self::Create => "create",
             Self::CreateMesh => "create-mesh",
             Self::Add => "add",
@@ -78,20 +120,64 @@ impl Operation {
             Self::UpdateCold => "update-cold",
             Self::Message => "message",
             Self::MessageAfterRemove => "message-after-remove",
+            Self::ConcurrentUpdates(members) => return Cow::Owned(format!("{CONCURRENT_UPDATES}{members}")),
+            Self::PartitionHeal => "partition-heal",
+        })
+    }
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name())
+    }
+}
+
+/// No operation has this name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UnknownOperation {
+    /// It is the name of none.
+    #[error("there is no operation `{0}`; right would be {all} or, by name only, {CONCURRENT_UPDATES}8 (so many members \
+             update at once) or {heal}", all = Operation::ALL.map(Operation::name).join(", "),
+             heal = Operation::PartitionHeal)]
+    Name(String),
+    /// It does not say how many members act.
+    #[error("`{0}` does not say how many members update at once; right would be {CONCURRENT_UPDATES}8")]
+    Number(String),
+}
+
+impl FromStr for Operation {
+    type Err = UnknownOperation;
+
+    fn from_str(name: &str) -> Result<Self, UnknownOperation> {
+        if let Some(number) = name.strip_prefix(CONCURRENT_UPDATES) {
+            let operation = number.parse().ok().map(Self::ConcurrentUpdates);
+            // One operation has one name: `+8` and `08` are none.
+            return operation
+                .filter(|operation| operation.name() == name)
+                .ok_or_else(|| UnknownOperation::Number(name.to_owned()));
         }
+        let mut operations = Self::ALL.into_iter().chain([Self::PartitionHeal]);
+        operations.find(|operation| operation.name() == name).ok_or_else(|| {
+            let stem = CONCURRENT_UPDATES.trim_end_matches(':');
+            if name == stem {
+                UnknownOperation::Number(name.to_owned())
+            } else {
+                UnknownOperation::Name(name.to_owned())
+            }
+        })
     }
 }
 
 /// What a member is in an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
-    /// Who calls the operation.
+    /// Whoever calls the operation, or a part of it.
     Sender,
     /// Every other member that is neither added nor removed.
     Recipient,
-    /// The user that is added.
+    /// A user that is added.
     Joiner,
-    /// The member that is removed.
+    /// A member that is removed.
     Removed,
 }
 
@@ -120,11 +206,15 @@ pub enum Phase {
     Process,
     /// All later rounds: the others' answers.
     Responses,
+    /// After a partition, all that becomes of what it had withheld.
+    Heal,
+    /// The first messages after that: the calls, whatever a protocol sends before it lets a member speak, and all rounds.
+    Speak,
 }
 
 impl Phase {
     /// All phases in their order.
-    pub const ALL: [Self; 3] = [Self::Generate, Self::Process, Self::Responses];
+    pub const ALL: [Self; 5] = [Self::Generate, Self::Process, Self::Responses, Self::Heal, Self::Speak];
 
     /// The name in data.
     #[must_use]
@@ -133,6 +223,8 @@ impl Phase {
             Self::Generate => "generate",
             Self::Process => "process",
             Self::Responses => "responses",
+            Self::Heal => "heal",
+            Self::Speak => "speak",
         }
     }
 }
@@ -144,4 +236,31 @@ pub struct Expected {
     pub messages: Vec<(&'static str, u64)>,
     /// Operation counts, summed over the members of a role. What is not listed is zero.
     pub counts: Vec<(Role, Phase, Counts)>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_operation_is_what_its_name_says() {
+        let several = [1, 8, 1024].map(|members| Operation::ConcurrentUpdates(NonZeroUsize::new(members).unwrap()));
+        for operation in Operation::ALL.into_iter().chain(several).chain([Operation::PartitionHeal]) {
+            assert_eq!(operation.name().parse(), Ok(operation));
+            assert_eq!(operation.to_string(), operation.name());
+        }
+        assert_eq!(several[1].name(), "concurrent-updates:8");
+    }
+
+    #[test]
+    fn a_wrong_name_is_told_what_would_be_right() {
+        let wrong = |name: &str| name.parse::<Operation>().unwrap_err().to_string();
+        for number in ["", ":", ":0", ":-1", ":+8", ":08", ":8 ", ":many", ":99999999999999999999"] {
+            let text = wrong(&format!("concurrent-updates{number}"));
+            assert!(text.ends_with("right would be concurrent-updates:8"), "{text}");
+        }
+        let text = wrong("updat");
+        assert!(text.contains("`updat`") && text.contains("update-cold, message,"), "{text}");
+        assert!(text.contains("concurrent-updates:8 (") && text.ends_with(" or partition-heal"), "{text}");
+    }
 }

@@ -31,8 +31,8 @@ pub(super) struct Options {
     /// The backend that the others are compared with
     #[arg(long, value_name = "NAME[:VARIANT]", default_value = "dcgka")]
     reference: String,
-    /// The operations, separated by commas [default: all]
-    #[arg(long, value_delimiter = ',', value_parser = operation())]
+    /// The operations, separated by commas [default: all that `measure` has by default]
+    #[arg(long, value_delimiter = ',', value_parser = operation)]
     operation: Vec<Operation>,
     /// Group sizes, separated by commas [default: 8,32,128]
     #[arg(long, value_delimiter = ',', value_parser = group_size)]

@@ -12,7 +12,7 @@ use harness::sample::Sample;
 use harness::{report, summary};
 use protocol::operation::Operation;
 
-use super::options::{Conditions, Format, PAPER_SIZES, choices, group_size, iterations_of, operation};
+use super::options::{Conditions, Format, PAPER_SIZES, choices, group_size, iterations_of};
 use super::{Failure, print, running};
 
 const ITERATIONS: u32 = 5;
@@ -24,8 +24,10 @@ pub(super) struct Options {
     /// The backends, separated by commas; `harness list` names them all
     #[arg(long, value_name = "NAME[:VARIANT]", value_delimiter = ',', default_value = "dcgka")]
     backend: Vec<String>,
-    /// The operations, separated by commas [default: all]
-    #[arg(long, value_delimiter = ',', value_parser = operation())]
+    /// The operations, separated by commas [default: create, create-mesh, add, remove, update, update-cold, message,
+    /// message-after-remove]; by name only: concurrent-updates:K (so many members update at once), partition-heal (two
+    /// halves of the group go on by themselves and meet again)
+    #[arg(long, value_delimiter = ',')]
     operation: Vec<Operation>,
     /// Group sizes, separated by commas [default: the paper's, 8,11,16,22,32,45,64,90,128]
     #[arg(long, value_delimiter = ',', value_parser = group_size)]

@@ -3,14 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
-use harness::cell::{MIN_GROUP_SIZE, operation_named};
 use harness::plan::{Choice, PlanError};
 use harness::registry::{Registry, UnknownBackend};
 use harness::schedule::MeasureError;
 use harness::store::{self, StoreError};
-use protocol::operation::Operation;
+use protocol::operation::{MIN_GROUP_SIZE, Operation, UnknownOperation};
 
 /// The paper's group sizes.
 pub(super) const PAPER_SIZES: [u32; 9] = [8, 11, 16, 22, 32, 45, 64, 90, 128];
@@ -79,10 +77,13 @@ impl Source {
     }
 }
 
-/// An operation by its name.
-pub(super) fn operation() -> impl TypedValueParser<Value = Operation> {
-    PossibleValuesParser::new(Operation::ALL.map(Operation::name))
-        .try_map(|name| operation_named(&name).ok_or("no operation has this name"))
+/// One of the operations that are measured where none is named.
+pub(super) fn operation(name: &str) -> Result<Operation, String> {
+    let operation: Operation = name.parse().map_err(|error: UnknownOperation| error.to_string())?;
+    match Operation::ALL.contains(&operation) {
+        true => Ok(operation),
+        false => Err(format!("backends are not compared by it; right would be `harness measure --operation {name}`")),
+    }
 }
 
 /// So many iterations of each operation; of all where none is named.

@@ -32,7 +32,7 @@ pub(super) fn run(plan: &Plan) -> Result<Run, Failure> {
         }
         Progress::Task(task) => {
             let name = task.choice.full_name();
-            bar.set_message(format!("{name} {} {} #{}", task.operation.name(), task.group_size, task.iteration));
+            bar.set_message(format!("{name} {} {} #{}", task.operation, task.group_size, task.iteration));
         }
         Progress::Sample(_) => bar.inc(1),
     });

@@ -30,7 +30,7 @@ pub fn traffic(cells: &Cells<'_>, backend: &str, paper: &Paper) -> Figure {
             deviation: None,
         });
         let published = if is_published(backend) { published.collect() } else { Vec::new() };
-        let ours = measured(cells, backend, operation, |size| cells.bytes(backend, operation.name(), size));
+        let ours = measured(cells, backend, operation, |size| cells.bytes(backend, &operation.name(), size));
         let curves = vec![
             Curve { style: dashed(TRAFFIC), points: published, shift: 0.0 },
             Curve { style: TRAFFIC, points: ours, shift: 0.0 },
@@ -80,7 +80,7 @@ fn cpu_by_role(cells: &Cells<'_>, backend: &str, paper: &Paper) -> (Vec<Section>
     let published = is_published(backend);
     let ours = |operation: Operation, cost: Cost, style: Style| Curve {
         style,
-        points: measured(cells, backend, operation, |size| cells.cpu_ms(backend, operation.name(), size, cost)),
+        points: measured(cells, backend, operation, |size| cells.cpu_ms(backend, &operation.name(), size, cost)),
         shift: 0.0,
     };
     let theirs = |operation: Operation, role: &str, style: Style| Curve {
@@ -137,11 +137,13 @@ pub(super) fn heading(operation: Operation) -> &'static str {
         Operation::UpdateCold => "Update (first use of channels)",
         Operation::Message => "Message",
         Operation::MessageAfterRemove => "Message after a removal",
+        Operation::ConcurrentUpdates(_) => "Updates at once",
+        Operation::PartitionHeal => "Partition and its end",
     }
 }
 
 fn measured(cells: &Cells<'_>, backend: &str, operation: Operation, of: impl Fn(u32) -> Option<Summary>) -> Vec<Point> {
-    let sizes = cells.sizes(backend, operation.name());
+    let sizes = cells.sizes(backend, &operation.name());
     let points = sizes.into_iter().filter_map(|size| {
         let summary = of(size)?;
         Some(Point { size: f64::from(size), value: summary.mean, deviation: summary.stddev })

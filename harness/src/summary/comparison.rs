@@ -116,7 +116,7 @@ pub fn readme_tables(compared: &Comparison<'_>, size: u32) -> String {
         Table::new(&["operation", "backend", "key agreements", "key generations", "signatures", "verifications"]);
     for operation in operations {
         let of = |row: &String, metric| figure(metric, compared.median(row, operation, size, metric));
-        let name = || std::iter::once(operation.name().to_owned());
+        let name = || std::iter::once(operation.to_string());
         bytes.row(name().chain(compared.rows().iter().map(|row| of(row, Metric::BytesSent))));
         times.row(name().chain(compared.rows().iter().map(|row| {
             let roles = [Cost::SenderFull, Cost::Recipient].map(|cost| of(row, Metric::Cpu(cost)));

@@ -119,6 +119,7 @@ impl Backend for Boxes {
                 )
             }
             Operation::CreateMesh | Operation::Update | Operation::UpdateCold => return None,
+            Operation::ConcurrentUpdates(_) | Operation::PartitionHeal => return None,
         };
         Some(Expected { messages, counts })
     }

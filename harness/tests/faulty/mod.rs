@@ -43,6 +43,8 @@ pub(crate) enum Fault {
     KeepsTraces,
     /// An empty message ends in a panic.
     Panics,
+    /// Whoever has updated loses what others update, until it does something else.
+    LosesCrossingUpdates,
 }
 
 /// Where a liar puts its messages.
@@ -129,7 +131,7 @@ struct FaultyMember {
     inner: Box<dyn Member>,
     fault: Fault,
     memory: Memory,
-    /// What the export has besides the inner member's: the first one, or traces.
+    /// What the export has besides the inner member's: the first one, traces, or that an update was its last deed.
     kept: Vec<u8>,
     hidden: BTreeSet<MemberId>,
 }
@@ -155,6 +157,9 @@ impl FaultyMember {
             return Err(Error::NotInGroup);
         }
         let sent = self.with_randomness(context, action)?;
+        if self.fault == Fault::LosesCrossingUpdates {
+            self.kept.clear();
+        }
         Ok(self.disguise(sent, plaintext))
     }
 
@@ -273,7 +278,11 @@ impl Member for FaultyMember {
 
     fn update(&mut self, context: &mut Context<'_>) -> Result<Vec<Outgoing>, Error> {
         if self.fault != Fault::FakesUpdates {
-            return self.act(&[], context, |inner, context| inner.update(context));
+            let sent = self.act(&[], context, |inner, context| inner.update(context))?;
+            if self.fault == Fault::LosesCrossingUpdates {
+                self.kept.push(1);
+            }
+            return Ok(sent);
         }
         if self.members().is_empty() {
             return Err(Error::NotInGroup);
@@ -307,7 +316,14 @@ impl Member for FaultyMember {
             return Ok(Received { events, ..Received::default() });
         }
         let genuine = Incoming { bytes: &bytes, ..*message };
+        let before = self.inner.duplicate();
         let result = self.with_randomness(context, |inner, context| inner.receive_one(&genuine, context));
+        let is_update =
+            |received: &Received| received.events.iter().any(|event| matches!(event, Event::Updated { .. }));
+        if self.fault == Fault::LosesCrossingUpdates && !self.kept.is_empty() && result.as_ref().is_ok_and(is_update) {
+            self.inner = before;
+            return Ok(Received::default());
+        }
         if self.fault == Fault::KeepsTraces && result.is_err() {
             self.kept.push(0);
         }

@@ -168,6 +168,7 @@ impl Backend for Toy {
                 vec![(Role::Sender, 1, n - 1), (Role::Recipient, n - 1, n - 2)],
             ),
             Operation::CreateMesh | Operation::UpdateCold => return None,
+            Operation::ConcurrentUpdates(_) | Operation::PartitionHeal => return None,
             Operation::Message | Operation::MessageAfterRemove => {
                 let n = n - u64::from(operation == Operation::MessageAfterRemove);
                 let counts =

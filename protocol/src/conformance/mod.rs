@@ -22,6 +22,7 @@ mod talk;
 mod world;
 
 use core::fmt;
+use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::member::{Backend, Capabilities, Ordering};
@@ -66,7 +67,7 @@ pub struct Violation {
     /// Which check it is.
     pub check: &'static str,
     /// In which situation: an operation, mostly.
-    pub situation: &'static str,
+    pub situation: Cow<'static, str>,
     /// Members before it.
     pub group_size: usize,
     /// The seed of the group's randomness.
@@ -80,7 +81,8 @@ pub struct Violation {
 /// # Errors
 /// The first thing that is wrong.
 pub fn check(make: &dyn Fn() -> Box<dyn Backend>) -> Result<Report, Violation> {
-    let mut trial = Trial { make, situation: "description", group_size: 0, seed: 0, tried: 0, notes: Vec::new() };
+    let mut trial =
+        Trial { make, situation: "description".into(), group_size: 0, seed: 0, tried: 0, notes: Vec::new() };
     let mut report = Report::default();
     if trial.capabilities().ordering == Ordering::Total {
         let what = "the suite has no sequencer yet, which a backend that needs a total order would need".to_owned();
@@ -117,7 +119,7 @@ impl fmt::Display for Report {
 /// A backend on trial, and how far it has come.
 struct Trial<'a> {
     make: &'a dyn Fn() -> Box<dyn Backend>,
-    situation: &'static str,
+    situation: Cow<'static, str>,
     group_size: usize,
     seed: u64,
     tried: u32,
@@ -126,8 +128,8 @@ struct Trial<'a> {
 
 impl<'a> Trial<'a> {
     /// Another situation, with a seed of its own.
-    fn enter(&mut self, situation: &'static str, group_size: usize) {
-        (self.situation, self.group_size) = (situation, group_size);
+    fn enter(&mut self, situation: impl Into<Cow<'static, str>>, group_size: usize) {
+        (self.situation, self.group_size) = (situation.into(), group_size);
         self.seed += 1;
         self.tried += 1;
     }
@@ -152,7 +154,7 @@ impl<'a> Trial<'a> {
     }
 
     fn violation(&self, check: &'static str, what: String) -> Violation {
-        let Self { situation, group_size, seed, .. } = *self;
+        let (situation, group_size, seed) = (self.situation.clone(), self.group_size, self.seed);
         Violation { check, situation, group_size, seed, what }
     }
 }

@@ -21,7 +21,8 @@ pub(super) fn check(trial: &mut Trial<'_>) -> Verdict {
         let removal_draws = rows.map(|row| row.2.keygen + row.2.sign_keygen).sum::<u64>() > 0;
         let (operator_draws, all_new) = match operation {
             Operation::Create | Operation::CreateMesh | Operation::Update | Operation::UpdateCold => (true, true),
-            Operation::Remove => (removal_draws, true),
+            Operation::ConcurrentUpdates(_) => (true, true),
+            Operation::Remove | Operation::PartitionHeal => (removal_draws, true),
             // What an add brings into the members' keys may be public.
             Operation::Add | Operation::Message | Operation::MessageAfterRemove => (false, false),
         };

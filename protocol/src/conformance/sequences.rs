@@ -34,7 +34,7 @@ fn live(trial: &mut Trial<'_>, operation: Operation, size: usize) -> Verdict {
     world.run(creator, &action)?;
     for (situation, user, action) in steps {
         let members = world.insiders().len();
-        trial.situation = situation;
+        trial.situation = situation.into();
         trial.group_size = members;
         trial.tried += 1;
         world = world.fork()?;

@@ -37,14 +37,15 @@ pub(super) enum Action {
 
 impl Action {
     /// What an operation is in a group of the first so many users: who acts, and what it does. The next user is added.
+    /// Those of several members, which the suite does not go through, begin so.
     pub(super) fn of(operation: Operation, group_size: usize) -> (usize, Self) {
         let others = || (1..group_size).collect();
         match operation {
             Operation::Create => (0, Self::Create(others())),
             Operation::CreateMesh => (0, Self::CreateMesh(others())),
             Operation::Add => (0, Self::Add(group_size)),
-            Operation::Remove => (0, Self::Remove(group_size - 1)),
-            Operation::Update => (0, Self::Update),
+            Operation::Remove | Operation::PartitionHeal => (0, Self::Remove(group_size - 1)),
+            Operation::Update | Operation::ConcurrentUpdates(_) => (0, Self::Update),
             Operation::UpdateCold => (1, Self::Update),
             Operation::Message | Operation::MessageAfterRemove => (0, Self::Send(vec![0xa5; PLAINTEXT_LEN])),
         }
