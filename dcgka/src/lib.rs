@@ -74,6 +74,9 @@
 mod agreement;
 mod costs;
 mod dsgm;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod message_ratchet;
 mod messages;
 mod rules;

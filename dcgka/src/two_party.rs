@@ -113,7 +113,7 @@ impl TwoParty {
     }
 
     /// How many private keys are kept for the peer to encrypt to.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn kept(&self) -> usize {
         self.mine.len()
     }
