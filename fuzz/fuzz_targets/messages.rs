@@ -128,7 +128,9 @@ impl World {
         if message.kind == ADD && message.body == self.ids[OUTSIDER].0 {
             self.network.users[OUTSIDER].misled = true;
         }
-        self.network.sent.push(fuzz::network::Sent { author: self.mallory.id, to: message.to, bytes });
+        // What has a number must reach everybody.
+        let to = message.to.filter(|_| message.kind == WELCOME);
+        self.network.sent.push(fuzz::network::Sent { author: self.mallory.id, to, bytes });
     }
 
     fn mallory_sends(&mut self, input: &mut Input<'_>) {

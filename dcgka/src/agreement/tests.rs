@@ -1,5 +1,6 @@
 //! What members keep and delete, and what a member must be able to bear from another: seen from inside.
 
+mod sabotaged;
 mod variants;
 
 use std::collections::BTreeSet;
