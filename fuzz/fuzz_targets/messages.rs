@@ -115,9 +115,11 @@ impl World {
     /// A properly signed message, under the next number or so many later.
     fn send_signed(&mut self, message: Unsigned, later: u32) {
         let number = self.mallory.number.saturating_add(1).saturating_add(later);
-        let key = if message.kind == WELCOME { &self.mallory.identity } else { &self.mallory.key };
+        // With one of the other parts it is another kind, which has a number like all others.
+        let welcome = message.kind == WELCOME && message.new_key.is_none() && message.subject == Subject::None;
+        let key = if welcome { &self.mallory.identity } else { &self.mallory.key };
         let bytes = self.mallory.sign(&self.network.group, number, key, &message);
-        if message.kind != WELCOME {
+        if !welcome {
             self.split |= !self.used.insert(number);
             if later == 0 {
                 self.mallory.number = number;
@@ -129,7 +131,7 @@ impl World {
             self.network.users[OUTSIDER].misled = true;
         }
         // What has a number must reach everybody.
-        let to = message.to.filter(|_| message.kind == WELCOME);
+        let to = message.to.filter(|_| welcome);
         self.network.sent.push(fuzz::network::Sent { author: self.mallory.id, to, bytes });
     }
 
