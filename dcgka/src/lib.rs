@@ -76,6 +76,9 @@ mod agreement;
 pub mod audit;
 mod costs;
 mod dsgm;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod message_ratchet;
 mod messages;
 mod rules;

@@ -12,6 +12,9 @@
 //! Origin 0 is an empty slot: the recipient could not be encrypted to. 1: the recipient's prekeys. 2: the key that the
 //! sender made in its last message. 2 + i: the recipient's own key number i.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, VecDeque};
 
 use protocol::crypto::dh::{PRIVATE_KEY_LEN, PUBLIC_KEY_LEN, PrivateKey, PublicKey};

@@ -2,6 +2,7 @@
 
 mod coalition;
 mod limits;
+mod sabotaged;
 mod situations;
 mod variants;
 

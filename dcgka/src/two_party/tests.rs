@@ -1,0 +1,106 @@
+use protocol::crypto::signature::SigningKey;
+use protocol::directory::InMemoryDirectory;
+use protocol::id::GROUP_ID_LEN;
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+
+use super::*;
+
+struct Side {
+    id: MemberId,
+    prekeys: PrekeySecrets,
+    channel: TwoParty,
+}
+
+struct Pair {
+    sides: [Side; 2],
+    directory: InMemoryDirectory,
+    rng: ChaCha20Rng,
+}
+
+impl Pair {
+    fn new(seed: u64) -> Self {
+        let (mut rng, directory) = (ChaCha20Rng::seed_from_u64(seed), InMemoryDirectory::default());
+        let sides = [0, 1].map(|_| {
+            let identity = SigningKey::random(&mut rng);
+            let (prekeys, publication) = PrekeySecrets::generate(&identity, 1, &mut rng);
+            let id = MemberId(*identity.verification_key().as_bytes());
+            directory.publish(id, publication.bundle, publication.one_time);
+            Side { id, prekeys, channel: TwoParty::default() }
+        });
+        Self { sides, directory, rng }
+    }
+
+    fn names(&self, from: usize, number: u32) -> Names {
+        let (sender, recipient) = (self.sides[from].id, self.sides[1 - from].id);
+        Names { group: GroupId([1; GROUP_ID_LEN]), sender, sender_key: sender.0, recipient, number }
+    }
+
+    /// A slot in the message `number` of one side to the other.
+    fn send(&mut self, from: usize, number: u32) -> Vec<u8> {
+        let names = self.names(from, number);
+        let mut slot = Vec::new();
+        let Side { prekeys, channel, .. } = &mut self.sides[from];
+        let secret = Secret::new([7; SECRET_LEN]);
+        channel.send(&secret, &names.binding(), prekeys, &self.directory, &mut self.rng, &mut slot);
+        slot
+    }
+
+    /// Whether a slot opens at a side as what these names say.
+    fn opens(&mut self, to: usize, slot: &[u8], names: &Names) -> bool {
+        let slot = Slot::decode(&mut Reader::new(slot)).unwrap();
+        let Side { prekeys, channel, .. } = &mut self.sides[to];
+        channel.receive(&slot, &names.binding(), prekeys, &self.directory).is_some()
+    }
+
+    fn transfer(&mut self, from: usize, number: u32) {
+        let (slot, names) = (self.send(from, number), self.names(from, number));
+        assert!(self.opens(1 - from, &slot, &names));
+    }
+}
+
+/// What a ciphertext is bound to.
+struct Names {
+    group: GroupId,
+    sender: MemberId,
+    sender_key: [u8; VERIFICATION_KEY_LEN],
+    recipient: MemberId,
+    number: u32,
+}
+
+impl Names {
+    fn binding(&self) -> Binding<'_> {
+        let Self { group, sender, sender_key, recipient, number } = self;
+        Binding { group, sender, sender_key, recipient, number: *number, rules: Rules::Corrected }
+    }
+}
+
+#[test]
+fn a_ciphertext_is_bound_to_group_sender_key_recipient_and_number() {
+    // The first one is encrypted to prekeys, the second one to a key of the channel.
+    for before in 0..2 {
+        let mut pair = Pair::new(1);
+        (1..=before).for_each(|number| pair.transfer(0, number));
+        let (slot, names) = (pair.send(0, 5), pair.names(0, 5));
+        let (group, id) = (GroupId([2; GROUP_ID_LEN]), pair.sides[1].id);
+        assert!(!pair.opens(1, &slot, &Names { group, ..names }));
+        assert!(!pair.opens(1, &slot, &Names { sender: id, ..names }));
+        assert!(!pair.opens(1, &slot, &Names { sender_key: id.0, ..names }));
+        assert!(!pair.opens(1, &slot, &Names { recipient: names.sender, ..names }));
+        assert!(!pair.opens(1, &slot, &Names { number: 6, ..names }));
+        assert!(pair.opens(1, &slot, &names));
+        assert!(!pair.opens(1, &slot, &names), "once only");
+    }
+}
+
+#[test]
+fn a_key_is_deleted_when_it_was_used_and_older_ones_when_it_was_acknowledged() {
+    let mut pair = Pair::new(2);
+    (1..=3).for_each(|number| pair.transfer(0, number));
+    assert_eq!(pair.sides[0].channel.kept(), 3);
+    // The other side may still answer the second: only the first key is out of use.
+    pair.sides[0].channel.acknowledged(2);
+    assert_eq!(pair.sides[0].channel.kept(), 2);
+    pair.transfer(1, 1);
+    assert_eq!(pair.sides[0].channel.kept(), 0);
+}
