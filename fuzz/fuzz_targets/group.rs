@@ -1,0 +1,21 @@
+//! A whole group driven by bytes: each input is a schedule of `protocol::simulation`, with its crashes, partitions, repeated
+//! and damaged messages, and all that must hold there must hold.
+
+#![no_main]
+
+use dcgka::Dcgka;
+use dcgka::audit::Auditor;
+use libfuzzer_sys::fuzz_target;
+use protocol::simulation::{self, Counterexample, Schedule, Subject};
+
+/// Longer schedules take longer than they are worth.
+const MAX_STEPS: usize = 48;
+
+fuzz_target!(|bytes: &[u8]| {
+    let mut schedule = Schedule::from_bytes(bytes);
+    schedule.steps.truncate(MAX_STEPS);
+    let subject = Subject { backend: &Dcgka::CORRECTED, audit: Some(Auditor::boxed) };
+    if let Err(failure) = simulation::run(subject, &schedule) {
+        panic!("{}", Counterexample { schedule, failure });
+    }
+});
