@@ -64,3 +64,23 @@ fn the_new_key_of_a_refused_message_takes_effect() {
     let expected = [Event::Rejected { from: author, rule: Rule::Form }, Event::Undecryptable { from: author }];
     assert!(events.ends_with(&expected), "{events:?}");
 }
+
+/// No honest run leads there: whoever is outside a member's view does not know its ratchet. The rule holds all the same.
+#[test]
+fn an_add_steps_no_ratchet_of_somebody_in_whose_view_i_am_not() {
+    let mut net = Net::new(3, 5, 23);
+    let first = net.add(0, 3);
+    net.deliver(&first, 3);
+    // Neither of these two knows of user 3.
+    let second = net.add(1, 4);
+    let answer = net.deliver(&second, 2);
+    let (adder, other) = (net.index(3, 1), net.index(3, 2));
+    for (member, message) in [(adder, &second), (other, &answer)] {
+        let planted = Secret::random(&mut net.rng);
+        net.group(3).senders[member.to_usize()].ratchet = Some(planted.clone());
+        net.deliver(message, 3);
+        assert!(net.group(3).senders[member.to_usize()].ratchet == Some(planted));
+    }
+    let operation = (adder, number(&net, second[0]));
+    assert!(net.group(3).pending[&operation].secrets.is_empty());
+}
