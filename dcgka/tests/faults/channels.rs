@@ -1,0 +1,220 @@
+//! Two-party ciphertexts that are lost, and recipients who cannot be encrypted to.
+
+use dcgka::MAX_UNACKNOWLEDGED;
+use protocol::directory::Directory as _;
+use protocol::error::Error;
+
+use crate::common::{COLD, COMMITMENT, WARM, World, deliver, rejections, says_none};
+use crate::malicious::{Invitation, Malicious, slots};
+use crate::{all_but, readings};
+
+/// Damages the ciphertext for the recipient who has this place among the slots. The signature is the author's.
+fn damage_slot(world: &mut World, author: &Malicious, place: usize, slot: usize) {
+    let end = slots(&world.sent[place].bytes)[slot].end;
+    author.alter(world, place, |body| body[end - 1] ^= 1);
+}
+
+/// Which of these users comes how far in the order of ids, in which slots stand.
+fn rank(world: &World, among: &[usize], user: usize) -> usize {
+    among.iter().filter(|other| world.id(**other) < world.id(user)).count()
+}
+
+/// All read all but that nobody is read by this one, whose ciphertext of a seed was lost: it has lost the author, and those
+/// who have acknowledged the operation.
+fn reads_nobody(users: &[usize], blind: usize) -> std::collections::BTreeSet<(usize, usize)> {
+    all_but(users, &users.iter().map(|user| (*user, blind)).collect::<Vec<_>>())
+}
+
+#[test]
+fn one_lost_2sm_message() {
+    for warm in [false, true] {
+        let mut world = World::with_group(4, 6, 420);
+        if warm {
+            world.update(1);
+            world.settle();
+        }
+        let author = Malicious::rob(&world, 1);
+        let update = world.update(1);
+        let len = if warm { WARM } else { COLD };
+        let slot = rank(&world, &[0, 2, 3], 3);
+        assert_eq!(slots(&world.sent[update[0]].bytes)[slot].len(), len);
+        damage_slot(&mut world, &author, update[0], slot);
+        // Everybody says what it has: one `none`.
+        let answers = deliver(&mut world, &[&update], &[0, 2, 3]);
+        let nones: Vec<_> = answers.iter().map(|place| says_none(&world, *place)).collect();
+        assert_eq!(nones, [false, false, true]);
+        world.settle();
+        let users = [0, 1, 2, 3];
+        assert_eq!(readings(&mut world, &users), reads_nobody(&users, 3));
+
+        // The channel is whole: the blind member's seed arrives at everybody, and everybody's at it. What it has lost are
+        // ratchets, which fresh secrets do not bring back.
+        let before = world.sent.len();
+        for updater in [3, 1, 3, 0, 2] {
+            world.update(updater);
+            world.settle();
+        }
+        assert!((before..world.sent.len()).all(|place| !says_none(&world, place)));
+        assert_eq!(readings(&mut world, &users), reads_nobody(&users, 3));
+
+        // Somebody who joins reads everybody, and that one goes on answering.
+        world.add(3, 4);
+        world.settle();
+        let users = [0, 1, 2, 3, 4];
+        assert_eq!(readings(&mut world, &users), all_but(&users, &[(0, 3), (1, 3), (2, 3)]));
+
+        // The way out: it comes back under another id.
+        world.remove(0, 3);
+        world.settle();
+        world.add(0, 5);
+        world.settle();
+        assert_eq!(rejections(&world), 0);
+        world.check(&[0, 1, 2, 4, 5]);
+    }
+}
+
+#[test]
+fn a_ciphertext_that_does_not_open_at_one_member_only() {
+    let users = [0, 1, 2, 3];
+    // Of CREATE, UPDATE and REMOVE: as when any seed is lost. The blind member updates first where it has no secret of its
+    // own, or has taken no seed since somebody left.
+    for (kind, repairs) in [("create", true), ("update", false), ("remove", true)] {
+        let mut world = World::new(5, 421);
+        let mut author = Malicious::rob(&world, 0);
+        let mut place = world.create(0, &[1, 2, 3, 4])[0];
+        if kind != "create" {
+            world.settle();
+            author = Malicious::rob(&world, 0);
+            place = if kind == "update" { world.update(0)[0] } else { world.remove(0, 4)[0] };
+        }
+        let recipients = if kind == "remove" { &[1, 2, 3][..] } else { &[1, 2, 3, 4] };
+        let slot = rank(&world, recipients, 3);
+        damage_slot(&mut world, &author, place, slot);
+        world.settle();
+        let nones: Vec<_> = (0..world.sent.len()).filter(|place| says_none(&world, *place)).collect();
+        assert!(nones.len() == 1 && world.sent[nones[0]].author == 3, "{kind}");
+        let mut apart = crate::fork(&world);
+        let said = apart.say(3, "first");
+        assert_eq!(apart.kinds(&said), if repairs { &["update", "message"][..] } else { &["message"] }, "{kind}");
+        assert_eq!(readings(&mut world, &users), reads_nobody(&users, 3), "{kind}");
+        assert_eq!(rejections(&world), 0);
+        world.remove(1, 3);
+        world.settle();
+        world.check(if kind == "remove" { &[0, 1, 2] } else { &[0, 1, 2, 4] });
+    }
+    // What a newcomer gets from each member: it loses that one alone, whatever else it processes.
+    let all = [0, 1, 2, 3, 4];
+    for lost in ["add-ack", "forward", "welcome"] {
+        let mut world = World::with_group(4, 6, 422);
+        let authors: Vec<_> = users.iter().map(|user| Malicious::rob(&world, *user)).collect();
+        let mut add = world.add(0, 4);
+        if lost == "welcome" {
+            let mut invitation = Invitation::of(&world, add[0], add[1]);
+            *invitation.slot.last_mut().unwrap() ^= 1;
+            let (announced, welcome) = invitation.sign(&world, &authors[0]);
+            world.sent[add[0]].bytes = announced;
+            world.sent[add[1]].bytes = welcome;
+        }
+        let mut loses = 0;
+        if lost == "forward" {
+            add.extend(world.update(1));
+        }
+        if lost != "welcome" {
+            let answers = deliver(&mut world, &[&add], &[2]);
+            damage_slot(&mut world, &authors[2], *answers.last().unwrap(), 0);
+            loses = 2;
+        }
+        world.settle();
+        let nones: Vec<_> = (0..world.sent.len()).filter(|place| says_none(&world, *place)).collect();
+        assert_eq!(nones.len(), usize::from(lost == "welcome"), "{lost}");
+        assert_eq!(readings(&mut world, &all), all_but(&all, &[(loses, 4)]), "{lost}");
+        // What that one encrypts next is for a key that was in the lost ciphertext, until it has heard of the newcomer.
+        if lost != "welcome" {
+            let mut world = crate::fork(&world);
+            let update = world.update(loses);
+            let answer = deliver(&mut world, &[&update], &[4]);
+            assert!(says_none(&world, answer[0]));
+        }
+        for updater in [4, loses] {
+            let before = world.sent.len();
+            world.update(updater);
+            world.settle();
+            assert!((before..world.sent.len()).all(|place| !says_none(&world, place)), "{lost}");
+        }
+        assert_eq!(readings(&mut world, &all), all_but(&all, &[(loses, 4)]), "{lost}");
+        world.remove(3, 4);
+        world.settle();
+        world.add(3, 5);
+        world.settle();
+        assert_eq!(rejections(&world), 0);
+        world.check(&[0, 1, 2, 3, 5]);
+    }
+}
+
+#[test]
+fn a_recipient_with_a_bad_bundle() {
+    let users = [0, 1, 2, 3];
+    // At CREATE.
+    let mut world = World::new(5, 423);
+    let (id, bundle) = (world.id(3), world.directory.bundle(&world.id(3)).unwrap());
+    world.directory.publish(id, vec![1, 2, 3], Vec::new());
+    let create = world.create(0, &[1, 2, 3]);
+    assert_eq!(world.body(create[0]).len(), 32 + COMMITMENT + 1 + 3 * 32 + 2 * COLD + 1);
+    let answers = deliver(&mut world, &[&create], &[1, 2, 3]);
+    assert_eq!(answers.iter().map(|place| says_none(&world, *place)).collect::<Vec<_>>(), [false, false, true]);
+    world.settle();
+    world.directory.publish(id, bundle.clone(), Vec::new());
+    // Its own secrets begin with its first update; those of others it never learns.
+    let said = world.say(3, "hello");
+    assert_eq!(world.kinds(&said), ["update", "message"]);
+    world.settle();
+    assert!([0, 1, 2].into_iter().all(|user| world.has_read(user, 3, "hello")));
+    assert_eq!(readings(&mut world, &users), reads_nobody(&users, 3));
+    assert_eq!(rejections(&world), 0);
+    world.remove(0, 3);
+    world.settle();
+    world.check(&[0, 1, 2]);
+
+    // At an update over channels that nothing has gone through; with the bundle back, the next one arrives.
+    let mut world = World::with_group(4, 5, 423);
+    world.directory.publish(id, Vec::new(), Vec::new());
+    let update = world.update(1);
+    assert_eq!(world.body(update[0]).len(), COMMITMENT + WARM + COLD + 1);
+    let answers = deliver(&mut world, &[&update], &[0, 2, 3]);
+    assert_eq!(answers.iter().map(|place| says_none(&world, *place)).collect::<Vec<_>>(), [false, false, true]);
+    world.settle();
+    assert_eq!(readings(&mut world, &users), reads_nobody(&users, 3));
+    world.directory.publish(id, bundle, Vec::new());
+    let update = world.update(1);
+    assert_eq!(world.body(update[0]).len(), COMMITMENT + 2 * WARM + COLD);
+    let answer = deliver(&mut world, &[&update], &[3]);
+    assert!(!says_none(&world, answer[0]));
+
+    // An add of such a user is refused, and nothing has happened.
+    let (user, before) = (world.id(4), world.users[2].member.export());
+    for bad in [Vec::new(), vec![0; 128]] {
+        world.directory.publish(user, bad, Vec::new());
+        assert_eq!(world.act(2, |member, context| member.add(&user, context)), Err(Error::NoBundle));
+        assert!(world.users[2].member.export() == before);
+    }
+    world.settle();
+    world.remove(0, 3);
+    world.settle();
+    world.check(&[0, 1, 2]);
+}
+
+#[test]
+fn keys_for_a_silent_member_are_bounded_and_its_answers_free_them() {
+    let mut world = World::with_group(2, 2, 446);
+    let mut updates = 0;
+    while world.act(0, |member, context| member.update(context)).is_ok() {
+        updates += 1;
+    }
+    assert!(updates <= MAX_UNACKNOWLEDGED && updates + 2 > MAX_UNACKNOWLEDGED);
+    world.say(0, "still speaking");
+    world.settle();
+    assert!(world.has_read(1, 0, "still speaking"));
+    world.update(0);
+    world.settle();
+    world.check(&[0, 1]);
+}
