@@ -20,6 +20,7 @@ mod campaign;
 mod network;
 mod rest;
 mod schedule;
+mod steps;
 mod world;
 
 use core::fmt;
