@@ -5,7 +5,7 @@
 mod common;
 
 use common::{COLD, World, deliver, rejections};
-use dcgka::{MAX_MEMBERS, MAX_UNACKNOWLEDGED};
+use dcgka::{MAX_KNOWN, MAX_MEMBERS, MAX_UNACKNOWLEDGED};
 use protocol::crypto::hash::Digest;
 use protocol::crypto::secret::Secret;
 use protocol::crypto::signature::SigningKey;
@@ -13,11 +13,12 @@ use protocol::error::Error;
 use protocol::id::{GroupId, MemberId};
 use protocol::member::{Event, Received, Rule};
 use protocol::wire::codec::put_varint;
-use protocol::wire::envelope::{Draft, Kind, Subject};
+use protocol::wire::envelope::{Draft, Envelope, Kind, Subject};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
 const ADD: Kind = Kind(2);
+const WELCOME: Kind = Kind(8);
 
 /// The key with which a user signs its first messages: the start of its export, after a byte.
 fn identity(world: &World, user: usize) -> SigningKey {
@@ -166,4 +167,83 @@ fn a_group_is_not_founded_beyond_its_size() {
     let create = forge(&mut world, 0, Kind(1), 1, &body);
     assert_eq!(world.try_deliver(create, 1).0, Err(Error::Malformed));
     assert_eq!(world.users[1].member.group(), None);
+}
+
+/// What a hostile inviter writes down of a group: how many founders, adds by the second of them, and removes of it by others
+/// who knew of none of these adds.
+#[derive(Clone, Copy, Debug)]
+struct Claim {
+    founders: u32,
+    adds: u32,
+    removes: u32,
+}
+
+impl Claim {
+    /// The state in a welcome from `inviter`, the creator, with a clock in which nobody has sent anything.
+    fn encode(self, inviter: MemberId) -> Vec<u8> {
+        let Self { founders, adds, removes } = self;
+        let mut rng = ChaCha20Rng::seed_from_u64(9);
+        let mut out = Vec::new();
+        put_varint(&mut out, founders + adds);
+        out.extend_from_slice(&inviter.0);
+        for _ in 1..founders + adds {
+            out.extend_from_slice(SigningKey::random(&mut rng).verification_key().as_bytes());
+        }
+        // How many are founders; the records, of which all have acknowledged the first and those that follow.
+        [founders, 1 + adds + removes, 1].into_iter().for_each(|number| put_varint(&mut out, number));
+        for add in 0..adds {
+            let record = [1, 2 + add, (founders + add) << 1, 1, 0, 0];
+            record.into_iter().for_each(|number| put_varint(&mut out, number));
+        }
+        let authors = founders - 2;
+        for remove in 0..removes {
+            // An author knows its own operations, and what is before them.
+            let unknown = if remove < authors { adds + remove } else { authors - 1 };
+            let record = [2 + remove % authors, 2 + remove, 1 << 1 | 1, 1, unknown, 0];
+            record.into_iter().for_each(|number| put_varint(&mut out, number));
+        }
+        (0..founders + adds).for_each(|_| out.extend_from_slice(&[0, 0]));
+        out
+    }
+
+    /// What becomes of an invitation with it.
+    fn join(self) -> Result<Received, Error> {
+        let mut world = World::new(2, 630);
+        world.group = GroupId([9; 32]);
+        let number = 1 << 20;
+        let body = [&world.id(1).0[..], &[1], &[0; COLD - 1]].concat();
+        let add = forge(&mut world, 0, ADD, number, &body);
+        let envelope = Envelope::decode(&world.sent[add].bytes).unwrap();
+        let digest = envelope.digest(&world.group, &world.id(0), &Subject::None);
+        let body = [&digest.0[..], &self.encode(world.id(0))].concat();
+        let welcome = forge(&mut world, 0, WELCOME, number, &body);
+        assert_eq!(world.try_deliver(add, 1).0, Ok(Received::default()));
+        world.try_deliver(welcome, 1).0
+    }
+}
+
+#[test]
+fn a_welcome_that_claims_too_much_is_refused() {
+    let known = u32::try_from(MAX_KNOWN).unwrap();
+    let founded = |founders, adds, removes| Claim { founders, adds, removes };
+    for within in [
+        founded(100, 100, 1500),
+        founded(known / 2, known / 2, 2),
+        founded(known, 0, 8000),
+        founded(known - 100, 100, 60),
+        founded(500, 500, 60),
+        founded(1000, 10, 15000),
+    ] {
+        let joined = within.join().unwrap();
+        assert!(matches!(joined.events[..], [Event::Joined { .. }, ..]), "{within:?}");
+    }
+    for beyond in [
+        founded(known, 1, 0),
+        founded(known / 2 + 1, known / 2, 0),
+        founded(100, 0, 4 * known),
+        founded(known, 0, 8200),
+        founded(1000, 1000, 20),
+    ] {
+        assert_eq!(beyond.join(), Err(Error::Malformed), "{beyond:?}");
+    }
 }

@@ -19,6 +19,7 @@ use protocol::wire::codec::MAX_MESSAGE_LEN;
 use protocol::wire::envelope::{Draft, Subject};
 
 use super::state::{Env, Group, MAX_KNOWN, MAX_MEMBERS, Operation, Pending, Sender, Stop};
+use super::welcome::WELCOME_LIMITS;
 use crate::messages::{self, ACK_NONE, ADD, ADD_ACK, Add, WELCOME, Welcome};
 use crate::two_party::Slot;
 
@@ -27,7 +28,7 @@ pub(crate) const ADD_KDF_CALLS: u64 = 2 * super::state::RATCHET_KDF_CALLS + 2;
 
 /// What a welcome carries besides its state takes less than this: envelope and hash.
 const WELCOME_OVERHEAD: usize = 1024;
-/// So many people can ever have been known that a welcome to one more would not be read.
+/// Beyond it a welcome would not be read.
 const MAX_WELCOME_STATE_LEN: usize = MAX_MESSAGE_LEN - WELCOME_OVERHEAD;
 
 impl Group {
@@ -56,7 +57,7 @@ impl Group {
         let ratchet =
             self.senders.get(me.to_usize()).and_then(|sender| sender.ratchet.clone()).ok_or(Error::Internal)?;
         let state = self.encode_welcome_state();
-        if state.len() > MAX_WELCOME_STATE_LEN {
+        if state.len() > MAX_WELCOME_STATE_LEN || !self.membership.is_within(&WELCOME_LIMITS) {
             return Err(Error::GroupSize);
         }
         let mut body = Add::encode_head(&user);

@@ -325,9 +325,7 @@ impl Group {
     /// Forgets removed members whose removal every member knows, and operations that nobody has to acknowledge any more.
     pub(crate) fn tidy(&mut self) {
         if !self.leaving.is_empty() {
-            let gone: Vec<_> =
-                self.leaving.iter().filter(|member| self.membership.removal_is_acknowledged_by_all(*member)).collect();
-            for member in gone {
+            for member in self.membership.removals_acknowledged_by_all(&self.leaving).iter() {
                 self.retire(member);
             }
         }

@@ -112,6 +112,9 @@ impl CausalOrder {
         };
         self.by_handle.entry(handle).or_default().push(id);
         self.authors.insert(id, author);
+        if self.waiting_bytes == 0 {
+            return;
+        }
         let waiting: Vec<_> =
             self.authors.iter().filter(|(_, author)| !author.unverified.is_empty()).map(|(id, _)| *id).collect();
         for id in waiting {

@@ -155,6 +155,7 @@ impl Membership {
                 Change::Remove(target) if record.removes.len() == 1 => {
                     removed.insert(target);
                 }
+                _ if record.removes.is_subset(&removed) => {}
                 _ => removed.unite(&self.removed_by_one(record, &ops)),
             }
         }

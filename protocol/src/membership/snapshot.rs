@@ -66,23 +66,70 @@ impl Membership {
     ///
     /// Whoever wrote the state decides what is in it. Checked is that each operation keeps the rules as far as that
     /// takes no views: indices exist, authors and targets had been added as far as the author knew, and numbers ascend.
-    /// Memory is bounded by the input. Time is not linear: views of members that lag behind are computed by the
-    /// definition, each in up to removes times adds, so confirm the inviter before decoding a welcome.
+    /// This is for a state of one's own: time and memory can be far beyond what the length of the input suggests.
     ///
     /// # Errors
     /// [`Error::Malformed`] if that is no such state in its only form, or beyond 2^30 (everybody ever known, times the
     /// operations). `input` is then where it was.
     pub fn decode(me: MemberId, input: &mut &[u8]) -> Result<Self, Error> {
+        Self::decode_within(me, input, &Limits::OWN)
+    }
+
+    /// The same for a state from somebody else.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`], also where the state goes beyond the limits. `input` is then where it was.
+    pub fn decode_within(me: MemberId, input: &mut &[u8], limits: &Limits) -> Result<Self, Error> {
         let mut rest = *input;
-        let membership = read(me, &mut rest).ok_or(Error::Malformed)?;
+        let membership = read(me, &mut rest, limits).ok_or(Error::Malformed)?;
         *input = rest;
         Ok(membership)
     }
+
+    /// Whether [`decode_within`](Self::decode_within) would take this state.
+    #[must_use]
+    pub fn is_within(&self, limits: &Limits) -> bool {
+        let reach = self.removes.iter().map(|remove| self.reach(*remove)).sum();
+        self.known.len() <= limits.known && self.records.len() <= limits.records && self.steps(reach) <= limits.steps
+    }
+
+    /// What it takes at most to compute all views, in looks at an operation: for everybody each record, and the adds that
+    /// removes follow.
+    fn steps(&self, reach: u64) -> u64 {
+        (self.known.len() as u64).saturating_mul(reach.saturating_add(self.records.len() as u64))
+    }
+
+    /// How many adds a remove follows to find whom it removes. None where it removes its target alone.
+    fn reach(&self, remove: OperationIndex) -> u64 {
+        let Some(record) = self.records.get(remove.to_usize()).filter(|record| record.removes.len() > 1) else {
+            return 0;
+        };
+        let adds = |member: MemberIndex| self.known.get(member.to_usize()).map_or(0, |known| known.authored_adds.len());
+        record.removes.iter().map(|member| adds(member) as u64).sum()
+    }
 }
 
-fn read(me: MemberId, input: &mut &[u8]) -> Option<Membership> {
+/// What the state of somebody else may ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Users ever known.
+    pub known: usize,
+    /// Operations.
+    pub records: usize,
+    /// Looks at an operation for the views of all members: users times operations, each remove that removes more than its
+    /// target counted once more for every add that it follows.
+    pub steps: u64,
+}
+
+impl Limits {
+    /// No limits, for a state of one's own.
+    const OWN: Self = Self { known: usize::MAX, records: usize::MAX, steps: u64::MAX };
+}
+
+fn read(me: MemberId, input: &mut &[u8], limits: &Limits) -> Option<Membership> {
     let mut membership = Membership::empty();
     let count = take_count(input, MEMBER_ID_LEN)?;
+    (count <= limits.known).then_some(())?;
     for position in 0..count {
         let id = input.split_off(..MEMBER_ID_LEN)?.try_into().ok()?;
         (membership.introduce(MemberId(id)).to_usize() == position).then_some(())?;
@@ -94,7 +141,10 @@ fn read(me: MemberId, input: &mut &[u8]) -> Option<Membership> {
     (1..=count).contains(&founders).then_some(())?;
     membership.founders = MemberSet::first(founders);
     let others = usize::try_from(take(input)?).ok()?.checked_sub(1)?;
-    let allowed = others <= input.len() / MIN_RECORD_LEN && (others as u64 + 1) * count as u64 <= MAX_ACKNOWLEDGEMENTS;
+    let acknowledgements = (others as u64 + 1) * count as u64;
+    let allowed = others <= input.len() / MIN_RECORD_LEN
+        && others < limits.records
+        && acknowledgements <= MAX_ACKNOWLEDGEMENTS.min(limits.steps);
     allowed.then_some(())?;
 
     let acknowledged_by = take_set(input, &everybody, count)?;
@@ -106,10 +156,10 @@ fn read(me: MemberId, input: &mut &[u8]) -> Option<Membership> {
         author_had_acknowledged: OperationSet::default(),
         removes: MemberSet::new(),
     };
-    read_on(&mut membership, create)?;
-    for _ in 0..others {
+    read_on(&mut membership, create, others)?;
+    for later in (0..others).rev() {
         let record = take_record(&membership, input, count)?;
-        read_on(&mut membership, record)?;
+        read_on(&mut membership, record, later)?;
     }
 
     // Nobody is known but by an add, and I have acknowledged all that I know.
@@ -119,8 +169,11 @@ fn read(me: MemberId, input: &mut &[u8]) -> Option<Membership> {
         allowed.then_some(())?;
     }
 
+    let mut reach = 0_u64;
     for remove in membership.removes.clone() {
         membership.update_removal(remove);
+        reach += membership.reach(remove);
+        (membership.steps(reach) <= limits.steps).then_some(())?;
     }
     let view = membership.members(|_| true);
     membership.set_view(membership.me, view.into());
@@ -131,11 +184,20 @@ fn read(me: MemberId, input: &mut &[u8]) -> Option<Membership> {
     Some(membership)
 }
 
-/// Takes a record over, if its author has acknowledged it.
-fn read_on(membership: &mut Membership, record: Record) -> Option<()> {
+/// Takes a record over that so many others follow, if its author has acknowledged it. Acknowledgements are counted by the
+/// differences between one record and the next, so that this takes no longer than to read them.
+fn read_on(membership: &mut Membership, record: Record, later: usize) -> Option<()> {
     record.acknowledged_by.contains(record.author).then_some(())?;
-    for member in record.acknowledged_by.iter() {
-        membership.count_acknowledgement(member);
+    let nobody = MemberSet::new();
+    let before = membership.records.last().map_or(&nobody, |before| &before.acknowledged_by);
+    for member in record.acknowledged_by.symmetric_difference(before).iter() {
+        let known = membership.known.get_mut(member.to_usize())?;
+        // What it acknowledges it does so until the last record, unless another says that it does not.
+        if record.acknowledged_by.contains(member) {
+            known.acknowledged += later + 1;
+        } else {
+            known.acknowledged -= later + 1;
+        }
     }
     membership.insert(record);
     Some(())
@@ -161,7 +223,8 @@ fn take_record(membership: &Membership, input: &mut &[u8], members: usize) -> Op
     // What everybody checks of an operation, as far as it does not take the author's view.
     let knows_add_of = |user: MemberIndex| {
         let adds = membership.known.get(user.to_usize()).map_or(&[][..], |known| &known.adds);
-        adds.iter().any(|add| author_had_acknowledged.contains(add.to_usize()))
+        let mut known = adds.iter().take_while(|add| add.to_usize() < author_had_acknowledged.below());
+        known.any(|add| author_had_acknowledged.contains(add.to_usize()))
     };
     (knows_add_of(author) && knows_add_of(subject) == is_remove).then_some(())?;
     // The author's messages came in their order, and it had acknowledged its own.
