@@ -37,6 +37,28 @@
 //!
 //! The exact cost of each operation is [`Backend::expected`](protocol::member::Backend::expected).
 //!
+//! # Limits
+//!
+//! | what | limit | who minds it | beyond it | then |
+//! |---|---|---|---|---|
+//! | members | [`MAX_MEMBERS`] | the author; receivers by the author's view alone, so that adds at once do not divide them | `GroupSize`; an add is rejected by all | remove somebody |
+//! | users that a group ever had | [`MAX_KNOWN`] | the same | `GroupSize` | a new group |
+//! | a welcome's state | [`MAX_KNOWN`] users, 16,384 operations, about 0.1 s of work | adder and newcomer | `GroupSize`; `Malformed` | a new group |
+//! | own operations that somebody has not acknowledged | [`MAX_UNACKNOWLEDGED`] | the author of updates and adds | `TooManyUnacknowledged` | remove whoever is silent: that is always possible |
+//! | pending operations of one author | [`MAX_PENDING`] | receivers | the author's next update or add waits, and what follows it | it goes on with the acknowledgements; nobody else waits |
+//! | two-party ciphertexts that a member has not acknowledged | [`MAX_KEPT_KEYS`] | the sender | empty slots to that member, which says `none` | remove it |
+//! | messages that wait, for each author | [`MAX_WAITING_PER_AUTHOR`](protocol::causal_order::MAX_WAITING_PER_AUTHOR) | the receiver | `QueueFull` | deliver again later |
+//! | bytes that wait, for each group | [`MAX_WAITING_BYTES`](protocol::causal_order::MAX_WAITING_BYTES) | the receiver; what is ready needs no room | `QueueFull` | deliver again later |
+//! | unknown authors whose messages wait | [`MAX_STRANGERS`](protocol::causal_order::MAX_STRANGERS) | the receiver | `QueueFull` | deliver again later |
+//! | groups of which messages wait before an invitation, and invitations to each | 8, and 16 | the user; a confirmed invitation takes the place of a group without one | `QueueFull` | deliver again later |
+//! | a message | [`MAX_MESSAGE_LEN`](protocol::wire::codec::MAX_MESSAGE_LEN) bytes | everybody, before anything is decoded | `Malformed` | |
+//! | a plaintext | [`MAX_PLAINTEXT_LEN`] bytes | the sender | `PlaintextTooLong` | send it in parts |
+//! | numbers under which a second body is noticed | the last [`EQUIVOCATION_WINDOW`](protocol::causal_order::EQUIVOCATION_WINDOW) of each author | the receiver | counts as a duplicate | |
+//! | own messages | some 4 billion | the member, before anything else happens | `NumbersExhausted` | come back under a new id |
+//!
+//! Counts in a message are compared with what is left of it before anything is allocated. The tests are in `tests/limits.rs`,
+//! `tests/faults/limits.rs` and `agreement/tests/limits.rs`.
+//!
 //! # Example
 //!
 //! ```

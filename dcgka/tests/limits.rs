@@ -11,7 +11,7 @@ use protocol::crypto::secret::Secret;
 use protocol::crypto::signature::SigningKey;
 use protocol::error::Error;
 use protocol::id::{GroupId, MemberId};
-use protocol::member::{Event, Received, Rule};
+use protocol::member::{Event, Incoming, Received, Rule};
 use protocol::wire::codec::put_varint;
 use protocol::wire::envelope::{Draft, Envelope, Kind, Subject};
 use rand_chacha::ChaCha20Rng;
@@ -19,6 +19,7 @@ use rand_core::SeedableRng;
 
 const ADD: Kind = Kind(2);
 const WELCOME: Kind = Kind(8);
+const MESSAGE: Kind = Kind(9);
 
 /// The key with which a user signs its first messages: the start of its export, after a byte.
 fn identity(world: &World, user: usize) -> SigningKey {
@@ -167,6 +168,42 @@ fn a_group_is_not_founded_beyond_its_size() {
     let create = forge(&mut world, 0, Kind(1), 1, &body);
     assert_eq!(world.try_deliver(create, 1).0, Err(Error::Malformed));
     assert_eq!(world.users[1].member.group(), None);
+}
+
+#[test]
+fn strangers_cannot_fill_a_user_up_nor_keep_an_invitation_out() {
+    let mut world = World::new(3, 640);
+    // Messages of groups of which the user knows nothing, as many as it takes.
+    for number in 1..=16 {
+        world.group = GroupId([number; 32]);
+        let place = forge(&mut world, 0, MESSAGE, 2, &[0; 100]);
+        let waits = world.try_deliver(place, 1).0;
+        assert_eq!(waits, if number <= 8 { Ok(Received::default()) } else { Err(Error::QueueFull) });
+    }
+    // Somebody whose bytes come under more names than there is room for.
+    world.group = GroupId([1; 32]);
+    let key = identity(&world, 0);
+    for name in 0..1100_u16 {
+        let mut sender = MemberId([9; 32]);
+        sender.0[..2].copy_from_slice(&name.to_be_bytes());
+        let draft = Draft { kind: MESSAGE, sender, number: 2, subject: Subject::None, new_key: None, body: &[] };
+        let (bytes, _) = draft.sign(&world.group, sender.handle(), None, &key);
+        let incoming = Incoming { group: world.group, author: sender, bytes: &bytes };
+        let result = world.act(1, |member, context| member.receive_one(&incoming, context).map(|it| it.outgoing));
+        assert_eq!(result, if name < 1023 { Ok(Vec::new()) } else { Err(Error::QueueFull) }, "name {name}");
+    }
+    assert_eq!(world.users[1].member.group(), None);
+    let before = world.sent.len();
+    world.create(2, &[0]);
+    world.settle_among(&[0, 2]);
+    let add = world.add(2, 1);
+    // The add may come again; the invitation by somebody confirmed gets in, and makes room for it.
+    assert_eq!(world.try_deliver(add[0], 1).0, Err(Error::QueueFull));
+    assert_eq!(world.try_deliver(add[1], 1).0, Ok(Received::default()));
+    assert!(!world.try_deliver(add[0], 1).0.unwrap().events.is_empty());
+    world.users[1].received.extend(0..before);
+    world.settle();
+    world.check(&[0, 1, 2]);
 }
 
 /// What a hostile inviter writes down of a group: how many founders, adds by the second of them, and removes of it by others

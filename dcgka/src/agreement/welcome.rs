@@ -22,7 +22,7 @@ use crate::two_party::Slot;
 pub(crate) const WELCOME_LIMITS: Limits = Limits { known: MAX_KNOWN, records: 4 * MAX_KNOWN, steps: 1 << 25 };
 
 /// Invitations to one group that may wait for their adds.
-pub(crate) const MAX_INVITATIONS: usize = 64;
+pub(crate) const MAX_INVITATIONS: usize = 16;
 
 /// A checked welcome that waits for its add.
 #[derive(Clone)]
