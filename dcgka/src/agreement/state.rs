@@ -37,7 +37,7 @@ pub const MAX_KNOWN: usize = 4 * MAX_MEMBERS;
 pub const MAX_UNACKNOWLEDGED: usize = 256;
 
 /// With so many of its operations pending, the others hold back an author's next update or add, and all after it, until
-/// acknowledgements come. This stops nobody else: see [`Group::next_message`].
+/// acknowledgements come. This stops nobody else, and no honest author for long.
 pub const MAX_PENDING: usize = 2 * MAX_UNACKNOWLEDGED;
 
 /// With this message of mine everything ends, what I receive included: that may ask for an answer. The rest is more than one
