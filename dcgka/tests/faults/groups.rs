@@ -4,7 +4,7 @@ use protocol::crypto::hash::Digest;
 use protocol::crypto::signature::SigningKey;
 use protocol::error::Error;
 use protocol::id::{GroupId, MemberId};
-use protocol::member::{Received, Rule};
+use protocol::member::{Event, Received, Rule};
 use protocol::membership::Membership;
 use protocol::wire::envelope::{Draft, Envelope, Subject};
 use rand_chacha::ChaCha20Rng;
@@ -108,11 +108,12 @@ fn a_foreign_create_under_a_known_group_id() {
     assert_eq!(readings(&mut world, &[0, 1, 2]), everybody);
 }
 
-/// What a welcome says of a group: this membership, and of each member that it has sent one message.
-fn state(membership: &Membership) -> Vec<u8> {
+/// What a welcome says of a group: this membership, and of each member but the newcomer that it has sent one message.
+fn state(membership: &Membership, newcomer: &MemberId) -> Vec<u8> {
     let mut state = Vec::new();
     membership.encode(&mut state);
-    membership.everybody().for_each(|_| state.extend([1, 0]));
+    let known = membership.everybody().filter(|member| membership.id(*member) != *newcomer);
+    known.for_each(|_| state.extend([1, 0]));
     state
 }
 
@@ -126,27 +127,44 @@ fn forged_welcome_state() {
     let invited = world.add(2, 3);
     let genuine = Invitation::of(&world, invited[0], invited[1]);
     let [zero, one, two, three, four] = [0, 1, 2, 3, 4].map(|user| world.id(user));
-    let found = |creator, others: &[MemberId]| Membership::found(creator, creator, others.iter().copied()).unwrap();
+    let found = |creator, others: &[MemberId]| {
+        let mut membership = Membership::found(creator, creator, others.iter().copied()).unwrap();
+        let index = |id| membership.index(id).unwrap();
+        let (creator, others): (_, Vec<_>) = (index(&creator), others.iter().map(index).collect());
+        others.into_iter().for_each(|other| membership.acknowledge(other, creator, 1).unwrap());
+        membership
+    };
+    // A state that is made by hand as those below, and fair.
+    let fair = state(&found(zero, &[one, two]), &three);
+    let (add, welcome) = Invitation { state: fair, ..genuine.clone() }.sign(&world, &mallory);
+    let mut joins = fork(&world);
+    assert_eq!(joins.receive(2, &add, 3), Ok(Received::default()));
+    assert!(joins.receive(2, &welcome, 3).unwrap().events.contains(&Event::Joined { inviter: two }));
 
     let mut states: Vec<(&str, Vec<u8>)> = Vec::new();
-    states.push(("the adder is unknown", state(&found(zero, &[one]))));
-    states.push(("the newcomer is a founder", state(&found(zero, &[one, two, three]))));
+    states.push(("the adder is unknown", state(&found(zero, &[one]), &three)));
+    states.push(("the newcomer is a founder", state(&found(zero, &[one, two, three]), &three)));
     let mut membership = found(zero, &[one, two]);
     let adder = membership.index(&two).unwrap();
     membership.add(adder, genuine.number - 1, three);
-    states.push(("the newcomer has been added by the adder", state(&membership)));
+    states.push(("the newcomer has been added by the adder", state(&membership, &three)));
     let mut membership = found(zero, &[one, two]);
     membership.add(membership.index(&zero).unwrap(), 9, three);
-    states.push(("the newcomer has been added by another", state(&membership)));
+    states.push(("the newcomer has been added by another", state(&membership, &three)));
     let mut membership = found(zero, &[one, two]);
     membership.remove(membership.index(&zero).unwrap(), 9, adder);
-    states.push(("the adder has been removed and does not know", state(&membership)));
+    states.push(("the adder has been removed and does not know", state(&membership, &three)));
     let mut membership = found(two, &[zero, one]);
     membership.remove(membership.index(&zero).unwrap(), 9, membership.index(&two).unwrap());
-    states.push(("the adder has been removed and knows", state(&membership)));
+    states.push(("the adder has been removed and knows", state(&membership, &three)));
     let mut membership = found(zero, &[one, two]);
     membership.add(adder, genuine.number, four);
-    states.push(("the add is another's", state(&membership)));
+    states.push(("the add is another's", state(&membership, &three)));
+
+    // Three are known, the newcomer the second of them; the creator has added the third, the inviter.
+    let records = [&[3][..], &zero.0, &three.0, &two.0, &[1, 2, 3, 1, 0, 2, 4, 1, 0, 0]].concat();
+    Membership::decode(three, &mut &records[..]).unwrap();
+    states.push(("the newcomer is known and nobody has added it", [&records[..], &[2, 0, 1, 0]].concat()));
 
     let mut clock = |what, change: &dyn Fn(&mut Vec<u8>)| {
         let mut state = genuine.state.clone();
