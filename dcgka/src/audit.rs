@@ -151,6 +151,7 @@ impl Auditor {
         let operation = (*self.ids.get(&handle).ok_or_else(unknown)?, number);
         let step = match (envelope.kind, self.operations.get(&operation).ok_or_else(unknown)?) {
             (ACK_NONE, _) => return Ok(()),
+            (ACK, Operation::Seeded(known)) if !known.contains(&author) => return Ok(()),
             (ACK, Operation::Seeded(known)) => {
                 let mut known = known.clone();
                 for (handle, _) in messages::decode_forwards(envelope.body).map_err(malformed)? {

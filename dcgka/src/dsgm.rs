@@ -161,7 +161,9 @@ impl Dsgm {
         let lobby = lobbies.get(&message.group);
         let mut env = Env::new(&mut self.user, context);
         let joined = match envelope.kind {
-            CREATE => {
+            // By its group and number it is the group's first message; all others under this kind are for those inside to
+            // refuse, and to be handled once I am one of them.
+            CREATE if Group::is_created_by(&message.group, &message.author, &envelope) => {
                 let create = Create::decode(envelope.body, env.user.rules)?;
                 if !create.others.contains(&env.user.id) {
                     wait(lobbies, message)?;
@@ -169,10 +171,7 @@ impl Dsgm {
                 }
                 confirm(&message.author, env.context)?;
                 let mut group = Group::invited(message.group, message.author, &create, env.user)?;
-                // Under a later number it would wait unverified, and anybody could have sent it.
-                if group.order.arrive(&message.author, &message.group, message.bytes)? != Arrival::Verified {
-                    return Err(Error::Malformed);
-                }
+                group.order.arrive(&message.author, &message.group, message.bytes)?;
                 Some(group)
             }
             WELCOME => {
@@ -196,13 +195,13 @@ impl Dsgm {
                 let found = from_author.find_map(|invitation| {
                     invitation.is_for(&message.group, &me, message.bytes).map(|add| (invitation, add))
                 });
-                match found {
-                    Some((invitation, add)) => Some(Group::join(message.group, invitation, &add, &mut env)?),
-                    None => {
-                        wait(lobbies, message)?;
-                        None
-                    }
+                let joined =
+                    found.and_then(|(invitation, add)| Group::join(message.group, invitation, &add, &mut env).ok());
+                // An add whose welcome is no good is one like any other: somebody else may invite me to the group.
+                if joined.is_none() {
+                    wait(lobbies, message)?;
                 }
+                joined
             }
             _ => {
                 wait(lobbies, message)?;

@@ -52,7 +52,6 @@ pub(crate) fn name(kind: Kind) -> &'static str {
 
 /// The body of CREATE.
 pub(crate) struct Create<'a> {
-    pub(crate) nonce: Digest,
     pub(crate) commitment: Option<Digest>,
     /// Sorted, without the creator.
     pub(crate) others: Vec<MemberId>,
@@ -62,7 +61,8 @@ pub(crate) struct Create<'a> {
 impl<'a> Create<'a> {
     pub(crate) fn decode(body: &'a [u8], rules: Rules) -> Result<Self, Error> {
         let mut reader = Reader::new(body);
-        let nonce = Digest(reader.array()?);
+        // The nonce is the group's id's affair.
+        reader.bytes(DIGEST_LEN)?;
         let commitment = decode_commitment(&mut reader, rules)?;
         let count = Some(reader.count(MEMBER_ID_LEN)?).filter(|count| *count < MAX_MEMBERS).ok_or(Error::Malformed)?;
         let others = (0..count).map(|_| reader.array().map(MemberId)).collect::<Result<Vec<_>, _>>()?;
@@ -70,7 +70,7 @@ impl<'a> Create<'a> {
             return Err(Error::Malformed);
         }
         let slots = decode_slots(&mut reader, others.len())?;
-        Ok(Self { nonce, commitment, others, slots })
+        Ok(Self { commitment, others, slots })
     }
 
     pub(crate) fn encode_head(nonce: &Digest, commitment: Option<&Digest>, others: &[MemberId]) -> Vec<u8> {

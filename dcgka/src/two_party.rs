@@ -186,6 +186,10 @@ impl TwoParty {
     /// The peer has handled my message with this number: it will not use keys any more that are older than the one in the
     /// last ciphertext until then.
     pub(crate) fn acknowledged(&mut self, number: u32) {
+        // Only a message with a ciphertext for the peer tells that it opened one.
+        if self.sent.binary_search_by_key(&number, |(sent, _)| *sent).is_err() {
+            return;
+        }
         let acknowledged = self.sent.partition_point(|(sent, _)| *sent <= number);
         let newest = self.sent.drain(..acknowledged).next_back();
         if let Some((_, newest)) = newest {

@@ -18,6 +18,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
 const ADD: Kind = Kind(2);
+const CREATE: Kind = Kind(1);
 const WELCOME: Kind = Kind(8);
 const MESSAGE: Kind = Kind(9);
 
@@ -168,6 +169,54 @@ fn a_group_is_not_founded_beyond_its_size() {
     let create = forge(&mut world, 0, Kind(1), 1, &body);
     assert_eq!(world.try_deliver(create, 1).0, Err(Error::Malformed));
     assert_eq!(world.users[1].member.group(), None);
+}
+
+/// Whether these users, to whom nothing of the others comes, read each other.
+fn read_each_other(world: &mut World, users: &[usize]) -> bool {
+    world.settle_among(users);
+    users.iter().all(|sender| {
+        let text = format!("from {sender} after {}", world.sent.len());
+        world.say(*sender, &text);
+        world.settle_among(users);
+        users.iter().all(|reader| reader == sender || world.has_read(*reader, *sender, &text))
+    })
+}
+
+#[test]
+fn what_a_user_outside_cannot_use_it_has_when_it_joins() {
+    // A message that is no creation of this group, under a number that those inside will handle.
+    for body in [Vec::new(), vec![0; 31], vec![7; 200]] {
+        let mut world = World::with_group(3, 4, 641);
+        let create = forge(&mut world, 1, CREATE, 2, &body);
+        assert_eq!(world.try_deliver(create, 3).0, Ok(Received::default()));
+        world.add(0, 3);
+        for user in [0, 2] {
+            world.deliver(create, user);
+        }
+        // Nobody has handled it whom the newcomer could have it from, and everybody acknowledges what follows it.
+        let update = forge(&mut world, 1, MESSAGE, 3, &[0; 16]);
+        for user in [0, 2, 3] {
+            world.deliver(update, user);
+        }
+        assert!(read_each_other(&mut world, &[0, 2, 3]), "{} bytes", body.len());
+        assert_eq!(rejected(&world, 3, 1), [Rule::GroupExists]);
+    }
+    // An add with a welcome of which nothing can be made.
+    let mut world = World::with_group(3, 4, 642);
+    let body = [&world.id(3).0[..], &[1], &[0; COLD - 1]].concat();
+    let add = forge(&mut world, 1, ADD, 2, &body);
+    let envelope = Envelope::decode(&world.sent[add].bytes).unwrap();
+    let digest = envelope.digest(&world.group, &world.id(1), &Subject::None);
+    let welcome = forge(&mut world, 1, WELCOME, 2, &[&digest.0[..], &[1, 2, 3]].concat());
+    let bytes = world.sent[welcome].bytes.clone();
+    world.sent.pop();
+    assert_eq!(world.receive(1, &bytes, 3), Ok(Received::default()));
+    assert_eq!(world.try_deliver(add, 3).0, Ok(Received::default()));
+    world.add(0, 3);
+    for user in [0, 2] {
+        world.deliver(add, user);
+    }
+    assert!(read_each_other(&mut world, &[0, 2, 3]));
 }
 
 #[test]

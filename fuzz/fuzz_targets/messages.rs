@@ -127,7 +127,7 @@ impl World {
             }
         }
         // Whoever joins by an invitation of Mallory's believes what it says.
-        if message.kind == ADD && message.body == self.ids[OUTSIDER].0 {
+        if message.kind == ADD && message.body.starts_with(&self.ids[OUTSIDER].0) {
             self.network.users[OUTSIDER].misled = true;
         }
         // What has a number must reach everybody.

@@ -8,7 +8,7 @@ use protocol::error::Error;
 use protocol::id::{GroupId, MemberId};
 use protocol::member::{Event, Rule};
 use protocol::membership::{MemberIndex, Membership};
-use protocol::wire::envelope::Subject;
+use protocol::wire::envelope::{Envelope, Subject};
 
 use super::seed::Seed;
 use super::state::{Env, Group, MAX_MEMBERS, Sender, Stop, User};
@@ -40,6 +40,12 @@ impl Group {
         Ok(group)
     }
 
+    /// Whether a message can be the one that created this group: its number, and what the group's id is a hash of.
+    pub(crate) fn is_created_by(group: &GroupId, creator: &MemberId, envelope: &Envelope<'_>) -> bool {
+        let nonce = envelope.body.first_chunk().map(|nonce| Digest(*nonce));
+        envelope.number == CREATE_NUMBER && nonce.is_some_and(|nonce| GroupId::new(creator, &nonce) == *group)
+    }
+
     /// A founder's side: the state before CREATE is processed, which the first message of the creator's is then. The
     /// message is handled in causal order like any other, once the group is there.
     ///
@@ -50,9 +56,6 @@ impl Group {
         create: &Create<'_>,
         user: &User,
     ) -> Result<Self, Error> {
-        if GroupId::new(&creator, &create.nonce) != group_id {
-            return Err(Error::WrongGroup);
-        }
         if create.others.contains(&creator) {
             return Err(Error::Malformed);
         }

@@ -12,7 +12,7 @@ use protocol::error::Error;
 use protocol::id::{GroupId, MemberId};
 use protocol::member::{Context, Event, Incoming, Outgoing, Recipients, Rule};
 use protocol::membership::{MemberIndex, MemberSet, Membership};
-use protocol::wire::envelope::{self, Draft, Kind, Subject};
+use protocol::wire::envelope::{Draft, Envelope, Kind, Subject};
 use protocol::x3dh::PrekeySecrets;
 
 use crate::message_ratchet::Chain;
@@ -37,7 +37,8 @@ pub const MAX_KNOWN: usize = 4 * MAX_MEMBERS;
 pub const MAX_UNACKNOWLEDGED: usize = 256;
 
 /// With so many of its operations pending, the others hold back an author's next update or add, and all after it, until
-/// acknowledgements come. This stops nobody else, and no honest author for long.
+/// acknowledgements come, unless somebody else has acknowledged it already and would have to wait as well. So an author
+/// alone cannot make the others keep more; with an accomplice it can.
 pub const MAX_PENDING: usize = 2 * MAX_UNACKNOWLEDGED;
 
 /// With this message of mine everything ends, what I receive included: that may ask for an answer. The rest is more than one
@@ -189,23 +190,23 @@ impl Group {
         if full { Err(Error::TooManyUnacknowledged) } else { Ok(()) }
     }
 
-    /// The next message to process. An author of whom too much is pending waits.
-    ///
-    /// No honest author waits for long: when it sent an update or an add it had the acknowledgements of all but
-    /// [`MAX_UNACKNOWLEDGED`] of its operations, and whoever I wait for it waits for too. Nor do those wait for ever who
-    /// have handled more of an author than I: they had acknowledgements that will reach me. Of all messages that I hold
-    /// back take the one that an honest member sent or handled first: what that member had handled until then is nothing
-    /// that I hold back.
+    /// The next message to process. An author of whom too much is pending waits, as long as nobody else does for its sake:
+    /// what the next message of another member acknowledges is processed, whatever is pending. Members have different
+    /// things pending, a newcomer fewest of all, and would otherwise wait for each other.
     pub(super) fn next_message(&mut self) -> Option<(MemberId, Verified)> {
         let Self { order, membership, pending, .. } = self;
-        order.next(|author, message| !is_held_back(membership, pending, author, message.kind))
+        let awaited = awaited(order, membership);
+        order.next(|author, message| {
+            !is_held_back(membership, pending, author, message.kind) || awaited.contains(&(*author, message.number))
+        })
     }
 
     /// Whether a message would have to wait for acknowledgements, and there is no room for it.
     pub(crate) fn has_no_room_for(&self, message: &Incoming<'_>) -> bool {
+        let Ok(envelope) = Envelope::decode(message.bytes) else { return false };
         !self.order.has_room(message.bytes.len())
-            && envelope::kind(message.bytes)
-                .is_some_and(|kind| is_held_back(&self.membership, &self.pending, &message.author, kind))
+            && is_held_back(&self.membership, &self.pending, &message.author, envelope.kind)
+            && !awaited(&self.order, &self.membership).contains(&(message.author, envelope.number))
     }
 
     /// What a ciphertext in my message `number` is bound to: the number, and the key that verifies the message.
@@ -346,7 +347,14 @@ impl Group {
     }
 }
 
-/// A removal goes through whatever is pending: there are no more of them than members.
+/// The messages for which others in my view wait, because their next one acknowledges it.
+fn awaited(order: &CausalOrder, membership: &Membership) -> Vec<(MemberId, u32)> {
+    let inside = |by: &MemberId| membership.index(by).is_some_and(|by| membership.is_member(by));
+    let awaited = order.awaited().filter(|(by, of)| *by != of.author && inside(by));
+    awaited.map(|(_, of)| (of.author, of.number)).collect()
+}
+
+/// Removals are never held back for their own sake: there are no more of them than members.
 fn is_held_back(
     membership: &Membership,
     pending: &BTreeMap<Operation, Pending>,

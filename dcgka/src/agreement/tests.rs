@@ -237,24 +237,31 @@ fn no_seed_is_taken_of_somebody_whose_removal_all_have_acknowledged() {
 
 #[test]
 fn a_channel_heals_after_a_lost_key() {
-    let mut net = Net::new(3, 3, 4);
-    for _ in 0..3 {
-        net.update(0);
+    // An answer to a message without a ciphertext for the peer, such as that to an add, frees no key.
+    for adds in [false, true] {
+        let mut net = Net::new(3, 4, 4);
+        for _ in 0..3 {
+            net.update(0);
+            net.settle();
+        }
+        // User 2 loses the key that the last message of user 0 brought.
+        let zero = net.index(2, 0);
+        net.group(2).two_party.get_mut(&zero).unwrap().lose_received();
+        let update = net.update(0);
+        let answer = net.deliver(&update, 2);
+        assert!(net.says_none(answer[0]));
         net.settle();
+        if adds {
+            net.add(0, 3);
+            net.settle();
+        }
+        // Its own next message is encrypted to a key from before: user 0 must have kept it.
+        let update = net.update(2);
+        let answer = net.deliver(&update, 0);
+        assert!(!net.says_none(answer[0]));
+        net.settle();
+        let update = net.update(0);
+        let answer = net.deliver(&update, 2);
+        assert!(!net.says_none(answer[0]));
     }
-    // User 2 loses the key that the last message of user 0 brought.
-    let zero = net.index(2, 0);
-    net.group(2).two_party.get_mut(&zero).unwrap().lose_received();
-    let update = net.update(0);
-    let answer = net.deliver(&update, 2);
-    assert!(net.says_none(answer[0]));
-    net.settle();
-    // Its own next message is encrypted to a key from before: user 0 must have kept it.
-    let update = net.update(2);
-    let answer = net.deliver(&update, 0);
-    assert!(!net.says_none(answer[0]));
-    net.settle();
-    let update = net.update(0);
-    let answer = net.deliver(&update, 2);
-    assert!(!net.says_none(answer[0]));
 }

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use crate::crypto::hash::Digest;
 use crate::crypto::signature::{VERIFICATION_KEY_LEN, VerificationKey};
 use crate::error::Error;
-use crate::id::{GroupId, Handle, MemberId};
+use crate::id::{GroupId, Handle, MemberId, MessageId};
 use crate::wire::envelope::{Envelope, Kind, Subject};
 
 /// Messages that may wait, for each author.
@@ -226,6 +226,14 @@ impl CausalOrder {
         }
         self.waiting_bytes = self.waiting_bytes.saturating_sub(message.body.len());
         Some((id, message))
+    }
+
+    /// What keeps the next verified messages of authors waiting: the author of each, and what it acknowledges.
+    pub fn awaited(&self) -> impl Iterator<Item = (MemberId, MessageId)> {
+        self.blocked.iter().filter_map(|id| {
+            let other = self.authors.get(id)?.queue.front()?.subject.acknowledged()?;
+            (!self.has_handled(&other.author, other.number)).then_some((*id, other))
+        })
     }
 
     /// Whether so many more bytes may wait. The caller minds it for what it holds back in [`next`](Self::next).

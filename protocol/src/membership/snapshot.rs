@@ -86,17 +86,19 @@ impl Membership {
         Ok(membership)
     }
 
-    /// Whether [`decode_within`](Self::decode_within) would take this state.
+    /// Whether [`decode_within`](Self::decode_within) would take this state for somebody who is not in it.
     #[must_use]
     pub fn is_within(&self, limits: &Limits) -> bool {
         let reach = self.removes.iter().map(|remove| self.reach(*remove)).sum();
-        self.known.len() <= limits.known && self.records.len() <= limits.records && self.steps(reach) <= limits.steps
+        self.known.len() <= limits.known
+            && self.records.len() <= limits.records
+            && self.steps(self.known.len() + 1, reach) <= limits.steps
     }
 
     /// What it takes at most to compute all views, in looks at an operation: for everybody each record, and the adds that
     /// removes follow.
-    fn steps(&self, reach: u64) -> u64 {
-        (self.known.len() as u64).saturating_mul(reach.saturating_add(self.records.len() as u64))
+    fn steps(&self, users: usize, reach: u64) -> u64 {
+        (users as u64).saturating_mul(reach.saturating_add(self.records.len() as u64))
     }
 
     /// How many adds a remove follows to find whom it removes. None where it removes its target alone.
@@ -104,7 +106,10 @@ impl Membership {
         let Some(record) = self.records.get(remove.to_usize()).filter(|record| record.removes.len() > 1) else {
             return 0;
         };
-        let adds = |member: MemberIndex| self.known.get(member.to_usize()).map_or(0, |known| known.authored_adds.len());
+        let adds = |member: MemberIndex| {
+            let founders = if member == CREATOR { self.founders.len() } else { 0 };
+            founders + self.known.get(member.to_usize()).map_or(0, |known| known.authored_adds.len())
+        };
         record.removes.iter().map(|member| adds(member) as u64).sum()
     }
 }
@@ -173,7 +178,7 @@ fn read(me: MemberId, input: &mut &[u8], limits: &Limits) -> Option<Membership> 
     for remove in membership.removes.clone() {
         membership.update_removal(remove);
         reach += membership.reach(remove);
-        (membership.steps(reach) <= limits.steps).then_some(())?;
+        (membership.steps(membership.known.len(), reach) <= limits.steps).then_some(())?;
     }
     let view = membership.members(|_| true);
     membership.set_view(membership.me, view.into());

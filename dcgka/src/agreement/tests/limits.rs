@@ -190,3 +190,59 @@ fn with_its_numbers_used_up_a_member_does_nothing_at_all() {
     }
     assert!(member.export() == before);
 }
+
+#[test]
+fn a_newcomer_with_less_pending_is_not_cut_off() {
+    let mut net = Net::new(4, 5, 30);
+    // 3 is silent, 1 minds no limits, 4 is a newcomer, of whom the welcome says nothing of what is pending.
+    for _ in 0..MAX_PENDING {
+        update_beyond_limits(&mut net, 1);
+    }
+    net.settle_among(&[0, 1, 2]);
+    assert_eq!(pending(&mut net, 0, 1), MAX_PENDING);
+    net.add(0, 4);
+    let active = [0, 1, 2, 4];
+    net.settle_among(&active);
+    assert_eq!(pending(&mut net, 4, 1), 0);
+    update_beyond_limits(&mut net, 1);
+    net.settle_among(&active);
+    net.act(4, |member, context| member.send(b"after", context));
+    net.settle_among(&active);
+    assert!(has_read(&net, 0, b"after") && has_read(&net, 2, b"after"));
+}
+
+#[test]
+fn members_who_retire_somebody_at_different_times_do_not_wait_for_each_other() {
+    let mut net = Net::new(6, 7, 31);
+    // 4 is silent; 5 is removed; 6 is added and never comes.
+    for _ in 0..MAX_UNACKNOWLEDGED {
+        net.update(0);
+        net.settle_among(&[0, 1, 2, 3, 5]);
+    }
+    net.remove(0, 5);
+    let active = [0, 1, 2, 3];
+    net.settle_among(&active);
+    // Users 0 and 3 have all acknowledgements of a removal before they learn of an add, user 2 after it.
+    let removal = net.remove(0, 4);
+    let first = net.deliver(&removal, 1);
+    let add = net.add(1, 6);
+    let second = net.deliver(&removal, 2);
+    net.deliver(&first, 2);
+    net.deliver(&add, 2);
+    let third = net.deliver(&removal, 3);
+    for answer in [&first, &second, &third] {
+        net.deliver(answer, 0);
+        net.deliver(answer, 3);
+    }
+    net.settle_among(&active);
+    while net.group(0).check_unacknowledged().is_ok() {
+        net.update(0);
+        net.settle_among(&active);
+    }
+    net.remove(0, 6);
+    net.settle_among(&active);
+    net.act(0, |member, context| member.send(b"from 0", context));
+    net.act(3, |member, context| member.send(b"from 3", context));
+    net.settle_among(&active);
+    assert!(has_read(&net, 2, b"from 0") && has_read(&net, 2, b"from 3"));
+}
