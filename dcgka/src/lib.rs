@@ -44,8 +44,8 @@
 //! | members | [`MAX_MEMBERS`] | the author; receivers by the author's view alone, so that adds at once do not divide them | `GroupSize`; an add is rejected by all | remove somebody |
 //! | users that a group ever had | [`MAX_KNOWN`] | the same | `GroupSize` | a new group |
 //! | a welcome's state | [`MAX_KNOWN`] users, 16,384 operations, about 0.1 s of work | adder and newcomer | `GroupSize`; `Malformed` | a new group |
-//! | own operations that somebody has not acknowledged | [`MAX_UNACKNOWLEDGED`] | the author of updates and adds | `TooManyUnacknowledged` | remove whoever is silent: that is always possible |
-//! | pending operations of one author | [`MAX_PENDING`] | receivers | the author's next update or add waits, and what follows it | it goes on with the acknowledgements; nobody else waits |
+//! | own operations that somebody has not acknowledged | [`MAX_UNACKNOWLEDGED`] | the author of updates and adds | `TooManyUnacknowledged` | remove whoever is silent: a removal is always possible |
+//! | pending operations of one author | [`MAX_PENDING`] | receivers | the author's next update or add waits, and what follows it, until another member has acknowledged it | it goes on with the acknowledgements |
 //! | two-party ciphertexts that a member has not acknowledged | [`MAX_KEPT_KEYS`] | the sender | empty slots to that member, which says `none` | remove it |
 //! | messages that wait, for each author | [`MAX_WAITING_PER_AUTHOR`](protocol::causal_order::MAX_WAITING_PER_AUTHOR) | the receiver | `QueueFull` | deliver again later |
 //! | bytes that wait, for each group | [`MAX_WAITING_BYTES`](protocol::causal_order::MAX_WAITING_BYTES) | the receiver; what is ready needs no room | `QueueFull` | deliver again later |

@@ -11,7 +11,8 @@ use proptest::prelude::*;
 use protocol::error::Error;
 use protocol::id::MemberId;
 use protocol::member::Rule;
-use protocol::membership::{Change, MemberIndex, MemberSet, Membership};
+use protocol::membership::{Change, Limits, MemberIndex, MemberSet, Membership};
+use protocol::wire::codec::put_varint;
 use world::{World, id};
 
 fn steps() -> impl Strategy<Value = Vec<[u8; 4]>> {
@@ -471,4 +472,56 @@ fn what_is_not_canonical_is_refused() {
     let mut rest = &longer[..];
     assert!(Membership::decode(id(0), &mut rest).is_ok());
     assert_eq!(rest, [42]);
+}
+
+/// As hostile as a state of so many operations gets: `removes` removes, each by somebody who is said not to have acknowledged
+/// the creation and so reaches all founders, and each on a way of its own.
+fn claim(founders: u32, removes: u32) -> Vec<u8> {
+    let (inviter, mut out) = (founders, Vec::new());
+    let users = founders + 1 + removes;
+    put_varint(&mut out, users);
+    for user in 0..users {
+        out.extend_from_slice(&[7; 28]);
+        out.extend_from_slice(&user.to_be_bytes());
+    }
+    // The creation, which all have acknowledged; then each record says what its author had not.
+    [founders, 2 + 3 * removes, 1].into_iter().for_each(|number| put_varint(&mut out, number));
+    let mut record = |start: [u32; 3], acknowledged: &[u32], unknown: &[u32]| {
+        let numbers = start.iter().chain(acknowledged).chain(unknown);
+        numbers.for_each(|number| put_varint(&mut out, *number));
+    };
+    record([1, 2, inviter << 1], &[1], &[0, 0]);
+    (1..=removes).for_each(|it| record([inviter, 1 + it, (inviter + it) << 1], &[1], &[0, 0]));
+    (1..=removes).for_each(|it| record([inviter + it, 2, 0], &[1], &[it - 1, 1, 0]));
+    for it in 1..=removes {
+        let acknowledged: &[u32] = if it == removes { &[4, 0, inviter - 1] } else { &[1] };
+        record([inviter, 1 + removes + it, (inviter + it) << 1 | 1], acknowledged, &[0, 2, 0, removes + it]);
+    }
+    out
+}
+
+#[test]
+fn a_state_that_would_take_long_to_evaluate_is_refused_within_limits() {
+    let decode = |founders, removes, steps| {
+        let limits = Limits { known: 4096, records: 1 << 14, steps };
+        let state = claim(founders, removes);
+        Membership::decode_within(MemberId([9; 32]), &mut &state[..], &limits)
+    };
+    assert!(decode(100, 10, u64::MAX).is_ok(), "the form is right");
+    assert!(decode(100, 10, 1 << 25).is_ok());
+    assert_eq!(decode(1500, 1400, 1 << 25), Err(Error::Malformed));
+}
+
+#[test]
+fn an_adder_takes_for_within_limits_what_a_newcomer_takes() {
+    let mut group = Membership::found(id(0), id(0), [id(1), id(2)]).unwrap();
+    group.remove(member(0), 2, member(2));
+    let state = encoded(&group);
+    let takes = |steps| {
+        let limits = Limits { known: 4, records: 2, steps };
+        let newcomer = Membership::decode_within(id(9), &mut &state[..], &limits).is_ok();
+        assert_eq!(group.is_within(&limits), newcomer, "{steps} steps");
+        newcomer
+    };
+    assert_eq!((0..12).filter(|steps| takes(*steps)).count(), 4);
 }
