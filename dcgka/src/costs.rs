@@ -154,8 +154,8 @@ fn add(n: usize) -> Expected {
     let generate =
         cold_seal() + new_key() + sign(false, true, body) + sign(false, false, welcome) + handle() + kdf(ADD_KDF_CALLS);
     let process = verify(false, true, body) + handle() + kdf(ADD_KDF_CALLS) + cold_seal() + ack(COLD_LEN);
-    // The add waits for the welcome, and is known by its hash then: its signature need not be checked.
-    let add_waits = handle() + digest(false, true, body);
+    // The add waits for the welcome, which says by which key it is signed.
+    let add_waits = 2 * handle() + verify(false, true, body);
     let joins = handle()
         + verify(false, false, welcome)
         + (n as u64 + 1) * handle()

@@ -177,16 +177,19 @@ impl Dsgm {
             WELCOME => {
                 confirm(&message.author, env.context)?;
                 let invitation = Invitation::decode(&message.group, message.author, &envelope)?;
-                let waiting = lobby.into_iter().flat_map(|lobby| lobby.waiting.unverified(&message.author));
-                let me = env.user.id;
-                let add = waiting.into_iter().find_map(|bytes| invitation.is_for(&message.group, &me, bytes));
-                match add {
-                    Some(add) => Some(Group::join(message.group, &invitation, &add, &mut env)?),
-                    None => {
-                        keep_invitation(lobbies, message.group, invitation)?;
-                        None
+                let joined = {
+                    let waiting = lobby.into_iter().flat_map(|lobby| lobby.waiting.unverified(&message.author));
+                    let me = env.user.id;
+                    let mut adds = waiting.filter_map(|bytes| invitation.is_for(&message.group, &me, bytes)).peekable();
+                    match adds.peek() {
+                        Some(_) => Group::join(message.group, &invitation, adds, &mut env)?,
+                        None => None,
                     }
+                };
+                if joined.is_none() {
+                    keep_invitation(lobbies, message.group, invitation)?;
                 }
+                joined
             }
             ADD => {
                 let invitations = lobby.into_iter().flat_map(|lobby| &lobby.invitations);
@@ -195,8 +198,9 @@ impl Dsgm {
                 let found = from_author.find_map(|invitation| {
                     invitation.is_for(&message.group, &me, message.bytes).map(|add| (invitation, add))
                 });
-                let joined =
-                    found.and_then(|(invitation, add)| Group::join(message.group, invitation, &add, &mut env).ok());
+                let joined = found.and_then(|(invitation, add)| {
+                    Group::join(message.group, invitation, std::iter::once(add), &mut env).ok().flatten()
+                });
                 // An add whose welcome is no good is one like any other: somebody else may invite me to the group.
                 if joined.is_none() {
                     wait(lobbies, message)?;

@@ -1,8 +1,9 @@
 //! WELCOME: what a newcomer learns of the group from the member that added it.
 //!
-//! The welcome is signed with the adder's identity key and names the hash of its ADD; the newcomer needs both. So the ADD
-//! is authentic without a check of its own signature.
+//! The welcome is signed with the adder's identity key, names the hash of its ADD, and brings the key that the ADD is signed
+//! with; the newcomer needs both.
 
+use protocol::crypto::hash::Digest;
 use protocol::crypto::signature::{VERIFICATION_KEY_LEN, VerificationKey};
 use protocol::error::Error;
 use protocol::id::{GroupId, MemberId};
@@ -50,17 +51,21 @@ impl Invitation {
     pub(crate) fn is_for<'a>(&self, group: &GroupId, me: &MemberId, bytes: &'a [u8]) -> Option<AddOfMe<'a>> {
         let welcome = Welcome::decode(&self.body).ok()?;
         let envelope = Envelope::decode(bytes).ok()?;
-        if envelope.kind != ADD || envelope.number != self.number {
+        let is_it = envelope.kind == ADD && envelope.number == self.number && envelope.sender == self.inviter.handle();
+        if !is_it {
             return None;
         }
         let add = Add::decode(envelope.body).ok().filter(|add| add.user == *me)?;
-        let fits = envelope.digest(group, &self.inviter, &Subject::None) == welcome.add;
-        envelope.new_key.filter(|_| fits).map(|next_key| AddOfMe { next_key, slot: add.slot })
+        let digest = envelope.digest(group, &self.inviter, &Subject::None);
+        let next_key = envelope.new_key.filter(|_| digest == welcome.add)?;
+        Some(AddOfMe { envelope, digest, next_key, slot: add.slot })
     }
 }
 
-/// What a newcomer takes from its add.
+/// What a newcomer takes from its add, whose signature is yet to be checked.
 pub(crate) struct AddOfMe<'a> {
+    envelope: Envelope<'a>,
+    digest: Digest,
     next_key: VerificationKey,
     slot: Slot<'a>,
 }
@@ -97,13 +102,17 @@ impl Group {
         out
     }
 
-    /// process-welcome: the newcomer's state after the add, and its acknowledgement.
-    pub(crate) fn join(
+    /// process-welcome: the newcomer's state after the first of these adds that is authentic, and its acknowledgement. None
+    /// where none of them is: they are damaged, and the genuine one may still come.
+    ///
+    /// # Errors
+    /// The welcome is no good.
+    pub(crate) fn join<'a>(
         id: GroupId,
         invitation: &Invitation,
-        add: &AddOfMe<'_>,
+        mut adds: impl Iterator<Item = AddOfMe<'a>>,
         env: &mut Env<'_, '_>,
-    ) -> Result<Self, Error> {
+    ) -> Result<Option<Self>, Error> {
         let welcome = Welcome::decode(&invitation.body)?;
         let mut state = welcome.state;
         let membership = Membership::decode_within(env.user.id, &mut state, &WELCOME_LIMITS)?;
@@ -117,18 +126,23 @@ impl Group {
         }
         let mut group = Self::empty(id, membership, env.user);
         let mut reader = Reader::new(state);
-        let mut adders_key = invitation.inviter.0;
+        let mut taken = None;
         let me = group.me();
         for member in group.membership.everybody().filter(|member| *member != me) {
             let id = group.membership.id(member);
             let mut known = Known::decode(&id, &mut reader)?;
             if member == adder {
-                adders_key = *known.key.as_bytes();
+                let Some(add) = adds.find(|add| add.envelope.verify(&add.digest, &known.key).is_ok()) else {
+                    return Ok(None);
+                };
+                let adders_key = *known.key.as_bytes();
                 known = Known { handled: invitation.number, key: add.next_key };
+                taken = Some((adders_key, add.slot));
             }
             group.introduce(id, known.key, known.handled, Sender::default());
         }
         reader.finish()?;
+        let (adders_key, slot) = taken.ok_or(Error::Malformed)?;
         let (_, me) = group.membership.add(adder, invitation.number, env.user.id);
         if !group.view().contains(me) {
             return Err(Error::Malformed);
@@ -139,8 +153,8 @@ impl Group {
                 group.leaving.insert(member);
             }
         }
-        group.take_first_secret(adder, invitation, (&adders_key, &add.slot), env)?;
-        Ok(group)
+        group.take_first_secret(adder, invitation, (&adders_key, &slot), env)?;
+        Ok(Some(group))
     }
 
     /// The adder's ratchet, its two steps, and my acknowledgement, which starts my own ratchet.

@@ -103,6 +103,18 @@ fn a_welcome_damaged_after_its_add_makes_no_group() {
 }
 
 #[test]
+fn an_add_damaged_after_its_welcome_lets_nobody_in() {
+    let mut world = World::with_group(3, 4, 404);
+    let add = world.add(0, 3);
+    world.settle_among(&[0, 1, 2]);
+    world.deliver(add[1], 3);
+    assert_eq!(kind_of(&world.sent[add[0]].bytes), ADD);
+    assault(&mut world, add[0], 3);
+    world.settle();
+    world.check(&[0, 1, 2, 3]);
+}
+
+#[test]
 fn wrong_claimed_sender() {
     let mut world = World::new(5, 402);
     live(&mut world, &mut |world, place, user| {
