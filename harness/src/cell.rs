@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use protocol::crypto::count::Counts;
 use protocol::error::Error;
+use protocol::id::GroupId;
 use protocol::member::{Backend, Member, Ordering};
 use protocol::operation::{Operation, Phase, Role, Start};
 use rand_chacha::ChaCha20Rng;
@@ -16,7 +17,7 @@ use rayon::ThreadPool;
 use crate::calibrate::{self, PrimitiveCosts};
 use crate::group::Group;
 use crate::meter::Effort;
-use crate::network::{Network, Record, Seat, Trouble};
+use crate::network::{Network, Record, Seat, Transcript, Trouble};
 use crate::proof::{self, Evidence, Fingerprints, Refusal};
 use crate::randomness::Origin;
 use crate::sample::{Traffic, Work};
@@ -135,6 +136,27 @@ impl<'a> Bench<'a> {
         }
         let primitive_ns = calibrate::mean(&before, &after);
         Ok(Outcome { proof: proved.words, traffic: traffic(&record), work, state_bytes, primitive_ns, peak_bytes })
+    }
+
+    /// Runs a cell for what passes at these seats: of each the group, the member's exported state before, and the messages.
+    /// Nothing is measured or proved.
+    ///
+    /// # Errors
+    /// Why the run does not count.
+    pub fn transcribe(&mut self, cell: &Cell, seats: &[usize]) -> Result<Vec<(GroupId, Vec<u8>, Transcript)>, Refusal> {
+        if !self.backend.supports(cell.operation, cell.origin.group_size) {
+            return Err(Refusal::Unsupported);
+        }
+        let (group, _) = self.group_before(cell)?;
+        let states: Vec<Vec<u8>> = seats.iter().filter_map(|seat| Some(group.members.get(*seat)?.export())).collect();
+        let (mut network, script) = seated(group, cell, Origin::member);
+        seats.iter().for_each(|seat| network.transcribe(*seat));
+        refuse_faults(&network.run(&script.stages))?;
+        let passed = |(seat, state): (&usize, Vec<u8>)| {
+            let group = network.seats().get(*seat)?.member.group()?;
+            Some((group, state, network.transcript(*seat)?.clone()))
+        };
+        Ok(seats.iter().zip(states).filter_map(passed).collect())
     }
 
     /// A copy of the group in the state in which the operation starts, and the fingerprints there.

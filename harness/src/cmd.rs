@@ -4,6 +4,7 @@
 
 mod compare;
 mod export;
+mod gate;
 mod list;
 mod measure;
 mod options;
@@ -14,9 +15,11 @@ mod running;
 mod soak;
 
 use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use harness::gate::instructions;
 use harness::recorded::OpenError;
 use harness::registry::{Registry, UnknownBackend};
 use harness::report::ReportError;
@@ -33,7 +36,7 @@ struct Cli {
 }
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 all right, 1 error (such as an unwritable --out), 2 wrong usage, 3 a claim does not hold, 4 incomplete,
+Exit codes: 0 all right, 1 error (such as an unwritable --out), 2 wrong usage, 3 a claim does not hold or a cost has grown, 4 incomplete,
 5 not comparable, 130 interrupted.";
 
 #[derive(Subcommand)]
@@ -50,6 +53,8 @@ enum Verb {
     Export(export::Options),
     /// Writes the tables of a recorded comparison into a Markdown file.
     Report(report::Options),
+    /// Compares the costs of this build with the recorded baseline, for CI.
+    Gate(gate::Options),
     /// Runs random schedules with crashes, partitions and damage, and stops at the smallest that breaks an invariant.
     Soak(soak::Options),
     /// Lists the backends.
@@ -57,6 +62,12 @@ enum Verb {
     /// Serves cells on standard input and output.
     #[command(hide = true)]
     Runner(Runner),
+    /// Replays a member's part in an update, for counting its instructions.
+    #[command(hide = true)]
+    Replay {
+        /// What was recorded
+        recording: PathBuf,
+    },
 }
 
 #[derive(Args)]
@@ -77,11 +88,13 @@ pub(crate) fn main() -> ExitCode {
         Verb::Plot(options) => plot::run(&options),
         Verb::Export(options) => export::run(&options),
         Verb::Report(options) => report::run(&options),
+        Verb::Gate(options) => gate::run(&options, &registry),
         Verb::Soak(options) => soak::run(&options, &registry),
         Verb::List(options) => list::run(&options, &registry),
         Verb::Runner(options) => {
             runner::serve(&registry, &options.backend, &options.variant).map(|()| 0).map_err(Failure::from)
         }
+        Verb::Replay { recording } => replay(&registry, &recording),
     };
     match result {
         Ok(code) => ExitCode::from(code),
@@ -90,6 +103,12 @@ pub(crate) fn main() -> ExitCode {
             ExitCode::from(failure.code)
         }
     }
+}
+
+fn replay(registry: &Registry, recording: &Path) -> Result<u8, Failure> {
+    let seen = instructions::replay_file(registry, recording).map_err(|error| Failure::new(ERROR, &error))?;
+    print(&seen)?;
+    Ok(OK)
 }
 
 /// Everything that was asked for was done.

@@ -13,6 +13,7 @@
 //! | `paper`, `claims` | the published figures, and what the paper claims |
 //! | `comparison` | several backends side by side |
 //! | `plot`, `summary`, `export`, `report`, `readme` | pictures, text and files made from a run |
+//! | `gate`, `replay` | whether a build costs more than a recorded one |
 //! | [`registry`] | the backends by name |
 //!
 //! Modules without a link, and the backends of this workspace, come with the feature `cli`, which is on unless turned off.
@@ -28,6 +29,8 @@ pub mod claims;
 pub mod comparison;
 #[cfg(feature = "cli")]
 pub mod export;
+#[cfg(feature = "cli")]
+pub mod gate;
 pub mod group;
 pub mod manifest;
 #[cfg(feature = "cli")]
@@ -45,6 +48,8 @@ pub mod randomness;
 pub mod readme;
 pub mod recorded;
 pub mod registry;
+#[cfg(feature = "cli")]
+pub mod replay;
 #[cfg(feature = "cli")]
 pub mod report;
 pub mod runner;

@@ -238,7 +238,7 @@ impl Machine {
 }
 
 /// The choice that the curve library makes at run time, from the same facts.
-fn curve_backend() -> &'static str {
+pub(crate) fn curve_backend() -> &'static str {
     #[cfg(all(
         target_arch = "x86_64",
         not(any(curve25519_dalek_backend = "serial", curve25519_dalek_backend = "fiat"))
@@ -256,7 +256,8 @@ fn curve_backend() -> &'static str {
 }
 
 /// Seconds since 1970 in UTC.
-fn unix_seconds() -> u64 {
+#[must_use]
+pub fn unix_seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 

@@ -47,6 +47,17 @@ pub struct Network {
     inboxes: Vec<Vec<Rc<Letter>>>,
     /// What onlookers have not overheard yet.
     unheard: Vec<Rc<Letter>>,
+    /// What is taken down, by seat.
+    transcripts: BTreeMap<usize, Transcript>,
+}
+
+/// What passes at one seat.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Transcript {
+    /// What the member got in each round, with the authors.
+    pub rounds: Vec<Vec<(MemberId, Vec<u8>)>>,
+    /// What it sent.
+    pub sent: Vec<Vec<u8>>,
 }
 
 /// What happened in one run.
@@ -143,7 +154,8 @@ impl Network {
     pub fn new(seats: Vec<Seat>, directory: InMemoryDirectory) -> Self {
         let ids = seats.iter().map(|seat| seat.member.id()).collect();
         let inboxes = seats.iter().map(|_| Vec::new()).collect();
-        Self { seats, ids, onlookers: Vec::new(), directory, inboxes, unheard: Vec::new() }
+        let (onlookers, unheard, transcripts) = Default::default();
+        Self { seats, ids, onlookers, directory, inboxes, unheard, transcripts }
     }
 
     /// The members with their roles.
@@ -167,6 +179,17 @@ impl Network {
     /// Lets somebody overhear everything from now on. Nothing of that is metered.
     pub fn admit_onlooker(&mut self, member: Box<dyn Member>, rng: ChaCha20Rng) {
         self.onlookers.push(Onlooker { member, rng });
+    }
+
+    /// Takes down what passes at a seat from now on.
+    pub fn transcribe(&mut self, seat: usize) {
+        self.transcripts.insert(seat, Transcript::default());
+    }
+
+    /// What was taken down at a seat.
+    #[must_use]
+    pub fn transcript(&self, seat: usize) -> Option<&Transcript> {
+        self.transcripts.get(&seat)
     }
 
     /// Whether anybody overhears.
@@ -249,6 +272,10 @@ impl Network {
         stage: &Stage,
         record: &mut Record,
     ) {
+        if let Some(transcript) = self.transcripts.get_mut(&index) {
+            let taken_down = |letter: &Rc<Letter>| (self.ids[letter.author], letter.bytes.clone());
+            transcript.rounds.push(letters.iter().map(taken_down).collect());
+        }
         let seat = &mut self.seats[index];
         let (member, role) = (&mut seat.member, seat.role);
         let batch: Vec<Incoming<'_>> = letters
@@ -305,6 +332,9 @@ impl Network {
     fn post(&mut self, author: usize, phase: Phase, sent: Vec<Outgoing>, stage: &Stage, record: &mut Record) {
         let role = self.seats[author].role;
         for Outgoing { to, kind, bytes } in sent {
+            if let Some(transcript) = self.transcripts.get_mut(&author) {
+                transcript.sent.push(bytes.clone());
+            }
             let to = match to {
                 Recipients::Everyone => None,
                 Recipients::One(id) => match self.ids.iter().position(|other| *other == id) {

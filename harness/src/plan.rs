@@ -8,7 +8,8 @@ use protocol::operation::Operation;
 
 use crate::child::Launch;
 use crate::manifest::{LargeGroups, Options};
-use crate::{randomness, registry};
+use crate::randomness;
+use crate::registry::{self, Registry, UnknownBackend};
 
 /// What is to be measured.
 #[derive(Clone, Debug)]
@@ -88,6 +89,15 @@ pub enum PlanError {
 }
 
 impl Choice {
+    /// The backend that this name asks for: `name` or `name:variant`.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn find(registry: &Registry, name: &str) -> Result<Self, UnknownBackend> {
+        let description = registry.find(name)?.description();
+        Ok(Self { backend: description.name.to_owned(), variant: description.variant.to_owned() })
+    }
+
     /// `name` or `name:variant`.
     #[must_use]
     pub fn full_name(&self) -> String {

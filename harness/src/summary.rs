@@ -2,7 +2,7 @@
 
 mod comparison;
 mod several;
-mod table;
+pub(crate) mod table;
 
 use protocol::operation::{Operation, Phase, Role};
 

@@ -104,9 +104,5 @@ pub(super) fn group_size(text: &str) -> Result<u32, String> {
 
 /// The backends with these names, each in one variant.
 pub(super) fn choices(registry: &Registry, names: &[String]) -> Result<Vec<Choice>, UnknownBackend> {
-    let choice = |name: &String| {
-        let description = registry.find(name)?.description();
-        Ok(Choice { backend: description.name.to_owned(), variant: description.variant.to_owned() })
-    };
-    names.iter().map(choice).collect()
+    names.iter().map(|name| Choice::find(registry, name)).collect()
 }

@@ -19,10 +19,7 @@ const BAR: &str = "{bar:32} {pos}/{len} {elapsed} (left: {eta}) {msg}";
 /// program, and with it its runners.
 pub(super) fn run(plan: &Plan) -> Result<Run, Failure> {
     end_on_interrupt(plan.out.as_deref())?;
-    let bar = ProgressBar::no_length();
-    if let Ok(style) = ProgressStyle::with_template(BAR) {
-        bar.set_style(style);
-    }
+    let bar = bar(0);
     // The bar moves with each sample only: a thread that keeps it moving would disturb the clock.
     let run = schedule::measure(plan, &mut |progress| match progress {
         Progress::Start { total, done } => {
@@ -38,6 +35,15 @@ pub(super) fn run(plan: &Plan) -> Result<Run, Failure> {
     });
     bar.finish_and_clear();
     run.map_err(|error: MeasureError| error.into())
+}
+
+/// A bar on standard error, where that is a terminal.
+pub(super) fn bar(length: u64) -> ProgressBar {
+    let bar = ProgressBar::new(length);
+    match ProgressStyle::with_template(BAR) {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
 }
 
 /// The command, for the manifest. Where the program lies is this machine's affair.
