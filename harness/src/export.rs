@@ -1,11 +1,14 @@
-//! Results in the form of the paper's own two files, so that its notebook reads them unchanged.
+//! Results in the forms of other programs: the paper's own two files, so that its notebook reads them unchanged, and the
+//! list that github-action-benchmark keeps track of.
 
 use std::collections::BTreeMap;
 use std::io::Write;
 
 use protocol::operation::{Operation, Role};
+use serde::Serialize;
 
 use crate::cell_costs::{Cost, bytes_sent, cpu_of_all};
+use crate::measurement::{self, ALL, GROUP};
 use crate::registry::join;
 use crate::sample::{Sample, Status};
 
@@ -70,6 +73,43 @@ pub fn write_traffic(samples: &[Sample], out: impl Write) -> csv::Result<()> {
     }
     writer.flush()?;
     Ok(())
+}
+
+/// A figure as github-action-benchmark takes it, in its form `customSmallerIsBetter`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Tracked {
+    /// What it is of: the name under which it is tracked.
+    pub name: String,
+    /// Its unit.
+    pub unit: &'static str,
+    /// The figure; of times, the median.
+    pub value: f64,
+    /// Of times, the median distance from the median.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub range: Option<String>,
+}
+
+/// Of each cell: messages, and bytes with a broadcast counted once, of the whole group; CPU time of a member of each role.
+#[must_use]
+pub fn tracked(samples: &[Sample]) -> Vec<Tracked> {
+    let mut tracked = Vec::new();
+    for row in measurement::rows(samples) {
+        let (key, Some(summary)) = (&row.key, &row.summary) else { continue };
+        if key.phase != ALL || !key.kind.is_empty() {
+            continue;
+        }
+        let (what, unit, scale) = match (key.metric.as_str(), key.role == GROUP) {
+            ("messages", true) => ("messages".to_owned(), "messages", 1.0),
+            ("bytes_sent", true) => ("bytes sent".to_owned(), "B", 1.0),
+            ("cpu_ns", false) => (format!("CPU time of the {}", key.role), "ms", 1e6),
+            _ => continue,
+        };
+        let backend = join(&key.backend, &key.variant);
+        let range = (unit == "ms").then(|| format!("± {}", measurement::number(summary.mad / scale)));
+        let name = format!("{backend}, {} of {} members: {what}", key.operation, key.group_size);
+        tracked.push(Tracked { name, unit, value: summary.median / scale, range });
+    }
+    tracked
 }
 
 /// The creations that stand as set-up, by backend, group size and iteration.
@@ -148,6 +188,25 @@ mod tests {
         write_time(&[message], &mut text).unwrap();
         let text = String::from_utf8(text).unwrap();
         assert_eq!(text.lines().nth(1), Some("4,FULL,message,SENDER,,"));
+    }
+
+    #[test]
+    fn what_is_tracked_is_named_by_its_cell_and_has_a_unit() {
+        let tracked = tracked(&[synthetic::remove(), synthetic::remove()]);
+        let json = serde_json::to_value(&tracked).unwrap();
+        let named = |name: &str| {
+            let named = json.as_array().unwrap().iter().find(|entry| entry["name"] == name);
+            named.unwrap_or_else(|| panic!("no {name} in {json}"))
+        };
+        let bytes = named("toy, remove of 4 members: bytes sent");
+        assert_eq!(
+            (bytes["unit"].as_str(), bytes["value"].as_f64(), bytes.get("range")),
+            (Some("B"), Some(600.0), None)
+        );
+        let time = named("toy, remove of 4 members: CPU time of the recipient");
+        assert_eq!((time["unit"].as_str(), time["value"].as_f64()), (Some("ms"), Some(0.00037)));
+        assert_eq!(time["range"], "± 0.00001");
+        assert_eq!(tracked.len(), 2 + 3, "two of the group, and one of each role");
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub const MEASUREMENTS: &str = "measurements.csv";
 pub const TIME: &str = "time.csv";
 /// The paper's file of traffic.
 pub const TRAFFIC: &str = "traffic.csv";
+/// What github-action-benchmark keeps track of.
+pub const TRACKED: &str = "gha.json";
 /// The tables.
 pub const SUMMARY: &str = "summary.md";
 /// Backends side by side.
@@ -63,7 +65,7 @@ pub enum ReportError {
 pub fn names() -> Vec<String> {
     let figures = FIGURES.into_iter().chain(COMPARISON_FIGURES);
     let pictures = figures.flat_map(|name| [format!("{name}.svg"), format!("{name}.png")]);
-    [MEASUREMENTS, TIME, TRAFFIC, COMPARISON, SUMMARY].map(str::to_owned).into_iter().chain(pictures).collect()
+    [MEASUREMENTS, TIME, TRAFFIC, TRACKED, COMPARISON, SUMMARY].map(str::to_owned).into_iter().chain(pictures).collect()
 }
 
 /// Writes measurements.csv.
@@ -83,6 +85,17 @@ pub fn write_export(directory: &Path, samples: &[Sample]) -> Result<[PathBuf; 2]
         write_csv(directory, TIME, |out| export::write_time(samples, out))?,
         write_csv(directory, TRAFFIC, |out| export::write_traffic(samples, out))?,
     ])
+}
+
+/// Writes gha.json.
+///
+/// # Errors
+/// [`ReportError`].
+pub fn write_tracked(directory: &Path, samples: &[Sample]) -> Result<PathBuf, ReportError> {
+    let path = directory.join(TRACKED);
+    let text = serde_json::to_string_pretty(&export::tracked(samples)).map_err(io::Error::from).map_err(at(&path))?;
+    write(&path, (text + "\n").as_bytes())?;
+    Ok(path)
 }
 
 /// Writes compare.csv.
@@ -182,6 +195,7 @@ mod tests {
         let samples = synthetic::grid("dcgka", 1.0, 2);
         write_measurements(&directory, &samples).unwrap();
         write_export(&directory, &samples).unwrap();
+        write_tracked(&directory, &samples).unwrap();
         write_figures(&directory, &samples, "dcgka", &Paper::load().unwrap()).unwrap();
         let samples = comparison::with_derived(&samples);
         let compared = Comparison::new(&samples, &["dcgka".to_owned()]);
