@@ -6,7 +6,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
 work=$root/target/plants
-copy=$work/tree
+# Outside the tree, whose .cargo/config.toml would be added to its own.
+outside=$(mktemp -d)
+copy=$outside/tree
 export CARGO_TARGET_DIR=$work/build
 
 # Which patch, how the gate is asked, and what the row of its table must say.
@@ -20,12 +22,11 @@ plants=(
 
 remove_copy() {
     cd "$root"
-    git worktree remove --force "$copy" 2>/dev/null || rm -rf "$copy"
+    rm -rf "$outside"
     git worktree prune
 }
 trap remove_copy EXIT
 trap 'exit 130' INT TERM
-remove_copy
 mkdir -p "$work"
 git worktree add --quiet --detach "$copy" HEAD
 cd "$copy"

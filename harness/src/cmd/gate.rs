@@ -8,7 +8,7 @@ use harness::child::Launch;
 use harness::gate::baseline::{Baseline, BaselineError, RecordedInstructions};
 use harness::gate::comparison::{self, Cells, Verdict};
 use harness::gate::config::{Config, ConfigError};
-use harness::gate::instructions::{self, Conditions, CountError, Cpu};
+use harness::gate::instructions::{self, Conditions, Cpu};
 use harness::gate::report::{Outcome, Report, SCHEMA};
 use harness::gate::revision::{Revision, RevisionError};
 use harness::gate::{exact, time};
@@ -107,6 +107,9 @@ pub(super) fn run(options: &Options, registry: &Registry) -> Result<u8, Failure>
     options.out.as_deref().map_or(Ok(()), store::make_writable)?;
     running::end_on_interrupt(None)?;
     let other = other.map(|revision| revision.build(&mut complain)).transpose()?;
+    if let Some(other) = &other {
+        time::check(&config, other).map_err(|error| Failure::new(NOT_COMPARABLE, &error))?;
+    }
 
     let gate = Gate { options, config: &config, registry, build: &build };
     let (cells, trouble) = gate.exact()?;
@@ -121,8 +124,8 @@ pub(super) fn run(options: &Options, registry: &Registry) -> Result<u8, Failure>
         notes: Vec::new(),
     };
     let instructions = if options.exact { None } else { gate.instructions(before.as_ref(), &cells, &mut report)? };
-    if let Some(other) = other {
-        gate.time(&other, &mut report)?;
+    if let Some(other) = &other {
+        gate.time(other, &mut report)?;
     }
     let report = report.conclude();
     write(options, &report)?;
@@ -180,8 +183,7 @@ impl Gate<'_> {
         let cpu = recorded.map_or_else(Cpu::seen, |recorded| recorded.conditions.cpu.clone());
         let conditions = match Conditions::here(self.build, cpu) {
             Ok(conditions) => conditions,
-            Err(error @ CountError::NoValgrind(_)) => return skip(error.to_string()),
-            Err(error) => return Err(error.into()),
+            Err(error) => return skip(error.to_string()),
         };
         let differs = |conditions: &Conditions| conditions.difference(&recorded?.conditions);
         // What is known before anything is counted.
@@ -194,7 +196,13 @@ impl Gate<'_> {
         let program = std::env::current_exe()?;
         let counted = pool.install(|| instructions::count(self.config, self.registry, &program));
         bar.finish_and_clear();
-        let (counts, cpu) = counted?;
+        let (counts, cpu) = match counted {
+            Ok(counted) => counted,
+            Err(error) => {
+                report.trouble.push(format!("instructions: {error}"));
+                return Ok(None);
+            }
+        };
         let now = RecordedInstructions { conditions: Conditions { cpu, ..conditions }, cells: counts };
         match (before, recorded, differs(&now.conditions)) {
             (Some(before), Some(recorded), None) => {
@@ -215,7 +223,6 @@ impl Gate<'_> {
         let ours = Launch::this_program()?;
         let timed = time::measure(self.config, (other, &ours), self.timeout(), worse, &mut || bar.inc(1));
         bar.finish_and_clear();
-        let timed = timed.map_err(MeasureError::from)?;
         report.changes.extend(timed.changes);
         report.notes.extend(timed.notes);
         report.trouble.extend(timed.trouble);
@@ -273,12 +280,6 @@ impl From<ConfigError> for Failure {
 
 impl From<BaselineError> for Failure {
     fn from(error: BaselineError) -> Self {
-        Self::new(ERROR, &error)
-    }
-}
-
-impl From<CountError> for Failure {
-    fn from(error: CountError) -> Self {
         Self::new(ERROR, &error)
     }
 }

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use crate::child::Launch;
 
-/// Where revisions are built, from the top of the repository.
+/// Where the programs of revisions are kept, from the top of the repository.
 const BUILDS: &str = "target/gate";
 
 /// A revision that exists.
@@ -73,7 +73,10 @@ impl Revision {
         let program = directory.join(format!("harness{}", std::env::consts::EXE_SUFFIX));
         if !program.exists() {
             say(&format!("building revision {}", self.commit));
-            let built = self.build_in(&directory.join("tree"), &builds.join("build"))?;
+            // Not below this repository, whose .cargo/config.toml would be added to the revision's own.
+            let tree = std::env::temp_dir().join(format!("harness-gate-{}", self.commit));
+            let built = self.build_in(&tree, &builds.join("build"))?;
+            fs::create_dir_all(&directory).map_err(|source| self.io(source))?;
             let fresh = program.with_extension("new");
             // Moved to its place as a whole: what is there is taken for finished.
             fs::copy(built, &fresh).and_then(|_| fs::rename(&fresh, &program)).map_err(|source| self.io(source))?;

@@ -12,6 +12,7 @@ use super::comparison::{Change, Verdict, cause};
 use super::config::Config;
 use super::exact::{cell_name, figures, request, sample_of};
 use crate::cell_costs::cpu_of_all;
+use crate::cell_protocol::NotComparable;
 use crate::child::{Launch, Runner, StartError};
 use crate::meter::median;
 use crate::plan::Choice;
@@ -41,22 +42,33 @@ pub fn pairs(config: &Config) -> u64 {
     config.time.len() as u64 * u64::from(config.pairs.groups) * u64::from(config.pairs.runs)
 }
 
-/// Times the updates of all backends in pairs. `worse` is what a slower build is to be called. `finished` is called after
-/// each pair.
+/// Whether the other build speaks with this one, before much else is done.
 ///
 /// # Errors
-/// A runner does not start, or speaks another version of the cell protocol.
+/// It speaks another version of the cell protocol.
+pub fn check(config: &Config, theirs: &Launch) -> Result<(), NotComparable> {
+    let started = config.time.first().map(|choice| Runner::start(theirs, &choice.backend, &choice.variant, 1, false));
+    match started {
+        Some(Err(StartError::NotComparable(error))) => Err(error),
+        // Anything else is told of each backend in its turn.
+        _ => Ok(()),
+    }
+}
+
+/// Times the updates of all backends in pairs. `worse` is what a slower build is to be called. `finished` is called after
+/// each pair.
+#[must_use]
 pub fn measure(
     config: &Config,
     (theirs, ours): (&Launch, &Launch),
     timeout: Duration,
     worse: Verdict,
     finished: &mut dyn FnMut(),
-) -> Result<Timed, StartError> {
+) -> Timed {
     let mut timed = Timed::default();
     for choice in &config.time {
         let cell = cell_name(&choice.full_name(), &Operation::Update.name(), config.group_size);
-        match runs(config, choice, (theirs, ours), timeout, finished)? {
+        match runs(config, choice, (theirs, ours), timeout, finished) {
             Ok(runs) => {
                 for role in ROLES {
                     compare(&cell, role, &runs, config.threshold(CPU_NS), worse, &mut timed);
@@ -65,7 +77,7 @@ pub fn measure(
             Err(reason) => timed.trouble.push(format!("{cell}, timed: {reason}")),
         }
     }
-    Ok(timed)
+    timed
 }
 
 /// The same run by both builds: theirs, ours.
@@ -77,8 +89,10 @@ fn runs(
     launches: (&Launch, &Launch),
     timeout: Duration,
     finished: &mut dyn FnMut(),
-) -> Result<Result<Vec<Pair>, String>, StartError> {
-    let start = |launch: &Launch| Runner::start(launch, &choice.backend, &choice.variant, 1, false);
+) -> Result<Vec<Pair>, String> {
+    let start = |launch: &Launch| {
+        Runner::start(launch, &choice.backend, &choice.variant, 1, false).map_err(|error| error.to_string())
+    };
     let (mut theirs, mut ours) = (start(launches.0)?, start(launches.1)?);
     let mut pairs = Vec::new();
     for group in 0..config.pairs.groups {
@@ -95,14 +109,11 @@ fn runs(
             } else {
                 ask(&mut ours, "this build").and_then(|one| Ok([ask(&mut theirs, "the other build")?, one]))
             };
-            match pair {
-                Ok(pair) => pairs.push(pair),
-                Err(reason) => return Ok(Err(reason)),
-            }
+            pairs.push(pair?);
             finished();
         }
     }
-    Ok(Ok(pairs))
+    Ok(pairs)
 }
 
 fn compare(cell: &str, role: Role, pairs: &[Pair], threshold: f64, worse: Verdict, timed: &mut Timed) {
