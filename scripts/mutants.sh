@@ -66,6 +66,8 @@ run() {
 }
 failed() { sed -n 's/^test \(.*\) \.\.\. FAILED$/\1/p' "$log" | head -n 1; }
 
+# Compiling everything can take longer than a test may.
+cargo test --locked --no-run -p dcgka -p protocol 2>"$log"
 if ! run "${dcgka[@]}" "${protocol[@]}" "${doc[@]}"; then
     echo "the tests fail without a sabotage: $(failed)" >&2
     tail -n 30 "$log" >&2
