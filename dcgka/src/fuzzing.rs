@@ -1,4 +1,4 @@
-//! A way in for the fuzz target of 2SM, which the crate keeps to itself. Not part of what the crate offers.
+//! A way in for the fuzz target and the bench of 2SM, which the crate keeps to itself. Not part of what the crate offers.
 
 use protocol::crypto::secret::Secret;
 use protocol::crypto::signature::{SigningKey, VERIFICATION_KEY_LEN};
