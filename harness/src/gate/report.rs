@@ -76,7 +76,7 @@ impl Report {
         let regressions = self.count(Verdict::Regression);
         match self.outcome {
             Outcome::Passed => format!("gate passed: nothing is dearer in {cells} cells"),
-            Outcome::Regression => format!("gate failed: {regressions} costs are higher than in the baseline"),
+            Outcome::Regression => format!("gate failed: {regressions} costs are higher"),
             Outcome::Incomplete => format!("gate incomplete: {} cells could not be measured", self.trouble.len()),
         }
     }
