@@ -8,7 +8,7 @@
 //! | create | (n-1)(2V + 3KG + 4DH) + S | 4DH + S + nV |
 //! | update | (n-1)(V + 4KG + DH) + S + K | DH + KG + S + (n-1)V |
 //! | remove | (n-2)(V + 4KG + DH) + S + K | DH + KG + S + (n-2)V; the removed: V |
-//! | add | V + 3KG + 4DH + 2S + K + nV | V + 3KG + 4DH + S + nV; the joiner: 4n DH + S + 2nV |
+//! | add | V + 3KG + 4DH + 2S + K + nV | V + 3KG + 4DH + S + nV; the joiner: 4n DH + S + (2n+1)V |
 //! | message | S | V |
 //!
 //! A warm ciphertext costs one key generation more than its design asks for: the HPKE library computes the ephemeral

@@ -15,8 +15,8 @@ use crate::registry::{Registry, UnknownBackend};
 
 /// Instructions move a little with whatever moves code or data about.
 const TOLERATED_INSTRUCTIONS: f64 = 0.01;
-/// Two builds of the same source were seen to differ by some percent.
-const TOLERATED_CPU_NS: f64 = 0.05;
+/// On a busy machine, two builds of the same source were seen to differ by up to 5.3 percent in the median of their pairs.
+const TOLERATED_CPU_NS: f64 = 0.07;
 
 /// gate.toml, its names resolved.
 #[derive(Clone, Debug, PartialEq)]

@@ -120,7 +120,9 @@ impl Report {
         if self.changes.len() > SHOWN {
             let _ = writeln!(text, "... and {} more\n", self.changes.len() - SHOWN);
         }
-        if self.count(Verdict::Improvement) + self.count(Verdict::New) > 0 {
+        // The baseline has no times.
+        let gains = [Verdict::Improvement, Verdict::New];
+        if self.changes.iter().any(|change| gains.contains(&change.verdict) && !change.metric.starts_with(CPU_NS)) {
             let _ = writeln!(text, "{NEW_BASELINE}\n");
         }
         for line in self.trouble.iter().map(|trouble| format!("not measured: {trouble}")).chain(self.notes.clone()) {
