@@ -2,7 +2,7 @@
 //!
 //! That process starts from the member's exported state, hands it the messages that it got, in the same rounds, and draws
 //! the same randomness. So it must send the same bytes, which is checked. What the update costs the member lies in one
-//! function, [`member_part`], so that a tool that counts instructions can be told to count there alone.
+//! function, `member_part`, so that a tool that counts instructions can be told to count there alone.
 
 use protocol::crypto::hash;
 use protocol::crypto::label::Label;
