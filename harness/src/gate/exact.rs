@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use protocol::crypto::count::Counts;
 use protocol::operation::Operation;
-use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
+use rayon::iter::{ParallelBridge as _, ParallelIterator as _};
 
 use super::config::Config;
 use crate::cell_protocol::{Request, Verdict};
@@ -106,8 +106,10 @@ pub fn measure(
     timeout: Duration,
     finished: &(dyn Fn() + Sync),
 ) -> Result<Vec<Measured>, StartError> {
+    // Begun in their order, the longest first, so that no thread is left with a long one at the end.
+    let backends = config.backends.iter().par_bridge();
     let measured: Result<Vec<Vec<Measured>>, StartError> =
-        config.backends.par_iter().map(|choice| measure_backend(config, choice, launch, timeout, finished)).collect();
+        backends.map(|choice| measure_backend(config, choice, launch, timeout, finished)).collect();
     Ok(measured?.concat())
 }
 
