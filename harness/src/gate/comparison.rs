@@ -122,7 +122,7 @@ fn of_cell(config: &Config, cell: &str, then: &Figures, now: &Figures) -> Vec<Ch
     costs.into_iter().filter_map(change).collect()
 }
 
-/// None where the change is tolerated. A decrease is always told: an exact one means that something has changed.
+/// None where the change is tolerated.
 fn judge(before: f64, after: f64, threshold: f64) -> Option<Verdict> {
     if after > before * (1.0 + threshold) {
         Some(Verdict::Regression)

@@ -17,7 +17,7 @@ use crate::child::{Launch, Runner, StartError};
 use crate::meter::median;
 use crate::plan::Choice;
 use crate::sample::{Sample, Status};
-use crate::statistics::bootstrap_median;
+use crate::statistics::{bootstrap_median, quantile};
 
 /// The metric of CPU times.
 pub const CPU_NS: &str = "cpu_ns";
@@ -143,6 +143,12 @@ fn cpu_of(sample: &Sample, role: Role) -> f64 {
     median(&mut cpu_of_all(sample, role.name()).into_iter().map(|ns| ns as f64).collect::<Vec<_>>())
 }
 
+/// The median, which lies between the middle two of an even number: the upper one would favour `slower`.
+fn middle(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    quantile(&values, 0.5)
+}
+
 /// Times in pairs, before and after.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Paired {
@@ -164,9 +170,9 @@ impl Paired {
         let least = |side: usize| times.iter().map(|pair| pair[side]).min_by(f64::total_cmp);
         let fastest = least(1)? / least(0)?;
         let paired = Self {
-            before: median(&mut side(0)),
-            after: median(&mut side(1)),
-            ratio: median(&mut ratios.concat()),
+            before: middle(side(0))?,
+            after: middle(side(1))?,
+            ratio: middle(ratios.concat())?,
             interval: bootstrap_median(&ratios)?,
             fastest,
         };
