@@ -94,7 +94,7 @@ impl Costs {
         let others = n as u64 - 1;
         let notice = NOTICE_LEN + MEMBER_ID_LEN;
         // The notice with its length; ids with their count, how many are founders, one record which its author alone has
-        // acknowledged; and of everybody how many notices have been handled.
+        // acknowledged; and of everybody how many notices have been delivered.
         let state = varint_len(n as u32) + n * MEMBER_ID_LEN + varint_len(n as u32) + 1 + 2 + n;
         let welcome = letter(1 + notice + state + self.held_key_len());
         let hello = letter(self.held_key_len());

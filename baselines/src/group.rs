@@ -102,7 +102,7 @@ impl Group {
         Ok(group)
     }
 
-    /// A newcomer's side, with its welcome.
+    /// A joiner's side, with its welcome.
     pub(crate) fn join_invited(
         id: GroupId,
         inviter: MemberId,
@@ -140,16 +140,16 @@ impl Group {
         // Somebody who cannot be reached is not added.
         let channel = Channel::open(user, &env.user.prekeys, env.context.directory, &mut *env.context.rng)?;
         let mut state = Vec::new();
-        self.roster.encode_for_newcomer(&mut state);
+        self.roster.encode_for_joiner(&mut state);
         let others = self.roster.others();
         let notice = self.roster.add(user)?.encode();
-        let newcomer = self.roster.membership.index(user).ok_or(Error::Internal)?;
-        self.channels.insert(newcomer, channel);
+        let joiner = self.roster.membership.index(user).ok_or(Error::Internal)?;
+        self.channels.insert(joiner, channel);
         self.post(&others, Kind::Add, &notice, env)?;
         let mut welcome = Vec::with_capacity(notice.len() + state.len() + 8);
         put_prefixed(&mut welcome, &notice);
         welcome.extend_from_slice(&state);
-        self.post(&[newcomer], Kind::Welcome, &welcome, env)
+        self.post(&[joiner], Kind::Welcome, &welcome, env)
     }
 
     /// Removes a member, and tells it too.
@@ -213,13 +213,13 @@ impl Group {
         if known(self) == before { self.settle(env) } else { self.follow_up(env) }
     }
 
-    /// What follows when a message has been handled or the group joined.
+    /// What follows when a message has been delivered or the group joined.
     pub(crate) fn follow_up(&mut self, env: &mut Env<'_, '_>) -> Result<(), Error> {
         self.unpark(env)?;
         self.settle(env)
     }
 
-    /// Handles what has waited and can be handled now. What turns out to be forged is dropped.
+    /// Handles what has waited and can be delivered now. What turns out to be forged is dropped.
     fn unpark(&mut self, env: &mut Env<'_, '_>) -> Result<(), Error> {
         // Each round may make authors or keys known for which others wait.
         loop {
@@ -353,11 +353,11 @@ impl Group {
             if !self.roster.is_inside() {
                 return Ok(());
             }
-            if let Some(newcomer) = adds {
+            if let Some(joiner) = adds {
                 if joins {
-                    env.events.push(Event::Added { by: self.roster.id(author), user: self.roster.id(newcomer) });
+                    env.events.push(Event::Added { by: self.roster.id(author), user: self.roster.id(joiner) });
                 }
-                self.greet(newcomer, author, joins, env)?;
+                self.greet(joiner, author, joins, env)?;
             }
         }
         Ok(())
@@ -367,20 +367,20 @@ impl Group {
     /// to whoever is a member by another add too, and to whoever is none, which it has to learn.
     fn greet(
         &mut self,
-        newcomer: MemberIndex,
+        joiner: MemberIndex,
         adder: MemberIndex,
         joins: bool,
         env: &mut Env<'_, '_>,
     ) -> Result<(), Error> {
-        if newcomer == self.me() {
+        if joiner == self.me() {
             return Ok(());
         }
-        if joins && !self.channels.contains_key(&newcomer) {
-            self.post(&[newcomer], Kind::Hello, &[], env)?;
+        if joins && !self.channels.contains_key(&joiner) {
+            self.post(&[joiner], Kind::Hello, &[], env)?;
         }
         for notice in self.roster.unknown_to(adder) {
             let kind = if notice.adds() { Kind::Add } else { Kind::Remove };
-            self.post(&[newcomer], kind, &notice.encode(), env)?;
+            self.post(&[joiner], kind, &notice.encode(), env)?;
         }
         Ok(())
     }

@@ -17,7 +17,7 @@
 //!  pairwise     message --------> n-1 letters, each under the Double Ratchet with one member
 //!  sender-keys  message --------> one broadcast under the sender's key, signed
 //!               sender's key ---> n-1 letters
-//!  both         add, remove ----> a letter with the notice to every member; a newcomer is greeted by every member
+//!  both         add, remove ----> a letter with the notice to every member; a joiner is greeted by every member
 //! ```
 //!
 //! A pairwise update renews the ratchet keys of all channels of one member. A party of the Double Ratchet can make a new key
@@ -26,7 +26,7 @@
 //!
 //! Limits: one device for each user; a session for each group; bundles are not renewed. The channels with removed members
 //! stay, because what they sent before they knew may still come; no key goes over them. What a member announces reaches whom
-//! it knows or hears of, and newcomers from itself alone: notices are not signed, so nobody can pass them on. If it is
+//! it knows or hears of, and joiners from itself alone: notices are not signed, so nobody can pass them on. If it is
 //! removed first, somebody added meanwhile by a member that has not heard the notice may never hear it, and differs in its view
 //! from the others. An update gives up what it overtakes: messages under the updating member's earlier sender key, and letters
 //! on a session that is not used any more because both sides had initiated one; a notice among these is lost, and with it the

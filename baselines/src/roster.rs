@@ -4,10 +4,10 @@
 //! notice   sequence 1..5 | count, and of each dependency: author 8, sequence 1..5 | added id 32, or removed handle 8 or id 32
 //! ```
 //!
-//! An author numbers its own notices, and names those of others that it has handled since its last one. So everybody knows
+//! An author numbers its own notices, and names those of others that it has delivered since its last one. So everybody knows
 //! what an author had acknowledged when it spoke, which is all that membership needs, without acknowledgements of their own.
-//! A notice waits until all that it names has been handled. It names each once, so that the work to check it is bounded by
-//! what has been handled.
+//! A notice waits until all that it names has been delivered. It names each once, so that the work to check it is bounded by
+//! what has been delivered.
 
 use std::collections::BTreeSet;
 
@@ -27,11 +27,11 @@ pub(crate) const MAX_WAITING_PER_AUTHOR: usize = 64;
 pub(crate) struct Roster {
     pub(crate) membership: Membership,
     handles: Vec<Handle>,
-    /// The last notice of each author that was handled, by index.
-    handled: Vec<u32>,
-    /// Notices of others that I have handled since my last one.
+    /// The last notice of each author that was delivered, by index.
+    delivered: Vec<u32>,
+    /// Notices of others that I have delivered since my last one.
     unreported: Vec<(MemberIndex, u32)>,
-    /// My own notices, for newcomers whom an author added that had not seen them.
+    /// My own notices, for joiners whom an author added that had not seen them.
     own: Vec<Notice>,
     waiting: Vec<(MemberIndex, Notice)>,
 }
@@ -112,7 +112,7 @@ impl Roster {
         let membership = Membership::found(me, creator, founders)?;
         let mut roster = Self::of(membership);
         let creator = MemberIndex(0);
-        roster.handled[creator.to_usize()] = 1;
+        roster.delivered[creator.to_usize()] = 1;
         if roster.me() != creator {
             roster.unreported.push((creator, 1));
         }
@@ -121,8 +121,8 @@ impl Roster {
 
     fn of(membership: Membership) -> Self {
         let handles: Vec<Handle> = membership.everybody().map(|member| membership.id(member).handle()).collect();
-        let handled = vec![0; handles.len()];
-        Self { membership, handles, handled, unreported: Vec::new(), own: Vec::new(), waiting: Vec::new() }
+        let delivered = vec![0; handles.len()];
+        Self { membership, handles, delivered, unreported: Vec::new(), own: Vec::new(), waiting: Vec::new() }
     }
 
     pub(crate) fn me(&self) -> MemberIndex {
@@ -181,21 +181,21 @@ impl Roster {
 
     fn announce(&mut self, change: Announced) -> Result<Notice, Error> {
         let me = self.me().to_usize();
-        let sequence = self.handled[me].checked_add(1).ok_or(Error::NumbersExhausted)?;
+        let sequence = self.delivered[me].checked_add(1).ok_or(Error::NumbersExhausted)?;
         let name = |(author, sequence): (MemberIndex, u32)| (self.handles[author.to_usize()], sequence);
-        // In the order in which they were handled. Authors who share a handle share an entry.
+        // In the order in which they were delivered. Authors who share a handle share an entry.
         let mut named = BTreeSet::new();
         let dependencies = self.unreported.iter().copied().map(name).filter(|it| named.insert(*it)).collect();
         self.unreported.clear();
-        self.handled[me] = sequence;
+        self.delivered[me] = sequence;
         let notice = Notice { sequence, dependencies, change };
         self.own.push(notice.clone());
         Ok(notice)
     }
 
-    /// Takes a notice in. One that was handled before, or waits already, has no effect.
+    /// Takes a notice in. One that was delivered before, or waits already, has no effect.
     pub(crate) fn arrive(&mut self, author: MemberIndex, notice: Notice) -> Result<(), Rule> {
-        if notice.sequence <= self.handled[author.to_usize()] {
+        if notice.sequence <= self.delivered[author.to_usize()] {
             return Ok(());
         }
         let of_author = || self.waiting.iter().filter(|(other, _)| *other == author);
@@ -213,7 +213,7 @@ impl Roster {
     pub(crate) fn next(&mut self) -> Option<Result<Applied, (MemberIndex, Rule)>> {
         let at = self.waiting.iter().position(|(author, notice)| self.is_ready(*author, notice))?;
         let (author, notice) = self.waiting.remove(at);
-        self.handled[author.to_usize()] = notice.sequence;
+        self.delivered[author.to_usize()] = notice.sequence;
         let before = self.view().clone();
         Some(self.apply(author, &notice).map_err(|rule| (author, rule)).map(|adds| Applied {
             author,
@@ -224,11 +224,11 @@ impl Roster {
     }
 
     fn is_ready(&self, author: MemberIndex, notice: &Notice) -> bool {
-        let handled = |(name, sequence): &(Handle, u32)| {
-            self.named(name).any(|member| self.handled[member.to_usize()] >= *sequence)
+        let delivered = |(name, sequence): &(Handle, u32)| {
+            self.named(name).any(|member| self.delivered[member.to_usize()] >= *sequence)
         };
-        self.handled[author.to_usize()].checked_add(1) == Some(notice.sequence)
-            && notice.dependencies.iter().all(handled)
+        self.delivered[author.to_usize()].checked_add(1) == Some(notice.sequence)
+            && notice.dependencies.iter().all(delivered)
     }
 
     fn apply(&mut self, author: MemberIndex, notice: &Notice) -> Result<Option<MemberIndex>, Rule> {
@@ -245,9 +245,9 @@ impl Roster {
         let added = match &notice.change {
             Announced::Add(user) => {
                 self.membership.check_add(author, user)?;
-                let (_, newcomer) = self.membership.add(author, notice.sequence, *user);
+                let (_, joiner) = self.membership.add(author, notice.sequence, *user);
                 self.introduce(*user);
-                Some(newcomer)
+                Some(joiner)
             }
             Announced::Remove(name) => {
                 let target = self.target(author, name)?;
@@ -276,11 +276,11 @@ impl Roster {
     fn introduce(&mut self, user: MemberId) {
         if self.membership.everybody().len() > self.handles.len() {
             self.handles.push(user.handle());
-            self.handled.push(0);
+            self.delivered.push(0);
         }
     }
 
-    /// My own notices that the author of an add had not handled when it sent it: whom it added does not know them.
+    /// My own notices that the author of an add had not delivered when it sent it: whom it added does not know them.
     pub(crate) fn unknown_to(&self, adder: MemberIndex) -> Vec<Notice> {
         let unknown = |notice: &&Notice| {
             let operation = self.membership.operation(self.me(), notice.sequence);
@@ -289,13 +289,13 @@ impl Roster {
         self.own.iter().filter(unknown).cloned().collect()
     }
 
-    /// What a newcomer is told: the state before my `notice` that adds it. Call it before [`add`](Self::add).
-    pub(crate) fn encode_for_newcomer(&self, out: &mut Vec<u8>) {
+    /// What a joiner is told: the state before my `notice` that adds it. Call it before [`add`](Self::add).
+    pub(crate) fn encode_for_joiner(&self, out: &mut Vec<u8>) {
         self.membership.encode(out);
-        self.handled.iter().for_each(|sequence| put_varint(out, *sequence));
+        self.delivered.iter().for_each(|sequence| put_varint(out, *sequence));
     }
 
-    /// The newcomer's roster, after the notice that adds it.
+    /// The joiner's roster, after the notice that adds it.
     pub(crate) fn join(me: MemberId, adder: &MemberId, notice: &Notice, mut state: &[u8]) -> Result<Self, Error> {
         let listed = Reader::new(state).varint()?;
         let membership = Membership::decode(me, &mut state)?;
@@ -306,14 +306,14 @@ impl Roster {
         }
         let mut roster = Self::of(membership);
         let mut reader = Reader::new(state);
-        let (mine, others) = roster.handled.split_last_mut().ok_or(Error::Malformed)?;
+        let (mine, others) = roster.delivered.split_last_mut().ok_or(Error::Malformed)?;
         *mine = 0;
-        others.iter_mut().try_for_each(|sequence| reader.varint().map(|handled| *sequence = handled))?;
+        others.iter_mut().try_for_each(|sequence| reader.varint().map(|delivered| *sequence = delivered))?;
         reader.finish()?;
-        if roster.handled[adder.to_usize()].checked_add(1) != Some(notice.sequence) {
+        if roster.delivered[adder.to_usize()].checked_add(1) != Some(notice.sequence) {
             return Err(Error::Malformed);
         }
-        roster.handled[adder.to_usize()] = notice.sequence;
+        roster.delivered[adder.to_usize()] = notice.sequence;
         roster.membership.add(adder, notice.sequence, me);
         roster.unreported.push((adder, notice.sequence));
         if roster.is_inside() { Ok(roster) } else { Err(Error::Malformed) }
@@ -324,7 +324,7 @@ impl Roster {
         self.membership.encode(&mut membership);
         put_prefixed(out, &membership);
         out.extend_from_slice(&self.id(self.me()).0);
-        self.handled.iter().for_each(|sequence| put_varint(out, *sequence));
+        self.delivered.iter().for_each(|sequence| put_varint(out, *sequence));
         put_len(out, self.unreported.len());
         for (author, sequence) in &self.unreported {
             put_varint(out, author.0);
@@ -353,8 +353,8 @@ impl Roster {
             return Err(Error::Malformed);
         }
         let mut roster = Self::of(membership);
-        for handled in &mut roster.handled {
-            *handled = reader.varint()?;
+        for delivered in &mut roster.delivered {
+            *delivered = reader.varint()?;
         }
         if !roster.is_inside() {
             return Err(Error::Malformed);
@@ -396,15 +396,15 @@ mod tests {
     }
 
     #[test]
-    fn a_welcome_in_which_the_newcomer_is_known_already_is_refused() {
+    fn a_welcome_in_which_the_joiner_is_known_already_is_refused() {
         let mut adder = Roster::found(B, A, &[B]).unwrap();
         let mut state = Vec::new();
-        adder.encode_for_newcomer(&mut state);
+        adder.encode_for_joiner(&mut state);
         let notice = adder.add(&C).unwrap();
-        let newcomer = Roster::join(C, &B, &notice, &state).unwrap();
+        let joiner = Roster::join(C, &B, &notice, &state).unwrap();
 
         let mut state = Vec::new();
-        newcomer.encode_for_newcomer(&mut state);
+        joiner.encode_for_joiner(&mut state);
         let another = Notice { sequence: 2, dependencies: Vec::new(), change: Announced::Add(C) };
         assert!(Roster::join(C, &A, &another, &state).is_err());
     }

@@ -36,10 +36,10 @@ fn drive(world: &World, export: &[u8]) -> bool {
     let Ok(member) = world.variant.restore(export) else { return false };
     let mut rng = world.users[1].rng.clone();
     let mut context = Context { rng: &mut rng, directory: &world.directory, confirm_inviter: &|_| true };
-    let (newcomer, removed) = (world.id(5), world.id(2));
+    let (joiner, removed) = (world.id(5), world.id(2));
     let _ = (member.export(), member.members(), member.fingerprints());
     let _ = member.duplicate().send(b"text", &mut context);
-    let _ = member.duplicate().add(&newcomer, &mut context);
+    let _ = member.duplicate().add(&joiner, &mut context);
     let _ = member.duplicate().remove(&removed, &mut context);
     let _ = member.duplicate().update(&mut context);
     let mut receiver = member.duplicate();

@@ -41,7 +41,7 @@ fn a_group_is_created_grows_and_shrinks() {
 }
 
 #[test]
-fn newcomers_added_at_once_by_different_members_know_each_other_in_the_end() {
+fn joiners_added_at_once_by_different_members_know_each_other_in_the_end() {
     for variant in ALL {
         let mut world = World::with_group(variant, 3, 6, 2);
         world.add(0, 3);
@@ -54,7 +54,7 @@ fn newcomers_added_at_once_by_different_members_know_each_other_in_the_end() {
 }
 
 #[test]
-fn a_newcomer_added_by_two_members_at_once_is_in_once_and_knows_what_either_knew() {
+fn a_joiner_added_by_two_members_at_once_is_in_once_and_knows_what_either_knew() {
     for variant in ALL {
         for first in [0, 1] {
             let mut world = World::with_group(variant, 4, 5, 3);
@@ -77,11 +77,11 @@ fn a_newcomer_added_by_two_members_at_once_is_in_once_and_knows_what_either_knew
 #[test]
 fn whoever_a_removed_member_adds_meanwhile_is_out_everywhere() {
     for variant in ALL {
-        for newcomer_first in [false, true] {
+        for joiner_first in [false, true] {
             let mut world = World::with_group(variant, 4, 5, 4);
             let removal = world.remove(0, 1);
             let add = world.add(1, 4);
-            if newcomer_first {
+            if joiner_first {
                 deliver(&mut world, &add, &[4, 3]);
                 world.settle_among(&[3, 4]);
             }
@@ -153,7 +153,7 @@ fn a_notice_waits_for_what_its_author_had_handled() {
 }
 
 #[test]
-fn a_newcomer_hears_from_each_author_what_its_adder_had_not_heard() {
+fn a_joiner_hears_from_each_author_what_its_adder_had_not_heard() {
     for variant in ALL {
         let mut world = World::with_group(variant, 5, 6, 9);
         world.remove(1, 4);

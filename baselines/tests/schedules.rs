@@ -1,6 +1,6 @@
 //! Random schedules of operations and deliveries, after which all must agree.
 //!
-//! Whoever is removed hears of it last, and an adder has heard all from those who are gone: otherwise newcomers may never hear
+//! Whoever is removed hears of it last, and an adder has heard all from those who are gone: otherwise joiners may never hear
 //! what these have announced (see the limits in the crate's documentation). Nor does an update overtake the first letters of a
 //! session.
 

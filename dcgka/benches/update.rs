@@ -27,7 +27,7 @@ struct Group {
 }
 
 impl Group {
-    /// Everybody has handled the creation and all acknowledgements of it.
+    /// Everybody has delivered the creation and all acknowledgements of it.
     fn created() -> Self {
         let mut rng = rng();
         let mut group = Self { members: Vec::new(), ids: Vec::new(), directory: InMemoryDirectory::default() };
@@ -72,7 +72,7 @@ impl Group {
 
     /// What others than the reader have sent, as the network delivers it.
     fn batch<'a>(&self, sent: &'a [Sent], reader: usize) -> Vec<Incoming<'a>> {
-        // Before it has handled the creation, a member does not know the group.
+        // Before it has delivered the creation, a member does not know the group.
         let group = self.members[SENDER].group().unwrap();
         let others = sent.iter().filter(|(author, _)| *author != reader);
         others.map(|(author, bytes)| Incoming { group, author: self.ids[*author], bytes }).collect()

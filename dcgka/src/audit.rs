@@ -5,7 +5,7 @@
 //!
 //! - an update secret is known to whoever knows the ratchet before it and its input;
 //! - the input is public for the steps of an add; else it is known to all who got the operation's seed, or a forward of it;
-//! - a ratchet is known to whom an ADD or ADD-ACK sends it; the first one of a newcomer to who knew its adder's.
+//! - a ratchet is known to whom an ADD or ADD-ACK sends it; the first one of a joiner to who knew its adder's.
 //!
 //! Whenever an application message is sent, it must be secret from *all users outside the author's view together*: whatever
 //! they have been told, as members, before and since, and whatever they have kept. That is what lazy repair and the rule
@@ -54,7 +54,7 @@ enum Operation {
 enum Step {
     /// A step whose input these know.
     Input(BTreeSet<MemberId>),
-    /// The first step of a newcomer: who knows the input knew this member's ratchet then.
+    /// The first step of a joiner: who knows the input knew this member's ratchet then.
     Derived(MemberId, usize),
     /// The ratchet is sent to this user, and then makes a step that everybody can make.
     Shared(Option<MemberId>),

@@ -47,7 +47,7 @@ pub(crate) fn expected(rules: Rules, operation: Operation, n: usize) -> Option<E
         Operation::Message => message(n),
         Operation::MessageAfterRemove => message(n - 1),
         Operation::ConcurrentUpdates(k) if k.get() <= n => concurrent_updates(rules, n, k.get()),
-        // What the halves forward to each other's newcomers, and which repairs follow, has no short formula.
+        // What the halves forward to each other's joiners, and which repairs follow, has no short formula.
         Operation::ConcurrentUpdates(_) | Operation::PartitionHeal => return None,
     })
 }

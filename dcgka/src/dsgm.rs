@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use protocol::causal_order::{Arrival, CausalOrder};
+use protocol::causal_order::{Receipt, CausalOrder};
 use protocol::crypto::hash::DIGEST_LEN;
 use protocol::crypto::kdf::Extracted;
 use protocol::crypto::label;
@@ -144,7 +144,7 @@ impl Dsgm {
             Invitation::decode(&message.group, message.author, &envelope)?;
         } else if group.has_no_room_for(message) {
             return Err(Error::QueueFull);
-        } else if group.order.arrive(&message.author, &message.group, message.bytes)? == Arrival::Equivocation {
+        } else if group.order.receive(&message.author, &message.group, message.bytes)? == Receipt::Equivocation {
             env.events.push(Event::Equivocation { by: message.author });
         }
         let stays = group.process_ready(&mut env)?;
@@ -162,7 +162,7 @@ impl Dsgm {
         let mut env = Env::new(&mut self.user, context);
         let joined = match envelope.kind {
             // By its group and number it is the group's first message; all others under this kind are for those inside to
-            // refuse, and to be handled once I am one of them.
+            // refuse, and to be delivered once I am one of them.
             CREATE if Group::is_created_by(&message.group, &message.author, &envelope) => {
                 let create = Create::decode(envelope.body, env.user.rules)?;
                 if !create.others.contains(&env.user.id) {
@@ -171,7 +171,7 @@ impl Dsgm {
                 }
                 confirm(&message.author, env.context)?;
                 let mut group = Group::invited(message.group, message.author, &create, env.user)?;
-                group.order.arrive(&message.author, &message.group, message.bytes)?;
+                group.order.receive(&message.author, &message.group, message.bytes)?;
                 Some(group)
             }
             WELCOME => {
@@ -216,7 +216,7 @@ impl Dsgm {
         let lobby = lobbies.remove(&message.group).unwrap_or_default();
         for (author, bytes) in lobby.waiting.into_unverified() {
             // Forged ones among them are dropped here.
-            let _ = group.order.arrive(&author, &message.group, &bytes);
+            let _ = group.order.receive(&author, &message.group, &bytes);
         }
         let stays = group.process_ready(&mut env)?;
         let received = Received { outgoing: env.outgoing, events: env.events };
@@ -259,7 +259,7 @@ fn wait(lobbies: &mut BTreeMap<GroupId, Lobby>, message: &Incoming<'_>) -> Resul
         return Err(Error::QueueFull);
     }
     let mut lobby = lobbies.remove(&message.group).unwrap_or_default();
-    let arrival = lobby.waiting.arrive(&message.author, &message.group, message.bytes);
+    let arrival = lobby.waiting.receive(&message.author, &message.group, message.bytes);
     if arrival.is_ok() || !lobby.waiting.is_idle() || !lobby.invitations.is_empty() {
         lobbies.insert(message.group, lobby);
     }
@@ -332,13 +332,13 @@ impl Member for Dsgm {
         Some(group.membership.in_order_of_ids(group.view()).filter_map(fingerprint).collect())
     }
 
-    fn handled(&self) -> Option<Vec<(MemberId, u32)>> {
+    fn delivered(&self) -> Option<Vec<(MemberId, u32)>> {
         let Stage::Inside(group) = &self.stage else { return Some(Vec::new()) };
         let everybody = group.membership.everybody().map(|member| group.membership.id(member));
-        let mut handled: Vec<_> =
+        let mut delivered: Vec<_> =
             everybody.filter_map(|id| group.order.frontier(&id).map(|(number, _)| (id, number))).collect();
-        handled.sort_unstable();
-        Some(handled)
+        delivered.sort_unstable();
+        Some(delivered)
     }
 
     fn export(&self) -> Vec<u8> {

@@ -65,7 +65,7 @@ impl Side {
         self.channel.receive(&slot, &binding, &mut self.prekeys, directory)
     }
 
-    /// The peer has handled the user's message `number`.
+    /// The peer has delivered the user's message `number`.
     pub fn acknowledged(&mut self, number: u32) {
         self.channel.acknowledged(number);
     }

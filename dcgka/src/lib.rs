@@ -23,7 +23,7 @@
 //! ```
 //!
 //! So one operation of one member refreshes everybody, with O(n) work each. To add somebody, nothing fresh is sent: the
-//! newcomer gets the adder's ratchet in the add, the group's state in a *welcome*, and every other member's ratchet in its
+//! joiner gets the adder's ratchet in the add, the group's state in a *welcome*, and every other member's ratchet in its
 //! acknowledgement. Two operations at once both take effect, since each steps different ratchets with different secrets.
 //!
 //! | paper | module | what it is |
@@ -43,7 +43,7 @@
 //! |---|---|---|---|---|
 //! | members | [`MAX_MEMBERS`] | the author; receivers by the author's view alone, so that adds at once do not divide them | `GroupSize`; an add is rejected by all | remove somebody |
 //! | users that a group ever had | [`MAX_KNOWN`] | the same | `GroupSize` | a new group |
-//! | a welcome's state | [`MAX_KNOWN`] users, 16,384 operations, about 0.1 s of work | adder and newcomer | `GroupSize`; `Malformed` | a new group |
+//! | a welcome's state | [`MAX_KNOWN`] users, 16,384 operations, about 0.1 s of work | adder and joiner | `GroupSize`; `Malformed` | a new group |
 //! | own operations that somebody has not acknowledged | [`MAX_UNACKNOWLEDGED`] | the author of updates and adds | `TooManyUnacknowledged` | remove whoever is silent: a removal is always possible |
 //! | pending operations of one author | [`MAX_PENDING`] | receivers | the author's next update or add waits, and what follows it, until another member has acknowledged it | it goes on with the acknowledgements |
 //! | two-party ciphertexts that a member has not acknowledged | [`MAX_KEPT_KEYS`] | the sender | empty slots to that member, which says `none` | remove it |

@@ -183,7 +183,7 @@ impl TwoParty {
         Some(payload.secret)
     }
 
-    /// The peer has handled my message with this number: it will not use keys any more that are older than the one in the
+    /// The peer has delivered my message with this number: it will not use keys any more that are older than the one in the
     /// last ciphertext until then.
     pub(crate) fn acknowledged(&mut self, number: u32) {
         // Only a message with a ciphertext for the peer tells that it opened one.

@@ -109,9 +109,9 @@ fn whoever_is_not_answered_can_still_remove_the_silent_and_speak() {
         let answers = deliver(&mut world, &[&update], &[1, 2]);
         deliver(&mut world, &[&answers], &active);
     }
-    let (before, newcomer) = (world.users[0].member.export(), world.id(5));
+    let (before, joiner) = (world.users[0].member.export(), world.id(5));
     assert_eq!(world.act(0, |member, context| member.update(context)), Err(Error::TooManyUnacknowledged));
-    let added = world.act(0, |member, context| member.add(&newcomer, context));
+    let added = world.act(0, |member, context| member.add(&joiner, context));
     assert_eq!(added, Err(Error::TooManyUnacknowledged));
     assert!(world.users[0].member.export() == before);
     let said = world.say(0, "still speaking");
@@ -193,7 +193,7 @@ fn what_a_user_outside_cannot_use_it_has_when_it_joins() {
         for user in [0, 2] {
             world.deliver(create, user);
         }
-        // Nobody has handled it whom the newcomer could have it from, and everybody acknowledges what follows it.
+        // Nobody has delivered it whom the joiner could have it from, and everybody acknowledges what follows it.
         let update = forge(&mut world, 1, MESSAGE, 3, &[0; 16]);
         for user in [0, 2, 3] {
             world.deliver(update, user);

@@ -165,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn halves_with_an_odd_number_of_members_have_each_an_operator_somebody_removed_and_a_newcomer() {
+    fn halves_with_an_odd_number_of_members_have_each_an_operator_somebody_removed_and_a_joiner() {
         let ids: Vec<MemberId> = (0..7 + 2).map(|byte| MemberId([byte; 32])).collect();
         let origin = Origin { seed: 1, group_size: 7, iteration: 0 };
         let script = Script::new(Operation::PartitionHeal, &origin, &ids);

@@ -168,10 +168,10 @@ pub trait Member: Send {
     /// show it.
     fn fingerprints(&self) -> Option<Vec<(MemberId, [u8; 32])>>;
 
-    /// For each author known, the number of its last message that this member has handled, its own included; sorted by id.
+    /// For each author known, the number of its last message that this member has delivered, its own included; sorted by id.
     /// None where the protocol does not number messages. After the same message of a sender, all members who know any key
     /// material of it must know the same.
-    fn handled(&self) -> Option<Vec<(MemberId, u32)>> {
+    fn delivered(&self) -> Option<Vec<(MemberId, u32)>> {
         None
     }
 

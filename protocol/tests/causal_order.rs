@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use proptest::prelude::*;
-use protocol::causal_order::{Arrival, CausalOrder, MAX_WAITING_PER_AUTHOR};
+use protocol::causal_order::{Receipt, CausalOrder, MAX_WAITING_PER_AUTHOR};
 use protocol::crypto::signature::SigningKey;
 use protocol::error::Error;
 use protocol::id::{GroupId, MemberId};
@@ -49,13 +49,13 @@ fn order_of(authors: &[&Author]) -> CausalOrder {
     order
 }
 
-fn arrive(order: &mut CausalOrder, id: MemberId, bytes: &[u8]) -> Result<Arrival, Error> {
-    order.arrive(&id, &GROUP, bytes)
+fn receive(order: &mut CausalOrder, id: MemberId, bytes: &[u8]) -> Result<Receipt, Error> {
+    order.receive(&id, &GROUP, bytes)
 }
 
 /// Author and number of everything that is ready.
-fn handled(order: &mut CausalOrder) -> Vec<(MemberId, u32)> {
-    core::iter::from_fn(|| order.next(|_, _| true)).map(|(id, message)| (id, message.number)).collect()
+fn delivered(order: &mut CausalOrder) -> Vec<(MemberId, u32)> {
+    core::iter::from_fn(|| order.deliver(|_, _| true)).map(|(id, message)| (id, message.number)).collect()
 }
 
 #[test]
@@ -64,14 +64,14 @@ fn messages_are_handled_in_the_order_of_their_numbers_however_they_come() {
     let messages: Vec<_> = (0..4).map(|index| alice.send(&[index])).collect();
     let mut order = order_of(&[&alice]);
     for index in [2, 3, 1] {
-        assert_eq!(arrive(&mut order, alice.id, &messages[index]), Ok(Arrival::Waits));
-        assert_eq!(handled(&mut order), []);
+        assert_eq!(receive(&mut order, alice.id, &messages[index]), Ok(Receipt::Waits));
+        assert_eq!(delivered(&mut order), []);
     }
-    assert_eq!(arrive(&mut order, alice.id, &messages[2]), Ok(Arrival::Duplicate), "it waits already");
-    assert_eq!(arrive(&mut order, alice.id, &messages[0]), Ok(Arrival::Verified));
-    assert_eq!(handled(&mut order), (1..=4).map(|number| (alice.id, number)).collect::<Vec<_>>());
+    assert_eq!(receive(&mut order, alice.id, &messages[2]), Ok(Receipt::Duplicate), "it waits already");
+    assert_eq!(receive(&mut order, alice.id, &messages[0]), Ok(Receipt::Verified));
+    assert_eq!(delivered(&mut order), (1..=4).map(|number| (alice.id, number)).collect::<Vec<_>>());
     assert!(order.is_idle());
-    assert_eq!(arrive(&mut order, alice.id, &messages[3]), Ok(Arrival::Duplicate));
+    assert_eq!(receive(&mut order, alice.id, &messages[3]), Ok(Receipt::Duplicate));
 }
 
 #[test]
@@ -81,11 +81,11 @@ fn an_acknowledgement_waits_for_what_it_acknowledges() {
     let answers = [bob.acknowledge(&alice, 1), bob.send(b"after it")];
     let mut order = order_of(&[&alice, &bob]);
     for answer in &answers {
-        assert_eq!(arrive(&mut order, bob.id, answer), Ok(Arrival::Verified), "checked at once");
+        assert_eq!(receive(&mut order, bob.id, answer), Ok(Receipt::Verified), "checked at once");
     }
-    assert_eq!(handled(&mut order), []);
-    arrive(&mut order, alice.id, &operation).unwrap();
-    assert_eq!(handled(&mut order), [(alice.id, 1), (bob.id, 1), (bob.id, 2)]);
+    assert_eq!(delivered(&mut order), []);
+    receive(&mut order, alice.id, &operation).unwrap();
+    assert_eq!(delivered(&mut order), [(alice.id, 1), (bob.id, 1), (bob.id, 2)]);
 }
 
 #[test]
@@ -94,17 +94,17 @@ fn a_forged_message_takes_no_number_and_displaces_nothing() {
     let genuine: Vec<_> = (0..3).map(|index| alice.send(&[index])).collect();
     let forger = Author { id: alice.id, key: mallory.key.clone(), number: 0 };
     let mut order = order_of(&[&alice, &mallory]);
-    assert_eq!(arrive(&mut order, alice.id, &forger.sign(1, Subject::None, None, b"")), Err(Error::NotAuthentic));
-    assert_eq!(arrive(&mut order, mallory.id, &genuine[0]), Err(Error::WrongAuthor));
+    assert_eq!(receive(&mut order, alice.id, &forger.sign(1, Subject::None, None, b"")), Err(Error::NotAuthentic));
+    assert_eq!(receive(&mut order, mallory.id, &genuine[0]), Err(Error::WrongAuthor));
     // Later numbers cannot be checked yet: forged ones wait beside the genuine.
     for number in [2, 3] {
         let forged = forger.sign(number, Subject::None, None, b"forged");
-        assert_eq!(arrive(&mut order, alice.id, &forged), Ok(Arrival::Waits));
+        assert_eq!(receive(&mut order, alice.id, &forged), Ok(Receipt::Waits));
     }
     for message in genuine.iter().rev() {
-        arrive(&mut order, alice.id, message).unwrap();
+        receive(&mut order, alice.id, message).unwrap();
     }
-    assert_eq!(handled(&mut order).len(), 3);
+    assert_eq!(delivered(&mut order).len(), 3);
     assert!(order.is_idle());
 }
 
@@ -114,13 +114,13 @@ fn forged_messages_that_fill_the_queue_do_not_keep_the_next_one_out() {
     let forger = Author { id: alice.id, key: Author::new(3).key, number: 0 };
     let mut order = order_of(&[&alice]);
     for number in 0..MAX_WAITING_PER_AUTHOR as u32 {
-        arrive(&mut order, alice.id, &forger.sign(number + 2, Subject::None, None, b"")).unwrap();
+        receive(&mut order, alice.id, &forger.sign(number + 2, Subject::None, None, b"")).unwrap();
     }
-    let full = arrive(&mut order, alice.id, &forger.sign(9_999, Subject::None, None, b""));
+    let full = receive(&mut order, alice.id, &forger.sign(9_999, Subject::None, None, b""));
     assert_eq!(full, Err(Error::QueueFull));
     for number in 1..10 {
-        assert_eq!(arrive(&mut order, alice.id, &alice.send(b"genuine")), Ok(Arrival::Verified));
-        assert_eq!(handled(&mut order), [(alice.id, number)]);
+        assert_eq!(receive(&mut order, alice.id, &alice.send(b"genuine")), Ok(Receipt::Verified));
+        assert_eq!(delivered(&mut order), [(alice.id, number)]);
     }
 }
 
@@ -128,12 +128,12 @@ fn forged_messages_that_fill_the_queue_do_not_keep_the_next_one_out() {
 fn a_second_message_under_one_number_is_noticed_only_if_its_author_signed_it() {
     let alice = Author::new(1);
     let mut order = order_of(&[&alice]);
-    arrive(&mut order, alice.id, &alice.sign(1, Subject::None, None, b"one")).unwrap();
+    receive(&mut order, alice.id, &alice.sign(1, Subject::None, None, b"one")).unwrap();
     let second = alice.sign(1, Subject::None, None, b"another");
-    assert_eq!(arrive(&mut order, alice.id, &second), Ok(Arrival::Equivocation));
+    assert_eq!(receive(&mut order, alice.id, &second), Ok(Receipt::Equivocation));
     let forger = Author { id: alice.id, key: Author::new(3).key, number: 0 };
     let forged = forger.sign(1, Subject::None, None, b"a third");
-    assert_eq!(arrive(&mut order, alice.id, &forged), Err(Error::NotAuthentic));
+    assert_eq!(receive(&mut order, alice.id, &forged), Err(Error::NotAuthentic));
 }
 
 #[test]
@@ -142,22 +142,22 @@ fn a_new_key_holds_from_the_next_message_on() {
     let next = Author::new(4).key;
     let mut order = order_of(&[&alice]);
     let rotation = alice.sign(1, Subject::None, Some(&next), b"");
-    assert_eq!(arrive(&mut order, alice.id, &rotation), Ok(Arrival::Verified));
+    assert_eq!(receive(&mut order, alice.id, &rotation), Ok(Receipt::Verified));
     let with_old = alice.sign(2, Subject::None, None, b"");
-    assert_eq!(arrive(&mut order, alice.id, &with_old), Err(Error::NotAuthentic));
+    assert_eq!(receive(&mut order, alice.id, &with_old), Err(Error::NotAuthentic));
     alice.key = next;
-    assert_eq!(arrive(&mut order, alice.id, &alice.sign(2, Subject::None, None, b"")), Ok(Arrival::Verified));
+    assert_eq!(receive(&mut order, alice.id, &alice.sign(2, Subject::None, None, b"")), Ok(Receipt::Verified));
 }
 
 #[test]
 fn whoever_is_not_known_waits_until_introduced() {
     let (mut alice, mut bob) = (Author::new(1), Author::new(2));
     let mut order = order_of(&[&alice]);
-    assert_eq!(arrive(&mut order, bob.id, &bob.send(b"hello")), Ok(Arrival::Waits));
+    assert_eq!(receive(&mut order, bob.id, &bob.send(b"hello")), Ok(Receipt::Waits));
     // So does a message that names somebody who is not known.
-    assert_eq!(arrive(&mut order, alice.id, &alice.acknowledge(&bob, 1)), Ok(Arrival::Waits));
+    assert_eq!(receive(&mut order, alice.id, &alice.acknowledge(&bob, 1)), Ok(Receipt::Waits));
     order.introduce(bob.id, bob.key.verification_key(), 0, &GROUP);
-    assert_eq!(handled(&mut order).len(), 2);
+    assert_eq!(delivered(&mut order).len(), 2);
     assert!(order.is_idle());
 }
 
@@ -166,16 +166,16 @@ fn what_waits_survives_an_export() {
     let (mut alice, mut bob) = (Author::new(1), Author::new(2));
     let first = alice.send(b"first");
     let mut order = order_of(&[&alice]);
-    arrive(&mut order, alice.id, &alice.send(b"second")).unwrap();
-    arrive(&mut order, bob.id, &bob.send(b"from a stranger")).unwrap();
+    receive(&mut order, alice.id, &alice.send(b"second")).unwrap();
+    receive(&mut order, bob.id, &bob.send(b"from a stranger")).unwrap();
     let mut state = Vec::new();
     order.encode(&mut state);
     let mut reader = Reader::new(&state);
     let mut restored = CausalOrder::decode(&mut reader).unwrap();
     reader.finish().unwrap();
     restored.introduce(bob.id, bob.key.verification_key(), 0, &GROUP);
-    arrive(&mut restored, alice.id, &first).unwrap();
-    assert_eq!(handled(&mut restored).len(), 3);
+    receive(&mut restored, alice.id, &first).unwrap();
+    assert_eq!(delivered(&mut restored).len(), 3);
     for len in 0..state.len() {
         assert!(CausalOrder::decode(&mut Reader::new(&state[..len])).is_err());
     }
@@ -191,13 +191,13 @@ fn every_changed_byte_and_every_truncation_is_refused_and_harms_nothing() {
             let mut damaged = message.clone();
             damaged[position] ^= 1 << bit;
             // A number that is not its turn, or a name that nobody has, waits; it verifies never.
-            let arrival = order.clone().arrive(&bob.id, &GROUP, &damaged);
-            assert!(matches!(arrival, Err(_) | Ok(Arrival::Waits)), "byte {position} bit {bit}: {arrival:?}");
+            let arrival = order.clone().receive(&bob.id, &GROUP, &damaged);
+            assert!(matches!(arrival, Err(_) | Ok(Receipt::Waits)), "byte {position} bit {bit}: {arrival:?}");
         }
-        assert!(order.clone().arrive(&bob.id, &GROUP, &message[..position]).is_err());
+        assert!(order.clone().receive(&bob.id, &GROUP, &message[..position]).is_err());
     }
-    assert_eq!(order.clone().arrive(&bob.id, &GroupId([8; 32]), &message), Err(Error::NotAuthentic));
-    assert_eq!(order.clone().arrive(&bob.id, &GROUP, &message), Ok(Arrival::Verified));
+    assert_eq!(order.clone().receive(&bob.id, &GroupId([8; 32]), &message), Err(Error::NotAuthentic));
+    assert_eq!(order.clone().receive(&bob.id, &GROUP, &message), Ok(Receipt::Verified));
 }
 
 proptest! {

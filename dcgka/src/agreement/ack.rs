@@ -66,12 +66,12 @@ impl Group {
         Ok(())
     }
 
-    /// A newcomer's first acknowledgement: what its welcome covers it does not acknowledge, even if another add awaited that.
-    fn joined_by(&mut self, add: Operation, newcomer: MemberIndex) {
+    /// A joiner's first acknowledgement: what its welcome covers it does not acknowledge, even if another add awaited that.
+    fn joined_by(&mut self, add: Operation, joiner: MemberIndex) {
         let covered = self.pending.get_mut(&add).map(|pending| core::mem::take(&mut pending.covered));
         for earlier in covered.into_iter().flatten() {
             if let Some(pending) = self.pending.get_mut(&earlier) {
-                pending.waiting.remove(newcomer);
+                pending.waiting.remove(joiner);
             }
         }
     }
@@ -117,7 +117,7 @@ impl Group {
         }
     }
 
-    /// ADD-ACK: the newcomer gets the ratchet, everybody steps it.
+    /// ADD-ACK: the joiner gets the ratchet, everybody steps it.
     fn take_ratchet(
         &mut self,
         from: (MemberId, MemberIndex),

@@ -1,7 +1,7 @@
-//! ADD: a member adds a user. Everybody who knows the adder's ratchet derives the newcomer's first secret from it, and
-//! sends its own ratchet to the newcomer.
+//! ADD: a member adds a user. Everybody who knows the adder's ratchet derives the joiner's first secret from it, and
+//! sends its own ratchet to the joiner.
 //!
-//! The adder's ratchet stands in the ADD, encrypted to the newcomer, and not in the welcome: a user whom another member has
+//! The adder's ratchet stands in the ADD, encrypted to the joiner, and not in the welcome: a user whom another member has
 //! added meanwhile needs no welcome, and must not have to wait for one before it can process the ADD.
 
 use std::collections::BTreeMap;
@@ -23,7 +23,7 @@ use super::welcome::WELCOME_LIMITS;
 use crate::messages::{self, ACK_NONE, ADD, ADD_ACK, Add, WELCOME, Welcome};
 use crate::two_party::Slot;
 
-/// Calls of HKDF by which an add's steps yield the newcomer's secret and the adder's: two steps and a derivation.
+/// Calls of HKDF by which an add's steps yield the joiner's secret and the adder's: two steps and a derivation.
 pub(crate) const ADD_KDF_CALLS: u64 = 2 * super::state::RATCHET_KDF_CALLS + 2;
 
 /// What a welcome carries besides its state takes less than this: envelope and hash.
@@ -32,7 +32,7 @@ const WELCOME_OVERHEAD: usize = 1024;
 const MAX_WELCOME_STATE_LEN: usize = MAX_MESSAGE_LEN - WELCOME_OVERHEAD;
 
 impl Group {
-    /// The adder's side: ADD to all, with the ratchet before the add's steps for the newcomer, and a welcome to that one.
+    /// The adder's side: ADD to all, with the ratchet before the add's steps for the joiner, and a welcome to that one.
     pub(crate) fn add(&mut self, user: &MemberId, env: &mut Env<'_, '_>) -> Result<(), Error> {
         let me = self.me();
         self.check_add(me, user).map_err(|rule| match rule {
@@ -62,10 +62,10 @@ impl Group {
         }
         let mut body = Add::encode_head(&user);
         // Whoever is known I cannot add: I have acknowledged its add. So the user gets the next index.
-        let newcomer = MemberIndex::from_usize(self.senders.len());
-        self.encrypt_to((user, newcomer), &ratchet, self.signed_as(number), env, &mut body);
+        let joiner = MemberIndex::from_usize(self.senders.len());
+        self.encrypt_to((user, joiner), &ratchet, self.signed_as(number), env, &mut body);
         if Add::decode(&body).is_err() {
-            self.two_party.remove(&newcomer);
+            self.two_party.remove(&joiner);
             return Err(Error::NoBundle);
         }
 
@@ -82,26 +82,26 @@ impl Group {
         Ok(())
     }
 
-    /// Everybody's part, the adder's included: membership, the newcomer's secret, and the adder's step. Returns the
-    /// newcomer.
+    /// Everybody's part, the adder's included: membership, the joiner's secret, and the adder's step. Returns the
+    /// joiner.
     fn record_add(&mut self, operation: Operation, user: MemberId, key: VerificationKey) -> MemberIndex {
         let adder = operation.0;
         let known = self.membership.index(&user).is_some();
-        let (_, newcomer) = self.membership.add(adder, operation.1, user);
+        let (_, joiner) = self.membership.add(adder, operation.1, user);
         if !known {
             self.introduce(user, key, 0, Sender::initial());
         }
         // The adder, or the user, is removed already: there may be members who do not know.
-        if !self.view().contains(newcomer) && !self.retired.contains(newcomer) {
-            self.leaving.insert(newcomer);
+        if !self.view().contains(joiner) && !self.retired.contains(joiner) {
+            self.leaving.insert(joiner);
         }
-        // Operations that the adder had not acknowledged are not in its welcome: the newcomer will handle them too. By which
+        // Operations that the adder had not acknowledged are not in its welcome: the joiner will handle them too. By which
         // of several concurrent adds it joins, its first acknowledgement says.
         let mut covered = Vec::new();
-        if !self.membership.view(newcomer).contains(newcomer) {
+        if !self.membership.view(joiner).contains(joiner) {
             for (earlier, pending) in &mut self.pending {
                 if pending.waiting.contains(adder) {
-                    pending.waiting.insert(newcomer);
+                    pending.waiting.insert(joiner);
                 } else {
                     covered.push(*earlier);
                 }
@@ -111,12 +111,12 @@ impl Group {
         if self.membership.view(adder).contains(self.me())
             && let Some(secret) = self.sender(adder).and_then(add_steps)
         {
-            secrets.insert(newcomer, secret);
+            secrets.insert(joiner, secret);
         }
-        let recipients = MemberSet::from_iter([newcomer]);
+        let recipients = MemberSet::from_iter([joiner]);
         let waiting = self.waiting_for(&recipients, adder);
         self.insert_pending(operation, Pending { recipients, secrets, waiting, covered });
-        newcomer
+        joiner
     }
 
     /// ADD at a member.
@@ -137,32 +137,32 @@ impl Group {
                 *sender = Sender { ratchet, chain: None };
             }
         }
-        let newcomer = self.record_add((adder.1, message.number), user, key);
+        let joiner = self.record_add((adder.1, message.number), user, key);
         // A void add adds nobody, and the second add of a member nobody else.
-        if self.view().contains(newcomer) && !before.contains(newcomer) {
+        if self.view().contains(joiner) && !before.contains(joiner) {
             env.events.push(Event::Added { by: adder.0, user });
         }
         self.view_changed(&before, adder.1, env);
         if !self.is_inside() {
             return Ok(());
         }
-        Ok(self.acknowledge_add(adder, message.number, (user, newcomer), env)?)
+        Ok(self.acknowledge_add(adder, message.number, (user, joiner), env)?)
     }
 
-    /// My acknowledgement. The newcomer gets my ratchet before my own step; where the rules guard it, never one who is not
+    /// My acknowledgement. The joiner gets my ratchet before my own step; where the rules guard it, never one who is not
     /// in my view: a removed member could add an accomplice to be told everybody's.
     fn acknowledge_add(
         &mut self,
         adder: (MemberId, MemberIndex),
         number: u32,
-        newcomer: (MemberId, MemberIndex),
+        joiner: (MemberId, MemberIndex),
         env: &mut Env<'_, '_>,
     ) -> Result<(), Error> {
         let me = self.me();
         let subject = Subject::Acknowledged(adder.0, number);
         let guarded = env.user.rules.guards_add_acks();
-        if newcomer.1 == me || (guarded && !self.view().contains(adder.1)) {
-            if let Some(pending) = self.pending.get_mut(&(adder.1, number)).filter(|_| newcomer.1 == me) {
+        if joiner.1 == me || (guarded && !self.view().contains(adder.1)) {
+            if let Some(pending) = self.pending.get_mut(&(adder.1, number)).filter(|_| joiner.1 == me) {
                 pending.secrets.remove(&me);
             }
             return self.broadcast(ACK_NONE, subject, &[], None, env).map(drop);
@@ -170,8 +170,8 @@ impl Group {
         let mine = self.next_number()?;
         let mut body = Vec::new();
         let ratchet = self.senders.get(me.to_usize()).and_then(|sender| sender.ratchet.clone());
-        match ratchet.filter(|_| !guarded || self.view().contains(newcomer.1)) {
-            Some(ratchet) => self.encrypt_to(newcomer, &ratchet, self.signed_as(mine), env, &mut body),
+        match ratchet.filter(|_| !guarded || self.view().contains(joiner.1)) {
+            Some(ratchet) => self.encrypt_to(joiner, &ratchet, self.signed_as(mine), env, &mut body),
             None => Slot::put_empty(&mut body),
         }
         if let Some(sender) = self.sender(me) {
@@ -181,7 +181,7 @@ impl Group {
     }
 }
 
-/// The adder's two steps; returns the newcomer's secret, if the adder's ratchet is known.
+/// The adder's two steps; returns the joiner's secret, if the adder's ratchet is known.
 pub(super) fn add_steps(adder: &mut Sender) -> Option<Secret> {
     let welcome = adder.step(label::WELCOME_STEP)?;
     adder.advance(label::ADD_STEP);

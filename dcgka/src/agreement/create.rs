@@ -47,7 +47,7 @@ impl Group {
     }
 
     /// A founder's side: the state before CREATE is processed, which the first message of the creator's is then. The
-    /// message is handled in causal order like any other, once the group is there.
+    /// message is delivered in causal order like any other, once the group is there.
     ///
     /// [`Error::NotAMember`] where the message does not name me.
     pub(crate) fn invited(

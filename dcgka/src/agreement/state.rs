@@ -92,7 +92,7 @@ pub(crate) struct Group {
     pub(crate) leaving: MemberSet,
     /// Removed, and every member knows it: nothing is kept of them.
     pub(crate) retired: MemberSet,
-    /// What a welcome covered, by member index: numbers up to it were handled before I joined.
+    /// What a welcome covered, by member index: numbers up to it were delivered before I joined.
     pub(crate) joined_at: Vec<u32>,
 }
 
@@ -192,11 +192,11 @@ impl Group {
 
     /// The next message to process. An author of whom too much is pending waits, as long as nobody else does for its sake:
     /// what the next message of another member acknowledges is processed, whatever is pending. Members have different
-    /// things pending, a newcomer fewest of all, and would otherwise wait for each other.
+    /// things pending, a joiner fewest of all, and would otherwise wait for each other.
     pub(super) fn next_message(&mut self) -> Option<(MemberId, Verified)> {
         let Self { order, membership, pending, .. } = self;
         let awaited = awaited(order, membership);
-        order.next(|author, message| {
+        order.deliver(|author, message| {
             !is_held_back(membership, pending, author, message.kind) || awaited.contains(&(*author, message.number))
         })
     }
@@ -275,10 +275,10 @@ impl Group {
     }
 
     /// Makes somebody known as an author and sender.
-    pub(crate) fn introduce(&mut self, id: MemberId, key: VerificationKey, handled: u32, sender: Sender) {
+    pub(crate) fn introduce(&mut self, id: MemberId, key: VerificationKey, delivered: u32, sender: Sender) {
         self.senders.push(sender);
-        self.joined_at.push(handled);
-        self.order.introduce(id, key, handled, &self.id);
+        self.joined_at.push(delivered);
+        self.order.introduce(id, key, delivered, &self.id);
     }
 
     /// Whose acknowledgement of an operation is waited for: its recipients and the members of my view, besides its author

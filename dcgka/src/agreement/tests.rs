@@ -201,7 +201,7 @@ fn a_settled_group_keeps_nothing_of_operations_and_of_those_who_left() {
             net.settle();
         }
         net.check_nothing_is_left(&[0, 1, 2, 3, 4, 5]);
-        // An accomplice, a user with one void add of two, mutual removes, and a newcomer next to all of it.
+        // An accomplice, a user with one void add of two, mutual removes, and a joiner next to all of it.
         net.remove(0, 3);
         if seed % 2 == 0 {
             net.settle_among(&[0, 1, 2, 4, 5]);

@@ -1,7 +1,7 @@
-//! WELCOME: what a newcomer learns of the group from the member that added it.
+//! WELCOME: what a joiner learns of the group from the member that added it.
 //!
 //! The welcome is signed with the adder's identity key, names the hash of its ADD, and brings the key that the ADD is signed
-//! with; the newcomer needs both.
+//! with; the joiner needs both.
 
 use protocol::crypto::hash::Digest;
 use protocol::crypto::signature::{VERIFICATION_KEY_LEN, VerificationKey};
@@ -17,7 +17,7 @@ use super::state::{Env, Group, MAX_KNOWN, Pending, Sender};
 use crate::messages::{ACK, ACK_NONE, ADD, Add, WELCOME, Welcome};
 use crate::two_party::Slot;
 
-/// What a newcomer takes for the membership of a group, and an adder tells one: everybody whom an adder can have known, some
+/// What a joiner takes for the membership of a group, and an adder tells one: everybody whom an adder can have known, some
 /// four operations of each, and steps that take below a tenth of a second. A group of 4,096 users that were all added and
 /// of whom three quarters were removed takes 30 million.
 pub(crate) const WELCOME_LIMITS: Limits = Limits { known: MAX_KNOWN, records: 4 * MAX_KNOWN, steps: 1 << 25 };
@@ -62,7 +62,7 @@ impl Invitation {
     }
 }
 
-/// What a newcomer takes from its add, whose signature is yet to be checked.
+/// What a joiner takes from its add, whose signature is yet to be checked.
 pub(crate) struct AddOfMe<'a> {
     envelope: Envelope<'a>,
     digest: Digest,
@@ -70,18 +70,18 @@ pub(crate) struct AddOfMe<'a> {
     slot: Slot<'a>,
 }
 
-/// What a welcome says of each member besides its membership: the last message that the adder had handled before the add,
+/// What a welcome says of each member besides its membership: the last message that the adder had delivered before the add,
 /// and the key of the next one, where it is not the id. Of the adder itself too: its key of then is bound to the slot.
 struct Known {
-    handled: u32,
+    delivered: u32,
     key: VerificationKey,
 }
 
 impl Known {
     fn decode(id: &MemberId, reader: &mut Reader<'_>) -> Result<Self, Error> {
-        let handled = reader.varint()?;
+        let delivered = reader.varint()?;
         let key = if reader.flag()? { reader.array()? } else { id.0 };
-        Ok(Self { handled, key: VerificationKey::from_bytes(&key)? })
+        Ok(Self { delivered, key: VerificationKey::from_bytes(&key)? })
     }
 }
 
@@ -92,8 +92,8 @@ impl Group {
         self.membership.encode(&mut out);
         for member in self.membership.everybody() {
             let id = self.membership.id(member);
-            let (handled, key) = self.order.frontier(&id).unwrap_or((0, id.0));
-            put_varint(&mut out, handled);
+            let (delivered, key) = self.order.frontier(&id).unwrap_or((0, id.0));
+            put_varint(&mut out, delivered);
             out.push(u8::from(key != id.0));
             if key != id.0 {
                 out.extend_from_slice(&key);
@@ -102,7 +102,7 @@ impl Group {
         out
     }
 
-    /// process-welcome: the newcomer's state after the first of these adds that is authentic, and its acknowledgement. None
+    /// process-welcome: the joiner's state after the first of these adds that is authentic, and its acknowledgement. None
     /// where none of them is: they are damaged, and the genuine one may still come.
     ///
     /// # Errors
@@ -136,10 +136,10 @@ impl Group {
                     return Ok(None);
                 };
                 let adders_key = *known.key.as_bytes();
-                known = Known { handled: invitation.number, key: add.next_key };
+                known = Known { delivered: invitation.number, key: add.next_key };
                 taken = Some((adders_key, add.slot));
             }
-            group.introduce(id, known.key, known.handled, Sender::default());
+            group.introduce(id, known.key, known.delivered, Sender::default());
         }
         reader.finish()?;
         let (adders_key, slot) = taken.ok_or(Error::Malformed)?;

@@ -115,7 +115,7 @@ fn add_acknowledged_before_the_adders_removal() {
         deliver(&mut world, &either(turn, &add, &remove), &[2, 5]);
         deliver(&mut world, &either(turn + 1, &add, &remove), &[3]);
         world.settle();
-        // The seed of the removal went to the newcomer too.
+        // The seed of the removal went to the joiner too.
         let said = world.say(5, "stays");
         assert_eq!(world.kinds(&said), ["message"]);
         ends_with(&mut world, &[1, 2, 3, 4, 5]);
@@ -134,7 +134,7 @@ fn add_next_to_a_remove_by_another() {
         deliver(&mut world, &[&add, &remove], &[2]);
         deliver(&mut world, &either(turn, &add, &remove), &[4, 5]);
         world.settle();
-        // The removed member knows the newcomer's first secret, so the newcomer updates before it speaks.
+        // The removed member knows the joiner's first secret, so the joiner updates before it speaks.
         let said = world.say(5, "first");
         assert_eq!(world.kinds(&said), ["update", "message"]);
         world.settle();

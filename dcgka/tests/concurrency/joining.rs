@@ -1,4 +1,4 @@
-//! Newcomers to whom messages come in an unfortunate order, and who do not wait.
+//! Joiners to whom messages come in an unfortunate order, and who do not wait.
 
 use super::Change::{Added, Joined, Removed, Updated};
 use super::attacker::{Attacker, are_shut_out};
@@ -15,7 +15,7 @@ fn joiner_updates_before_it_has_all_add_acks() {
         let joined = deliver(&mut world, &[&add, &ack], &[4]);
         let mut update = world.update(4);
         update.extend(world.say(4, "already here"));
-        // To user 3 the newcomer is a stranger yet; user 2 has answered it, and the answer crosses the update.
+        // To user 3 the joiner is a stranger yet; user 2 has answered it, and the answer crosses the update.
         let answers = deliver(&mut world, &either(turn, &add, &[&joined[..], &update].concat()), &[2, 3]);
         assert!(answers.iter().all(|place| !says_none(&world, *place)), "the seed is taken");
         assert!([2, 3].into_iter().all(|user| world.has_read(user, 4, "already here")));
@@ -30,7 +30,7 @@ fn joiner_updates_before_it_has_all_add_acks() {
 }
 
 #[test]
-fn a_newcomer_may_act_before_anybody_has_answered_it() {
+fn a_joiner_may_act_before_anybody_has_answered_it() {
     let mut world = group(4, 6, 412);
     let add = world.add(0, 4);
     deliver(&mut world, &[&add], &[4]);
@@ -67,7 +67,7 @@ fn adder_removed_before_the_joiner_has_its_welcome() {
         let waiting: Vec<_> = world.undelivered(5).into_iter().filter(|place| !add.contains(place)).collect();
         deliver(&mut world, &either(turn, &add, &waiting), &[5]);
         if knowing {
-            // Whoever removed the adder knew the newcomer.
+            // Whoever removed the adder knew the joiner.
             ends_with(&mut world, &[1, 2, 3, 4, 5]);
             assert!(world.has_read(5, 2, "long before"));
             assert_eq!(changes(&world, 5)[..2], [Joined(0), Removed(1, 0)]);
@@ -81,7 +81,7 @@ fn adder_removed_before_the_joiner_has_its_welcome() {
 }
 
 #[test]
-fn a_removed_authors_message_in_flight_past_a_newcomer() {
+fn a_removed_authors_message_in_flight_past_a_joiner() {
     for turn in 0..4 {
         let mut world = group(5, 6, 430 + turn as u64);
         let remembered = world.update(1);
@@ -115,7 +115,7 @@ fn message_before_welcome() {
     for turn in 0..4 {
         let mut world = group(4, 5, 440);
         let add = world.add(0, 4);
-        // Everybody goes on, with the newcomer as a member that has not come.
+        // Everybody goes on, with the joiner as a member that has not come.
         world.settle_among(&[0, 1, 2, 3]);
         world.say(1, "before the welcome");
         world.update(2);

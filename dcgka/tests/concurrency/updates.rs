@@ -79,7 +79,7 @@ fn crossing_first_messages() {
             assert!(answers.iter().all(|place| !says_none(&world, *place)));
             world.settle();
         }
-        // The same with a newcomer, to whom everybody writes at once and who writes to all.
+        // The same with a joiner, to whom everybody writes at once and who writes to all.
         let add = world.add(0, 4);
         deliver(&mut world, &[&add], &[4]);
         let update = world.update(4);

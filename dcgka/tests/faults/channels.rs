@@ -102,7 +102,7 @@ fn a_ciphertext_that_does_not_open_at_one_member_only() {
         world.settle();
         world.check(if kind == "remove" { &[0, 1, 2] } else { &[0, 1, 2, 4] });
     }
-    // What a newcomer gets from each member: it loses that one alone, whatever else it processes.
+    // What a joiner gets from each member: it loses that one alone, whatever else it processes.
     let all = [0, 1, 2, 3, 4];
     for lost in ["add-ack", "forward", "welcome"] {
         let mut world = World::with_group(4, 6, 422);
@@ -128,7 +128,7 @@ fn a_ciphertext_that_does_not_open_at_one_member_only() {
         let nones: Vec<_> = (0..world.sent.len()).filter(|place| says_none(&world, *place)).collect();
         assert_eq!(nones.len(), usize::from(lost == "welcome"), "{lost}");
         assert_eq!(readings(&mut world, &all), all_but(&all, &[(loses, 4)]), "{lost}");
-        // What that one encrypts next is for a key that was in the lost ciphertext, until it has heard of the newcomer.
+        // What that one encrypts next is for a key that was in the lost ciphertext, until it has heard of the joiner.
         if lost != "welcome" {
             let mut world = crate::fork(&world);
             let update = world.update(loses);

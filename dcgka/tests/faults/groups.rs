@@ -37,7 +37,7 @@ fn cross_group_replay() {
             _ => {
                 let before = world.users[user].member.export();
                 match world.receive(replayed.author, &replayed.bytes, user) {
-                    // A newcomer drops what its inviter has handled, without a look.
+                    // A joiner drops what its inviter has handled, without a look.
                     Ok(received) => assert!(received == Received::default() && user == 4),
                     Err(error) => assert!([Error::NotAuthentic, Error::WrongGroup].contains(&error), "{error}"),
                 }
@@ -111,11 +111,11 @@ fn a_foreign_create_under_a_known_group_id() {
     assert_eq!(readings(&mut world, &[0, 1, 2]), everybody);
 }
 
-/// What a welcome says of a group: this membership, and of each member but the newcomer that it has sent one message.
-fn state(membership: &Membership, newcomer: &MemberId) -> Vec<u8> {
+/// What a welcome says of a group: this membership, and of each member but the joiner that it has sent one message.
+fn state(membership: &Membership, joiner: &MemberId) -> Vec<u8> {
     let mut state = Vec::new();
     membership.encode(&mut state);
-    let known = membership.everybody().filter(|member| membership.id(*member) != *newcomer);
+    let known = membership.everybody().filter(|member| membership.id(*member) != *joiner);
     known.for_each(|_| state.extend([1, 0]));
     state
 }
@@ -146,14 +146,14 @@ fn forged_welcome_state() {
 
     let mut states: Vec<(&str, Vec<u8>)> = Vec::new();
     states.push(("the adder is unknown", state(&found(zero, &[one]), &three)));
-    states.push(("the newcomer is a founder", state(&found(zero, &[one, two, three]), &three)));
+    states.push(("the joiner is a founder", state(&found(zero, &[one, two, three]), &three)));
     let mut membership = found(zero, &[one, two]);
     let adder = membership.index(&two).unwrap();
     membership.add(adder, genuine.number - 1, three);
-    states.push(("the newcomer has been added by the adder", state(&membership, &three)));
+    states.push(("the joiner has been added by the adder", state(&membership, &three)));
     let mut membership = found(zero, &[one, two]);
     membership.add(membership.index(&zero).unwrap(), 9, three);
-    states.push(("the newcomer has been added by another", state(&membership, &three)));
+    states.push(("the joiner has been added by another", state(&membership, &three)));
     let mut membership = found(zero, &[one, two]);
     membership.remove(membership.index(&zero).unwrap(), 9, adder);
     states.push(("the adder has been removed and does not know", state(&membership, &three)));
@@ -164,10 +164,10 @@ fn forged_welcome_state() {
     membership.add(adder, genuine.number, four);
     states.push(("the add is another's", state(&membership, &three)));
 
-    // Three are known, the newcomer the second of them; the creator has added the third, the inviter.
+    // Three are known, the joiner the second of them; the creator has added the third, the inviter.
     let records = [&[3][..], &zero.0, &three.0, &two.0, &[1, 2, 3, 1, 0, 2, 4, 1, 0, 0]].concat();
     Membership::decode(three, &mut &records[..]).unwrap();
-    states.push(("the newcomer is known and nobody has added it", [&records[..], &[2, 0, 1, 0]].concat()));
+    states.push(("the joiner is known and nobody has added it", [&records[..], &[2, 0, 1, 0]].concat()));
 
     let mut clock = |what, change: &dyn Fn(&mut Vec<u8>)| {
         let mut state = genuine.state.clone();

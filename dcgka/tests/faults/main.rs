@@ -133,7 +133,7 @@ fn settle_with(world: &mut World, look: &mut dyn FnMut(&mut World, usize, usize)
 fn live(world: &mut World, look: &mut dyn FnMut(&mut World, usize, usize)) {
     world.create(0, &[1, 2, 3]);
     settle_with(world, look);
-    // Whoever processes the add first forwards its secret of the update to the newcomer.
+    // Whoever processes the add first forwards its secret of the update to the joiner.
     world.add(0, 4);
     world.update(1);
     settle_with(world, look);

@@ -229,9 +229,9 @@ pub struct Invitation {
     pub user: MemberId,
     pub number: u32,
     pub new_key: VerificationKey,
-    /// The adder's ratchet, encrypted to the newcomer.
+    /// The adder's ratchet, encrypted to the joiner.
     pub slot: Vec<u8>,
-    /// What the newcomer is told of the group.
+    /// What the joiner is told of the group.
     pub state: Vec<u8>,
 }
 

@@ -79,13 +79,13 @@ fn unsigned_expired_or_foreign_prekeys() {
     }
 
     // An add of somebody with such a bundle is refused.
-    let newcomer = world.id(5);
+    let joiner = world.id(5);
     let (genuine, signature) = (bundle(5), bundle(4)[64..].to_vec());
     for bad in [bundle(4), [&genuine[..64], &signature[..]].concat(), [&genuine[..64], &[0; 64]].concat()] {
         let mut world = fork(&world);
-        world.directory.publish(newcomer, bad, Vec::new());
-        assert_eq!(world.act(2, |member, context| member.add(&newcomer, context)), Err(Error::NoBundle));
-        world.directory.publish(newcomer, genuine.clone(), Vec::new());
+        world.directory.publish(joiner, bad, Vec::new());
+        assert_eq!(world.act(2, |member, context| member.add(&joiner, context)), Err(Error::NoBundle));
+        world.directory.publish(joiner, genuine.clone(), Vec::new());
         world.add(2, 5);
         world.settle();
         world.check(&[0, 1, 2, 3, 5]);

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use protocol::causal_order::{Arrival, CausalOrder};
+use protocol::causal_order::{Receipt, CausalOrder};
 use protocol::crypto::count::Counts;
 use protocol::crypto::hash::{self, DIGEST_LEN, Digest};
 use protocol::crypto::label;
@@ -150,18 +150,18 @@ struct Group {
 }
 
 impl Group {
-    /// A group of these members, of whom so many messages have been handled.
+    /// A group of these members, of whom so many messages have been delivered.
     fn new(id: GroupId, members: impl IntoIterator<Item = (MemberId, u32)>) -> Result<Self, Error> {
         let mut group = Self { id, members: BTreeSet::new(), order: CausalOrder::default(), number: 0 };
-        for (member, handled) in members {
-            group.introduce(member, handled)?;
+        for (member, delivered) in members {
+            group.introduce(member, delivered)?;
         }
         Ok(group)
     }
 
-    fn introduce(&mut self, member: MemberId, handled: u32) -> Result<(), Error> {
+    fn introduce(&mut self, member: MemberId, delivered: u32) -> Result<(), Error> {
         let key = VerificationKey::from_bytes(&member.0).map_err(|_| Error::NoBundle)?;
-        self.order.introduce(member, key, handled, &self.id);
+        self.order.introduce(member, key, delivered, &self.id);
         self.members.insert(member);
         Ok(())
     }
@@ -200,11 +200,11 @@ impl User {
                 }
                 let others = ids.iter().map(|id| (MemberId(*id), 0));
                 let mut group = Group::new(message.group, others.chain([(message.author, 0)]))?;
-                if group.order.arrive(&message.author, &message.group, message.bytes)? != Arrival::Verified {
+                if group.order.receive(&message.author, &message.group, message.bytes)? != Receipt::Verified {
                     return Err(Error::Malformed);
                 }
                 // The group has this message behind it.
-                group.order.next(|_, _| true).ok_or(Error::Malformed)?;
+                group.order.deliver(|_, _| true).ok_or(Error::Malformed)?;
                 group
             }
             WELCOME if envelope.sender == message.author.handle() => {
@@ -343,7 +343,7 @@ impl Member for User {
         let mut body = Vec::new();
         for member in &group.members {
             body.extend_from_slice(&member.0);
-            put_varint(&mut body, group.order.frontier(member).map_or(0, |(handled, _)| handled));
+            put_varint(&mut body, group.order.frontier(member).map_or(0, |(delivered, _)| delivered));
         }
         let number = group.number;
         let draft = Draft { kind: WELCOME, sender: id, number, subject: Subject::None, new_key: None, body: &body };
@@ -398,11 +398,11 @@ impl Member for User {
             return Ok(Received::default());
         }
         let mut events = Vec::new();
-        if group.order.arrive(&message.author, &message.group, message.bytes)? == Arrival::Equivocation {
+        if group.order.receive(&message.author, &message.group, message.bytes)? == Receipt::Equivocation {
             events.push(Event::Equivocation { by: message.author });
         }
         while let Stage::Inside(group) = &mut self.stage
-            && let Some((by, ready)) = group.order.next(|_, _| true)
+            && let Some((by, ready)) = group.order.deliver(|_, _| true)
         {
             events.push(self.process(by, ready.kind, &ready.body, &ready.header, context));
         }

@@ -54,8 +54,8 @@ impl CausalOrder {
 
 impl Author {
     fn encode(&self, out: &mut Vec<u8>) {
-        put_varint(out, self.handled);
-        out.extend_from_slice(&self.handled_key);
+        put_varint(out, self.delivered);
+        out.extend_from_slice(&self.delivered_key);
         put_varint(out, self.verified);
         out.extend_from_slice(self.verified_key.as_bytes());
         put_len(out, self.queue.len());
@@ -72,8 +72,8 @@ impl Author {
     fn decode(id: &MemberId, reader: &mut Reader<'_>) -> Result<Self, Error> {
         let mut author = Self {
             handle: id.handle(),
-            handled: reader.varint()?,
-            handled_key: reader.array()?,
+            delivered: reader.varint()?,
+            delivered_key: reader.array()?,
             verified: reader.varint()?,
             verified_key: VerificationKey::from_bytes(&reader.array()?)?,
             queue: VecDeque::new(),

@@ -2,7 +2,7 @@
 //!
 //! Each author numbers its broadcasts 1, 2, 3 and so on, and signs them. A message is *verified* as soon as all earlier
 //! numbers of its author are verified, so that a forged one can neither take a number nor displace the genuine message. It
-//! is *ready* when all earlier numbers of its author have been handled, and the message that it acknowledges too. Members
+//! is *ready* when all earlier numbers of its author have been delivered, and the message that it acknowledges too. Members
 //! acknowledge an operation as soon as they process it; so numbers and acknowledgements give causal order of operations.
 //!
 //! What cannot be verified yet waits within limits: later numbers, unknown authors, messages that name unknown members.
@@ -49,8 +49,8 @@ pub struct Verified {
 
 /// What became of a message on its arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Arrival {
-    /// It was verified: [`CausalOrder::next`] returns it once it is ready.
+pub enum Receipt {
+    /// It was verified: [`CausalOrder::deliver`] returns it once it is ready.
     Verified,
     /// It cannot be verified yet.
     Waits,
@@ -60,12 +60,12 @@ pub enum Arrival {
     Equivocation,
 }
 
-/// The authors' messages: what was handled, what was verified, what waits.
+/// The authors' messages: what was delivered, what was verified, what waits.
 #[derive(Clone, Default)]
 pub struct CausalOrder {
     authors: BTreeMap<MemberId, Author>,
     by_handle: BTreeMap<Handle, Vec<MemberId>>,
-    /// Authors with verified messages that are not handled.
+    /// Authors with verified messages that are not delivered.
     blocked: BTreeSet<MemberId>,
     strangers: BTreeMap<MemberId, Vec<Vec<u8>>>,
     waiting_bytes: usize,
@@ -74,11 +74,11 @@ pub struct CausalOrder {
 #[derive(Clone)]
 struct Author {
     handle: Handle,
-    handled: u32,
-    handled_key: [u8; VERIFICATION_KEY_LEN],
+    delivered: u32,
+    delivered_key: [u8; VERIFICATION_KEY_LEN],
     verified: u32,
     verified_key: VerificationKey,
-    /// Verified and not handled, in order of numbers.
+    /// Verified and not delivered, in order of numbers.
     queue: VecDeque<Verified>,
     /// Not verified.
     unverified: Vec<Vec<u8>>,
@@ -93,18 +93,18 @@ struct Seen {
 }
 
 impl CausalOrder {
-    /// Makes an author known: all numbers up to `handled` count as handled, and `key` verifies the next. What has waited
+    /// Makes an author known: all numbers up to `delivered` count as delivered, and `key` verifies the next. What has waited
     /// for the author, or for somebody to be known under its handle, is looked at again. No effect on a known author.
-    pub fn introduce(&mut self, id: MemberId, key: VerificationKey, handled: u32, group: &GroupId) {
+    pub fn introduce(&mut self, id: MemberId, key: VerificationKey, delivered: u32, group: &GroupId) {
         if self.authors.contains_key(&id) {
             return;
         }
         let handle = id.handle();
         let author = Author {
             handle,
-            handled,
-            handled_key: *key.as_bytes(),
-            verified: handled,
+            delivered,
+            delivered_key: *key.as_bytes(),
+            verified: delivered,
             verified_key: key,
             queue: VecDeque::new(),
             unverified: self.strangers.remove(&id).unwrap_or_default(),
@@ -128,10 +128,10 @@ impl CausalOrder {
         self.authors.len()
     }
 
-    /// The last handled number of somebody known, and the key that verifies the next one.
+    /// The last delivered number of somebody known, and the key that verifies the next one.
     #[must_use]
     pub fn frontier(&self, id: &MemberId) -> Option<(u32, [u8; VERIFICATION_KEY_LEN])> {
-        self.authors.get(id).map(|author| (author.handled, author.handled_key))
+        self.authors.get(id).map(|author| (author.delivered, author.delivered_key))
     }
 
     /// The short name of somebody known.
@@ -140,10 +140,10 @@ impl CausalOrder {
         self.authors.get(id).map(|author| author.handle)
     }
 
-    /// Whether this message has been handled.
+    /// Whether this message has been delivered.
     #[must_use]
-    pub fn has_handled(&self, author: &MemberId, number: u32) -> bool {
-        self.authors.get(author).is_some_and(|author| author.handled >= number)
+    pub fn has_delivered(&self, author: &MemberId, number: u32) -> bool {
+        self.authors.get(author).is_some_and(|author| author.delivered >= number)
     }
 
     /// Records a message that this member has sent itself.
@@ -157,8 +157,8 @@ impl CausalOrder {
     ) {
         if let Some(author) = self.authors.get_mut(me) {
             author.record(number, digest, *key.as_bytes(), new_key);
-            author.handled = number;
-            author.handled_key = *author.verified_key.as_bytes();
+            author.delivered = number;
+            author.delivered_key = *author.verified_key.as_bytes();
         }
     }
 
@@ -167,7 +167,7 @@ impl CausalOrder {
     /// # Errors
     /// [`Error::Malformed`], [`Error::WrongAuthor`], [`Error::NotAuthentic`], or [`Error::QueueFull`], after which it may be
     /// delivered again. Nothing has changed then.
-    pub fn arrive(&mut self, id: &MemberId, group: &GroupId, bytes: &[u8]) -> Result<Arrival, Error> {
+    pub fn receive(&mut self, id: &MemberId, group: &GroupId, bytes: &[u8]) -> Result<Receipt, Error> {
         let envelope = Envelope::decode(bytes)?;
         let Some(author) = self.authors.get(id) else {
             if envelope.sender != id.handle() {
@@ -199,27 +199,27 @@ impl CausalOrder {
             if !author.unverified.is_empty() {
                 self.retry(id, group);
             }
-            return Ok(Arrival::Verified);
+            return Ok(Receipt::Verified);
         }
         wait(&mut author.unverified, &mut self.waiting_bytes, bytes)
     }
 
-    /// The next message that is ready: from now on it counts as handled. `may` can hold a message back for reasons of the
+    /// The next message that is ready: from now on it counts as delivered. `may` can hold a message back for reasons of the
     /// protocol's own.
-    pub fn next(&mut self, may: impl Fn(&MemberId, &Verified) -> bool) -> Option<(MemberId, Verified)> {
+    pub fn deliver(&mut self, may: impl Fn(&MemberId, &Verified) -> bool) -> Option<(MemberId, Verified)> {
         let ready = |id: &MemberId| {
             let author = self.authors.get(id)?;
             let first = author.queue.front()?;
             let depends = first.subject.acknowledged();
-            let handled = depends.is_none_or(|other| self.has_handled(&other.author, other.number));
-            (handled && may(id, first)).then_some(*id)
+            let delivered = depends.is_none_or(|other| self.has_delivered(&other.author, other.number));
+            (delivered && may(id, first)).then_some(*id)
         };
         let id = self.blocked.iter().find_map(ready)?;
         let author = self.authors.get_mut(&id)?;
         let message = author.queue.pop_front()?;
-        author.handled = message.number;
+        author.delivered = message.number;
         if let Some(key) = &message.new_key {
-            author.handled_key = *key.as_bytes();
+            author.delivered_key = *key.as_bytes();
         }
         if author.queue.is_empty() {
             self.blocked.remove(&id);
@@ -232,11 +232,11 @@ impl CausalOrder {
     pub fn awaited(&self) -> impl Iterator<Item = (MemberId, MessageId)> {
         self.blocked.iter().filter_map(|id| {
             let other = self.authors.get(id)?.queue.front()?.subject.acknowledged()?;
-            (!self.has_handled(&other.author, other.number)).then_some((*id, other))
+            (!self.has_delivered(&other.author, other.number)).then_some((*id, other))
         })
     }
 
-    /// Whether so many more bytes may wait. The caller minds it for what it holds back in [`next`](Self::next).
+    /// Whether so many more bytes may wait. The caller minds it for what it holds back in [`deliver`](Self::deliver).
     #[must_use]
     pub fn has_room(&self, len: usize) -> bool {
         self.waiting_bytes.saturating_add(len) <= MAX_WAITING_BYTES
@@ -262,14 +262,14 @@ impl CausalOrder {
         known.chain(self.strangers).flat_map(|(id, queue)| queue.into_iter().map(move |bytes| (id, bytes)))
     }
 
-    /// Whether what a message acknowledges, if anything, has been handled.
+    /// Whether what a message acknowledges, if anything, has been delivered.
     fn may_be_ready(&self, envelope: &Envelope<'_>) -> bool {
         let Subject::Acknowledged(handle, number) = envelope.subject else { return true };
         let named = self.by_handle.get(&handle).map_or(&[][..], Vec::as_slice);
-        named.iter().any(|id| self.has_handled(id, number))
+        named.iter().any(|id| self.has_delivered(id, number))
     }
 
-    fn wait_as_stranger(&mut self, id: &MemberId, bytes: &[u8]) -> Result<Arrival, Error> {
+    fn wait_as_stranger(&mut self, id: &MemberId, bytes: &[u8]) -> Result<Receipt, Error> {
         if !self.strangers.contains_key(id) && self.strangers.len() >= MAX_STRANGERS {
             return Err(Error::QueueFull);
         }
@@ -356,16 +356,16 @@ impl Author {
         envelope: &Envelope<'_>,
         group: &GroupId,
         by_handle: &BTreeMap<Handle, Vec<MemberId>>,
-    ) -> Result<Arrival, Error> {
+    ) -> Result<Receipt, Error> {
         let Some(seen) = self.window.iter().find(|seen| seen.number == envelope.number) else {
-            return Ok(Arrival::Duplicate);
+            return Ok(Receipt::Duplicate);
         };
         let Some(candidates) = candidates(envelope, by_handle) else { return Err(Error::NotAuthentic) };
         if candidates.subjects().any(|subject| envelope.digest(group, id, &subject) == seen.digest) {
-            return Ok(Arrival::Duplicate);
+            return Ok(Receipt::Duplicate);
         }
         let key = VerificationKey::from_bytes(&seen.key)?;
-        authenticate(id, envelope, group, candidates, &key).map(|_| Arrival::Equivocation)
+        authenticate(id, envelope, group, candidates, &key).map(|_| Receipt::Equivocation)
     }
 }
 
@@ -408,16 +408,16 @@ fn candidates<'a>(envelope: &Envelope<'_>, by_handle: &'a BTreeMap<Handle, Vec<M
     Some(Candidates { subject: envelope.subject, ids })
 }
 
-fn wait(queue: &mut Vec<Vec<u8>>, waiting_bytes: &mut usize, bytes: &[u8]) -> Result<Arrival, Error> {
+fn wait(queue: &mut Vec<Vec<u8>>, waiting_bytes: &mut usize, bytes: &[u8]) -> Result<Receipt, Error> {
     if queue.iter().any(|waiting| waiting == bytes) {
-        return Ok(Arrival::Duplicate);
+        return Ok(Receipt::Duplicate);
     }
     if queue.len() >= MAX_WAITING_PER_AUTHOR || *waiting_bytes + bytes.len() > MAX_WAITING_BYTES {
         return Err(Error::QueueFull);
     }
     queue.push(bytes.to_vec());
     *waiting_bytes += bytes.len();
-    Ok(Arrival::Waits)
+    Ok(Receipt::Waits)
 }
 
 #[cfg(test)]
@@ -445,8 +445,8 @@ mod tests {
         let subject = Subject::Member(id(&carol));
         let draft = Draft { kind: Kind(1), sender: id(&alice), number: 1, subject, new_key: None, body: &[] };
         let (bytes, _) = draft.sign(&group, id(&alice).handle(), Some(handle), &alice);
-        assert_eq!(order.arrive(&id(&alice), &group, &bytes), Ok(Arrival::Verified));
-        let (_, message) = order.next(|_, _| true).unwrap();
+        assert_eq!(order.receive(&id(&alice), &group, &bytes), Ok(Receipt::Verified));
+        let (_, message) = order.deliver(|_, _| true).unwrap();
         assert_eq!(message.subject, subject);
     }
 }

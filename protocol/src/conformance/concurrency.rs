@@ -16,12 +16,12 @@ pub(super) fn check(trial: &mut Trial<'_>) -> Verdict {
     let updates = capabilities.pcs_update;
     let adds = trial.supports(Operation::Add, SIZE);
     let removes = trial.supports(Operation::Remove, SIZE);
-    let (newcomer, other) = (SIZE, SIZE + 1);
+    let (joiner, other) = (SIZE, SIZE + 1);
     let pairs = [
         ("two updates at once", updates, [Action::Update, Action::Update]),
-        ("an add next to an update", adds && updates, [Action::Add(newcomer), Action::Update]),
-        ("an add next to a removal", adds && removes, [Action::Add(newcomer), Action::Remove(3)]),
-        ("two adds at once", adds, [Action::Add(newcomer), Action::Add(other)]),
+        ("an add next to an update", adds && updates, [Action::Add(joiner), Action::Update]),
+        ("an add next to a removal", adds && removes, [Action::Add(joiner), Action::Remove(3)]),
+        ("two adds at once", adds, [Action::Add(joiner), Action::Add(other)]),
         ("two removals at once", removes, [Action::Remove(3), Action::Remove(4)]),
         ("a removal next to an update", removes && updates, [Action::Remove(3), Action::Update]),
         ("a message next to a removal", removes, [Action::Send(vec![7; 32]), Action::Remove(3)]),
@@ -45,7 +45,7 @@ enum Order {
 }
 
 fn cross(mut world: World<'_>, actions: &[Action; 2], order: Order) -> Verdict {
-    // A newcomer needs what was sent before its adder knew of it, too.
+    // A joiner needs what was sent before its adder knew of it, too.
     for action in actions {
         if let Action::Add(user) = action {
             world.admit(*user);

@@ -16,7 +16,7 @@ pub(super) fn check(trial: &mut Trial<'_>) -> Verdict {
         }
         if trial.supports(Operation::Add, size) {
             trial.enter(Operation::Add.name(), size);
-            newcomer(trial.world(Start::Conversed, 1)?, size)?;
+            joiner(trial.world(Start::Conversed, 1)?, size)?;
         }
         if trial.capabilities().forward_secrecy {
             trial.enter(Operation::Message.name(), size);
@@ -72,8 +72,8 @@ fn removed(mut world: World<'_>, size: usize, updates: bool, adds: bool) -> Verd
     ensure(unchanged, || "a refused call of the removed member has changed the state".to_owned())
 }
 
-/// The newcomer gets all older traffic: a copy before it joins, itself afterwards.
-fn newcomer(mut world: World<'_>, size: usize) -> Verdict {
+/// The joiner gets all older traffic: a copy before it joins, itself afterwards.
+fn joiner(mut world: World<'_>, size: usize) -> Verdict {
     let joiner = size;
     let mut early = world.capture(joiner)?;
     let older = world.log.len();
@@ -81,10 +81,10 @@ fn newcomer(mut world: World<'_>, size: usize) -> Verdict {
     let (operator, action) = Action::of(Operation::Add, size);
     world.run(operator, &action)?;
     read.extend(world.overhear(&mut *early, &world.log));
-    ensure(read.is_empty(), || "a newcomer that had older messages before it joined reads one".to_owned())?;
+    ensure(read.is_empty(), || "a joiner that had older messages before it joined reads one".to_owned())?;
     let mut late = world.capture(joiner)?;
     let read = world.overhear(&mut *late, &world.log[..older]);
-    ensure(read.is_empty(), || "a newcomer reads a message that was sent before it joined".to_owned())?;
+    ensure(read.is_empty(), || "a joiner reads a message that was sent before it joined".to_owned())?;
     // And older traffic does it no harm.
     world.users[joiner].member = late;
     world.converse()

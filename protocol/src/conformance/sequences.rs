@@ -1,4 +1,4 @@
-//! A longer life of a group, in which newcomers do everything and the founders leave.
+//! A longer life of a group, in which joiners do everything and the founders leave.
 
 use super::world::Action;
 use super::{Trial, Verdict, ensure};
@@ -20,13 +20,13 @@ fn live(trial: &mut Trial<'_>, operation: Operation, size: usize) -> Verdict {
     let [first, second, third] = [size, size + 1, size + 2];
     let mut steps = vec![
         ("add by another founder", 1, Action::Add(first)),
-        ("add by a newcomer", first, Action::Add(second)),
-        ("removal of the creator by a newcomer", first, Action::Remove(0)),
+        ("add by a joiner", first, Action::Add(second)),
+        ("removal of the creator by a joiner", first, Action::Remove(0)),
         ("add after a removal", second, Action::Add(third)),
-        ("removal of a newcomer by a newcomer", second, Action::Remove(first)),
+        ("removal of a joiner by a joiner", second, Action::Remove(first)),
     ];
     if trial.capabilities().pcs_update {
-        steps.insert(2, ("update by a newcomer", second, Action::Update));
+        steps.insert(2, ("update by a joiner", second, Action::Update));
         steps.push(("update after removals", third, Action::Update));
     }
     let mut world = trial.world(Start::Users, 3)?;

@@ -2,20 +2,20 @@
 
 use std::sync::Arc;
 
-use super::set::{MemberIndex, MemberSet, OperationIndex, OperationSet};
+use super::set::{MemberIndex, MemberSet, ChangeIndex, ChangeSet};
 use super::{Change, Membership, Record};
 
 impl Membership {
     /// Records an operation and brings all views up to date.
-    pub(super) fn record(&mut self, author: MemberIndex, number: u32, change: Change) -> OperationIndex {
+    pub(super) fn record(&mut self, author: MemberIndex, number: u32, change: Change) -> ChangeIndex {
         if let Some(recorded) = self.operation(author, number) {
             return recorded;
         }
         let count = self.records.len();
         let author_had_acknowledged = if self.has_acknowledged_all(author) {
-            OperationSet::first(count)
+            ChangeSet::first(count)
         } else {
-            OperationSet::of(count, |operation| self.has_acknowledged(author, operation))
+            ChangeSet::of(count, |operation| self.has_acknowledged(author, operation))
         };
         let operation = self.insert(Record {
             author,
@@ -51,8 +51,8 @@ impl Membership {
     }
 
     /// Appends a record to the tables; everything that is computed from them is left to the caller.
-    pub(super) fn insert(&mut self, record: Record) -> OperationIndex {
-        let operation = OperationIndex::from_usize(self.records.len());
+    pub(super) fn insert(&mut self, record: Record) -> ChangeIndex {
+        let operation = ChangeIndex::from_usize(self.records.len());
         let users = match record.change {
             Change::Create => self.founders.clone(),
             Change::Add(user) => MemberSet::from_iter([user]),
@@ -79,7 +79,7 @@ impl Membership {
         }
     }
 
-    /// A newcomer's first act: it knows what the welcome told it, all of it.
+    /// A joiner's first act: it knows what the welcome told it, all of it.
     fn acknowledge_everything(&mut self) {
         for record in &mut self.records {
             record.acknowledged_by.insert(self.me);
@@ -107,7 +107,7 @@ impl Membership {
     }
 
     /// Computes anew whom a remove removes, given all that I know.
-    pub(super) fn update_removal(&mut self, remove: OperationIndex) {
+    pub(super) fn update_removal(&mut self, remove: ChangeIndex) {
         let Some(record) = self.records.get(remove.to_usize()) else { return };
         let removes = self.removed_by_one(record, |_| true);
         self.removed.unite(&removes);

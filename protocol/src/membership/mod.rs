@@ -39,13 +39,13 @@ mod snapshot;
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
-pub use set::{MemberIndex, MemberSet, OperationIndex};
+pub use set::{MemberIndex, MemberSet, ChangeIndex};
 pub use snapshot::Limits;
 
 use crate::error::Error;
 use crate::id::MemberId;
 use crate::member::Rule;
-use set::OperationSet;
+use set::ChangeSet;
 
 /// The number of the CREATE message among its author's.
 const CREATE_NUMBER: u32 = 1;
@@ -70,7 +70,7 @@ struct Record {
     change: Change,
     acknowledged_by: MemberSet,
     /// What the author had acknowledged when it sent the operation, the operation itself not included.
-    author_had_acknowledged: OperationSet,
+    author_had_acknowledged: ChangeSet,
     /// Whom the operation removes given all that I know; empty unless it is a remove.
     removes: MemberSet,
 }
@@ -79,9 +79,9 @@ struct Record {
 struct Known {
     id: MemberId,
     /// The operations that add it.
-    adds: Vec<OperationIndex>,
+    adds: Vec<ChangeIndex>,
     /// The operations by which it adds others.
-    authored_adds: Vec<OperationIndex>,
+    authored_adds: Vec<ChangeIndex>,
     /// How many records it has acknowledged.
     acknowledged: usize,
     /// Its view. Shared with me as long as it has acknowledged all that I know.
@@ -101,9 +101,9 @@ pub struct Membership {
     /// They became known before anybody else, the creator first.
     founders: MemberSet,
     records: Vec<Record>,
-    by_message: BTreeMap<(MemberIndex, u32), OperationIndex>,
+    by_message: BTreeMap<(MemberIndex, u32), ChangeIndex>,
     /// The records that remove somebody.
-    removes: Vec<OperationIndex>,
+    removes: Vec<ChangeIndex>,
     /// Everybody whom a remove removes, given all that I know.
     removed: MemberSet,
 }
@@ -183,7 +183,7 @@ impl Membership {
 
     /// The record of message `number` of `author`, if it is a membership operation.
     #[must_use]
-    pub fn operation(&self, author: MemberIndex, number: u32) -> Option<OperationIndex> {
+    pub fn operation(&self, author: MemberIndex, number: u32) -> Option<ChangeIndex> {
         self.by_message.get(&(author, number)).copied()
     }
 
@@ -192,7 +192,7 @@ impl Membership {
     /// # Panics
     /// If the index is not one that this membership returned.
     #[must_use]
-    pub fn change(&self, operation: OperationIndex) -> Change {
+    pub fn change(&self, operation: ChangeIndex) -> Change {
         self.records[operation.to_usize()].change
     }
 
@@ -201,7 +201,7 @@ impl Membership {
     /// # Panics
     /// If the index is not one that this membership returned.
     #[must_use]
-    pub fn acknowledged_by(&self, operation: OperationIndex) -> &MemberSet {
+    pub fn acknowledged_by(&self, operation: ChangeIndex) -> &MemberSet {
         &self.records[operation.to_usize()].acknowledged_by
     }
 
@@ -251,7 +251,7 @@ impl Membership {
     /// Records that message `number` of `author` adds `user`, who is introduced if new. The author and I have
     /// acknowledged it. Call [`check_add`](Self::check_add) first; a message that is recorded already changes nothing,
     /// and the answer is what it was about.
-    pub fn add(&mut self, author: MemberIndex, number: u32, user: MemberId) -> (OperationIndex, MemberIndex) {
+    pub fn add(&mut self, author: MemberIndex, number: u32, user: MemberId) -> (ChangeIndex, MemberIndex) {
         if let Some(recorded) = self.operation(author, number) {
             let subject = match self.change(recorded) {
                 Change::Create => author,
@@ -265,15 +265,15 @@ impl Membership {
 
     /// Records that message `number` of `author` removes `target`. The author and I have acknowledged it. Call
     /// [`check_remove`](Self::check_remove) first; a message that is recorded already changes nothing.
-    pub fn remove(&mut self, author: MemberIndex, number: u32, target: MemberIndex) -> OperationIndex {
+    pub fn remove(&mut self, author: MemberIndex, number: u32, target: MemberIndex) -> ChangeIndex {
         self.record(author, number, Change::Remove(target))
     }
 
     /// Records that `member` has acknowledged message `number` of `author`. Messages that are no membership operations,
     /// such as updates, are none of this type's business: nothing happens.
     ///
-    /// With its first acknowledgement of an add of itself, a newcomer has also acknowledged everything that the adder
-    /// had acknowledged when it sent that add: the newcomer learned it from the welcome.
+    /// With its first acknowledgement of an add of itself, a joiner has also acknowledged everything that the adder
+    /// had acknowledged when it sent that add: the joiner learned it from the welcome.
     ///
     /// # Errors
     /// Nothing has changed after an error.
@@ -282,7 +282,7 @@ impl Membership {
     ///   removal follows from what it has acknowledged itself. Whoever is removed stops instead.
     /// - [`Rule::AuthorNotAMember`] if the member was not in its view before, nor would it be now.
     pub fn acknowledge(&mut self, member: MemberIndex, author: MemberIndex, number: u32) -> Result<(), Rule> {
-        let Some(operation) = self.operation(author, number).map(OperationIndex::to_usize) else { return Ok(()) };
+        let Some(operation) = self.operation(author, number).map(ChangeIndex::to_usize) else { return Ok(()) };
         let (Some(record), Some(acker)) = (self.records.get(operation), self.known.get(member.to_usize())) else {
             return Err(Rule::AuthorNotAMember);
         };

@@ -25,9 +25,9 @@ impl MemberIndex {
 
 /// Local index of a recorded operation, in order of becoming known.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct OperationIndex(pub(super) u32);
+pub struct ChangeIndex(pub(super) u32);
 
-impl OperationIndex {
+impl ChangeIndex {
     /// The index as a position in a table.
     #[must_use]
     pub fn to_usize(self) -> usize {
@@ -162,15 +162,15 @@ impl Extend<MemberIndex> for MemberSet {
 ///
 /// The highest operation below the bound is always in the set, so that equal sets have equal forms.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct OperationSet {
+pub(super) struct ChangeSet {
     below: u32,
     missing: Vec<u32>,
 }
 
-impl OperationSet {
+impl ChangeSet {
     /// The set of the first `below` operations.
     pub(super) fn first(below: usize) -> Self {
-        Self { below: OperationIndex::from_usize(below).0, missing: Vec::new() }
+        Self { below: ChangeIndex::from_usize(below).0, missing: Vec::new() }
     }
 
     /// The set of those of the first `below` operations that `contains` accepts.
@@ -178,8 +178,8 @@ impl OperationSet {
         let Some(last) = (0..below).rev().find(|&operation| contains(operation)) else { return Self::default() };
         let missing = (0..last)
             .filter(|&operation| !contains(operation))
-            .map(|operation| OperationIndex::from_usize(operation).0);
-        Self { below: OperationIndex::from_usize(last + 1).0, missing: missing.collect() }
+            .map(|operation| ChangeIndex::from_usize(operation).0);
+        Self { below: ChangeIndex::from_usize(last + 1).0, missing: missing.collect() }
     }
 
     /// The set in this form, if it is one: `missing` ascends and stays below the last operation.

@@ -15,7 +15,7 @@
 //! differs from the set next to it, where that list is no longer. All have acknowledged a settled record but those who
 //! were removed before, as with the record before it: so one byte is the rule. Views are not encoded but computed.
 
-use super::set::{MemberIndex, MemberSet, OperationIndex, OperationSet};
+use super::set::{MemberIndex, MemberSet, ChangeIndex, ChangeSet};
 use super::{CREATE_NUMBER, CREATOR, Change, Membership, Record};
 use crate::error::Error;
 use crate::id::{MEMBER_ID_LEN, MemberId};
@@ -102,7 +102,7 @@ impl Membership {
     }
 
     /// How many adds a remove follows to find whom it removes. None where it removes its target alone.
-    fn reach(&self, remove: OperationIndex) -> u64 {
+    fn reach(&self, remove: ChangeIndex) -> u64 {
         let Some(record) = self.records.get(remove.to_usize()).filter(|record| record.removes.len() > 1) else {
             return 0;
         };
@@ -158,7 +158,7 @@ fn read(me: MemberId, input: &mut &[u8], limits: &Limits) -> Option<Membership> 
         number: CREATE_NUMBER,
         change: Change::Create,
         acknowledged_by,
-        author_had_acknowledged: OperationSet::default(),
+        author_had_acknowledged: ChangeSet::default(),
         removes: MemberSet::new(),
     };
     read_on(&mut membership, create, others)?;
@@ -223,7 +223,7 @@ fn take_record(membership: &Membership, input: &mut &[u8], members: usize) -> Op
     let below = position.checked_sub(usize::try_from(take(input)?).ok()?)?;
     let missing = take_count(input, 1)?;
     let missing = take_ascending(input, missing, below)?;
-    let author_had_acknowledged = OperationSet::from_parts(OperationIndex::from_usize(below).0, missing)?;
+    let author_had_acknowledged = ChangeSet::from_parts(ChangeIndex::from_usize(below).0, missing)?;
 
     // What everybody checks of an operation, as far as it does not take the author's view.
     let knows_add_of = |user: MemberIndex| {

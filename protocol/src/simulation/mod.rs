@@ -9,7 +9,7 @@
 //! - a repeated message has no effect, a damaged one none but that it may wait;
 //! - exports round-trip;
 //! - for each sender there is one sequence of key material: after the same message of it all who know any know the same
-//!   ([`Member::handled`](crate::member::Member::handled));
+//!   ([`Member::delivered`](crate::member::Member::delivered));
 //! - each application message is read once by everybody who was a member for its author, if both are members in the end,
 //!   at most once by the others of that view, and by nobody else;
 //! - in the end all have the same members, and the latest key material of each of them.

@@ -262,10 +262,10 @@ impl<'a> World<'a> {
     /// same as all others after it.
     fn compare_key_material(&mut self, user: usize) -> Verdict {
         let member = &self.users[user].member;
-        let (Some(known), Some(handled)) = (member.fingerprints(), member.handled()) else { return Ok(()) };
+        let (Some(known), Some(delivered)) = (member.fingerprints(), member.delivered()) else { return Ok(()) };
         for (sender, fingerprint) in known {
-            let Ok(at) = handled.binary_search_by_key(&sender, |(author, _)| *author) else { continue };
-            let number = handled[at].1;
+            let Ok(at) = delivered.binary_search_by_key(&sender, |(author, _)| *author) else { continue };
+            let number = delivered[at].1;
             if *self.sequence.entry((sender, number)).or_insert(fingerprint) != fingerprint {
                 return Err(format!("after message {number} of {sender}, user {user} has other key material of it"));
             }

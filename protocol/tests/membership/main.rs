@@ -278,7 +278,7 @@ fn an_own_removal_is_refused_only_if_it_follows_from_own_acknowledgements() {
 }
 
 #[test]
-fn a_newcomer_inherits_what_the_adder_had_acknowledged() {
+fn a_joiner_inherits_what_the_adder_had_acknowledged() {
     let mut group = group(3);
     let remove = group.remove(member(1), 2, member(2));
     let (_, ten) = group.add(member(0), 2, id(10));
@@ -513,15 +513,15 @@ fn a_state_that_would_take_long_to_evaluate_is_refused_within_limits() {
 }
 
 #[test]
-fn an_adder_takes_for_within_limits_what_a_newcomer_takes() {
+fn an_adder_takes_for_within_limits_what_a_joiner_takes() {
     let mut group = Membership::found(id(0), id(0), [id(1), id(2)]).unwrap();
     group.remove(member(0), 2, member(2));
     let state = encoded(&group);
     let takes = |steps| {
         let limits = Limits { known: 4, records: 2, steps };
-        let newcomer = Membership::decode_within(id(9), &mut &state[..], &limits).is_ok();
-        assert_eq!(group.is_within(&limits), newcomer, "{steps} steps");
-        newcomer
+        let joiner = Membership::decode_within(id(9), &mut &state[..], &limits).is_ok();
+        assert_eq!(group.is_within(&limits), joiner, "{steps} steps");
+        joiner
     };
     assert_eq!((0..12).filter(|steps| takes(*steps)).count(), 4);
 }

@@ -33,11 +33,11 @@ impl Naive {
         naive
     }
 
-    /// The newcomer's copy, which knows all that the inviter knew.
-    pub(crate) fn invite(&self, newcomer: User) -> Self {
+    /// The joiner's copy, which knows all that the inviter knew.
+    pub(crate) fn invite(&self, joiner: User) -> Self {
         let mut naive = self.clone();
-        naive.me = newcomer;
-        naive.acknowledged.insert(newcomer, naive.all());
+        naive.me = joiner;
+        naive.acknowledged.insert(joiner, naive.all());
         naive
     }
 

@@ -26,14 +26,14 @@ struct Node {
     user: User,
     fast: Membership,
     naive: Naive,
-    /// How many messages of each author it has handled.
+    /// How many messages of each author it has delivered.
     clock: BTreeMap<User, usize>,
     /// It learned that it was removed.
     stopped: bool,
 }
 
 struct Welcome {
-    newcomer: User,
+    joiner: User,
     state: Vec<u8>,
     naive: Naive,
     clock: BTreeMap<User, usize>,
@@ -163,19 +163,19 @@ impl World {
         if stands || forced {
             self.broadcast(actor, body);
         }
-        if let Body::Add(newcomer) = body
+        if let Body::Add(joiner) = body
             && stands
         {
             let mut bytes = Vec::new();
             state.encode(&mut bytes);
             let clock = self.nodes[&actor].clock.clone();
-            let naive = naive.invite(newcomer);
-            self.welcomes.push(Welcome { newcomer, state: bytes, naive, clock, add: (actor, number) });
+            let naive = naive.invite(joiner);
+            self.welcomes.push(Welcome { joiner, state: bytes, naive, clock, add: (actor, number) });
         }
     }
 
     fn join(&mut self, welcome: Welcome) {
-        let user = welcome.newcomer;
+        let user = welcome.joiner;
         if self.nodes.contains_key(&user) {
             return;
         }
@@ -189,9 +189,9 @@ impl World {
 
     fn ready(&self, user: User) -> Vec<User> {
         let clock = &self.nodes[&user].clock;
-        let handled = |author: User| clock.get(&author).copied().unwrap_or(0);
-        let ready = self.messages.iter().filter(|(author, messages)| match messages.get(handled(**author)) {
-            Some(Body::Acknowledge((of, number))) => handled(*of) >= usize::try_from(*number).unwrap(),
+        let delivered = |author: User| clock.get(&author).copied().unwrap_or(0);
+        let ready = self.messages.iter().filter(|(author, messages)| match messages.get(delivered(**author)) {
+            Some(Body::Acknowledge((of, number))) => delivered(*of) >= usize::try_from(*number).unwrap(),
             Some(_) => true,
             None => false,
         });
@@ -205,10 +205,10 @@ impl World {
             return;
         }
         let author = ready[usize::from(choice) % ready.len()];
-        let handled = node.clock.entry(author).or_default();
-        let body = self.messages[&author][*handled];
-        *handled += 1;
-        let number = u32::try_from(*handled).unwrap();
+        let delivered = node.clock.entry(author).or_default();
+        let body = self.messages[&author][*delivered];
+        *delivered += 1;
+        let number = u32::try_from(*delivered).unwrap();
         match body {
             Body::Acknowledge(operation) => {
                 node.acknowledge(author, operation);

@@ -67,10 +67,10 @@ impl Knowledge {
         if let Stage::Inside(group) = &state.stage {
             let id = |member| group.membership.id(member);
             for member in group.membership.everybody() {
-                let (handled, _) = group.order.frontier(&id(member)).unwrap();
+                let (delivered, _) = group.order.frontier(&id(member)).unwrap();
                 let sender = &group.senders[member.to_usize()];
                 if sender.ratchet.is_some() {
-                    self.senders.insert((user_of(net, &id(member)), handled), sender.clone());
+                    self.senders.insert((user_of(net, &id(member)), delivered), sender.clone());
                 }
             }
             for ((author, number), pending) in &group.pending {
@@ -149,8 +149,8 @@ impl Knowledge {
                     }
                 }
                 ADD => {
-                    let newcomer = user_of(net, &MemberId(*envelope.body.first_chunk().unwrap()));
-                    self.member_secrets.extend(add_steps(&mut sender).map(|secret| ((name, newcomer), secret)));
+                    let joiner = user_of(net, &MemberId(*envelope.body.first_chunk().unwrap()));
+                    self.member_secrets.extend(add_steps(&mut sender).map(|secret| ((name, joiner), secret)));
                 }
                 ADD_ACK => sender.advance(label::ADD_STEP),
                 ACK => {

@@ -192,9 +192,9 @@ fn with_its_numbers_used_up_a_member_does_nothing_at_all() {
 }
 
 #[test]
-fn a_newcomer_with_less_pending_is_not_cut_off() {
+fn a_joiner_with_less_pending_is_not_cut_off() {
     let mut net = Net::new(4, 5, 30);
-    // 3 is silent, 1 minds no limits, 4 is a newcomer, of whom the welcome says nothing of what is pending.
+    // 3 is silent, 1 minds no limits, 4 is a joiner, of whom the welcome says nothing of what is pending.
     for _ in 0..MAX_PENDING {
         update_beyond_limits(&mut net, 1);
     }

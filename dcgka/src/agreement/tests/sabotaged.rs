@@ -32,13 +32,13 @@ fn a_member_secret_goes_with_the_ack_that_uses_it() {
 }
 
 #[test]
-fn the_first_secret_of_a_newcomer_does_not_follow_from_the_secrets_after_its_add() {
+fn the_first_secret_of_a_joiner_does_not_follow_from_the_secrets_after_its_add() {
     let mut net = Net::new(3, 4, 21);
     let add = net.add(0, 3);
     net.deliver(&add, 1);
-    let (adder, newcomer) = (net.index(1, 0), net.index(1, 3));
+    let (adder, joiner) = (net.index(1, 0), net.index(1, 3));
     let operation = (adder, number(&net, add[0]));
-    let secret = net.group(1).pending[&operation].secrets[&newcomer].clone();
+    let secret = net.group(1).pending[&operation].secrets[&joiner].clone();
     let sender = net.group(1).senders[adder.to_usize()].clone();
     for kept in [sender.ratchet.as_ref(), sender.chain.as_ref().map(|chain| chain.as_secret())] {
         let derived: Secret = kdf::derive(label::WELCOME_SECRET, &[0; DIGEST_LEN], kept.unwrap().expose(), &[]);

@@ -226,7 +226,7 @@ const SITUATIONS: &[Situation] = &[
         members: &[0, 1, 2, 3, 4, 5, 6],
     },
     Situation {
-        name: "a newcomer, and colluders removed by different members",
+        name: "a joiner, and colluders removed by different members",
         leaks_as_published: true,
         acts: |net| {
             net.remove(0, 4);
@@ -261,7 +261,7 @@ const SITUATIONS: &[Situation] = &[
         members: &[0, 1, 2, 4, 5, 6],
     },
     Situation {
-        name: "a removed author's message in flight past a newcomer",
+        name: "a removed author's message in flight past a joiner",
         leaks_as_published: false,
         acts: |net| {
             let operation = net.update(1);
@@ -310,7 +310,7 @@ const SITUATIONS: &[Situation] = &[
         members: &[0, 3, 6, 7, 8],
     },
     Situation {
-        name: "a newcomer removes whoever adds another",
+        name: "a joiner removes whoever adds another",
         leaks_as_published: true,
         acts: |net| {
             let add = net.add(0, 6);
