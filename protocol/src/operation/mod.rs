@@ -1,11 +1,15 @@
 //! What is measured: operations, the members' roles in them, and their phases.
 
+mod cost;
+mod role;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::str::FromStr;
 
-use crate::crypto::count::Counts;
+pub use cost::{CostDifference, CostMismatch, Expected, Measured};
+pub use role::{Phase, Role};
 
 /// The smallest group in which operations mean something.
 pub const MIN_GROUP_SIZE: usize = 2;
@@ -166,76 +170,6 @@ impl FromStr for Operation {
             }
         })
     }
-}
-
-/// What a member is in an operation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Role {
-    /// Whoever calls the operation, or a part of it.
-    Sender,
-    /// Every other member that is neither added nor removed.
-    Recipient,
-    /// A user that is added.
-    Joiner,
-    /// A member that is removed.
-    Removed,
-}
-
-impl Role {
-    /// All roles, in the order in which reports list them.
-    pub const ALL: [Self; 4] = [Self::Sender, Self::Recipient, Self::Joiner, Self::Removed];
-
-    /// The name in data.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Sender => "sender",
-            Self::Recipient => "recipient",
-            Self::Joiner => "joiner",
-            Self::Removed => "removed",
-        }
-    }
-}
-
-/// A part of an operation, timed on its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Phase {
-    /// The call itself.
-    Generate,
-    /// Handling what the call sent, the answer to it included.
-    Process,
-    /// All later rounds: the others' answers.
-    Responses,
-    /// After a partition, all that becomes of what it had withheld.
-    Heal,
-    /// The first messages after that: the calls, whatever a protocol sends before it lets a member speak, and all rounds.
-    Speak,
-}
-
-impl Phase {
-    /// All phases in their order.
-    pub const ALL: [Self; 5] = [Self::Generate, Self::Process, Self::Responses, Self::Heal, Self::Speak];
-
-    /// The name in data.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Generate => "generate",
-            Self::Process => "process",
-            Self::Responses => "responses",
-            Self::Heal => "heal",
-            Self::Speak => "speak",
-        }
-    }
-}
-
-/// The exact cost of one operation, by formula. A run whose counts differ is refused.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Expected {
-    /// How many messages of each kind are sent.
-    pub messages: Vec<(&'static str, u64)>,
-    /// Operation counts, summed over the members of a role. What is not listed is zero.
-    pub counts: Vec<(Role, Phase, Counts)>,
 }
 
 #[cfg(test)]
