@@ -9,7 +9,7 @@ use std::num::NonZeroUsize;
 use std::str::FromStr;
 
 pub use cost::{CostDifference, CostMismatch, Expected, Measured};
-pub use role::{Phase, Role};
+pub use role::{Phase, Role, UnknownPhase, UnknownRole};
 
 /// The smallest group in which operations mean something.
 pub const MIN_GROUP_SIZE: usize = 2;
