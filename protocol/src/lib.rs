@@ -14,6 +14,7 @@
 //! | `conformance` | the suite that every backend must pass before it is measured (feature `conformance`) |
 //! | `simulation` | random schedules of members on a network without order, and what must hold in them (feature `simulation`) |
 
+pub mod agreement;
 pub mod causal_order;
 #[cfg(feature = "conformance")]
 pub mod conformance;

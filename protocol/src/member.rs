@@ -97,6 +97,9 @@ pub struct NewUser {
     pub one_time: Vec<Vec<u8>>,
 }
 
+/// A hash of each sender's key material, sorted by sender.
+pub type Fingerprints = Vec<(MemberId, [u8; 32])>;
+
 /// One user in one group.
 ///
 /// Every call that fails leaves the state as it was ([`Member::export`] gives the same bytes, the queue of parked
@@ -166,7 +169,7 @@ pub trait Member: Send {
 
     /// For each sender whose key material this member knows, a hash of it; sorted by id. None where the protocol cannot
     /// show it.
-    fn fingerprints(&self) -> Option<Vec<(MemberId, [u8; 32])>>;
+    fn fingerprints(&self) -> Option<Fingerprints>;
 
     /// For each author known, the number of its last message that this member has delivered, its own included; sorted by id.
     /// None where the protocol does not number messages. After the same message of a sender, all members who know any key
