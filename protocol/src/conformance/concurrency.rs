@@ -1,7 +1,8 @@
 //! Two operations at once, neither of whose authors knows of the other: both take effect, in whatever order they arrive.
 
+use super::trial::Trial;
+use super::verdict::Verdict;
 use super::world::{Action, World};
-use super::{Trial, Verdict};
 use crate::operation::{Operation, Phase, Start};
 
 const SIZE: usize = 5;

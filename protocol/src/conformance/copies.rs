@@ -1,7 +1,7 @@
 //! Copies of members: those with which the world goes on, and those in the wrong hands.
 
+use super::verdict::{Verdict, ensure};
 use super::world::{Letter, User, World, stream};
-use super::{Verdict, ensure};
 use crate::member::{Context, Event, Incoming, Member};
 
 impl<'a> World<'a> {

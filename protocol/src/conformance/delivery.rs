@@ -1,7 +1,8 @@
 //! Messages that arrive in the wrong order, or all at once after the others are done.
 
+use super::trial::Trial;
+use super::verdict::Verdict;
 use super::world::{Action, World};
-use super::{Trial, Verdict};
 use crate::operation::{Operation, Phase};
 
 const SIZE: usize = 4;

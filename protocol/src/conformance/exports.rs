@@ -1,6 +1,7 @@
 //! Exports that are damaged are refused. That whole ones are restored is what all other checks live by.
 
-use super::{Trial, Verdict, ensure};
+use super::trial::Trial;
+use super::verdict::{Verdict, ensure};
 use crate::error::Error;
 use crate::operation::Start;
 

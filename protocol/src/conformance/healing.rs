@@ -1,8 +1,9 @@
 //! An update heals: whoever holds the state from before it reads nothing that is sent after it, and cannot speak in its
 //! owner's name any more.
 
+use super::trial::Trial;
+use super::verdict::{Verdict, ensure};
 use super::world::{Action, PLAINTEXT_LEN, World};
-use super::{Trial, Verdict, ensure};
 use crate::member::{Context, Event, Incoming, Member};
 use crate::operation::{Operation, Start};
 

@@ -4,8 +4,9 @@
 use std::collections::BTreeSet;
 
 use super::exports::places;
+use super::trial::Trial;
+use super::verdict::{Verdict, ensure};
 use super::world::{Action, User, World};
-use super::{Trial, Verdict, ensure};
 use crate::error::Error;
 use crate::id::{GroupId, MemberId};
 use crate::member::{Context, Event, Incoming, Member, Received, Recipients};

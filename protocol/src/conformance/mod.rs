@@ -16,21 +16,21 @@ mod hostile;
 mod operations;
 mod prekeys;
 mod randomness;
+mod report;
 mod secrecy;
 mod sequences;
 mod talk;
+mod trial;
+mod verdict;
 mod world;
 
-use core::fmt;
-use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::member::{Backend, Capabilities, Ordering};
-use crate::operation::{Operation, Start};
-use world::World;
+pub use report::{Report, Violation};
 
-/// Sizes of the groups in which each operation is tried.
-const SIZES: [usize; 4] = [2, 3, 5, 8];
+use crate::member::{Backend, Ordering};
+use trial::Trial;
+use verdict::Verdict;
 
 /// Each check with its name.
 const CHECKS: [(&str, Check); 10] = [
@@ -48,41 +48,12 @@ const CHECKS: [(&str, Check); 10] = [
 
 type Check = fn(&mut Trial<'_>) -> Verdict;
 
-/// The error says what is wrong.
-type Verdict<T = ()> = Result<T, String>;
-
-/// What was checked of a backend, all of it well.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Report {
-    /// Each check, and in how many situations it passed: 0 where the backend does not claim what it checks.
-    pub passed: Vec<(&'static str, u32)>,
-    /// What could not be seen.
-    pub notes: Vec<&'static str>,
-}
-
-/// What is wrong with a backend.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{check}: {what} ({situation}, {group_size} members, seed {seed})")]
-pub struct Violation {
-    /// Which check it is.
-    pub check: &'static str,
-    /// In which situation: an operation, mostly.
-    pub situation: Cow<'static, str>,
-    /// Members before it.
-    pub group_size: usize,
-    /// The seed of the group's randomness.
-    pub seed: u64,
-    /// What is wrong.
-    pub what: String,
-}
-
 /// Checks a backend. `make` must give independent instances of it. The same each time, and without a clock.
 ///
 /// # Errors
 /// The first thing that is wrong.
 pub fn check(make: &dyn Fn() -> Box<dyn Backend>) -> Result<Report, Violation> {
-    let mut trial =
-        Trial { make, situation: "description".into(), group_size: 0, seed: 0, tried: 0, notes: Vec::new() };
+    let mut trial = Trial::new(make);
     let mut report = Report::default();
     if trial.capabilities().ordering == Ordering::Total {
         let what = "the suite has no sequencer yet, which a backend that needs a total order would need".to_owned();
@@ -98,67 +69,4 @@ pub fn check(make: &dyn Fn() -> Box<dyn Backend>) -> Result<Report, Violation> {
     }
     report.notes = trial.notes;
     Ok(report)
-}
-
-impl Report {
-    /// In how many situations a check passed, over all checks.
-    #[must_use]
-    pub fn total(&self) -> u32 {
-        self.passed.iter().map(|(_, count)| count).sum()
-    }
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let passed: Vec<String> = self.passed.iter().map(|(name, count)| format!("{name} {count}")).collect();
-        write!(f, "{} checks passed: {}", self.total(), passed.join(", "))?;
-        self.notes.iter().try_for_each(|note| write!(f, "; {note}"))
-    }
-}
-
-/// A backend on trial, and how far it has come.
-struct Trial<'a> {
-    make: &'a dyn Fn() -> Box<dyn Backend>,
-    situation: Cow<'static, str>,
-    group_size: usize,
-    seed: u64,
-    tried: u32,
-    notes: Vec<&'static str>,
-}
-
-impl<'a> Trial<'a> {
-    /// Another situation, with a seed of its own.
-    fn enter(&mut self, situation: impl Into<Cow<'static, str>>, group_size: usize) {
-        (self.situation, self.group_size) = (situation.into(), group_size);
-        self.seed += 1;
-        self.tried += 1;
-    }
-
-    fn backend(&self) -> Box<dyn Backend> {
-        (self.make)()
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        self.backend().description().capabilities
-    }
-
-    fn supports(&self, operation: Operation, group_size: usize) -> bool {
-        self.backend().expected(operation, group_size).is_some()
-    }
-
-    /// A group in the state in which an operation starts, and so many users outside it.
-    fn world(&self, start: Start, outsiders: usize) -> Verdict<World<'a>> {
-        let mut world = World::new(self.make, self.group_size + outsiders, self.seed)?;
-        world.advance(start, self.group_size)?;
-        world.fork()
-    }
-
-    fn violation(&self, check: &'static str, what: String) -> Violation {
-        let (situation, group_size, seed) = (self.situation.clone(), self.group_size, self.seed);
-        Violation { check, situation, group_size, seed, what }
-    }
-}
-
-fn ensure(holds: bool, what: impl FnOnce() -> String) -> Verdict {
-    if holds { Ok(()) } else { Err(what()) }
 }

@@ -1,14 +1,12 @@
 //! Each operation in groups of several sizes: that it is there or refused as a whole, what it costs, and that everybody
 //! knows, agrees and reads afterwards.
 
-use std::collections::BTreeMap;
-
 use super::talk::disjoint;
-use super::world::{Action, Cost, World};
-use super::{SIZES, Trial, Verdict, ensure};
-use crate::crypto::count::Counts;
+use super::trial::{SIZES, Trial};
+use super::verdict::{Verdict, ensure};
+use super::world::{Action, World};
 use crate::error::Error;
-use crate::operation::{Expected, Operation, Phase, Role, Start};
+use crate::operation::{Expected, Operation, Start};
 
 /// A plaintext that cannot be missed in the length of a message.
 const LONG: usize = 1_000;
@@ -59,7 +57,7 @@ fn supported(mut world: World<'_>, operation: Operation, size: usize, expected: 
     let before = world.agree()?;
     let (operator, action) = Action::of(operation, size);
     let cost = world.run(operator, &action)?;
-    costs(expected, &cost)?;
+    expected.compare(&cost).map_err(|mismatch| mismatch.to_string())?;
     let after = world.agree()?;
     if matches!(operation, Operation::Remove | Operation::Update | Operation::UpdateCold) {
         ensure(disjoint(&before, &after), || "the operation has left a sender's key material as it was".to_owned())?;
@@ -67,30 +65,6 @@ fn supported(mut world: World<'_>, operation: Operation, size: usize, expected: 
     let mut world = world.fork()?;
     world.converse()?;
     world.agree().map(drop)
-}
-
-pub(super) fn costs(expected: &Expected, cost: &Cost) -> Verdict {
-    let mut messages = BTreeMap::<&str, u64>::new();
-    expected.messages.iter().for_each(|(kind, count)| *messages.entry(kind).or_default() += count);
-    messages.retain(|_, count| *count > 0);
-    ensure(messages == cost.messages, || {
-        format!("messages: the formula says {messages:?}, and there were {:?}", cost.messages)
-    })?;
-    for role in Role::ALL {
-        for phase in Phase::ALL {
-            let mut formula = Counts::default();
-            let rows = expected.counts.iter().filter(|row| (row.0, row.1) == (role, phase));
-            rows.for_each(|row| formula += row.2);
-            let counted = cost.counts.get(&(role, phase)).copied().unwrap_or_default();
-            for ((metric, formula), (_, counted)) in formula.named().into_iter().zip(counted.named()) {
-                ensure(formula == counted, || {
-                    let (role, phase) = (role.name(), phase.name());
-                    format!("{metric} of role {role} in phase {phase}: the formula says {formula}, counted {counted}")
-                })?;
-            }
-        }
-    }
-    Ok(())
 }
 
 /// What cannot be compressed cannot be sent in fewer bytes. An empty message is a message too.

@@ -8,8 +8,9 @@ use core::convert::Infallible;
 
 use rand_core::{Rng as _, TryCryptoRng, TryRng};
 
+use super::trial::Trial;
+use super::verdict::{Verdict, ensure};
 use super::world::{Action, World, stream};
-use super::{Trial, Verdict, ensure};
 use crate::directory::Directory as _;
 use crate::member::{Backend, NewUser};
 

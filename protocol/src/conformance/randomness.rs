@@ -1,8 +1,10 @@
 //! The same randomness gives the same bytes, where that is declared; other randomness gives other bytes and other keys.
 
 use super::talk::disjoint;
-use super::world::{Action, Fingerprints, Letter, World, stream};
-use super::{Trial, Verdict, ensure};
+use super::trial::Trial;
+use super::verdict::{Verdict, ensure};
+use super::world::{Action, Letter, World, stream};
+use crate::member::Fingerprints;
 use crate::operation::{Operation, Role};
 
 const SIZE: usize = 4;

@@ -1,7 +1,8 @@
 //! Who must read nothing: whoever was removed, whoever was not there yet, and whoever seizes a device that has forgotten.
 
+use super::trial::{SIZES, Trial};
+use super::verdict::{Verdict, ensure};
 use super::world::{Action, World};
-use super::{SIZES, Trial, Verdict, ensure};
 use crate::error::Error;
 use crate::member::Member;
 use crate::operation::{Operation, Start};

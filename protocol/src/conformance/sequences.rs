@@ -1,7 +1,8 @@
 //! A longer life of a group, in which joiners do everything and the founders leave.
 
+use super::trial::Trial;
+use super::verdict::{Verdict, ensure};
 use super::world::Action;
-use super::{Trial, Verdict, ensure};
 use crate::operation::{Operation, Start};
 
 pub(super) fn check(trial: &mut Trial<'_>) -> Verdict {

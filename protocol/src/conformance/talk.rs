@@ -2,9 +2,10 @@
 
 use rand_core::Rng as _;
 
-use super::world::{Action, Fingerprints, PLAINTEXT_LEN, World};
-use super::{Verdict, ensure};
-use crate::id::MemberId;
+use super::verdict::{Verdict, ensure};
+use super::world::{Action, PLAINTEXT_LEN, User, World};
+use crate::agreement;
+use crate::member::Fingerprints;
 
 impl World<'_> {
     /// Everybody inside, by number.
@@ -28,35 +29,18 @@ impl World<'_> {
         self.run(speaker, &Action::Send(plaintext)).map(drop)
     }
 
-    /// Checks who knows which members and which key material; gives the fingerprints, where there are any.
+    /// Checks that everybody knows the right members and the same key material; returns the fingerprints, if there are any.
     pub(super) fn agree(&self) -> Verdict<Option<Fingerprints>> {
-        let mut right: Vec<MemberId> = self.insiders().into_iter().map(|user| self.users[user].id).collect();
-        right.sort_unstable();
-        let mut agreed: Option<Option<Fingerprints>> = None;
-        for user in &self.users {
-            let (member, knows) = (&user.member, if user.inside { &right[..] } else { &[] });
-            ensure(member.members() == knows, || match user.inside {
-                true => "a member does not know exactly the right members".to_owned(),
-                false => "somebody who is no member knows members".to_owned(),
-            })?;
-            if !user.inside {
-                continue;
-            }
-            ensure(member.group() == Some(self.group), || "a member is in another group".to_owned())?;
-            let shown = member.fingerprints();
-            if let Some(shown) = &shown {
-                let complete = shown.iter().map(|(sender, _)| sender).eq(&right);
-                ensure(complete, || "a member does not show one fingerprint for each member".to_owned())?;
-            }
-            let same = agreed.as_ref().is_none_or(|others| *others == shown);
-            ensure(same, || "members have different key material of one sender".to_owned())?;
-            agreed = Some(shown);
-        }
-        let agreed = agreed.flatten();
-        let mut hashes: Vec<[u8; 32]> = agreed.iter().flatten().map(|(_, hash)| *hash).collect();
-        hashes.sort_unstable();
-        let distinct = hashes.windows(2).all(|pair| pair[0] != pair[1]);
-        ensure(distinct, || "two senders have the same key material".to_owned())?;
+        let users = self.users.iter();
+        let users = users.map(|User { id, member, inside, .. }| agreement::User {
+            id: *id,
+            member: &**member,
+            is_member: *inside,
+        });
+        let agreed = agreement::check(&users.collect::<Vec<_>>()).map_err(|disagreement| disagreement.to_string())?;
+        let mut insiders = self.users.iter().filter(|user| user.inside);
+        let together = insiders.all(|user| user.member.group() == Some(self.group));
+        ensure(together, || "a member is in another group".to_owned())?;
         Ok(agreed)
     }
 }

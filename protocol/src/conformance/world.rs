@@ -1,17 +1,15 @@
 //! Users on a network in memory, each in a backend instance of its own.
 
-use std::collections::BTreeMap;
-
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
 
-use super::{Verdict, ensure};
+use super::verdict::{Verdict, ensure};
 use crate::crypto::count::{self, Counts};
 use crate::directory::InMemoryDirectory;
 use crate::error::Error;
 use crate::id::{GroupId, MemberId};
 use crate::member::{Backend, Context, Event, Incoming, Member, NewUser, Outgoing, Received, Recipients};
-use crate::operation::{Operation, Phase, Role, Start};
+use crate::operation::{Measured, Operation, Phase, Role};
 
 /// A protocol that still talks after so many rounds talks for ever.
 const MAX_ROUNDS: usize = 64;
@@ -21,8 +19,6 @@ const SPARE_PREKEYS: usize = 4;
 const OPERATIONS: u64 = 1 << 16;
 /// Bytes of application data in a message.
 pub(super) const PLAINTEXT_LEN: usize = 32;
-
-pub(super) type Fingerprints = Vec<(MemberId, [u8; 32])>;
 
 /// What a user does; users by number.
 #[derive(Clone, Debug)]
@@ -76,13 +72,6 @@ pub(super) struct Letter {
     pub(super) bytes: Vec<u8>,
 }
 
-/// What an operation took.
-#[derive(Clone, Default)]
-pub(super) struct Cost {
-    pub(super) messages: BTreeMap<&'static str, u64>,
-    pub(super) counts: BTreeMap<(Role, Phase), Counts>,
-}
-
 pub(super) struct World<'a> {
     pub(super) make: &'a dyn Fn() -> Box<dyn Backend>,
     pub(super) users: Vec<User>,
@@ -91,7 +80,8 @@ pub(super) struct World<'a> {
     /// Everything that was ever sent.
     pub(super) log: Vec<Letter>,
     pub(super) roles: Vec<Role>,
-    pub(super) cost: Cost,
+    /// What the last operation has cost so far.
+    pub(super) cost: Measured,
     pub(super) plaintexts: ChaCha20Rng,
 }
 
@@ -118,29 +108,13 @@ impl<'a> World<'a> {
             let rng = stream(seed, OPERATIONS + users.len() as u64);
             users.push(User { id, member, rng, inside: false, hears: false, inbox: Vec::new(), read: Vec::new() });
         }
-        let (log, cost) = (Vec::new(), Cost::default());
+        let (log, cost) = (Vec::new(), Measured::default());
         let roles = vec![Role::Recipient; users.len()];
         Ok(Self { make, users, directory, group: GroupId([0; 32]), log, roles, cost, plaintexts: stream(seed, 0) })
     }
 
-    /// Brings users who have done nothing to the state in which an operation starts.
-    pub(super) fn advance(&mut self, start: Start, group_size: usize) -> Verdict {
-        if start >= Start::Created {
-            let cost = self.run(0, &Action::Create((1..group_size).collect()))?;
-            let expected = (self.make)().expected(Operation::Create, group_size).ok_or("there is no create")?;
-            super::operations::costs(&expected, &cost)?;
-        }
-        if start >= Start::Conversed {
-            self.converse()?;
-        }
-        if start >= Start::Removed {
-            self.run(0, &Action::Remove(group_size - 1))?;
-        }
-        Ok(())
-    }
-
     /// Runs an operation until the network is quiet, and checks who has read what.
-    pub(super) fn run(&mut self, operator: usize, action: &Action) -> Verdict<Cost> {
+    pub(super) fn run(&mut self, operator: usize, action: &Action) -> Verdict<Measured> {
         self.begin(operator, action)?;
         self.settle(None)?;
         self.end(operator, action)?;
@@ -149,7 +123,7 @@ impl<'a> World<'a> {
 
     /// The call, and what it sends is on its way.
     pub(super) fn begin(&mut self, operator: usize, action: &Action) -> Verdict {
-        self.cost = Cost::default();
+        self.cost = Measured::default();
         self.roles.fill(Role::Recipient);
         self.roles[operator] = Role::Sender;
         self.users.iter_mut().for_each(|user| user.read.clear());

@@ -1,0 +1,45 @@
+//! What the suite reports: what has passed, or the first thing that is wrong.
+
+use core::fmt;
+use std::borrow::Cow;
+
+/// What was checked of a backend that passed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Each check, and the number of situations in which it passed: 0 if the backend does not claim what it checks.
+    pub passed: Vec<(&'static str, u32)>,
+    /// What could not be seen.
+    pub notes: Vec<&'static str>,
+}
+
+impl Report {
+    /// The number of situations that were passed, over all checks.
+    #[must_use]
+    pub fn total(&self) -> u32 {
+        self.passed.iter().map(|(_, count)| count).sum()
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let passed: Vec<String> = self.passed.iter().map(|(name, count)| format!("{name} {count}")).collect();
+        write!(f, "{} checks passed: {}", self.total(), passed.join(", "))?;
+        self.notes.iter().try_for_each(|note| write!(f, "; {note}"))
+    }
+}
+
+/// What is wrong with a backend.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{check}: {what} ({situation}, {group_size} members, seed {seed})")]
+pub struct Violation {
+    /// The name of the check that failed.
+    pub check: &'static str,
+    /// The situation in which it failed: an operation, mostly.
+    pub situation: Cow<'static, str>,
+    /// The number of members before it.
+    pub group_size: usize,
+    /// The seed of the group's randomness.
+    pub seed: u64,
+    /// What is wrong, in words.
+    pub what: String,
+}

@@ -1,0 +1,77 @@
+//! A backend on trial, and how it gets to the state in which an operation starts.
+
+use std::borrow::Cow;
+
+use super::report::Violation;
+use super::verdict::Verdict;
+use super::world::{Action, World};
+use crate::member::{Backend, Capabilities};
+use crate::operation::{Operation, Start};
+
+/// Sizes of the groups in which each operation is tried.
+pub(super) const SIZES: [usize; 4] = [2, 3, 5, 8];
+
+/// A backend on trial, and how far it has come.
+pub(super) struct Trial<'a> {
+    pub(super) make: &'a dyn Fn() -> Box<dyn Backend>,
+    pub(super) situation: Cow<'static, str>,
+    pub(super) group_size: usize,
+    pub(super) seed: u64,
+    /// The number of situations that the present check has entered.
+    pub(super) tried: u32,
+    pub(super) notes: Vec<&'static str>,
+}
+
+impl<'a> Trial<'a> {
+    pub(super) fn new(make: &'a dyn Fn() -> Box<dyn Backend>) -> Self {
+        Self { make, situation: "description".into(), group_size: 0, seed: 0, tried: 0, notes: Vec::new() }
+    }
+
+    /// Another situation, with a seed of its own.
+    pub(super) fn enter(&mut self, situation: impl Into<Cow<'static, str>>, group_size: usize) {
+        (self.situation, self.group_size) = (situation.into(), group_size);
+        self.seed += 1;
+        self.tried += 1;
+    }
+
+    pub(super) fn backend(&self) -> Box<dyn Backend> {
+        (self.make)()
+    }
+
+    pub(super) fn capabilities(&self) -> Capabilities {
+        self.backend().description().capabilities
+    }
+
+    pub(super) fn supports(&self, operation: Operation, group_size: usize) -> bool {
+        self.backend().expected(operation, group_size).is_some()
+    }
+
+    /// A group in the state in which an operation starts, and `outsiders` more users outside it.
+    pub(super) fn world(&self, start: Start, outsiders: usize) -> Verdict<World<'a>> {
+        let mut world = World::new(self.make, self.group_size + outsiders, self.seed)?;
+        self.advance(&mut world, start)?;
+        world.fork()
+    }
+
+    /// Brings users who have done nothing to the state in which an operation starts.
+    fn advance(&self, world: &mut World<'a>, start: Start) -> Verdict {
+        let group_size = self.group_size;
+        if start >= Start::Created {
+            let cost = world.run(0, &Action::Create((1..group_size).collect()))?;
+            let expected = self.backend().expected(Operation::Create, group_size).ok_or("there is no create")?;
+            expected.compare(&cost).map_err(|mismatch| mismatch.to_string())?;
+        }
+        if start >= Start::Conversed {
+            world.converse()?;
+        }
+        if start >= Start::Removed {
+            world.run(0, &Action::Remove(group_size - 1))?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn violation(&self, check: &'static str, what: String) -> Violation {
+        let (situation, group_size, seed) = (self.situation.clone(), self.group_size, self.seed);
+        Violation { check, situation, group_size, seed, what }
+    }
+}
