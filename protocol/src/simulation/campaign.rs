@@ -7,7 +7,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
-use super::{Extent, Failure, Schedule, Subject, run};
+use super::schedule::Schedule;
+use super::subject::{Extent, Failure, Subject};
+use super::world::World;
 
 /// Schedules tried while a failure shrinks.
 const MAX_TRIALS: usize = 1000;
@@ -87,6 +89,21 @@ pub fn attempt(subject: Subject<'_>, schedule: Schedule) -> Result<Extent, Box<C
         Err(panic) => Failure { step: None, what: format!("a panic: {}", message_of(&*panic)), log: Vec::new() },
     };
     Err(Box::new(Counterexample { schedule, failure }))
+}
+
+/// Runs a schedule.
+///
+/// # Errors
+/// The first thing that does not hold.
+pub fn run(subject: Subject<'_>, schedule: &Schedule) -> Result<Extent, Failure> {
+    let audit = subject.audit.map(|make| make());
+    let mut world =
+        World::new(subject.backend, audit, schedule).map_err(|what| Failure { step: None, what, log: Vec::new() })?;
+    for (number, step) in schedule.steps.iter().enumerate() {
+        world.step(*step).map_err(|what| Failure { step: Some(number), what, log: world.log.clone() })?;
+    }
+    world.come_to_rest().map_err(|what| Failure { step: None, what, log: world.log.clone() })?;
+    Ok(Extent { messages: world.network.sent.len() as u64, said: world.said.len() as u64, ..world.extent })
 }
 
 fn message_of(panic: &(dyn Any + Send)) -> &str {

@@ -1,8 +1,8 @@
 //! What must hold once everything has reached everybody.
 
 use super::schedule::{Fate, USERS};
-use super::world::{Verdict, World};
-use crate::id::MemberId;
+use super::world::{User, Verdict, World};
+use crate::agreement::{self, Disagreement};
 
 impl World<'_> {
     /// Everybody meets, everything arrives; then all that must hold is checked, and again after everybody has spoken, updated and spoken.
@@ -33,25 +33,24 @@ impl World<'_> {
 
     /// All who are inside know each other, and the latest key material of each.
     fn check_agreement(&self) -> Verdict {
-        let inside: Vec<usize> = (0..USERS).filter(|user| self.is_inside(*user)).collect();
-        let mut members: Vec<MemberId> = inside.iter().map(|user| self.users[*user].id).collect();
-        members.sort_unstable();
-        let first = inside.first().map(|user| self.users[*user].member.fingerprints());
-        for user in inside {
-            let member = &self.users[user].member;
-            if member.members() != members {
-                return Err(format!("in the end the members are not all who are members in the eyes of user {user}"));
+        let users = self.users.iter().map(|User { id, member, .. }| agreement::User {
+            id: *id,
+            member: &**member,
+            is_member: !member.members().is_empty(),
+        });
+        let agreed = agreement::check(&users.collect::<Vec<_>>());
+        agreed.map(drop).map_err(|disagreement| match disagreement {
+            Disagreement::WrongMembers { at } | Disagreement::OutsiderKnowsMembers { at } => {
+                format!("in the end the members are not all who are members in the eyes of user {at}")
             }
-            let fingerprints = member.fingerprints();
-            let senders = fingerprints.as_ref().map(|known| known.iter().map(|(sender, _)| *sender));
-            if senders.is_some_and(|senders| !senders.eq(members.iter().copied())) {
-                return Err(format!("in the end user {user} does not know every member's secret"));
+            Disagreement::FingerprintsIncomplete { at } => {
+                format!("in the end user {at} does not know every member's secret")
             }
-            if Some(&fingerprints) != first.as_ref() {
-                return Err(format!("in the end user {user} has other key material than the rest"));
+            Disagreement::FingerprintsDiffer { at } => {
+                format!("in the end user {at} has other key material than the rest")
             }
-        }
-        Ok(())
+            Disagreement::FingerprintsAlike => "in the end two members have the same key material".to_owned(),
+        })
     }
 
     /// Each message was read by those who were members for its author, if they and the author still are; never twice, and

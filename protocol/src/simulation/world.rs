@@ -7,7 +7,7 @@ use rand_core::SeedableRng;
 
 use super::network::Network;
 use super::schedule::{Fate, Schedule, USERS};
-use super::{Audit, Extent};
+use super::subject::{Audit, Call, Extent};
 use crate::directory::InMemoryDirectory;
 use crate::error::Error;
 use crate::id::{GroupId, MemberId};
@@ -46,37 +46,6 @@ pub(super) struct Said {
     pub(super) view: Vec<MemberId>,
     /// How often each user has read it.
     pub(super) read: [u32; USERS],
-}
-
-/// A call of a member, for the auditor.
-#[derive(Clone, Copy, Debug)]
-pub struct Call<'a> {
-    /// Who was called.
-    pub by: MemberId,
-    /// The members in its eyes before.
-    pub before: &'a [MemberId],
-    /// The members in its eyes after.
-    pub after: &'a [MemberId],
-    /// What it sent.
-    pub outgoing: &'a [Outgoing],
-    /// What it was told.
-    pub events: &'a [Event],
-    /// The authors of honest messages that it refused, and why: they were no members in its eyes.
-    pub refused: &'a [(MemberId, Error)],
-}
-
-impl Call<'_> {
-    /// Whether a user may have been a member in its eyes before, after, or for a while during the call.
-    #[must_use]
-    pub fn has_seen(&self, user: &MemberId) -> bool {
-        let tells = |event: &Event| match event {
-            Event::Added { user: other, .. } | Event::Removed { user: other, .. } => other == user,
-            // Whom it joins is not told one by one.
-            Event::Joined { .. } => true,
-            _ => false,
-        };
-        self.before.contains(user) || self.after.contains(user) || self.events.iter().any(tells)
-    }
 }
 
 /// The error says what is wrong.

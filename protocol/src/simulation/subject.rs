@@ -1,0 +1,122 @@
+//! What is simulated, what a protocol checks besides, and what comes of it.
+
+use core::fmt;
+
+use crate::error::Error;
+use crate::id::MemberId;
+use crate::member::{Backend, Event, Outgoing};
+
+/// What a protocol checks besides. One for each simulation.
+pub trait Audit {
+    /// After a call that was not refused and whose outcome is stored.
+    ///
+    /// # Errors
+    /// What is wrong.
+    fn call(&mut self, call: &Call<'_>) -> Result<(), String>;
+
+    /// When nothing is on its way: each user's export. Where messages were `damaged`, some may wait for ever.
+    ///
+    /// # Errors
+    /// What is wrong.
+    fn at_rest(&mut self, exports: &[(MemberId, Vec<u8>)], damaged: bool) -> Result<(), String>;
+}
+
+/// Makes an auditor.
+pub type NewAudit = fn() -> Box<dyn Audit>;
+
+/// What is simulated.
+#[derive(Clone, Copy)]
+pub struct Subject<'a> {
+    /// The protocol.
+    pub backend: &'a (dyn Backend + 'a),
+    /// Makes the protocol's own auditor.
+    pub audit: Option<NewAudit>,
+}
+
+/// What does not hold in a schedule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The step after which it does not; None: at the end.
+    pub step: Option<usize>,
+    /// What.
+    pub what: String,
+    /// What the steps until then were; empty where a step was not possible.
+    pub log: Vec<String>,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.step {
+            Some(step) => write!(f, "at step {step}: {}", self.what),
+            None => write!(f, "at the end: {}", self.what),
+        }
+    }
+}
+
+/// How much happened in a simulation, the final conversation included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extent {
+    /// Calls of members.
+    pub calls: u64,
+    /// Messages sent.
+    pub messages: u64,
+    /// Members added.
+    pub adds: u64,
+    /// Members removed.
+    pub removes: u64,
+    /// Updates asked for.
+    pub updates: u64,
+    /// Application messages.
+    pub said: u64,
+    /// Crashes, and restarts without a crash.
+    pub restarts: u64,
+    /// Messages that came again.
+    pub repeated: u64,
+    /// Damaged messages.
+    pub damaged: u64,
+}
+
+impl core::ops::AddAssign for Extent {
+    fn add_assign(&mut self, other: Self) {
+        self.calls += other.calls;
+        self.messages += other.messages;
+        self.adds += other.adds;
+        self.removes += other.removes;
+        self.updates += other.updates;
+        self.said += other.said;
+        self.restarts += other.restarts;
+        self.repeated += other.repeated;
+        self.damaged += other.damaged;
+    }
+}
+
+/// A call of a member, for the auditor.
+#[derive(Clone, Copy, Debug)]
+pub struct Call<'a> {
+    /// Who was called.
+    pub by: MemberId,
+    /// The members in its eyes before.
+    pub before: &'a [MemberId],
+    /// The members in its eyes after.
+    pub after: &'a [MemberId],
+    /// What it sent.
+    pub outgoing: &'a [Outgoing],
+    /// What it was told.
+    pub events: &'a [Event],
+    /// The authors of honest messages that it refused, and why: they were no members in its eyes.
+    pub refused: &'a [(MemberId, Error)],
+}
+
+impl Call<'_> {
+    /// Whether a user may have been a member in its eyes before, after, or for a while during the call.
+    #[must_use]
+    pub fn has_seen(&self, user: &MemberId) -> bool {
+        let tells = |event: &Event| match event {
+            Event::Added { user: other, .. } | Event::Removed { user: other, .. } => other == user,
+            // Whom it joins is not told one by one.
+            Event::Joined { .. } => true,
+            _ => false,
+        };
+        self.before.contains(user) || self.after.contains(user) || self.events.iter().any(tells)
+    }
+}
