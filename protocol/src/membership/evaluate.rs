@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::set::{MemberIndex, MemberSet, ChangeIndex, ChangeSet};
+use super::set::{ChangeIndex, ChangeSet, MemberIndex, MemberSet};
 use super::{Change, Membership, Record};
 
 impl Membership {

@@ -33,14 +33,15 @@
 //! nobody, but its removes remove.
 
 mod evaluate;
+mod limits;
 mod set;
 mod snapshot;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
-pub use set::{MemberIndex, MemberSet, ChangeIndex};
-pub use snapshot::Limits;
+pub use limits::Limits;
+pub use set::{ChangeIndex, MemberIndex, MemberSet};
 
 use crate::error::Error;
 use crate::id::MemberId;

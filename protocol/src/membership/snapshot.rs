@@ -15,7 +15,8 @@
 //! differs from the set next to it, where that list is no longer. All have acknowledged a settled record but those who
 //! were removed before, as with the record before it: so one byte is the rule. Views are not encoded but computed.
 
-use super::set::{MemberIndex, MemberSet, ChangeIndex, ChangeSet};
+use super::limits::Limits;
+use super::set::{ChangeIndex, ChangeSet, MemberIndex, MemberSet};
 use super::{CREATE_NUMBER, CREATOR, Change, Membership, Record};
 use crate::error::Error;
 use crate::id::{MEMBER_ID_LEN, MemberId};
@@ -112,23 +113,6 @@ impl Membership {
         };
         record.removes.iter().map(|member| adds(member) as u64).sum()
     }
-}
-
-/// What the state of somebody else may ask for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Users ever known.
-    pub known: usize,
-    /// Operations.
-    pub records: usize,
-    /// Looks at an operation for the views of all members: users times operations, each remove that removes more than its
-    /// target counted once more for every add that it follows.
-    pub steps: u64,
-}
-
-impl Limits {
-    /// No limits, for a state of one's own.
-    const OWN: Self = Self { known: usize::MAX, records: usize::MAX, steps: u64::MAX };
 }
 
 fn read(me: MemberId, input: &mut &[u8], limits: &Limits) -> Option<Membership> {
