@@ -234,7 +234,7 @@ impl Roster {
     fn apply(&mut self, author: MemberIndex, notice: &Notice) -> Result<Option<MemberIndex>, Rule> {
         for (name, sequence) in &notice.dependencies {
             let operations: Vec<_> =
-                self.named(name).filter(|member| self.membership.operation(*member, *sequence).is_some()).collect();
+                self.named(name).filter(|member| self.membership.recorded(*member, *sequence).is_some()).collect();
             for acknowledged in operations {
                 match self.membership.acknowledge(author, acknowledged, *sequence) {
                     Ok(()) | Err(Rule::NothingToAcknowledge) => {}
@@ -283,7 +283,7 @@ impl Roster {
     /// My own notices that the author of an add had not delivered when it sent it: whom it added does not know them.
     pub(crate) fn unknown_to(&self, adder: MemberIndex) -> Vec<Notice> {
         let unknown = |notice: &&Notice| {
-            let operation = self.membership.operation(self.me(), notice.sequence);
+            let operation = self.membership.recorded(self.me(), notice.sequence);
             operation.is_some_and(|operation| !self.membership.acknowledged_by(operation).contains(adder))
         };
         self.own.iter().filter(unknown).cloned().collect()

@@ -20,7 +20,7 @@ impl Group {
         let acknowledged = message.subject.acknowledged().ok_or(Rule::Form)?;
         let author = self.membership.index(&acknowledged.author).ok_or(Rule::NothingToAcknowledge)?;
         let operation = (author, acknowledged.number);
-        let recorded = self.membership.operation(author, acknowledged.number);
+        let recorded = self.membership.recorded(author, acknowledged.number);
         if recorded.is_none() && !self.is_awaited(operation, from.1) {
             return Err(Rule::NothingToAcknowledge.into());
         }

@@ -70,7 +70,7 @@ impl Group {
         env: &mut Env<'_, '_>,
     ) -> Result<(), Stop> {
         // The group exists by its first message, whose number is the creator's first.
-        let first = message.number == CREATE_NUMBER && self.membership.operation(creator.1, CREATE_NUMBER).is_some();
+        let first = message.number == CREATE_NUMBER && self.membership.recorded(creator.1, CREATE_NUMBER).is_some();
         let create = Create::decode(&message.body, env.user.rules).ok().filter(|_| first).ok_or(Rule::GroupExists)?;
         env.events.push(Event::Joined { inviter: creator.0 });
         let recipients = self.recipients(self.view(), creator.1);

@@ -121,7 +121,7 @@ impl Group {
         // This is all that the adder knew; it did not know me, and this add is news.
         let i_come_last = membership.me().to_usize() + 1 == membership.everybody().len();
         let complete = i_come_last && membership.has_acknowledged_everything(adder);
-        if !complete || membership.operation(adder, invitation.number).is_some() {
+        if !complete || membership.recorded(adder, invitation.number).is_some() {
             return Err(Error::Malformed);
         }
         let mut group = Self::empty(id, membership, env.user);

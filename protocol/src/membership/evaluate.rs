@@ -1,4 +1,4 @@
-//! Recording an operation, and the views by the definition of members(Ops).
+//! Recording a membership change, and the views by the definition of members(Changes).
 
 use std::sync::Arc;
 
@@ -6,18 +6,18 @@ use super::set::{ChangeIndex, ChangeSet, MemberIndex, MemberSet};
 use super::{Change, Membership, Record};
 
 impl Membership {
-    /// Records an operation and brings all views up to date.
+    /// Records a membership change and brings all views up to date.
     pub(super) fn record(&mut self, author: MemberIndex, number: u32, change: Change) -> ChangeIndex {
-        if let Some(recorded) = self.operation(author, number) {
+        if let Some(recorded) = self.recorded(author, number) {
             return recorded;
         }
         let count = self.records.len();
         let author_had_acknowledged = if self.has_acknowledged_all(author) {
             ChangeSet::first(count)
         } else {
-            ChangeSet::of(count, |operation| self.has_acknowledged(author, operation))
+            ChangeSet::of(count, |change| self.has_acknowledged(author, change))
         };
-        let operation = self.insert(Record {
+        let index = self.insert(Record {
             author,
             number,
             change,
@@ -40,19 +40,19 @@ impl Membership {
                     self.acknowledge_everything();
                 }
             }
-            Change::Remove(_) => self.update_removal(operation),
+            Change::Remove(_) => self.update_removal(index),
         }
         view.subtract(&self.removed);
         self.set_view(self.me, Arc::new(view));
         if author != self.me {
             self.set_view(author, self.view_by_definition(author));
         }
-        operation
+        index
     }
 
-    /// Appends a record to the tables; everything that is computed from them is left to the caller.
+    /// Appends a record to the tables. The caller must update what is computed from them.
     pub(super) fn insert(&mut self, record: Record) -> ChangeIndex {
-        let operation = ChangeIndex::from_usize(self.records.len());
+        let index = ChangeIndex::from_usize(self.records.len());
         let users = match record.change {
             Change::Create => self.founders.clone(),
             Change::Add(user) => MemberSet::from_iter([user]),
@@ -60,17 +60,17 @@ impl Membership {
         };
         for user in users.iter() {
             if let Some(known) = self.known.get_mut(user.to_usize()) {
-                known.adds.push(operation);
+                known.adds.push(index);
             }
         }
         match (record.change, self.known.get_mut(record.author.to_usize())) {
-            (Change::Remove(_), _) => self.removes.push(operation),
-            (_, Some(author)) => author.authored_adds.push(operation),
+            (Change::Remove(_), _) => self.removes.push(index),
+            (_, Some(author)) => author.authored_adds.push(index),
             (_, None) => {}
         }
-        self.by_message.insert((record.author, record.number), operation);
+        self.by_message.insert((record.author, record.number), index);
         self.records.push(record);
-        operation
+        index
     }
 
     pub(super) fn count_acknowledgement(&mut self, member: MemberIndex) {
@@ -79,7 +79,7 @@ impl Membership {
         }
     }
 
-    /// A joiner's first act: it knows what the welcome told it, all of it.
+    /// A joiner starts with all that its welcome contains, and has acknowledged all of it.
     fn acknowledge_everything(&mut self) {
         for record in &mut self.records {
             record.acknowledged_by.insert(self.me);
@@ -89,7 +89,7 @@ impl Membership {
         }
     }
 
-    /// After a new add of `user` by `adder`: the removes that remove the adder now remove the user too, since none of
+    /// After a new add of `user` by `adder`: the removes that remove the adder now remove the user too, because none of
     /// their authors had acknowledged that add.
     fn spread_removals(&mut self, adder: MemberIndex, user: MemberIndex) {
         if !self.removed.contains(adder) {
@@ -106,7 +106,7 @@ impl Membership {
         }
     }
 
-    /// Computes anew whom a remove removes, given all that I know.
+    /// Computes again whom a remove removes, given all that I know.
     pub(super) fn update_removal(&mut self, remove: ChangeIndex) {
         let Some(record) = self.records.get(remove.to_usize()) else { return };
         let removes = self.removed_by_one(record, |_| true);
@@ -125,14 +125,14 @@ impl Membership {
     pub(super) fn view_by_definition(&self, member: MemberIndex) -> Arc<MemberSet> {
         match self.known.get(self.me.to_usize()) {
             Some(me) if self.has_acknowledged_all(member) => Arc::clone(&me.view),
-            _ => Arc::new(self.members(|operation| self.has_acknowledged(member, operation))),
+            _ => Arc::new(self.members(|change| self.has_acknowledged(member, change))),
         }
     }
 
-    /// members(Ops), for the operations that `ops` accepts.
-    pub(super) fn members(&self, ops: impl Fn(usize) -> bool) -> MemberSet {
+    /// members(Changes), for the changes that `included` accepts.
+    pub(super) fn members(&self, included: impl Fn(usize) -> bool) -> MemberSet {
         let mut members = MemberSet::new();
-        for (_, record) in self.records.iter().enumerate().filter(|(operation, _)| ops(*operation)) {
+        for (_, record) in self.records.iter().enumerate().filter(|(change, _)| included(*change)) {
             match record.change {
                 Change::Create => members.unite(&self.founders),
                 Change::Add(user) => {
@@ -141,29 +141,29 @@ impl Membership {
                 Change::Remove(_) => {}
             }
         }
-        members.subtract(&self.removed_by(ops));
+        members.subtract(&self.removed_by(included));
         members
     }
 
-    /// Everybody whom the removes among `ops` remove, given `ops`.
-    pub(super) fn removed_by(&self, ops: impl Fn(usize) -> bool) -> MemberSet {
+    /// Everybody whom the removes that `included` accepts remove, given the changes that it accepts.
+    pub(super) fn removed_by(&self, included: impl Fn(usize) -> bool) -> MemberSet {
         let mut removed = MemberSet::new();
-        for remove in self.removes.iter().filter(|remove| ops(remove.to_usize())) {
+        for remove in self.removes.iter().filter(|remove| included(remove.to_usize())) {
             let Some(record) = self.records.get(remove.to_usize()) else { continue };
             match record.change {
-                // Fewer operations never let a remove reach further.
+                // With fewer changes, a remove never removes more.
                 Change::Remove(target) if record.removes.len() == 1 => {
                     removed.insert(target);
                 }
                 _ if record.removes.is_subset(&removed) => {}
-                _ => removed.unite(&self.removed_by_one(record, &ops)),
+                _ => removed.unite(&self.removed_by_one(record, &included)),
             }
         }
         removed
     }
 
-    /// Whom one remove removes, given `ops`.
-    fn removed_by_one(&self, remove: &Record, ops: impl Fn(usize) -> bool) -> MemberSet {
+    /// Whom one remove removes, given the changes that `included` accepts.
+    fn removed_by_one(&self, remove: &Record, included: impl Fn(usize) -> bool) -> MemberSet {
         let mut removed = MemberSet::new();
         let Change::Remove(target) = remove.change else { return removed };
         let mut next = vec![target];
@@ -173,7 +173,7 @@ impl Membership {
             }
             let adds = self.known.get(member.to_usize()).map_or(&[][..], |known| &known.authored_adds);
             for add in adds.iter().map(|add| add.to_usize()) {
-                if remove.author_had_acknowledged.contains(add) || !ops(add) {
+                if remove.author_had_acknowledged.contains(add) || !included(add) {
                     continue;
                 }
                 match self.records.get(add).map(|record| record.change) {

@@ -1,18 +1,18 @@
-//! How much the encoded state of somebody else may ask for.
+//! The limits of an encoded state that comes from somebody else.
 
-/// What the state of somebody else may ask for.
+/// What an encoded state that comes from somebody else may contain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Users ever known.
+    /// The greatest number of users ever known.
     pub known: usize,
-    /// Operations.
+    /// The greatest number of membership changes.
     pub records: usize,
-    /// Looks at an operation for the views of all members: users times operations, each remove that removes more than its
-    /// target counted once more for every add that it follows.
+    /// How often changes may be looked at to compute the views of all members: the number of users times that of
+    /// changes. Each remove that removes more than its target counts once more for every add that it follows.
     pub steps: u64,
 }
 
 impl Limits {
-    /// No limits, for a state of one's own.
+    /// No limits, for a member's own state.
     pub(super) const OWN: Self = Self { known: usize::MAX, records: usize::MAX, steps: u64::MAX };
 }

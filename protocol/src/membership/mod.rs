@@ -1,35 +1,35 @@
 //! Decentralised group membership (the paper's DGM) with strong remove: who is a member, in whose view.
 //!
-//! Every member records each CREATE, ADD and REMOVE with who has acknowledged it, and computes from the records alone:
+//! Every member records each membership change (CREATE, ADD or REMOVE) and who has acknowledged it. Everything is
+//! computed from the records alone:
 //!
 //! ```text
-//! members(Ops) = founders and added users, less the removed
-//! a remove r removes its target and, transitively, the user of every add in Ops
+//! members(Changes) = founders and added users, less the removed
+//! a remove r removes its target and, transitively, the user of every add in Changes
 //!     whose adder r removes and which r's author had not acknowledged when it sent r
-//! view(me)     = members(all that I know)
-//! view(v)      = members(operations that v has acknowledged or authored)
+//! view(me)         = members(all changes that I know)
+//! view(v)          = members(changes that v has acknowledged or authored)
 //! ```
 //!
-//! CREATE is an add of all founders by the creator. Removes always take effect, also when their author is removed
-//! concurrently; two members that remove each other are both out. Of two adds of the same user, one that a remove voids
-//! removes the user for good: somebody who comes back needs a new id.
+//! CREATE is an add of all founders by the creator. A remove always takes effect, even if its author is removed
+//! concurrently; two members that remove each other are both out. If a user is added twice and a remove voids one of
+//! the adds, the user is removed for good: somebody who comes back needs a new id.
 //!
-//! The caller supplies causal order: an operation is recorded after everything that its author had acknowledged. What
-//! the author had acknowledged is therefore known when the operation is recorded, and is kept with it.
+//! The caller supplies causal order: a change is recorded after everything that its author had acknowledged. What the
+//! author had acknowledged is therefore known when the change is recorded, and is kept with it.
 //!
-//! There is no cryptography here, and nothing is counted.
+//! Nothing here is cryptography, and nothing is counted.
 //!
 //! # Cost
 //!
-//! An acknowledgement is a look-up and one bit as long as it leaves its author with everything acknowledged: its view
-//! is then mine, and both share one set. Otherwise its view is computed anew by the definition, in time linear in the
-//! records.
+//! An acknowledgement costs a look-up and one bit, as long as its author has then acknowledged everything: its view is
+//! mine, and both share one set. Otherwise its view is computed by the definition, in time linear in the records.
 //!
 //! # Limits
 //!
-//! Nothing is ever forgotten: everybody ever known and every membership operation stays (an id, and about eight bytes
-//! in the encoded form for an operation that all have acknowledged), because an operation that is concurrent to an old
-//! one may still come. The operations of somebody who was removed count as concurrent for ever: its adds bring in
+//! Nothing is ever forgotten. Every user ever known stays, and so does every change: an id for a user and about eight
+//! bytes in the encoded form for a change that all have acknowledged. The reason is that a change that is concurrent to
+//! an old one may still be delivered. The changes of a removed member count as concurrent for ever: its adds bring in
 //! nobody, but its removes remove.
 
 mod evaluate;
@@ -48,15 +48,15 @@ use crate::id::MemberId;
 use crate::member::Rule;
 use set::ChangeSet;
 
-/// The number of the CREATE message among its author's.
+/// The number of the CREATE message among its author's messages.
 const CREATE_NUMBER: u32 = 1;
 /// The creator becomes known first.
 const CREATOR: MemberIndex = MemberIndex(0);
 
-/// What an operation changes.
+/// What a membership change does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// The first operation of every group: its author adds the founders, itself included.
+    /// The first change of every group: its author adds the founders, itself included.
     Create,
     /// The author adds this user.
     Add(MemberIndex),
@@ -70,51 +70,50 @@ struct Record {
     number: u32,
     change: Change,
     acknowledged_by: MemberSet,
-    /// What the author had acknowledged when it sent the operation, the operation itself not included.
+    /// What the author had acknowledged when it sent the change; the change itself is not included.
     author_had_acknowledged: ChangeSet,
-    /// Whom the operation removes given all that I know; empty unless it is a remove.
+    /// Whom the change removes, given all that I know; empty unless it is a remove.
     removes: MemberSet,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Known {
     id: MemberId,
-    /// The operations that add it.
+    /// The changes that add it.
     adds: Vec<ChangeIndex>,
-    /// The operations by which it adds others.
+    /// The changes by which it adds others.
     authored_adds: Vec<ChangeIndex>,
-    /// How many records it has acknowledged.
+    /// The number of records that it has acknowledged.
     acknowledged: usize,
-    /// Its view. Shared with me as long as it has acknowledged all that I know.
+    /// Its view. It is shared with mine as long as the user has acknowledged all that I know.
     view: Arc<MemberSet>,
 }
 
-/// Who is a member of a group, in the view of each member, as one of them (*me*) knows it.
+/// Who is a member of a group in the view of each member, as one of them (*me*) knows it.
 ///
-/// Whoever records an operation has acknowledged it: `me` and the author count among those who have from the start, and
-/// `me` has acknowledged every record there is. A member that the group has removed must stop: it records and
-/// acknowledges nothing more.
+/// Recording a change acknowledges it: from the start, its author and `me` are among those who have acknowledged it,
+/// and `me` has acknowledged every record. A removed member must stop: it records and acknowledges nothing more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Membership {
     me: MemberIndex,
     known: Vec<Known>,
     by_id: BTreeMap<MemberId, MemberIndex>,
-    /// They became known before anybody else, the creator first.
+    /// The members that the creation adds. They become known before anybody else, the creator first.
     founders: MemberSet,
     records: Vec<Record>,
     by_message: BTreeMap<(MemberIndex, u32), ChangeIndex>,
     /// The records that remove somebody.
     removes: Vec<ChangeIndex>,
-    /// Everybody whom a remove removes, given all that I know.
+    /// All users that a remove removes, given all that I know.
     removed: MemberSet,
 }
 
 impl Membership {
-    /// The state after CREATE, message 1 of `creator`: the members are the creator and the `founders`, who may or may
-    /// not name the creator. Indices follow that order, the creator first.
+    /// The state after CREATE, which is message 1 of `creator`: the members are the creator and the `founders`, who may
+    /// include the creator. Indices follow that order, the creator first.
     ///
     /// # Errors
-    /// [`Error::AlreadyAMember`] if somebody is named twice, [`Error::NotAMember`] if `me` is not among them.
+    /// [`Error::AlreadyAMember`] if somebody is named twice, [`Error::NotAMember`] if `me` is not among the members.
     pub fn found(me: MemberId, creator: MemberId, founders: impl IntoIterator<Item = MemberId>) -> Result<Self, Error> {
         let mut membership = Self::empty();
         membership.introduce(creator);
@@ -142,7 +141,7 @@ impl Membership {
         self.me
     }
 
-    /// The index of `id`, if ever known.
+    /// The index of `id`; `None` if it was never known.
     #[must_use]
     pub fn index(&self, id: &MemberId) -> Option<MemberIndex> {
         self.by_id.get(id).copied()
@@ -151,14 +150,14 @@ impl Membership {
     /// The id of `member`.
     ///
     /// # Panics
-    /// If the index is not below the number of [`everybody`](Self::everybody): no method of this type returns such a
-    /// one.
+    /// If the index is not below the number of [`everybody`](Self::everybody). No method of this type returns such an
+    /// index.
     #[must_use]
     pub fn id(&self, member: MemberIndex) -> MemberId {
         self.known[member.to_usize()].id
     }
 
-    /// Everybody ever known, in order of index: members, and those who were.
+    /// Every user ever known, in order of index: members, and those who were members.
     pub fn everybody(&self) -> impl ExactSizeIterator<Item = MemberIndex> + use<> {
         (0..self.known.len()).map(MemberIndex::from_usize)
     }
@@ -168,45 +167,46 @@ impl Membership {
         self.by_id.iter().filter(|(_, member)| set.contains(**member)).map(|(id, member)| (*id, *member))
     }
 
-    /// Who is a member in the view of `member`: by all that I know, if that is me; for anybody else, by the operations
-    /// that it has acknowledged or authored. Empty for somebody unknown.
+    /// Who is a member in the view of `member`: for me, by all that I know; for anybody else, by the changes that it
+    /// has acknowledged or authored. Empty for an unknown user.
     #[must_use]
     pub fn view(&self, member: MemberIndex) -> &MemberSet {
         static NOBODY: LazyLock<MemberSet> = LazyLock::new(MemberSet::new);
         self.known.get(member.to_usize()).map_or(&*NOBODY, |known| &known.view)
     }
 
-    /// Whether `member` is one in my view.
+    /// Whether `member` is a member in my view.
     #[must_use]
     pub fn is_member(&self, member: MemberIndex) -> bool {
         self.view(self.me).contains(member)
     }
 
-    /// The record of message `number` of `author`, if it is a membership operation.
+    /// The change that message `number` of `author` is; `None` if no such change is recorded.
     #[must_use]
-    pub fn operation(&self, author: MemberIndex, number: u32) -> Option<ChangeIndex> {
+    pub fn recorded(&self, author: MemberIndex, number: u32) -> Option<ChangeIndex> {
         self.by_message.get(&(author, number)).copied()
     }
 
-    /// What an operation changes.
+    /// What a recorded change does.
     ///
     /// # Panics
     /// If the index is not one that this membership returned.
     #[must_use]
-    pub fn change(&self, operation: ChangeIndex) -> Change {
-        self.records[operation.to_usize()].change
+    pub fn change(&self, index: ChangeIndex) -> Change {
+        self.records[index.to_usize()].change
     }
 
-    /// Who has acknowledged an operation, its author and I included.
+    /// Who has acknowledged a change, its author and I included.
     ///
     /// # Panics
     /// If the index is not one that this membership returned.
     #[must_use]
-    pub fn acknowledged_by(&self, operation: ChangeIndex) -> &MemberSet {
-        &self.records[operation.to_usize()].acknowledged_by
+    pub fn acknowledged_by(&self, change: ChangeIndex) -> &MemberSet {
+        &self.records[change.to_usize()].acknowledged_by
     }
 
-    /// How many users `member` has ever known, as far as I know: those whose add it has acknowledged, removed ones too.
+    /// The number of users that `member` has ever known, as far as I know: those whose add it has acknowledged, even if
+    /// they were removed.
     #[must_use]
     pub fn known_by(&self, member: MemberIndex) -> usize {
         if self.has_acknowledged_all(member) {
@@ -215,7 +215,7 @@ impl Membership {
         self.everybody().filter(|user| self.has_acknowledged_an_add(member, *user)).count()
     }
 
-    /// Whether `author` may add `user`. Only what the author has acknowledged counts, so that everybody decides alike.
+    /// Whether `author` may add `user`. Only what the author has acknowledged counts, so that all members decide alike.
     ///
     /// # Errors
     /// [`Rule::AuthorNotAMember`] if the author is not in its own view; [`Rule::AlreadyAMember`] if the author has
@@ -230,7 +230,7 @@ impl Membership {
         }
     }
 
-    /// Whether `author` may remove `target`. Only what the author has acknowledged counts, so that everybody decides
+    /// Whether `author` may remove `target`. Only what the author has acknowledged counts, so that all members decide
     /// alike.
     ///
     /// # Errors
@@ -249,11 +249,11 @@ impl Membership {
         }
     }
 
-    /// Records that message `number` of `author` adds `user`, who is introduced if new. The author and I have
-    /// acknowledged it. Call [`check_add`](Self::check_add) first; a message that is recorded already changes nothing,
-    /// and the answer is what it was about.
+    /// Records that message `number` of `author` adds `user`, who gets an index if it is new. The author and I have
+    /// acknowledged the add. Call [`check_add`](Self::check_add) first. If the message is recorded already, nothing
+    /// changes; returned is then what was recorded.
     pub fn add(&mut self, author: MemberIndex, number: u32, user: MemberId) -> (ChangeIndex, MemberIndex) {
-        if let Some(recorded) = self.operation(author, number) {
+        if let Some(recorded) = self.recorded(author, number) {
             let subject = match self.change(recorded) {
                 Change::Create => author,
                 Change::Add(subject) | Change::Remove(subject) => subject,
@@ -264,27 +264,27 @@ impl Membership {
         (self.record(author, number, Change::Add(user)), user)
     }
 
-    /// Records that message `number` of `author` removes `target`. The author and I have acknowledged it. Call
-    /// [`check_remove`](Self::check_remove) first; a message that is recorded already changes nothing.
+    /// Records that message `number` of `author` removes `target`. The author and I have acknowledged the remove. Call
+    /// [`check_remove`](Self::check_remove) first. If the message is recorded already, nothing changes.
     pub fn remove(&mut self, author: MemberIndex, number: u32, target: MemberIndex) -> ChangeIndex {
         self.record(author, number, Change::Remove(target))
     }
 
-    /// Records that `member` has acknowledged message `number` of `author`. Messages that are no membership operations,
-    /// such as updates, are none of this type's business: nothing happens.
+    /// Records that `member` has acknowledged message `number` of `author`. If the message is not a recorded change,
+    /// but an update for example, nothing happens.
     ///
-    /// With its first acknowledgement of an add of itself, a joiner has also acknowledged everything that the adder
-    /// had acknowledged when it sent that add: the joiner learned it from the welcome.
+    /// With its first acknowledgement of an add of itself, a joiner also acknowledges everything that the adder had
+    /// acknowledged when it sent that add: the joiner has learned it from the welcome.
     ///
     /// # Errors
     /// Nothing has changed after an error.
-    /// - [`Rule::NothingToAcknowledge`] if the member has acknowledged the operation before, or is its author, or me.
-    /// - [`Rule::AcknowledgesOwnRemoval`] if the member would lose itself from its view, which is to say that its
-    ///   removal follows from what it has acknowledged itself. Whoever is removed stops instead.
-    /// - [`Rule::AuthorNotAMember`] if the member was not in its view before, nor would it be now.
+    /// - [`Rule::NothingToAcknowledge`] if the member has acknowledged the change before, is its author, or is me.
+    /// - [`Rule::AcknowledgesOwnRemoval`] if the member would no longer be in its own view: its removal would follow
+    ///   from what it has acknowledged itself. A removed member stops instead.
+    /// - [`Rule::AuthorNotAMember`] if the member was not in its own view before, and would not be now.
     pub fn acknowledge(&mut self, member: MemberIndex, author: MemberIndex, number: u32) -> Result<(), Rule> {
-        let Some(operation) = self.operation(author, number).map(ChangeIndex::to_usize) else { return Ok(()) };
-        let (Some(record), Some(acker)) = (self.records.get(operation), self.known.get(member.to_usize())) else {
+        let Some(change) = self.recorded(author, number).map(ChangeIndex::to_usize) else { return Ok(()) };
+        let (Some(record), Some(acker)) = (self.records.get(change), self.known.get(member.to_usize())) else {
             return Err(Rule::AuthorNotAMember);
         };
         if record.acknowledged_by.contains(member) {
@@ -296,7 +296,7 @@ impl Membership {
             Change::Remove(_) => false,
         };
         let inherited: Vec<usize> = if adds_it && !self.has_acknowledged_an_add(member, member) {
-            let new = |operation: &usize| !self.has_acknowledged(member, *operation);
+            let new = |change: &usize| !self.has_acknowledged(member, *change);
             record.author_had_acknowledged.iter().filter(new).collect()
         } else {
             Vec::new()
@@ -307,7 +307,7 @@ impl Membership {
             Arc::clone(&self.known[self.me.to_usize()].view)
         } else {
             Arc::new(self.members(|other| {
-                other == operation || self.has_acknowledged(member, other) || inherited.binary_search(&other).is_ok()
+                other == change || self.has_acknowledged(member, other) || inherited.binary_search(&other).is_ok()
             }))
         };
         if !view.contains(member) {
@@ -315,8 +315,8 @@ impl Membership {
             return Err(if was_in { Rule::AcknowledgesOwnRemoval } else { Rule::AuthorNotAMember });
         }
 
-        for operation in inherited.into_iter().chain([operation]) {
-            self.records[operation].acknowledged_by.insert(member);
+        for change in inherited.into_iter().chain([change]) {
+            self.records[change].acknowledged_by.insert(member);
         }
         let acker = &mut self.known[member.to_usize()];
         acker.acknowledged = acknowledged;
@@ -324,16 +324,16 @@ impl Membership {
         Ok(())
     }
 
-    /// Whether nobody in my view can ever count `target` as a member again, nor send to it: `target` is removed, each
-    /// member of my view has acknowledged every remove that removes it, and the removal follows from what that member
-    /// has acknowledged. Keys that serve only to talk with `target` can then go.
+    /// Whether no member in my view can ever count `target` as a member again, or send to it: `target` is removed, each
+    /// member in my view has acknowledged every remove that removes it, and the removal follows from what that member
+    /// has acknowledged. Keys that serve only to communicate with `target` can then be deleted.
     #[must_use]
     pub fn removal_is_acknowledged_by_all(&self, target: MemberIndex) -> bool {
         self.removals_acknowledged_by_all(&MemberSet::from_iter([target])).contains(target)
     }
 
-    /// Those of several for whom [`removal_is_acknowledged_by_all`](Self::removal_is_acknowledged_by_all) holds. To ask for
-    /// all of them at once takes hardly longer than for one.
+    /// Those of `targets` for whom [`removal_is_acknowledged_by_all`](Self::removal_is_acknowledged_by_all) holds.
+    /// Asking for all of them takes hardly longer than asking for one.
     #[must_use]
     pub fn removals_acknowledged_by_all(&self, targets: &MemberSet) -> MemberSet {
         let view = self.view(self.me);
@@ -346,14 +346,14 @@ impl Membership {
                 directly.insert(target);
             }
         }
-        // Whoever has acknowledged a remove of somebody needs to know nothing else.
+        // A member that has acknowledged a remove with this target needs to know nothing else.
         let mut by_others = acknowledged.difference(&directly);
         acknowledged.subtract(&by_others);
         for member in view.iter().filter(|member| !self.has_acknowledged_all(*member)) {
             if by_others.is_empty() {
                 break;
             }
-            let removed = self.removed_by(|operation| self.has_acknowledged(member, operation));
+            let removed = self.removed_by(|change| self.has_acknowledged(member, change));
             by_others = by_others.difference(&by_others.difference(&removed));
         }
         acknowledged.unite(&by_others);
@@ -379,7 +379,7 @@ impl Membership {
         }
     }
 
-    /// The index of `id`, which it gets if new.
+    /// The index of `id`, which gets the next one if it is new.
     fn introduce(&mut self, id: MemberId) -> MemberIndex {
         if let Some(index) = self.index(&id) {
             return index;
@@ -396,8 +396,8 @@ impl Membership {
         index
     }
 
-    fn has_acknowledged(&self, member: MemberIndex, operation: usize) -> bool {
-        self.records.get(operation).is_some_and(|record| record.acknowledged_by.contains(member))
+    fn has_acknowledged(&self, member: MemberIndex, change: usize) -> bool {
+        self.records.get(change).is_some_and(|record| record.acknowledged_by.contains(member))
     }
 
     fn has_acknowledged_all(&self, member: MemberIndex) -> bool {

@@ -1,11 +1,11 @@
-//! Indices of members and operations, and sets of them.
+//! Indices of members and membership changes, and sets of them.
 
 use core::fmt;
 
 use fixedbitset::FixedBitSet;
 
-/// Local index of somebody ever known, in order of becoming known. It differs between members: it never goes on the
-/// wire outside a [`Membership`](super::Membership)'s own encoding.
+/// The local index of a user, in the order of becoming known. It differs between members: it never goes on the wire
+/// outside a [`Membership`](super::Membership)'s own encoding.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct MemberIndex(pub u32);
 
@@ -23,7 +23,7 @@ impl MemberIndex {
     }
 }
 
-/// Local index of a recorded operation, in order of becoming known.
+/// The local index of a recorded membership change, in the order of becoming known.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct ChangeIndex(pub(super) u32);
 
@@ -39,7 +39,7 @@ impl ChangeIndex {
     }
 }
 
-/// A set of members. Two sets are equal if they have the same members, whatever room they take.
+/// A set of members. Two sets are equal if they have the same members, whatever memory they take.
 #[derive(Clone, Default)]
 pub struct MemberSet(FixedBitSet);
 
@@ -64,7 +64,7 @@ impl MemberSet {
         self.0.contains(member.to_usize())
     }
 
-    /// Puts `member` in; whether it is new.
+    /// Inserts `member`. Returns whether it was new.
     pub fn insert(&mut self, member: MemberIndex) -> bool {
         let position = member.to_usize();
         let new = !self.0.contains(position);
@@ -72,7 +72,7 @@ impl MemberSet {
         new
     }
 
-    /// Takes `member` out; whether it was in.
+    /// Removes `member`. Returns whether it was in the set.
     pub fn remove(&mut self, member: MemberIndex) -> bool {
         let was_in = self.contains(member);
         if was_in {
@@ -86,25 +86,25 @@ impl MemberSet {
         self.0.ones().map(MemberIndex::from_usize)
     }
 
-    /// How many there are.
+    /// The number of members.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.count_ones(..)
     }
 
-    /// Whether there are none.
+    /// Whether the set has no members.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_clear()
     }
 
-    /// Whether all are in `other` too.
+    /// Whether all members are in `other` too.
     #[must_use]
     pub fn is_subset(&self, other: &Self) -> bool {
         self.0.is_subset(&other.0)
     }
 
-    /// Those that are not in `other`.
+    /// The members that are not in `other`.
     #[must_use]
     pub fn difference(&self, other: &Self) -> Self {
         let mut rest = self.clone();
@@ -157,10 +157,10 @@ impl Extend<MemberIndex> for MemberSet {
     }
 }
 
-/// A set of operations that is never changed: all below a bound, but for some. An author has acknowledged nearly all
-/// that one knows when it sends an operation, so this takes a few bytes where a bit set would grow with the history.
+/// An immutable set of membership changes: all below a bound, except for some. An author has acknowledged nearly all
+/// changes when it sends one, so this takes a few bytes, while a bit set would grow with the history.
 ///
-/// The highest operation below the bound is always in the set, so that equal sets have equal forms.
+/// The highest change below the bound is always in the set, so that equal sets have equal forms.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct ChangeSet {
     below: u32,
@@ -168,21 +168,19 @@ pub(super) struct ChangeSet {
 }
 
 impl ChangeSet {
-    /// The set of the first `below` operations.
+    /// The set of the first `below` changes.
     pub(super) fn first(below: usize) -> Self {
         Self { below: ChangeIndex::from_usize(below).0, missing: Vec::new() }
     }
 
-    /// The set of those of the first `below` operations that `contains` accepts.
+    /// The set of those of the first `below` changes that `contains` accepts.
     pub(super) fn of(below: usize, contains: impl Fn(usize) -> bool) -> Self {
-        let Some(last) = (0..below).rev().find(|&operation| contains(operation)) else { return Self::default() };
-        let missing = (0..last)
-            .filter(|&operation| !contains(operation))
-            .map(|operation| ChangeIndex::from_usize(operation).0);
+        let Some(last) = (0..below).rev().find(|&change| contains(change)) else { return Self::default() };
+        let missing = (0..last).filter(|&change| !contains(change)).map(|change| ChangeIndex::from_usize(change).0);
         Self { below: ChangeIndex::from_usize(last + 1).0, missing: missing.collect() }
     }
 
-    /// The set in this form, if it is one: `missing` ascends and stays below the last operation.
+    /// The set in this form; `None` unless `missing` ascends and stays below the last change.
     pub(super) fn from_parts(below: u32, missing: Vec<u32>) -> Option<Self> {
         let ascending = missing.is_sorted_by(|one, next| one < next);
         let canonical = missing.last().is_none_or(|&last| last.saturating_add(1) < below);
@@ -197,12 +195,11 @@ impl ChangeSet {
         &self.missing
     }
 
-    pub(super) fn contains(&self, operation: usize) -> bool {
-        operation < self.below()
-            && u32::try_from(operation).is_ok_and(|operation| self.missing.binary_search(&operation).is_err())
+    pub(super) fn contains(&self, change: usize) -> bool {
+        change < self.below() && u32::try_from(change).is_ok_and(|change| self.missing.binary_search(&change).is_err())
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = usize> + '_ {
-        (0..self.below()).filter(|&operation| self.contains(operation))
+        (0..self.below()).filter(|&change| self.contains(change))
     }
 }

@@ -1,19 +1,20 @@
-//! The encoded form of a [`Membership`]: what a welcome carries, and a part of a member's exported state.
+//! The encoded form of a [`Membership`]: a welcome carries it, and a member's exported state contains it.
 //!
 //! | field | form |
 //! |---|---|
-//! | ids | count, then 32 B each in order of index |
-//! | founders | how many; they come first among the ids, the creator before the others |
+//! | ids | count, then 32 bytes each, in order of index |
+//! | founders | count; they come first among the ids, the creator before the others |
 //! | records | count; CREATE first |
-//! | CREATE | who has acknowledged it: set, next to everybody |
-//! | each other | author, number, subject x 2 (+ 1 for a remove); |
-//! | | who has acknowledged it: set, next to that of the record before; |
-//! | | what the author had acknowledged: how many of the last records not, and a list of others not |
+//! | CREATE | who has acknowledged it: a set, relative to all users |
+//! | each other | author, number, subject × 2 (+ 1 for a remove); |
+//! | | who has acknowledged it: a set, relative to that of the record before; |
+//! | | what the author had not acknowledged: the number of the last records, and a list of others |
 //!
-//! Numbers are LEB128 varints in their shortest form. A list is a count and ascending numbers, each but the first less
-//! its predecessor and one. A set is a list whose count is doubled: of its members, or (+ 1) of those in which it
-//! differs from the set next to it, where that list is no longer. All have acknowledged a settled record but those who
-//! were removed before, as with the record before it: so one byte is the rule. Views are not encoded but computed.
+//! Numbers are LEB128 varints in their shortest form. A list is a count and ascending numbers; from each but the first,
+//! its predecessor and one are subtracted. A set is a list with its count doubled: the list of its members, or (doubled
+//! count + 1) of those in which it differs from its reference set, if that list is no longer. A settled record has been
+//! acknowledged by all except those who were removed before, like the record before it: so a set usually takes one
+//! byte. Views are not encoded but computed.
 
 use super::limits::Limits;
 use super::set::{ChangeIndex, ChangeSet, MemberIndex, MemberSet};
@@ -22,17 +23,17 @@ use crate::error::Error;
 use crate::id::{MEMBER_ID_LEN, MemberId};
 use crate::wire::codec::{Reader, put_varint};
 
-/// Everybody ever known, times the records: more would take over 128 MiB for who has acknowledged what, out of an input
-/// that may be small.
+/// The greatest number of users ever known times records. More would take over 128 MiB to store who has acknowledged
+/// what, for an input that may be small.
 const MAX_ACKNOWLEDGEMENTS: u64 = 1 << 30;
-/// Bytes of the shortest record other than CREATE.
+/// The length of the shortest record other than CREATE, in bytes.
 const MIN_RECORD_LEN: usize = 6;
 
 impl Membership {
-    /// Appends the state: about 32 bytes for everybody ever known, and about eight for each settled operation. Equal
+    /// Appends the state: about 32 bytes for each user ever known, and about eight for each settled change. Equal
     /// states have equal forms, and [`decode`](Self::decode) gives an equal state to the same member.
     ///
-    /// Who *me* is is not included: a welcome is the inviter's state before the add.
+    /// It does not say who *me* is: a welcome is the inviter's state before the add.
     pub fn encode(&self, out: &mut Vec<u8>) {
         put(out, self.known.len() as u64);
         self.known.iter().for_each(|known| out.extend_from_slice(&known.id.0));
@@ -62,24 +63,24 @@ impl Membership {
         }
     }
 
-    /// Reads the state off the front of `input`, for `me`. Somebody who was just invited is not in it: it gets the next
+    /// Reads the state from the front of `input`, for `me`. A user that was just invited is not in it: it gets the next
     /// index, and becomes a member by [`add`](Self::add).
     ///
-    /// Whoever wrote the state decides what is in it. Checked is that each operation keeps the rules as far as that
+    /// The writer of the state decides what is in it. Decoding checks that each change keeps the rules, as far as that
     /// takes no views: indices exist, authors and targets had been added as far as the author knew, and numbers ascend.
-    /// This is for a state of one's own: time and memory can be far beyond what the length of the input suggests.
+    /// Use this only for a member's own state: time and memory can be far beyond what the length of the input suggests.
     ///
     /// # Errors
-    /// [`Error::Malformed`] if that is no such state in its only form, or beyond 2^30 (everybody ever known, times the
-    /// operations). `input` is then where it was.
+    /// [`Error::Malformed`] if that is no such state in its only form, or if the number of users ever known times that
+    /// of changes is over 2^30. `input` is then unchanged.
     pub fn decode(me: MemberId, input: &mut &[u8]) -> Result<Self, Error> {
         Self::decode_within(me, input, &Limits::OWN)
     }
 
-    /// The same for a state from somebody else.
+    /// Like [`decode`](Self::decode), for a state that comes from somebody else.
     ///
     /// # Errors
-    /// [`Error::Malformed`], also where the state goes beyond the limits. `input` is then where it was.
+    /// [`Error::Malformed`], also if the state exceeds the limits. `input` is then unchanged.
     pub fn decode_within(me: MemberId, input: &mut &[u8], limits: &Limits) -> Result<Self, Error> {
         let mut rest = *input;
         let membership = read(me, &mut rest, limits).ok_or(Error::Malformed)?;
@@ -87,7 +88,7 @@ impl Membership {
         Ok(membership)
     }
 
-    /// Whether [`decode_within`](Self::decode_within) would take this state for somebody who is not in it.
+    /// Whether [`decode_within`](Self::decode_within) would accept this state for a user that is not in it.
     #[must_use]
     pub fn is_within(&self, limits: &Limits) -> bool {
         let reach = self.removes.iter().map(|remove| self.reach(*remove)).sum();
@@ -96,13 +97,13 @@ impl Membership {
             && self.steps(self.known.len() + 1, reach) <= limits.steps
     }
 
-    /// What it takes at most to compute all views, in looks at an operation: for everybody each record, and the adds that
+    /// How often changes are looked at, at most, to compute all views: for each user every record, and the adds that
     /// removes follow.
     fn steps(&self, users: usize, reach: u64) -> u64 {
         (users as u64).saturating_mul(reach.saturating_add(self.records.len() as u64))
     }
 
-    /// How many adds a remove follows to find whom it removes. None where it removes its target alone.
+    /// The number of adds that a remove follows to find whom it removes; 0 if it removes only its target.
     fn reach(&self, remove: ChangeIndex) -> u64 {
         let Some(record) = self.records.get(remove.to_usize()).filter(|record| record.removes.len() > 1) else {
             return 0;
@@ -151,7 +152,7 @@ fn read(me: MemberId, input: &mut &[u8], limits: &Limits) -> Option<Membership> 
         read_on(&mut membership, record, later)?;
     }
 
-    // Nobody is known but by an add, and I have acknowledged all that I know.
+    // Every user is known by an add, and I have acknowledged all that I know.
     for member in everybody.iter() {
         let added = !membership.known.get(member.to_usize())?.adds.is_empty();
         let allowed = if member == membership.me { !added || membership.has_acknowledged_all(member) } else { added };
@@ -173,15 +174,15 @@ fn read(me: MemberId, input: &mut &[u8], limits: &Limits) -> Option<Membership> 
     Some(membership)
 }
 
-/// Takes a record over that so many others follow, if its author has acknowledged it. Acknowledgements are counted by the
-/// differences between one record and the next, so that this takes no longer than to read them.
+/// Inserts a record that `later` others follow; `None` if its author has not acknowledged it. Acknowledgements are
+/// counted by the differences between one record and the next, so that this takes no longer than reading them.
 fn read_on(membership: &mut Membership, record: Record, later: usize) -> Option<()> {
     record.acknowledged_by.contains(record.author).then_some(())?;
     let nobody = MemberSet::new();
     let before = membership.records.last().map_or(&nobody, |before| &before.acknowledged_by);
     for member in record.acknowledged_by.symmetric_difference(before).iter() {
         let known = membership.known.get_mut(member.to_usize())?;
-        // What it acknowledges it does so until the last record, unless another says that it does not.
+        // Having acknowledged this record, it counts as having acknowledged all later ones, until one says otherwise.
         if record.acknowledged_by.contains(member) {
             known.acknowledged += later + 1;
         } else {
@@ -192,7 +193,7 @@ fn read_on(membership: &mut Membership, record: Record, later: usize) -> Option<
     Some(())
 }
 
-/// Any record but CREATE.
+/// Reads any record but CREATE.
 fn take_record(membership: &Membership, input: &mut &[u8], members: usize) -> Option<Record> {
     let position = membership.records.len();
     let author = take_member(input, members)?;
@@ -209,14 +210,14 @@ fn take_record(membership: &Membership, input: &mut &[u8], members: usize) -> Op
     let missing = take_ascending(input, missing, below)?;
     let author_had_acknowledged = ChangeSet::from_parts(ChangeIndex::from_usize(below).0, missing)?;
 
-    // What everybody checks of an operation, as far as it does not take the author's view.
+    // What every member checks of a change, as far as it does not take the author's view.
     let knows_add_of = |user: MemberIndex| {
         let adds = membership.known.get(user.to_usize()).map_or(&[][..], |known| &known.adds);
         let mut known = adds.iter().take_while(|add| add.to_usize() < author_had_acknowledged.below());
         known.any(|add| author_had_acknowledged.contains(add.to_usize()))
     };
     (knows_add_of(author) && knows_add_of(subject) == is_remove).then_some(())?;
-    // The author's messages came in their order, and it had acknowledged its own.
+    // The author's messages are in order, and it had acknowledged its own earlier changes.
     let earlier = membership.by_message.range((author, 0)..=(author, u32::MAX)).next_back();
     let in_order = earlier.map_or(number > 0, |((_, last), record)| {
         *last < number && author_had_acknowledged.contains(record.to_usize())
@@ -225,7 +226,7 @@ fn take_record(membership: &Membership, input: &mut &[u8], members: usize) -> Op
     Some(Record { author, number, change, acknowledged_by, author_had_acknowledged, removes: MemberSet::new() })
 }
 
-/// What there is to count fits: everybody ever known is bounded by what a message can carry.
+/// Every number fits: what a message can carry bounds the number of users ever known.
 fn put(out: &mut Vec<u8>, number: u64) {
     put_varint(out, u32::try_from(number).unwrap_or(u32::MAX));
 }
@@ -237,7 +238,7 @@ fn take(input: &mut &[u8]) -> Option<u64> {
     Some(number.into())
 }
 
-/// A count of things that take at least `len` bytes each, which must still be there.
+/// A count of items that take at least `len` bytes each; `None` if they do not fit into what is left.
 fn take_count(input: &mut &[u8], len: usize) -> Option<usize> {
     let count = usize::try_from(take(input)?).ok()?;
     (count <= input.len() / len).then_some(count)
@@ -256,7 +257,7 @@ fn put_ascending(out: &mut Vec<u8>, numbers: impl Iterator<Item = u32>) {
     }
 }
 
-/// So many ascending numbers below `end`; `count` is known not to exceed the bytes left.
+/// Reads `count` ascending numbers below `end`. The caller has checked that `count` does not exceed the bytes left.
 fn take_ascending(input: &mut &[u8], count: usize, end: usize) -> Option<Vec<u32>> {
     let mut numbers = Vec::with_capacity(count);
     let mut least = 0_u64;

@@ -22,8 +22,8 @@ fn steps() -> impl Strategy<Value = Vec<[u8; 4]>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
-    /// Every member's view of every other is the definition's at every step, checks and refusals included; and in the
-    /// end all that are left agree.
+    /// At every step, every member's view of every other is what the definition says, and so are checks and refusals.
+    /// In the end all remaining members agree.
     #[test]
     fn equals_the_definition_on_random_histories(founders in 1_u8..6, steps in steps()) {
         let mut world = World::found(founders);
@@ -36,7 +36,7 @@ proptest! {
         world.assert_agreement();
     }
 
-    /// What decodes is the only form of its state.
+    /// Whatever decodes is the only form of its state.
     #[test]
     fn decoding_mutated_states_never_panics(
         founders in 1_u8..6,
@@ -47,7 +47,7 @@ proptest! {
         steps.into_iter().for_each(|step| world.step(step));
         for (user, mut bytes) in world.encodings() {
             for (index, value, edit) in &edits {
-                // Beyond the ids, where the structure is.
+                // After the ids, where the structure is.
                 let skip = (1 + 32 * usize::from(bytes[0])).min(bytes.len() - 1);
                 let position = skip + index.index(bytes.len() - skip);
                 match edit {
@@ -75,7 +75,7 @@ proptest! {
     }
 }
 
-/// Decodes, and if that works, does everything that can be done with it.
+/// Decodes, and does everything that can be done with the result.
 fn exercise(me: MemberId, bytes: &[u8]) {
     let mut rest = bytes;
     let Ok(mut membership) = Membership::decode(me, &mut rest) else {
@@ -105,7 +105,7 @@ fn exercise(me: MemberId, bytes: &[u8]) {
     }
 }
 
-/// A settled group of users 0 to `size`, less one, as the first knows it.
+/// A settled group of the first `size` users, as user 0 knows it.
 fn group(size: u8) -> Membership {
     let mut group = Membership::found(id(0), id(0), (0..size).map(id)).unwrap();
     for member in group.everybody().skip(1) {
@@ -127,20 +127,20 @@ fn mine(group: &Membership) -> &MemberSet {
 }
 
 #[test]
-fn a_founding_needs_me_and_no_one_twice() {
+fn a_creation_includes_me_and_nobody_twice() {
     assert_eq!(Membership::found(id(7), id(0), [id(1)]), Err(Error::NotAMember));
     assert_eq!(Membership::found(id(0), id(0), [id(1), id(1)]), Err(Error::AlreadyAMember));
     assert_eq!(Membership::found(id(0), id(0), [id(0), id(0)]), Err(Error::AlreadyAMember));
     let named = Membership::found(id(1), id(0), [id(1), id(0), id(2)]).unwrap();
     assert_eq!(named, Membership::found(id(1), id(0), [id(1), id(2)]).unwrap());
     assert_eq!((named.me(), named.id(member(0))), (member(1), id(0)));
-    let create = named.operation(member(0), 1).unwrap();
+    let create = named.recorded(member(0), 1).unwrap();
     assert_eq!(named.change(create), Change::Create);
     assert_eq!(named.acknowledged_by(create), &set([0, 1]));
 }
 
 #[test]
-fn founders_view_nobody_before_they_acknowledge_the_creation() {
+fn founders_have_an_empty_view_before_they_acknowledge_the_creation() {
     let mut group = Membership::found(id(0), id(0), (1..3).map(id)).unwrap();
     assert_eq!(mine(&group), &set(0..3));
     assert!(group.view(member(1)).is_empty());
@@ -152,7 +152,7 @@ fn founders_view_nobody_before_they_acknowledge_the_creation() {
 }
 
 #[test]
-fn acknowledging_what_is_no_membership_operation_does_nothing() {
+fn acknowledging_what_is_no_membership_change_does_nothing() {
     let mut group = group(3);
     let before = group.clone();
     assert_eq!(group.acknowledge(member(1), member(2), 17), Ok(()));
@@ -195,7 +195,7 @@ fn an_add_by_a_removed_member_is_void_unless_the_remover_had_acknowledged_it() {
     assert_eq!(unknown.view(member(3)), &set([0, 2, 3]));
     assert_eq!(unknown.view(member(2)), &set(0..5));
 
-    // The same if the add comes after the remove, and for whoever acknowledges it.
+    // The same if the add comes after the remove, and for a member that acknowledges it.
     let mut late = self::group(4);
     late.remove(member(3), 2, member(1));
     late.add(member(1), 2, id(10));
@@ -204,7 +204,7 @@ fn an_add_by_a_removed_member_is_void_unless_the_remover_had_acknowledged_it() {
     assert_eq!(late.view(member(2)), &set(0..5));
     late.acknowledge(member(2), member(3), 2).unwrap();
     assert_eq!(late.view(member(2)), &set([0, 2, 3]));
-    // One add more by the removed does not help.
+    // Another add by the removed member does not help.
     late.add(member(1), 3, id(11));
     assert_eq!(mine(&late), &set([0, 2, 3]));
 }
@@ -212,7 +212,7 @@ fn an_add_by_a_removed_member_is_void_unless_the_remover_had_acknowledged_it() {
 #[test]
 fn removals_reach_transitively() {
     let mut group = group(3);
-    // 1 adds 10, who adds 11, who adds 12; 2 knows of none of it.
+    // 1 adds 10, who adds 11, who adds 12. 2 knows nothing of it.
     let (_, ten) = group.add(member(1), 2, id(10));
     group.acknowledge(ten, member(1), 2).unwrap();
     let (_, eleven) = group.add(ten, 2, id(11));
@@ -234,7 +234,7 @@ fn removals_reach_transitively() {
 #[test]
 fn a_member_can_be_removed_by_an_add() {
     let mut group = group(4);
-    // 3 removes 1; then it turns out that 1 had added 10 and, later, that 10 was also added by 2, which 0 knew first.
+    // 2 adds 10, and 3 removes 1. Then it turns out that 1 had added 10 too.
     let (_, ten) = group.add(member(2), 2, id(10));
     assert!(group.is_member(ten));
     group.remove(member(3), 2, member(1));
@@ -250,7 +250,7 @@ fn nobody_is_added_again() {
     assert_eq!(group.check_add(member(0), &id(10)), Ok(()));
     group.add(member(1), 2, id(10));
     assert_eq!(group.check_add(member(0), &id(10)), Err(Rule::AlreadyAMember));
-    // Concurrently: 2 has not acknowledged that add.
+    // A concurrent add is allowed: 2 has not acknowledged that add.
     assert_eq!(group.check_add(member(2), &id(10)), Ok(()));
     group.remove(member(0), 2, member(2));
     assert_eq!(group.check_add(member(0), &id(2)), Err(Rule::AlreadyAMember));
@@ -267,7 +267,7 @@ fn an_own_removal_is_refused_only_if_it_follows_from_own_acknowledgements() {
     assert_eq!(group.acknowledge(member(2), member(1), 2), Err(Rule::AcknowledgesOwnRemoval));
     assert_eq!(group, before);
 
-    // 3 removes 1 without knowing that 1 had added 10. I know that 10 is out. 10 does not know of that remove.
+    // 3 removes 1 without knowing that 1 had added 10. I know that 10 is out. 10 does not know of the remove.
     let mut group = self::group(4);
     group.remove(member(3), 2, member(1));
     let (_, ten) = group.add(member(1), 2, id(10));
@@ -289,13 +289,13 @@ fn a_joiner_inherits_what_the_adder_had_acknowledged() {
     assert!(group.acknowledged_by(remove).contains(ten));
     assert!(!group.acknowledged_by(add).contains(ten));
     assert_eq!(group.view(ten), &[member(0), member(1), ten].into_iter().collect());
-    // The adder of 11 had not acknowledged the add of 10, which is therefore not in 11's view.
+    // The adder of 11 had not acknowledged the add of 10. So 10 is not in 11's view.
     group.acknowledge(eleven, member(1), 3).unwrap();
     assert_eq!(group.view(eleven), &[member(0), member(1), eleven].into_iter().collect());
 }
 
 #[test]
-fn who_was_not_added_cannot_acknowledge() {
+fn a_user_that_was_not_added_cannot_acknowledge() {
     let mut group = group(3);
     let (_, ten) = group.add(member(0), 2, id(10));
     let before = group.clone();
@@ -396,14 +396,14 @@ fn the_encoding_of_a_settled_group_is_small() {
     (1..64).for_each(|index| half.acknowledge(member(index), member(0), 1).unwrap());
     assert!(encoded(&half).len() <= 128 * 32 + 8 + 64);
 
-    // A member removed, another added, a hundred times; all acknowledge.
+    // A hundred times, a member is removed and another added, and all acknowledge.
     for round in 0..100_u8 {
         let before = encoded(&group).len();
         let author = member(127);
         group.remove(author, 2 + 2 * u32::from(round), member(round.into()));
         let (_, new) = group.add(author, 3 + 2 * u32::from(round), id(128 + round));
         if round == 0 {
-            // I am 0, and stay to watch.
+            // I am 0, and must stay.
             group = self::group(128);
             continue;
         }
@@ -418,14 +418,14 @@ fn the_encoding_of_a_settled_group_is_small() {
 }
 
 #[test]
-fn what_is_not_canonical_is_refused() {
+fn an_encoding_that_is_not_canonical_is_refused() {
     let group = group(3);
     let good = encoded(&group);
-    // Ids; three founders; one record; acknowledged by everybody.
+    // After the ids: three founders, one record, acknowledged by everybody.
     assert_eq!(good[97..], [3, 1, 1]);
     let decode = |me: u8, tail: &[u8]| Membership::decode(id(me), &mut &[&good[..97], tail].concat()[..]);
     assert_eq!(decode(0, &[3, 1, 1]).unwrap(), group);
-    // I am not in it yet: I come next.
+    // I am not in it yet: I get the next index.
     let invited = decode(7, &[3, 1, 1]).unwrap();
     assert_eq!((invited.me(), invited.is_member(member(3))), (member(3), false));
     assert_eq!(mine(&invited), &set(0..3));
@@ -433,7 +433,7 @@ fn what_is_not_canonical_is_refused() {
         &[][..],
         &[0, 1, 1],                            // no founder
         &[4, 1, 1],                            // a founder too many
-        &[2, 1, 1],                            // an id that nothing adds
+        &[2, 1, 1],                            // an id that no change adds
         &[0x83, 0, 1, 1],                      // a long varint
         &[3, 0, 1],                            // no record
         &[3, 2, 1],                            // a record missing
@@ -448,20 +448,21 @@ fn what_is_not_canonical_is_refused() {
     let twice = [&[2][..], &id(0).0, &id(0).0, &[2, 1, 1]].concat();
     assert_eq!(Membership::decode(id(0), &mut &twice[..]), Err(Error::Malformed));
 
-    // One more record: 1 removes 2, at its message 2; acknowledged by 0 and 1, as the record before less 2; knows all.
+    // One more record: 1 removes 2 with its message 2. Acknowledged by 0 and 1: the set of the record before without 2.
+    // The author had acknowledged everything.
     let one = |record: &[u8]| decode(0, &[&[3, 2, 1][..], record].concat());
     let mut removed = group.clone();
     removed.remove(member(1), 2, member(2));
     assert_eq!(one(&[1, 2, 5, 3, 2, 0, 0]).unwrap(), removed);
     for record in [
         &[1, 2, 3, 3, 2, 0, 0][..], // removes itself
-        &[1, 2, 4, 3, 2, 0, 0],     // adds whom it knows
+        &[1, 2, 4, 3, 2, 0, 0],     // adds a user that it knows
         &[1, 2, 7, 3, 2, 0, 0],     // removes somebody unknown
         &[1, 0, 5, 3, 2, 0, 0],     // number 0
         &[0, 1, 5, 3, 2, 0, 0],     // the number of CREATE
         &[1, 2, 5, 4, 0, 0, 0, 0],  // a longer list
         &[1, 2, 5, 3, 2, 1, 0],     // does not know the creation
-        &[1, 2, 5, 3, 2, 2, 0],     // knows fewer than none
+        &[1, 2, 5, 3, 2, 2, 0],     // knows a negative number
         &[1, 2, 5, 3, 2, 0, 1, 0],  // the last record that it knows is missing
     ] {
         assert_eq!(one(record), Err(Error::Malformed), "{record:?}");
@@ -474,8 +475,8 @@ fn what_is_not_canonical_is_refused() {
     assert_eq!(rest, [42]);
 }
 
-/// As hostile as a state of so many operations gets: `removes` removes, each by somebody who is said not to have acknowledged
-/// the creation and so reaches all founders, and each on a way of its own.
+/// The most hostile state with this number of changes: each of `removes` removes is by a member that is said not to
+/// have acknowledged the creation. It therefore reaches all founders, and each does so on its own path.
 fn claim(founders: u32, removes: u32) -> Vec<u8> {
     let (inviter, mut out) = (founders, Vec::new());
     let users = founders + 1 + removes;
@@ -484,7 +485,7 @@ fn claim(founders: u32, removes: u32) -> Vec<u8> {
         out.extend_from_slice(&[7; 28]);
         out.extend_from_slice(&user.to_be_bytes());
     }
-    // The creation, which all have acknowledged; then each record says what its author had not.
+    // The creation, which all have acknowledged. Each later record says what its author had not.
     [founders, 2 + 3 * removes, 1].into_iter().for_each(|number| put_varint(&mut out, number));
     let mut record = |start: [u32; 3], acknowledged: &[u32], unknown: &[u32]| {
         let numbers = start.iter().chain(acknowledged).chain(unknown);
@@ -513,7 +514,7 @@ fn a_state_that_would_take_long_to_evaluate_is_refused_within_limits() {
 }
 
 #[test]
-fn an_adder_takes_for_within_limits_what_a_joiner_takes() {
+fn an_adder_and_a_joiner_agree_on_what_is_within_the_limits() {
     let mut group = Membership::found(id(0), id(0), [id(1), id(2)]).unwrap();
     group.remove(member(0), 2, member(2));
     let state = encoded(&group);

@@ -1,11 +1,11 @@
-//! The definition of membership with strong remove, word for word, on sets of operations.
+//! The definition of membership with strong remove, word for word, on sets of membership changes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::member::Rule;
 
 pub(crate) type User = u8;
-pub(crate) type OperationId = (User, u32);
+pub(crate) type ChangeId = (User, u32);
 
 #[derive(Clone)]
 pub(crate) enum Kind {
@@ -14,26 +14,26 @@ pub(crate) enum Kind {
 }
 
 #[derive(Clone)]
-struct Operation {
+struct Change {
     kind: Kind,
-    author_had_acknowledged: BTreeSet<OperationId>,
+    author_had_acknowledged: BTreeSet<ChangeId>,
 }
 
 #[derive(Clone)]
 pub(crate) struct Naive {
     me: User,
-    operations: BTreeMap<OperationId, Operation>,
-    acknowledged: BTreeMap<User, BTreeSet<OperationId>>,
+    changes: BTreeMap<ChangeId, Change>,
+    acknowledged: BTreeMap<User, BTreeSet<ChangeId>>,
 }
 
 impl Naive {
     pub(crate) fn found(me: User, creator: User, founders: impl IntoIterator<Item = User>) -> Self {
-        let mut naive = Self { me, operations: BTreeMap::new(), acknowledged: BTreeMap::new() };
+        let mut naive = Self { me, changes: BTreeMap::new(), acknowledged: BTreeMap::new() };
         naive.record((creator, 1), Kind::Adds(founders.into_iter().collect()));
         naive
     }
 
-    /// The joiner's copy, which knows all that the inviter knew.
+    /// The joiner's copy, which contains all that the inviter knew.
     pub(crate) fn invite(&self, joiner: User) -> Self {
         let mut naive = self.clone();
         naive.me = joiner;
@@ -41,27 +41,27 @@ impl Naive {
         naive
     }
 
-    pub(crate) fn record(&mut self, id: OperationId, kind: Kind) {
+    pub(crate) fn record(&mut self, id: ChangeId, kind: Kind) {
         let author_had_acknowledged = self.acknowledged_by(id.0);
-        self.operations.insert(id, Operation { kind, author_had_acknowledged });
+        self.changes.insert(id, Change { kind, author_had_acknowledged });
         self.acknowledged.entry(id.0).or_default().insert(id);
         self.acknowledged.entry(self.me).or_default().insert(id);
     }
 
-    pub(crate) fn all(&self) -> BTreeSet<OperationId> {
-        self.operations.keys().copied().collect()
+    pub(crate) fn all(&self) -> BTreeSet<ChangeId> {
+        self.changes.keys().copied().collect()
     }
 
-    pub(crate) fn acknowledged_by(&self, user: User) -> BTreeSet<OperationId> {
+    pub(crate) fn acknowledged_by(&self, user: User) -> BTreeSet<ChangeId> {
         self.acknowledged.get(&user).cloned().unwrap_or_default()
     }
 
-    fn removed_by(&self, remove: &Operation, target: User, ops: &BTreeSet<OperationId>) -> BTreeSet<User> {
+    fn removed_by(&self, remove: &Change, target: User, ids: &BTreeSet<ChangeId>) -> BTreeSet<User> {
         let mut removed = BTreeSet::from([target]);
         loop {
             let before = removed.len();
-            for id in ops {
-                if let Kind::Adds(users) = &self.operations[id].kind
+            for id in ids {
+                if let Kind::Adds(users) = &self.changes[id].kind
                     && removed.contains(&id.0)
                     && !remove.author_had_acknowledged.contains(id)
                 {
@@ -74,21 +74,21 @@ impl Naive {
         }
     }
 
-    fn removed(&self, ops: &BTreeSet<OperationId>) -> BTreeSet<User> {
-        let removes = ops.iter().filter_map(|id| match self.operations[id].kind {
-            Kind::Removes(target) => Some(self.removed_by(&self.operations[id], target, ops)),
+    fn removed(&self, ids: &BTreeSet<ChangeId>) -> BTreeSet<User> {
+        let removes = ids.iter().filter_map(|id| match self.changes[id].kind {
+            Kind::Removes(target) => Some(self.removed_by(&self.changes[id], target, ids)),
             Kind::Adds(_) => None,
         });
         removes.flatten().collect()
     }
 
-    pub(crate) fn members(&self, ops: &BTreeSet<OperationId>) -> BTreeSet<User> {
-        let added = ops.iter().flat_map(|id| match &self.operations[id].kind {
+    pub(crate) fn members(&self, ids: &BTreeSet<ChangeId>) -> BTreeSet<User> {
+        let added = ids.iter().flat_map(|id| match &self.changes[id].kind {
             Kind::Adds(users) => users.clone(),
             Kind::Removes(_) => BTreeSet::new(),
         });
         let added: BTreeSet<User> = added.collect();
-        added.difference(&self.removed(ops)).copied().collect()
+        added.difference(&self.removed(ids)).copied().collect()
     }
 
     pub(crate) fn view(&self, user: User) -> BTreeSet<User> {
@@ -98,7 +98,7 @@ impl Naive {
     fn knows_add_of(&self, user: User, added: User) -> bool {
         self.acknowledged_by(user)
             .iter()
-            .any(|id| matches!(&self.operations[id].kind, Kind::Adds(users) if users.contains(&added)))
+            .any(|id| matches!(&self.changes[id].kind, Kind::Adds(users) if users.contains(&added)))
     }
 
     pub(crate) fn check_add(&self, author: User, user: User) -> Result<(), Rule> {
@@ -124,16 +124,16 @@ impl Naive {
         }
     }
 
-    pub(crate) fn acknowledge(&mut self, user: User, id: OperationId) -> Result<(), Rule> {
-        let Some(operation) = self.operations.get(&id) else { return Ok(()) };
+    pub(crate) fn acknowledge(&mut self, user: User, id: ChangeId) -> Result<(), Rule> {
+        let Some(change) = self.changes.get(&id) else { return Ok(()) };
         let before = self.acknowledged_by(user);
         if before.contains(&id) {
             return Err(Rule::NothingToAcknowledge);
         }
         let mut after = before.clone();
         after.insert(id);
-        if matches!(&operation.kind, Kind::Adds(users) if users.contains(&user)) && !self.knows_add_of(user, user) {
-            after.extend(&operation.author_had_acknowledged);
+        if matches!(&change.kind, Kind::Adds(users) if users.contains(&user)) && !self.knows_add_of(user, user) {
+            after.extend(&change.author_had_acknowledged);
         }
         if self.members(&after).contains(&user) {
             self.acknowledged.insert(user, after);
@@ -147,11 +147,11 @@ impl Naive {
 
     pub(crate) fn removal_is_acknowledged_by_all(&self, target: User) -> bool {
         let all = self.all();
-        let removes = |id: &&OperationId| match self.operations[id].kind {
-            Kind::Removes(first) => self.removed_by(&self.operations[id], first, &all).contains(&target),
+        let removes = |id: &&ChangeId| match self.changes[id].kind {
+            Kind::Removes(first) => self.removed_by(&self.changes[id], first, &all).contains(&target),
             Kind::Adds(_) => false,
         };
-        let removes: BTreeSet<OperationId> = all.iter().filter(removes).copied().collect();
+        let removes: BTreeSet<ChangeId> = all.iter().filter(removes).copied().collect();
         !removes.is_empty()
             && self.view(self.me).into_iter().all(|member| {
                 let acknowledged = self.acknowledged_by(member);

@@ -1,12 +1,12 @@
-//! Several members that exchange operations and acknowledgements in causal order, each at its own pace, each with both
-//! the form under test and the definition.
+//! Several members that exchange membership changes and acknowledgements in causal order, each at its own pace. Each
+//! has both the code under test and the definition.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::id::{MEMBER_ID_LEN, MemberId};
 use protocol::membership::{MemberIndex, MemberSet, Membership};
 
-use crate::naive::{Kind, Naive, OperationId, User};
+use crate::naive::{ChangeId, Kind, Naive, User};
 
 const USERS: User = 9;
 
@@ -19,16 +19,16 @@ enum Body {
     Create,
     Add(User),
     Remove(User),
-    Acknowledge(OperationId),
+    Acknowledge(ChangeId),
 }
 
 struct Node {
     user: User,
     fast: Membership,
     naive: Naive,
-    /// How many messages of each author it has delivered.
+    /// The number of messages of each author that it has delivered.
     clock: BTreeMap<User, usize>,
-    /// It learned that it was removed.
+    /// It has learned that it was removed.
     stopped: bool,
 }
 
@@ -37,7 +37,7 @@ struct Welcome {
     state: Vec<u8>,
     naive: Naive,
     clock: BTreeMap<User, usize>,
-    add: OperationId,
+    add: ChangeId,
 }
 
 pub(crate) struct World {
@@ -62,7 +62,7 @@ impl Node {
         }
     }
 
-    /// Whether the operation stands.
+    /// Returns whether the change keeps the rules.
     fn record(&mut self, author: User, number: u32, body: Body) -> bool {
         let from = self.index(author).unwrap();
         match body {
@@ -89,11 +89,11 @@ impl Node {
         }
     }
 
-    fn acknowledge(&mut self, user: User, operation: OperationId) {
-        let (Some(member), Some(author)) = (self.index(user), self.index(operation.0)) else { return };
+    fn acknowledge(&mut self, user: User, change: ChangeId) {
+        let (Some(member), Some(author)) = (self.index(user), self.index(change.0)) else { return };
         let before = self.fast.clone();
-        let fast = self.fast.acknowledge(member, author, operation.1);
-        assert_eq!(fast, self.naive.acknowledge(user, operation));
+        let fast = self.fast.acknowledge(member, author, change.1);
+        assert_eq!(fast, self.naive.acknowledge(user, change));
         assert!(fast.is_ok() || self.fast == before);
     }
 }
@@ -107,7 +107,7 @@ impl World {
         };
         world.messages.insert(0, vec![Body::Create]);
         for user in 0..founders {
-            // Each knows the founders in an order of its own.
+            // Each is given the founders in another order.
             let others = (0..founders).map(|other| id((other + user) % founders));
             let node = Node {
                 user,
@@ -135,14 +135,14 @@ impl World {
         let actors: Vec<User> = self.nodes.keys().copied().collect();
         let actor = actors[usize::from(actor) % actors.len()];
         match action % 32 {
-            0..5 => self.operate(actor, Body::Add(one % USERS), two < 30),
-            5..9 => self.operate(actor, Body::Remove(one % USERS), two < 30),
+            0..5 => self.change(actor, Body::Add(one % USERS), two < 30),
+            5..9 => self.change(actor, Body::Remove(one % USERS), two < 30),
             9..12 if !self.welcomes.is_empty() => {
                 let welcome = self.welcomes.swap_remove(usize::from(one) % self.welcomes.len());
                 self.join(welcome);
             }
             _ => {
-                // Several at once, so that histories are not all concurrency.
+                // Several in one step, so that not everything in a history is concurrent.
                 for turn in 0..=two % 8 {
                     self.deliver(actor, one.wrapping_add(turn));
                 }
@@ -151,8 +151,8 @@ impl World {
         self.nodes.values().for_each(Node::compare_views);
     }
 
-    /// An operation; against the rules only if forced, and then only the others get to see it.
-    fn operate(&mut self, actor: User, body: Body, forced: bool) {
+    /// A member makes a change. It breaks the rules only if `forced`; then its author sends it without recording it.
+    fn change(&mut self, actor: User, body: Body, forced: bool) {
         let node = self.nodes.get_mut(&actor).unwrap();
         if node.stopped {
             return;
@@ -210,8 +210,8 @@ impl World {
         *delivered += 1;
         let number = u32::try_from(*delivered).unwrap();
         match body {
-            Body::Acknowledge(operation) => {
-                node.acknowledge(author, operation);
+            Body::Acknowledge(change) => {
+                node.acknowledge(author, change);
                 node.stopped = !node.fast.is_member(node.fast.me());
             }
             _ => {
@@ -265,7 +265,7 @@ impl World {
         }
     }
 
-    /// Those who have seen everything see the same.
+    /// Members that have delivered everything have the same views.
     pub(crate) fn assert_agreement(&self) {
         let live: Vec<&Node> = self.nodes.values().filter(|node| !node.stopped).collect();
         for node in &live {
