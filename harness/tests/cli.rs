@@ -49,7 +49,7 @@ fn usage_errors_say_what_would_be_right() {
     assert!(operation.contains("update-cold"), "{operation}");
     assert!(operation.contains("concurrent-updates:8") && operation.contains("partition-heal"), "{operation}");
     let number = complaint(2, &["measure", "--operation", "concurrent-updates"], &directory);
-    assert!(number.contains("right would be concurrent-updates:8"), "{number}");
+    assert!(number.contains("try concurrent-updates:8"), "{number}");
     let several = ["measure", "--operation", "update,concurrent-updates:16", "--sizes", "32,8"];
     let few = complaint(2, &several, &directory);
     assert!(few.contains("concurrent-updates:16 needs a group of at least 16 members"), "{few}");

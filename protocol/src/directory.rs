@@ -1,5 +1,5 @@
-//! The public-key infrastructure that the paper assumes: it hands out bundles, opaque here, and each one-time prekey at
-//! most once.
+//! The public-key infrastructure that the paper assumes: it hands out bundles, which are opaque here,
+//! and each one-time prekey at most once.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,10 +8,10 @@ use crate::id::MemberId;
 
 /// Where members find other users' bundles.
 pub trait Directory: Sync {
-    /// The bundle that everybody gets.
+    /// The bundle that everybody gets; `None` if the user has published none.
     fn bundle(&self, user: &MemberId) -> Option<Vec<u8>>;
 
-    /// A one-time bundle, handed out once; None when none is left.
+    /// A one-time bundle, which is handed out once; `None` if none is left.
     fn one_time(&self, user: &MemberId) -> Option<Vec<u8>>;
 }
 
@@ -34,7 +34,7 @@ struct Published {
 }
 
 impl InMemoryDirectory {
-    /// Publishes a user's bundles, in place of earlier ones.
+    /// Publishes a user's bundles, which replace earlier ones.
     pub fn publish(&self, user: MemberId, bundle: Vec<u8>, one_time: Vec<Vec<u8>>) {
         self.lock().users.insert(user, Published { bundle, one_time: one_time.into() });
     }

@@ -34,13 +34,13 @@ impl fmt::Debug for MemberId {
 }
 
 impl fmt::Display for MemberId {
-    /// The first four bytes in hexadecimal: enough to tell members apart in a log.
+    /// The first four bytes in hexadecimal: enough to distinguish members in a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0[..4].iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 
-/// The first 8 bytes of a hash of a [`MemberId`]. Two ids may share one: whoever resolves a handle tries each.
+/// The first 8 bytes of a hash of a [`MemberId`]. Two ids may share a handle: each must be tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Handle(pub [u8; HANDLE_LEN]);
 
@@ -56,7 +56,7 @@ impl GroupId {
     }
 }
 
-/// A message of an author: the authors number theirs 1, 2, 3 and so on.
+/// A message. Each author numbers its messages 1, 2, 3 and so on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MessageId {
     /// Who sent it.

@@ -1,7 +1,7 @@
-//! The contract between a protocol and whoever drives it.
+//! The contract between a protocol and the program that drives it.
 //!
 //! A [`Backend`] makes [`Member`]s; a member is one user in one group. Members have no clock, no network and no
-//! randomness of their own: the caller passes a [`Context`] and carries the [`Outgoing`] messages.
+//! randomness of their own: the caller passes a [`Context`] and sends the [`Outgoing`] messages.
 
 use rand_core::CryptoRng;
 
@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::id::{GroupId, MemberId};
 use crate::operation::{Expected, Operation};
 
-/// In which order a protocol needs its messages.
+/// The order in which a protocol needs its messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ordering {
     /// Any order: the protocol itself waits for what a message depends on.
@@ -19,14 +19,14 @@ pub enum Ordering {
     Total,
 }
 
-/// What a protocol can do. What it does not declare it refuses as [`Error::Unsupported`].
+/// What a protocol can do. It refuses what it does not declare as [`Error::Unsupported`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capabilities {
-    /// Operations of several members at once all take effect.
+    /// Concurrent operations of several members all take effect.
     pub concurrent_operations: bool,
     /// A member can heal its own compromise.
     pub pcs_update: bool,
-    /// Keys of messages that were read cannot be recovered from a member's state.
+    /// The keys of messages that a member has read cannot be recovered from its state.
     pub forward_secrecy: bool,
     /// What carries a signature, in words.
     pub signed: &'static str,
@@ -41,7 +41,7 @@ pub struct Capabilities {
 pub struct Description {
     /// The name on the command line and in data.
     pub name: &'static str,
-    /// The variant, empty where there is one only.
+    /// The variant; empty if there is only one.
     pub variant: &'static str,
     /// One line on what it is.
     pub summary: &'static str,
@@ -54,26 +54,26 @@ pub trait Backend: Send + Sync {
     /// Name, variant and capabilities.
     fn description(&self) -> Description;
 
-    /// A new user who is in no group yet, with so many one-time prekeys.
+    /// A new user who is in no group yet, with this number of one-time prekeys.
     fn new_user(&self, one_time_prekeys: usize, rng: &mut dyn CryptoRng) -> NewUser;
 
-    /// The member that [`Member::export`] wrote. It gets no randomness, so that nothing can be computed ahead, and
-    /// rebuilds its caches at once.
+    /// The member whose state [`Member::export`] wrote. It gets no randomness, so that it can compute nothing ahead,
+    /// and rebuilds its caches immediately.
     ///
     /// # Errors
-    /// [`Error::BadExport`] where the bytes do not decode.
+    /// [`Error::BadExport`] if the bytes do not decode.
     fn restore(&self, state: &[u8]) -> Result<Box<dyn Member>, Error>;
 
-    /// The exact cost of `operation` in a group of `group_size` members, as created, in which has happened what
-    /// [`Operation::start`] says, and whose users have published enough one-time prekeys for all who ask.
+    /// The exact cost of `operation` in a group that was created with `group_size` members and is in the state that
+    /// [`Operation::start`] says. Its users have published enough one-time prekeys for everybody who needs one.
     ///
-    /// None of an operation of one member means that the protocol does not have it: a call of it is refused as
-    /// [`Error::Unsupported`]. None of one of several members means no formula: its bytes are measured, and its counts
-    /// compared with nothing. Whether the protocol has it follows from its parts ([`Backend::supports`]).
+    /// For an operation of one member, `None` means that the protocol does not have it: the call is refused as
+    /// [`Error::Unsupported`]. For an operation of several members, `None` means that there is no formula: its bytes
+    /// are measured, and its counts are compared with nothing. [`Backend::supports`] says whether the protocol has it.
     fn expected(&self, operation: Operation, group_size: usize) -> Option<Expected>;
 
-    /// Whether the protocol has `operation` in a group of `group_size` members. One of several members it has if it has
-    /// all of its parts and declares [`Capabilities::concurrent_operations`].
+    /// Whether the protocol has `operation` in a group of `group_size` members. It has an operation of several members
+    /// if it has all parts of it and declares [`Capabilities::concurrent_operations`].
     fn supports(&self, operation: Operation, group_size: usize) -> bool {
         match operation.parts() {
             [] => self.expected(operation, group_size).is_some(),
@@ -87,13 +87,13 @@ pub trait Backend: Send + Sync {
 
 /// What [`Backend::new_user`] makes.
 pub struct NewUser {
-    /// The user's id, of the backend's choice.
+    /// The user's id, which the backend chooses.
     pub id: MemberId,
     /// The user's state.
     pub member: Box<dyn Member>,
-    /// The bundle that the directory hands to everybody who asks.
+    /// The bundle that the directory hands to everybody.
     pub bundle: Vec<u8>,
-    /// What the directory hands out once each, in this order.
+    /// One-time bundles: the directory hands out each of them once, in this order.
     pub one_time: Vec<Vec<u8>>,
 }
 
@@ -102,8 +102,8 @@ pub type Fingerprints = Vec<(MemberId, [u8; 32])>;
 
 /// One user in one group.
 ///
-/// Every call that fails leaves the state as it was ([`Member::export`] gives the same bytes, the queue of parked
-/// messages aside). What an operation returns must be sent; whoever loses it has lost the group.
+/// A call that fails leaves the state as it was: [`Member::export`] gives the same bytes, except for the queue of
+/// waiting messages. What a call returns must be sent: a member that loses it has lost the group.
 pub trait Member: Send {
     /// The user's id.
     fn id(&self) -> MemberId;
@@ -111,8 +111,8 @@ pub trait Member: Send {
     /// The group, once the member has created or joined one.
     fn group(&self) -> Option<GroupId>;
 
-    /// The members of the group as this member knows it, sorted; itself included. Empty before it joined and after it
-    /// was removed.
+    /// The members of the group in this member's view, sorted, itself included. Empty before it joins and after it is
+    /// removed.
     fn members(&self) -> Vec<MemberId>;
 
     /// Creates a group of this user and `others`.
@@ -121,8 +121,8 @@ pub trait Member: Send {
     /// As [`Error`] says; the state is unchanged.
     fn create(&mut self, others: &[MemberId], context: &mut Context<'_>) -> Result<Vec<Outgoing>, Error>;
 
-    /// Creates a group of this user and `others` in which every two members open the channel between them at once.
-    /// Protocols whose members need no channels, or whose creation opens all of them, do not have it.
+    /// Creates a group of this user and `others` in which every two members immediately open the channel between them.
+    /// A protocol whose members need no channels, or whose creation opens all of them, does not have it.
     ///
     /// # Errors
     /// As [`Error`] says; the state is unchanged.
@@ -142,7 +142,7 @@ pub trait Member: Send {
     /// As [`Error`] says; the state is unchanged.
     fn remove(&mut self, user: &MemberId, context: &mut Context<'_>) -> Result<Vec<Outgoing>, Error>;
 
-    /// Replaces the member's key material, so that whoever has stolen it reads no more.
+    /// Replaces the member's key material, so that somebody who has stolen it reads no later message.
     ///
     /// # Errors
     /// As [`Error`] says; the state is unchanged.
@@ -154,26 +154,25 @@ pub trait Member: Send {
     /// As [`Error`] says; the state is unchanged.
     fn send(&mut self, plaintext: &[u8], context: &mut Context<'_>) -> Result<Vec<Outgoing>, Error>;
 
-    /// Handles one message.
+    /// Receives one message.
     ///
     /// # Errors
-    /// Not authentic, not for this group, malformed: nothing has changed, and the genuine message can still come. An
-    /// authentic message that cannot be used is no error but an [`Event`].
+    /// The message is malformed, not authentic or not for this group: nothing has changed, and the genuine message can
+    /// still be received. An authentic message that cannot be used is not an error but an [`Event`].
     fn receive_one(&mut self, message: &Incoming<'_>, context: &mut Context<'_>) -> Result<Received, Error>;
 
-    /// Handles a batch, as a device does that comes online; one result for each message. A protocol that can verify
-    /// several messages together overrides this.
+    /// Receives several messages, as a device does that comes online; one result for each message. A protocol that can
+    /// verify several messages together overrides this.
     fn receive(&mut self, batch: &[Incoming<'_>], context: &mut Context<'_>) -> Vec<Result<Received, Error>> {
         batch.iter().map(|message| self.receive_one(message, context)).collect()
     }
 
-    /// For each sender whose key material this member knows, a hash of it; sorted by id. None where the protocol cannot
-    /// show it.
+    /// The fingerprint of each sender whose key material this member knows. `None` if the protocol cannot show them.
     fn fingerprints(&self) -> Option<Fingerprints>;
 
-    /// For each author known, the number of its last message that this member has delivered, its own included; sorted by id.
-    /// None where the protocol does not number messages. After the same message of a sender, all members who know any key
-    /// material of it must know the same.
+    /// For each known author, the number of its last message that this member has delivered; sorted by id, this member
+    /// included. `None` if the protocol does not number messages. Members that have delivered the same last message of
+    /// a sender, and know key material of it, must know the same.
     fn delivered(&self) -> Option<Vec<(MemberId, u32)>> {
         None
     }
@@ -181,11 +180,11 @@ pub trait Member: Send {
     /// The whole state, secrets included.
     fn export(&self) -> Vec<u8>;
 
-    /// A copy, so that one prepared group serves several measurements. A deployment must never run two copies.
+    /// A copy, so that one prepared group can be measured several times. A deployment must never run two copies.
     fn duplicate(&self) -> Box<dyn Member>;
 }
 
-/// What the caller brings to each call.
+/// What the caller supplies with each call.
 pub struct Context<'a> {
     /// This member's own stream of randomness.
     pub rng: &'a mut dyn CryptoRng,
@@ -195,43 +194,43 @@ pub struct Context<'a> {
     pub confirm_inviter: &'a dyn Fn(&MemberId) -> bool,
 }
 
-/// A message as the transport delivers it. Group and author are the transport's word: protocols check them, and need not
-/// send them.
+/// A message as it comes from the transport. The transport claims its group and author: protocols check them, and need
+/// not send them.
 #[derive(Clone, Copy, Debug)]
 pub struct Incoming<'a> {
-    /// The group that it belongs to.
+    /// The group that the message belongs to, as the transport claims.
     pub group: GroupId,
-    /// Who sent it.
+    /// Who sent the message, as the transport claims.
     pub author: MemberId,
-    /// The message.
+    /// The message in its encoded form.
     pub bytes: &'a [u8],
 }
 
 /// Whom a message is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recipients {
-    /// The members before the operation and the joiner, without the author; a removed member included. Where operations
-    /// cross, also those who join by the others.
+    /// The members before the operation, a removed member included, and the joiner, but not the author. If operations
+    /// are concurrent, the joiners of all of them.
     Everyone,
     /// One user.
     One(MemberId),
 }
 
-/// A message to carry.
+/// A message to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outgoing {
     /// Whom it is for.
     pub to: Recipients,
-    /// What it is, for reports: `update`, `ack` and so on.
+    /// The name of its kind, for reports: `update`, `ack` and so on.
     pub kind: &'static str,
-    /// The message.
+    /// The message in its encoded form.
     pub bytes: Vec<u8>,
 }
 
-/// What came of a message. One message can release several that waited for it.
+/// What follows from receiving a message. One message can release several that waited for it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Received {
-    /// Answers to carry.
+    /// Answers to send.
     pub outgoing: Vec<Outgoing>,
     /// What happened, in order. Empty for a duplicate and for a message that waits.
     pub events: Vec<Event>,
@@ -243,55 +242,55 @@ pub struct Received {
 pub enum Event {
     /// This member joined the group.
     Joined {
-        /// Who invited it.
+        /// The member that has added it.
         inviter: MemberId,
     },
     /// A user was added.
     Added {
-        /// By whom.
+        /// The author of the add.
         by: MemberId,
-        /// Who.
+        /// The joiner.
         user: MemberId,
     },
     /// A member was removed, perhaps this one.
     Removed {
-        /// By whose message.
+        /// The author of the remove.
         by: MemberId,
-        /// Who.
+        /// The removed member.
         user: MemberId,
     },
     /// A member replaced its key material.
     Updated {
-        /// Who.
+        /// The author of the update.
         by: MemberId,
     },
-    /// A member acknowledged an operation.
+    /// A member acknowledged a control message.
     Acked {
-        /// Who.
+        /// The author of the acknowledgement.
         by: MemberId,
     },
     /// An application message.
     Message {
-        /// From whom.
+        /// Its author.
         from: MemberId,
-        /// Its content.
+        /// The application's data.
         plaintext: Vec<u8>,
     },
     /// An authentic application message whose key this member does not have.
     Undecryptable {
-        /// From whom.
+        /// Its author.
         from: MemberId,
     },
     /// An authentic message that breaks a rule and has no effect.
     Rejected {
-        /// From whom.
+        /// Its author.
         from: MemberId,
-        /// The rule.
+        /// The rule that it breaks.
         rule: Rule,
     },
     /// An author signed two different messages under one number.
     Equivocation {
-        /// Who.
+        /// The author of both messages.
         by: MemberId,
     },
 }
@@ -304,18 +303,18 @@ pub enum Rule {
     Form,
     /// The author is not a member in its own view.
     AuthorNotAMember,
-    /// A removal of oneself.
+    /// The author removes itself.
     RemovesItself,
-    /// A removal of somebody who is not in the author's view.
+    /// The author removes somebody who is not in its view.
     TargetNotAMember,
-    /// An add of somebody whose add the author has acknowledged.
+    /// The author adds somebody whose add it has acknowledged.
     AlreadyAMember,
-    /// An add to a group that has as many members as it may have, in the author's view.
+    /// The author adds somebody to a group that has reached the greatest size, in the author's view.
     GroupSize,
-    /// The group exists already.
+    /// The author creates a group that exists already.
     GroupExists,
-    /// An acknowledgement of something that is no operation, or of one acknowledged before.
+    /// The author acknowledges a message that is no control message, or one that it has acknowledged before.
     NothingToAcknowledge,
-    /// An acknowledgement of one's own removal.
+    /// The author acknowledges its own removal.
     AcknowledgesOwnRemoval,
 }

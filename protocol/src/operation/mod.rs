@@ -11,58 +11,61 @@ use std::str::FromStr;
 pub use cost::{CostDifference, CostMismatch, Expected, Measured};
 pub use role::{Phase, Role, UnknownPhase, UnknownRole};
 
-/// The smallest group in which operations mean something.
+/// The size of the smallest group in which operations mean something.
 pub const MIN_GROUP_SIZE: usize = 2;
 
-/// The name of [`Operation::ConcurrentUpdates`], up to its number.
+/// The name of [`Operation::ConcurrentUpdates`] without its number.
 const CONCURRENT_UPDATES: &str = "concurrent-updates:";
 
-/// An operation of the evaluation. Where it starts from is said by [`Operation::start`].
+/// An operation that is measured. [`Operation::start`] says in which state it finds the group.
 ///
-/// Most are one call of one member. The last two are of several members, and made of others ([`Operation::parts`]).
+/// Most operations are one call of one member. The last two are operations of several members and consist of others
+/// ([`Operation::parts`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Operation {
-    /// One user creates the group of all.
+    /// One user creates a group of all users.
     Create,
-    /// The same, and every two members open the channel between them at once instead of with their first message.
+    /// The same, and every two members open the channel between them immediately instead of with their first message.
     CreateMesh,
     /// The creator adds one user.
     Add,
-    /// The creator removes the member that comes last.
+    /// The creator removes the last member.
     Remove,
     /// The creator updates its key material.
     Update,
-    /// Another member, the first after the creator, updates: the first use of its channels.
+    /// The first member after the creator updates, over cold channels.
     UpdateCold,
     /// The creator sends 32 bytes of application data.
     Message,
-    /// The same after it has removed the member that comes last. The group size is that before the removal.
+    /// The same, after the creator has removed the last member. The group size is the size before the removal.
     MessageAfterRemove,
-    /// The creator and the members that come next, so many in all, update at once: none of them knows of the others.
+    /// The creator and the members after it, this number in all, update concurrently: none of them knows of the other
+    /// updates.
     ConcurrentUpdates(NonZeroUsize),
-    /// The group parts into its first and its second half. In each the first member removes the last one, adds a user and
-    /// updates. Then everything that was withheld is delivered, and the two who have operated send a message each.
+    /// The group is partitioned into its first and its second half. In each half the first member removes the last one,
+    /// adds a user and updates. Then everything that was withheld arrives, and these two first members send a message
+    /// each.
     PartitionHeal,
 }
 
-/// What has happened in a group before an operation is measured. None of it is timed or counted.
+/// The state of a group in which an operation starts. Nothing that leads to it is timed or counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Start {
-    /// Nothing: there are users with published bundles, and no group.
+    /// There are users with published bundles, and no group.
     Users,
     /// The group has been created, and nothing else has happened.
     Created,
-    /// After the creation every member has sent an application message, one after the other in the order of members, the
-    /// creator last. A conversation is the state in which most operations find a group, and the one in which protocols that
-    /// put off work until the first message have done it.
+    /// After the creation every member has sent an application message: one after the other in the order of members,
+    /// the creator last. Most operations find a group in this state. Protocols that put off work until the first
+    /// message have done it then.
     Conversed,
-    /// The same, and then the creator has removed the member that comes last.
+    /// The same, and then the creator has removed the last member.
     Removed,
 }
 
 impl Operation {
-    /// The operations that are measured where none is named, in the order in which reports list them. Those of several
-    /// members are not among them.
+    /// The operations that are measured if none is named, in the order in which reports list them. Operations of
+    /// several members are not among them.
     pub const ALL: [Self; 8] = [
         Self::Create,
         Self::CreateMesh,
@@ -74,11 +77,11 @@ impl Operation {
         Self::MessageAfterRemove,
     ];
 
-    /// The operations of the paper, and the update over fresh channels beside its update.
+    /// The operations of the paper, and the update over cold channels next to the paper's update.
     pub const REPRODUCED: [Self; 6] =
         [Self::Create, Self::Add, Self::Remove, Self::Update, Self::UpdateCold, Self::Message];
 
-    /// What has happened before.
+    /// The state in which the operation finds the group.
     #[must_use]
     pub fn start(self) -> Start {
         match self {
@@ -90,8 +93,8 @@ impl Operation {
         }
     }
 
-    /// The operations that one of several members is made of; of others, none. A backend that has them all, and whose
-    /// operations take effect where they cross, has it too.
+    /// The operations of which an operation of several members consists; empty for an operation of one member. A
+    /// backend that has all parts, and whose concurrent operations take effect, has the whole too.
     #[must_use]
     pub fn parts(self) -> &'static [Self] {
         match self {
@@ -101,12 +104,12 @@ impl Operation {
         }
     }
 
-    /// The smallest group that has members enough for it.
+    /// The size of the smallest group that has enough members for it.
     #[must_use]
     pub fn min_group_size(self) -> usize {
         match self {
             Self::ConcurrentUpdates(members) => members.get().max(MIN_GROUP_SIZE),
-            // Of three in each half one operates, one is removed, and one is neither.
+            // Of the three in each half, one acts, one is removed, and one does neither.
             Self::PartitionHeal => 6,
             _ => MIN_GROUP_SIZE,
         }
@@ -136,16 +139,16 @@ impl fmt::Display for Operation {
     }
 }
 
-/// No operation has this name.
+/// A text is not the name of an operation.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UnknownOperation {
-    /// It is the name of none.
-    #[error("there is no operation `{0}`; right would be {all} or, by name only, {CONCURRENT_UPDATES}8 (so many members \
-             update at once) or {heal}", all = Operation::ALL.map(Operation::name).join(", "),
+    /// There is no operation of this name.
+    #[error("there is no operation `{0}`; try {all} or, by name only, {CONCURRENT_UPDATES}8 (8 members update \
+             concurrently) or {heal}", all = Operation::ALL.map(Operation::name).join(", "),
              heal = Operation::PartitionHeal)]
     Name(String),
-    /// It does not say how many members act.
-    #[error("`{0}` does not say how many members update at once; right would be {CONCURRENT_UPDATES}8")]
+    /// The name does not say how many members act.
+    #[error("`{0}` does not say how many members update concurrently; try {CONCURRENT_UPDATES}8")]
     Number(String),
 }
 
@@ -155,7 +158,7 @@ impl FromStr for Operation {
     fn from_str(name: &str) -> Result<Self, UnknownOperation> {
         if let Some(number) = name.strip_prefix(CONCURRENT_UPDATES) {
             let operation = number.parse().ok().map(Self::ConcurrentUpdates);
-            // One operation has one name: `+8` and `08` are none.
+            // One operation has one name: `concurrent-updates:+8` and `concurrent-updates:08` are not names.
             return operation
                 .filter(|operation| operation.name() == name)
                 .ok_or_else(|| UnknownOperation::Number(name.to_owned()));
@@ -187,11 +190,11 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_name_is_told_what_would_be_right() {
+    fn an_error_says_which_names_to_try() {
         let wrong = |name: &str| name.parse::<Operation>().unwrap_err().to_string();
         for number in ["", ":", ":0", ":-1", ":+8", ":08", ":8 ", ":many", ":99999999999999999999"] {
             let text = wrong(&format!("concurrent-updates{number}"));
-            assert!(text.ends_with("right would be concurrent-updates:8"), "{text}");
+            assert!(text.ends_with("; try concurrent-updates:8"), "{text}");
         }
         let text = wrong("updat");
         assert!(text.contains("`updat`") && text.contains("update-cold, message,"), "{text}");

@@ -55,7 +55,8 @@ pub enum Phase {
     Responses,
     /// After a partition: everything that follows from delivering what it had withheld.
     Heal,
-    /// The first messages after that: the calls, whatever a protocol sends before it lets a member speak, and all rounds.
+    /// The first messages after that: the calls, whatever a protocol sends before it lets a member speak, and all
+    /// rounds.
     Speak,
 }
 
