@@ -1,7 +1,7 @@
 //! Prekey bundles and first contact with somebody who is offline (the X3DH specification, sections 2 and 3).
 //!
-//! Where the one-time prekeys have run out, three DHs serve: such a message has no forward secrecy until the signed prekey
-//! is replaced.
+//! If the one-time prekeys have run out, three DHs must do: such a message has no forward secrecy until the signed
+//! prekey is replaced.
 
 use std::collections::BTreeMap;
 
@@ -31,7 +31,7 @@ pub const OVERHEAD: usize = FIRST_CONTACT_LEN + aead::OVERHEAD;
 pub const KDF_CALLS: u64 = 2;
 
 const ONE_TIME_ID_LEN: usize = 4;
-/// In place of the id of a one-time prekey: none was left.
+/// Instead of the id of a one-time prekey, if none was left.
 const NO_ONE_TIME: u32 = 0;
 
 /// A user's private keys for first contact.
@@ -55,15 +55,15 @@ pub struct PeerBundle {
 
 /// What a user publishes.
 pub struct Publication {
-    /// For everybody: [`BUNDLE_LEN`] bytes.
+    /// What everybody may fetch: [`BUNDLE_LEN`] bytes.
     pub bundle: Vec<u8>,
-    /// To be handed out once each: [`ONE_TIME_LEN`] bytes.
+    /// What the directory may hand out once each: [`ONE_TIME_LEN`] bytes.
     pub one_time: Vec<Vec<u8>>,
 }
 
 impl PrekeySecrets {
-    /// Fresh keys with so many one-time prekeys, and their publication. `signing` is the user's identity: its public key
-    /// is the user's id.
+    /// Fresh keys with `one_time` one-time prekeys, and their publication. `signing` is the user's identity: its public
+    /// key is the user's id.
     pub fn generate(signing: &SigningKey, one_time: usize, rng: &mut dyn CryptoRng) -> (Self, Publication) {
         let (identity_secret, signed_secret) = (PrivateKey::random(rng), PrivateKey::random(rng));
         let (identity, signed) = (identity_secret.public_key(), signed_secret.public_key());
@@ -86,7 +86,7 @@ impl PrekeySecrets {
         (secrets, Publication { bundle, one_time: published })
     }
 
-    /// How many one-time prekeys have not been used.
+    /// The number of one-time prekeys that have not been used.
     #[must_use]
     pub fn one_time_left(&self) -> usize {
         self.one_time.len()
@@ -149,7 +149,7 @@ impl PrekeySecrets {
 /// Fetches and checks a user's bundle. Counts one verification.
 ///
 /// # Errors
-/// [`Error::NoBundle`] where the directory has none, or none that the user has signed.
+/// [`Error::NoBundle`] if the directory has none, or none that the user has signed.
 pub fn peer_bundle(user: &MemberId, directory: &dyn Directory) -> Result<PeerBundle, Error> {
     let bytes = directory.bundle(user).ok_or(Error::NoBundle)?;
     let key = VerificationKey::from_bytes(&user.0).map_err(|_| Error::NoBundle)?;
@@ -167,23 +167,23 @@ fn bundle_text(user: &MemberId, identity: &PublicKey, signed: &PublicKey) -> [u8
     hash::hash(label::BUNDLE, &[&user.0, &identity.0, &signed.0]).0
 }
 
-/// Blocks that the hash under a bundle's signature costs.
+/// The number of blocks that are hashed for a bundle's signature.
 #[must_use]
 pub fn bundle_blocks() -> u64 {
     hash::blocks_of(label::BUNDLE, &[crate::id::MEMBER_ID_LEN, PUBLIC_KEY_LEN, PUBLIC_KEY_LEN])
 }
 
-/// What the initiator tells the responder: which keys to agree with.
+/// What the initiator sends to the responder: with which keys to agree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FirstContact {
     /// The initiator's ephemeral key.
     pub ephemeral: PublicKey,
-    /// Which one-time prekey of the responder's serves; 0: none was left.
+    /// The id of the responder's one-time prekey; 0 if none was left.
     one_time: u32,
 }
 
 impl FirstContact {
-    /// The bytes as they are sent.
+    /// The encoded form, which is sent.
     #[must_use]
     pub fn encode(&self) -> [u8; FIRST_CONTACT_LEN] {
         let mut out = [0; FIRST_CONTACT_LEN];
@@ -202,7 +202,7 @@ impl FirstContact {
     }
 }
 
-/// The initiator's side: a secret shared with whoever holds the private keys of the bundle.
+/// The initiator's side: a secret shared with the user that holds the private keys of the bundle.
 ///
 /// ```text
 /// dh1 = DH(ik_me, spk), dh2 = DH(e, ik_peer), dh3 = DH(e, spk), dh4 = DH(e, otk)      (section 3.3)
@@ -211,7 +211,7 @@ impl FirstContact {
 /// Counts one key generation, four DHs (three without a one-time prekey) and [`KDF_CALLS`].
 ///
 /// # Errors
-/// [`Error::NoBundle`] where a key of the bundle has small order.
+/// [`Error::NoBundle`] if a key of the bundle has small order.
 pub fn initiate<const N: usize>(
     own: &PrekeySecrets,
     peer: &PeerBundle,
@@ -234,13 +234,13 @@ pub fn initiate<const N: usize>(
     Ok((secret, FirstContact { ephemeral: ephemeral.public_key(), one_time }))
 }
 
-/// The responder's side. `peer` is the initiator's identity key. Once something has been decrypted with a key from the
-/// secret, the one-time prekey must go: [`PrekeySecrets::used`].
+/// The responder's side. `peer` is the initiator's identity key. Once something has been decrypted with a key derived
+/// from the secret, the one-time prekey must be deleted: [`PrekeySecrets::used`].
 ///
 /// Counts four DHs (three without a one-time prekey) and [`KDF_CALLS`].
 ///
 /// # Errors
-/// [`Error::NotAuthentic`] where the one-time prekey is not there any more, or a key has small order.
+/// [`Error::NotAuthentic`] if the one-time prekey is no longer there, or a key has small order.
 pub fn respond<const N: usize>(
     own: &PrekeySecrets,
     peer: &PublicKey,
@@ -262,13 +262,13 @@ pub fn respond<const N: usize>(
     Ok(shared.derive(label))
 }
 
-/// Encrypts one message to somebody by the bundle: first contact ‖ ciphertext, [`OVERHEAD`] bytes longer than the
+/// Encrypts one message to the owner of a bundle: first contact ‖ ciphertext, [`OVERHEAD`] bytes longer than the
 /// plaintext. `associated` must name both parties.
 ///
-/// Counts what [`initiate`] does, and the bytes.
+/// Counts what [`initiate`] counts, and the bytes.
 ///
 /// # Errors
-/// [`Error::NoBundle`] where a key of the bundle has small order.
+/// [`Error::NoBundle`] if a key of the bundle has small order.
 pub fn seal(
     own: &PrekeySecrets,
     peer: &PeerBundle,
@@ -286,10 +286,10 @@ pub fn seal(
 
 /// Decrypts what [`seal`] made, and deletes the one-time prekey that it used. `peer` is the sender's identity key.
 ///
-/// Counts what [`respond`] does, and the bytes.
+/// Counts what [`respond`] counts, and the bytes.
 ///
 /// # Errors
-/// [`Error::NotAuthentic`], whatever is wrong; nothing is deleted then.
+/// [`Error::NotAuthentic`], whatever is wrong. Nothing is deleted then.
 pub fn open(own: &mut PrekeySecrets, peer: &PublicKey, associated: &[u8], sealed: &[u8]) -> Result<SecretBytes, Error> {
     let mut reader = Reader::new(sealed);
     let contact = FirstContact::decode(&mut reader).map_err(|_| Error::NotAuthentic)?;
@@ -299,12 +299,12 @@ pub fn open(own: &mut PrekeySecrets, peer: &PublicKey, associated: &[u8], sealed
     Ok(plaintext)
 }
 
-/// What the key comes from: bytes that no encoded point begins with (section 2.2, F), then the shared secrets.
+/// The input of the key derivation: bytes with which no encoded point begins (section 2.2, F), then the shared secrets.
 struct SharedSecrets(SecretBytes);
 
 impl SharedSecrets {
     fn new() -> Self {
-        // Room for all, so that no copy is left behind when it grows.
+        // Room for all secrets: a buffer that had to grow would leave copies behind.
         let mut bytes = SecretBytes::with_capacity(5 * PUBLIC_KEY_LEN);
         bytes.put(&[0xff; PUBLIC_KEY_LEN]);
         Self(bytes)
@@ -320,7 +320,7 @@ impl SharedSecrets {
     }
 }
 
-/// The ephemeral key and the choice of prekey are bound besides what the caller binds.
+/// The ephemeral key and the choice of prekey are bound in addition to what the caller binds.
 fn bind(associated: &[u8], header: &[u8]) -> Vec<u8> {
     [header, associated].concat()
 }

@@ -1,4 +1,4 @@
-//! The state as bytes, what waits included: whoever has taken a message in does not get it again.
+//! The state as bytes. It includes the messages that wait: a member that has received a message does not get it again.
 
 use std::collections::VecDeque;
 

@@ -1,11 +1,13 @@
-//! Authenticated causal order: when a message is checked, and when it may be processed.
+//! Authenticated causal order: when a received message is verified, and when it is delivered.
 //!
-//! Each author numbers its broadcasts 1, 2, 3 and so on, and signs them. A message is *verified* as soon as all earlier
-//! numbers of its author are verified, so that a forged one can neither take a number nor displace the genuine message. It
-//! is *ready* when all earlier numbers of its author have been delivered, and the message that it acknowledges too. Members
-//! acknowledge an operation as soon as they process it; so numbers and acknowledgements give causal order of operations.
+//! Each author numbers its broadcasts 1, 2, 3 and so on, and signs them. A received message is *verified* as soon as
+//! all earlier numbers of its author are verified, so that a forged message can neither take a number nor displace the
+//! genuine one. It is *ready* when all earlier messages of its author have been delivered, and so has the message that
+//! it acknowledges. Members acknowledge a control message as soon as it is delivered to them; so numbers and
+//! acknowledgements put control messages in causal order.
 //!
-//! What cannot be verified yet waits within limits: later numbers, unknown authors, messages that name unknown members.
+//! What cannot be verified yet waits, within limits: later numbers, unknown authors, messages that name unknown
+//! members.
 
 mod export;
 
@@ -17,55 +19,56 @@ use crate::error::Error;
 use crate::id::{GroupId, Handle, MemberId, MessageId};
 use crate::wire::envelope::{Envelope, Kind, Subject};
 
-/// Messages that may wait, for each author.
+/// The number of messages that may wait for each author.
 pub const MAX_WAITING_PER_AUTHOR: usize = 1024;
-/// Bytes that may wait, over all authors. A message that is ready when it comes needs no room.
+/// The number of bytes that may wait, over all authors. A message that is ready when it is received needs no room.
 pub const MAX_WAITING_BYTES: usize = 16 << 20;
-/// Unknown authors whose messages may wait.
+/// The number of unknown authors whose messages may wait.
 pub const MAX_STRANGERS: usize = 1024;
-/// Last messages of each author for which a second body under their number is noticed. Older ones count as duplicates.
+/// The number of last messages of each author for which a second message under the same number is noticed. Under an
+/// older number it counts as a duplicate.
 pub const EQUIVOCATION_WINDOW: usize = 8;
 
-/// A message whose signature has been checked.
+/// A message whose signature has been verified.
 #[derive(Clone, Debug)]
 pub struct Verified {
-    /// Its place among its author's messages.
+    /// The message's place among its author's messages, from 1.
     pub number: u32,
-    /// What it is.
+    /// What the message is.
     pub kind: Kind,
-    /// Whom it names.
+    /// The user that the envelope names.
     pub subject: Subject<MemberId>,
-    /// The author's key from its next message on.
+    /// The author's verification key from its next message on, if it changes.
     pub new_key: Option<VerificationKey>,
-    /// Version, kind, sender and number as they came.
+    /// Version, kind, sender and number, as received.
     pub header: Vec<u8>,
-    /// What the protocol put into it.
+    /// The protocol's part of the message.
     pub body: Vec<u8>,
-    /// Its hash.
+    /// The hash that is signed.
     pub digest: Digest,
-    /// The key under which it was signed.
+    /// The verification key under which the message was verified.
     pub key: [u8; VERIFICATION_KEY_LEN],
 }
 
-/// What became of a message on its arrival.
+/// What happens to a message when it is received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Receipt {
-    /// It was verified: [`CausalOrder::deliver`] returns it once it is ready.
+    /// It is verified: [`CausalOrder::deliver`] returns it once it is ready.
     Verified,
     /// It cannot be verified yet.
     Waits,
-    /// It has been here before, or its number is too old to tell.
+    /// It has been received before, or is too old for that to be known.
     Duplicate,
-    /// Its author signed another message under the same number.
+    /// Its author has signed another message under the same number.
     Equivocation,
 }
 
-/// The authors' messages: what was delivered, what was verified, what waits.
+/// The authors' messages: what has been delivered, what has been verified, what waits.
 #[derive(Clone, Default)]
 pub struct CausalOrder {
     authors: BTreeMap<MemberId, Author>,
     by_handle: BTreeMap<Handle, Vec<MemberId>>,
-    /// Authors with verified messages that are not delivered.
+    /// Authors with verified messages that have not been delivered.
     blocked: BTreeSet<MemberId>,
     strangers: BTreeMap<MemberId, Vec<Vec<u8>>>,
     waiting_bytes: usize,
@@ -78,9 +81,9 @@ struct Author {
     delivered_key: [u8; VERIFICATION_KEY_LEN],
     verified: u32,
     verified_key: VerificationKey,
-    /// Verified and not delivered, in order of numbers.
+    /// Verified but not delivered, in order of numbers.
     queue: VecDeque<Verified>,
-    /// Not verified.
+    /// Received but not verified.
     unverified: Vec<Vec<u8>>,
     window: VecDeque<Seen>,
 }
@@ -93,8 +96,9 @@ struct Seen {
 }
 
 impl CausalOrder {
-    /// Makes an author known: all numbers up to `delivered` count as delivered, and `key` verifies the next. What has waited
-    /// for the author, or for somebody to be known under its handle, is looked at again. No effect on a known author.
+    /// Makes an author known: all its messages up to number `delivered` count as delivered, and `key` verifies the next
+    /// one. Messages that have waited for the author, or for a user with its handle, are tried again. Has no effect on
+    /// a known author.
     pub fn introduce(&mut self, id: MemberId, key: VerificationKey, delivered: u32, group: &GroupId) {
         if self.authors.contains_key(&id) {
             return;
@@ -122,19 +126,20 @@ impl CausalOrder {
         }
     }
 
-    /// How many authors are known.
+    /// The number of known authors.
     #[must_use]
     pub fn known(&self) -> usize {
         self.authors.len()
     }
 
-    /// The last delivered number of somebody known, and the key that verifies the next one.
+    /// The number of an author's last delivered message, and the key that verifies the next one; `None` if the author
+    /// is unknown.
     #[must_use]
     pub fn frontier(&self, id: &MemberId) -> Option<(u32, [u8; VERIFICATION_KEY_LEN])> {
         self.authors.get(id).map(|author| (author.delivered, author.delivered_key))
     }
 
-    /// The short name of somebody known.
+    /// The handle of an author; `None` if it is unknown.
     #[must_use]
     pub fn handle(&self, id: &MemberId) -> Option<Handle> {
         self.authors.get(id).map(|author| author.handle)
@@ -162,11 +167,11 @@ impl CausalOrder {
         }
     }
 
-    /// Takes a message in.
+    /// Receives a message: verifies it, or lets it wait.
     ///
     /// # Errors
-    /// [`Error::Malformed`], [`Error::WrongAuthor`], [`Error::NotAuthentic`], or [`Error::QueueFull`], after which it may be
-    /// delivered again. Nothing has changed then.
+    /// [`Error::Malformed`], [`Error::WrongAuthor`], [`Error::NotAuthentic`], or [`Error::QueueFull`], after which the
+    /// message can be received again. Nothing has changed then.
     pub fn receive(&mut self, id: &MemberId, group: &GroupId, bytes: &[u8]) -> Result<Receipt, Error> {
         let envelope = Envelope::decode(bytes)?;
         let Some(author) = self.authors.get(id) else {
@@ -185,7 +190,7 @@ impl CausalOrder {
         let next = candidates.filter(|_| envelope.number == author.verified.saturating_add(1));
         if next.is_some() {
             let crowded = author.queue.len() >= MAX_WAITING_PER_AUTHOR || !self.has_room(bytes.len());
-            // What has nothing to wait for always gets in, whatever forged messages fill the queues.
+            // A message that has nothing to wait for is always accepted, even if forged messages fill the queues.
             if crowded && (!author.queue.is_empty() || !self.may_be_ready(&envelope)) {
                 return Err(Error::QueueFull);
             }
@@ -204,8 +209,8 @@ impl CausalOrder {
         wait(&mut author.unverified, &mut self.waiting_bytes, bytes)
     }
 
-    /// The next message that is ready: from now on it counts as delivered. `may` can hold a message back for reasons of the
-    /// protocol's own.
+    /// Delivers the next message that is ready; `None` if there is none. With `may`, the protocol can hold back a
+    /// message for reasons of its own.
     pub fn deliver(&mut self, may: impl Fn(&MemberId, &Verified) -> bool) -> Option<(MemberId, Verified)> {
         let ready = |id: &MemberId| {
             let author = self.authors.get(id)?;
@@ -228,7 +233,8 @@ impl CausalOrder {
         Some((id, message))
     }
 
-    /// What keeps the next verified messages of authors waiting: the author of each, and what it acknowledges.
+    /// Why verified messages wait: for each author whose next one waits, the author and the message that it
+    /// acknowledges.
     pub fn awaited(&self) -> impl Iterator<Item = (MemberId, MessageId)> {
         self.blocked.iter().filter_map(|id| {
             let other = self.authors.get(id)?.queue.front()?.subject.acknowledged()?;
@@ -236,13 +242,14 @@ impl CausalOrder {
         })
     }
 
-    /// Whether so many more bytes may wait. The caller minds it for what it holds back in [`deliver`](Self::deliver).
+    /// Whether `len` more bytes may wait. The caller must check it for what it holds back in
+    /// [`deliver`](Self::deliver).
     #[must_use]
     pub fn has_room(&self, len: usize) -> bool {
         self.waiting_bytes.saturating_add(len) <= MAX_WAITING_BYTES
     }
 
-    /// What waits of an author, known or not, without having been verified.
+    /// The messages of an author, known or not, that wait and have not been verified.
     pub fn unverified(&self, id: &MemberId) -> impl Iterator<Item = &[u8]> {
         let known = self.authors.get(id).map(|author| &author.unverified);
         known.or_else(|| self.strangers.get(id)).into_iter().flatten().map(Vec::as_slice)
@@ -256,13 +263,13 @@ impl CausalOrder {
             && self.authors.values().all(|author| author.unverified.is_empty())
     }
 
-    /// Everything that has not been verified, with its author.
+    /// All messages that wait and have not been verified, with their authors.
     pub fn into_unverified(self) -> impl Iterator<Item = (MemberId, Vec<u8>)> {
         let known = self.authors.into_iter().map(|(id, author)| (id, author.unverified));
         known.chain(self.strangers).flat_map(|(id, queue)| queue.into_iter().map(move |bytes| (id, bytes)))
     }
 
-    /// Whether what a message acknowledges, if anything, has been delivered.
+    /// Whether the message that the envelope acknowledges, if any, has been delivered.
     fn may_be_ready(&self, envelope: &Envelope<'_>) -> bool {
         let Subject::Acknowledged(handle, number) = envelope.subject else { return true };
         let named = self.by_handle.get(&handle).map_or(&[][..], Vec::as_slice);
@@ -276,7 +283,7 @@ impl CausalOrder {
         wait(self.strangers.entry(*id).or_default(), &mut self.waiting_bytes, bytes)
     }
 
-    /// Verifies what has waited of an author and is its turn now; forged messages are dropped on the way.
+    /// Verifies those waiting messages of an author that can now be verified, and drops forged ones.
     fn retry(&mut self, id: &MemberId, group: &GroupId) {
         let Some(author) = self.authors.get_mut(id) else { return };
         let mut waiting = core::mem::take(&mut author.unverified);
@@ -348,8 +355,8 @@ impl Author {
         }
     }
 
-    /// A message under a number that has been verified before: the same, another one that the author has signed too, or a
-    /// forgery.
+    /// Judges a message under a number that has been verified before: the same message, another one that the author has
+    /// signed too, or a forgery.
     fn compare(
         &self,
         id: &MemberId,
@@ -385,7 +392,7 @@ fn authenticate(
     Err(Error::NotAuthentic)
 }
 
-/// Whom an envelope may name: every known member with the handle.
+/// The users that an envelope may name: every known user with the handle.
 #[derive(Clone, Copy)]
 struct Candidates<'a> {
     subject: Subject<Handle>,
@@ -399,7 +406,7 @@ impl Candidates<'_> {
     }
 }
 
-/// None where the envelope names somebody who is not known.
+/// `None` if the envelope names a user that is not known.
 fn candidates<'a>(envelope: &Envelope<'_>, by_handle: &'a BTreeMap<Handle, Vec<MemberId>>) -> Option<Candidates<'a>> {
     let ids = match envelope.subject.name() {
         None => &[][..],
@@ -439,7 +446,7 @@ mod tests {
         for key in [&alice, &bob, &carol] {
             order.introduce(id(key), key.verification_key(), 0, &group);
         }
-        // Nobody can make such a pair within reason, so it is planted.
+        // Nobody can find such a pair within reason, so the test inserts one.
         let handle = id(&carol).handle();
         order.by_handle.insert(handle, vec![id(&bob), id(&carol)]);
         let subject = Subject::Member(id(&carol));

@@ -18,16 +18,16 @@ const NONCE_LEN: usize = 12;
 pub struct OneTimeKey(Secret<KEY_LEN>);
 
 impl OneTimeKey {
-    /// A key and a nonce from as many pseudorandom bytes.
+    /// Pseudorandom bytes: the key, then the nonce.
     #[must_use]
     pub fn new(bytes: Secret<KEY_LEN>) -> Self {
         Self(bytes)
     }
 
-    /// Encrypts; [`OVERHEAD`] bytes longer.
+    /// Encrypts. The ciphertext is [`OVERHEAD`] bytes longer than the plaintext.
     ///
     /// # Errors
-    /// [`Error::PlaintextTooLong`] beyond 64 GiB.
+    /// [`Error::PlaintextTooLong`] if the plaintext is longer than 64 GiB.
     pub fn seal(self, plaintext: &[u8], associated: &[u8]) -> Result<Vec<u8>, Error> {
         count::record(|counts| counts.aead_bytes += plaintext.len() as u64);
         let (cipher, nonce) = self.cipher();

@@ -1,6 +1,7 @@
-//! Counts of cryptographic operations, per thread.
+//! Primitive counts, per thread.
 //!
-//! A member runs on one thread, so the difference of two [`snapshot`]s around a call is what that call did.
+//! A member runs on one thread, so the difference of two [`snapshot`]s around a call is the primitive counts of that
+//! call.
 
 use core::cell::Cell;
 use core::ops::{Add, AddAssign, Mul, Sub};
@@ -8,9 +9,9 @@ use core::ops::{Add, AddAssign, Mul, Sub};
 /// How often each primitive was used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// X25519 with another party's key, those inside HPKE included.
+    /// X25519 with another party's key, inside HPKE included.
     pub dh: u64,
-    /// X25519 with the base point, those inside HPKE included.
+    /// X25519 with the base point, inside HPKE included.
     pub keygen: u64,
     /// Ed25519 signatures made.
     pub sign: u64,
@@ -18,11 +19,11 @@ pub struct Counts {
     pub sign_keygen: u64,
     /// Ed25519 signatures checked.
     pub verify: u64,
-    /// Bytes of plaintext encrypted or decrypted with AES-GCM, those inside HPKE included.
+    /// Bytes of plaintext encrypted or decrypted with AES-GCM, inside HPKE included.
     pub aead_bytes: u64,
-    /// Compressions of SHA-256, those inside HKDF and HPKE left out.
+    /// Compressions of SHA-256, except inside HKDF and HPKE.
     pub hash_blocks: u64,
-    /// Calls of HMAC, HKDF-Extract or HKDF-Expand, those inside HPKE included.
+    /// Calls of HMAC, HKDF-Extract or HKDF-Expand, inside HPKE included.
     pub kdf: u64,
 }
 

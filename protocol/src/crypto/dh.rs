@@ -21,7 +21,7 @@ pub struct PrivateKey(pub(super) Secret<PRIVATE_KEY_LEN>);
 pub struct PublicKey(pub [u8; PUBLIC_KEY_LEN]);
 
 impl PrivateKey {
-    /// A fresh private key. Nothing to count: its public key costs.
+    /// A fresh private key. Counts nothing: only computing its public key costs something.
     pub fn random(rng: &mut dyn CryptoRng) -> Self {
         Self(Secret::random(rng))
     }
@@ -48,7 +48,7 @@ impl PrivateKey {
     /// The shared secret with `peer`. Counts one DH.
     ///
     /// # Errors
-    /// [`Error::NotAuthentic`] where the peer's key has small order, so that the result would be zero whatever our key.
+    /// [`Error::NotAuthentic`] if the peer's key has small order: the result would be zero whatever our key is.
     pub fn agree(&self, peer: &PublicKey) -> Result<Secret, Error> {
         count::record(|counts| counts.dh += 1);
         let shared = StaticSecret::from(*self.0.expose()).diffie_hellman(&Point::from(peer.0));

@@ -9,7 +9,7 @@ use super::label::Label;
 /// Bytes of a [`Digest`].
 pub const DIGEST_LEN: usize = 32;
 
-/// A hash, or as many public random bytes.
+/// A hash, or public random bytes of the same length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest(pub [u8; DIGEST_LEN]);
 
@@ -27,8 +27,8 @@ impl Digest {
     }
 }
 
-/// H(label ‖ part ‖ part ...), each with its length in front (8 bytes, big endian), so that no two lists of parts are the
-/// same bytes.
+/// H(label ‖ part ‖ part ...), each preceded by its length (8 bytes, big endian), so that no two lists of parts give
+/// the same bytes.
 #[must_use]
 pub fn hash(label: Label, parts: &[&[u8]]) -> Digest {
     let mut hasher = Sha256::new();
@@ -50,7 +50,7 @@ pub fn blocks_of(label: Label, parts: &[usize]) -> u64 {
 
 const PREFIX_LEN: usize = 8;
 
-/// Padding adds one byte and the length in eight; a block is 64 bytes.
+/// Padding adds one byte and the length in eight bytes; a block has 64 bytes.
 fn blocks(length: usize) -> u64 {
     (length as u64 + 9).div_ceil(64)
 }

@@ -23,7 +23,7 @@ pub const OVERHEAD: usize = ENCAPSULATED_LEN + 16;
 /// (RFC 9180, section 4.1), extracts of the identity of the absent pre-shared key, of the info and of the secret, and
 /// expands of key, nonce and exporter secret (section 5.1).
 pub const OPEN_KDF_CALLS: u64 = 8;
-/// The same, and extract and expand of the ephemeral key from randomness (section 7.1.3).
+/// [`OPEN_KDF_CALLS`], and extract and expand of the ephemeral key from randomness (section 7.1.3).
 pub const SEAL_KDF_CALLS: u64 = OPEN_KDF_CALLS + 2;
 /// Key generations in [`seal`]: the library computes the ephemeral public key twice.
 pub const SEAL_KEYGENS: u64 = 2;
@@ -33,7 +33,7 @@ pub const SEAL_KEYGENS: u64 = 2;
 /// Counts one DH, [`SEAL_KEYGENS`], [`SEAL_KDF_CALLS`] and the bytes.
 ///
 /// # Errors
-/// [`Error::NotAuthentic`] where the recipient's key has small order.
+/// [`Error::NotAuthentic`] if the recipient's key has small order.
 pub fn seal(
     recipient: &PublicKey,
     info: &[u8],
@@ -58,9 +58,10 @@ pub fn seal(
     Ok(out)
 }
 
-/// OpenBase(enc, skR, info, aad, ct) of RFC 9180, section 6.1, of the output of [`seal`].
+/// OpenBase(enc, skR, info, aad, ct) of RFC 9180, section 6.1, for the output of [`seal`].
 ///
-/// Counts one DH, one key generation (decapsulation computes the recipient's public key), [`OPEN_KDF_CALLS`] and the bytes.
+/// Counts one DH, one key generation (decapsulation computes the recipient's public key), [`OPEN_KDF_CALLS`] and the
+/// bytes.
 ///
 /// # Errors
 /// [`Error::NotAuthentic`], whatever is wrong.

@@ -1,4 +1,4 @@
-//! HKDF-SHA-256 (RFC 5869), and HMAC-SHA-256 (RFC 2104), of which it consists.
+//! HKDF-SHA-256 (RFC 5869), and HMAC-SHA-256 (RFC 2104), on which it is built.
 
 use hkdf::Hkdf;
 use sha2::Sha256;
@@ -8,8 +8,8 @@ use super::count;
 use super::label::Label;
 use super::secret::Secret;
 
-/// Derives `N` bytes: extract with `salt` and `key_material`, then expand with the label and `context`, which must have a
-/// fixed length for each label. Counts 2.
+/// Derives `N` bytes: extract with `salt` and `key_material`, then expand with the label and `context`, which must have
+/// a fixed length for each label. Counts 2.
 #[must_use]
 pub fn derive<const N: usize>(label: Label, salt: &[u8], key_material: &[u8], context: &[u8]) -> Secret<N> {
     Extracted::new(salt, key_material).expand(label, context)
@@ -26,22 +26,22 @@ impl Extracted {
         Self(Hkdf::new(Some(salt), key_material))
     }
 
-    /// HKDF-Expand (RFC 5869, section 2.3) with the info string length of the label (one byte) ‖ label ‖
-    /// context. Counts 1.
+    /// HKDF-Expand (RFC 5869, section 2.3). The info string is the length of the label (one byte) ‖ label ‖ context.
+    /// Counts 1.
     #[must_use]
     pub fn expand<const N: usize>(&self, label: Label, context: &[u8]) -> Secret<N> {
         const { assert!(N <= 255 * super::hash::DIGEST_LEN) };
         count::record(|counts| counts.kdf += 1);
         let mut out = Secret::new([0; N]);
         let prefix = [u8::try_from(label.len()).unwrap_or(u8::MAX)];
-        // Fails for outputs over 255 hashes only, which the assertion above excludes.
+        // Fails only for outputs over 255 hashes, which the assertion above excludes.
         let expanded = self.0.expand_multi_info(&[&prefix, label, context], out.expose_mut());
         debug_assert!(expanded.is_ok());
         out
     }
 }
 
-/// HMAC-SHA-256 of `data`, for ratchets whose specification asks for it. Counts 1, like each half of HKDF.
+/// HMAC-SHA-256 of `data`, for ratchets whose specification requires it. Counts 1, like each half of HKDF.
 #[must_use]
 pub fn hmac(key: &Secret, data: &[u8]) -> Secret {
     count::record(|counts| counts.kdf += 1);
@@ -53,7 +53,8 @@ pub fn hmac(key: &Secret, data: &[u8]) -> Secret {
     out
 }
 
-/// HKDF as the RFC has it, without our labels: for known answers.
+/// HKDF as in the RFC, without our labels, for tests against known answers. Returns whether the length of `out` is
+/// allowed.
 #[must_use]
 pub fn hkdf_sha256(salt: &[u8], key_material: &[u8], info: &[u8], out: &mut [u8]) -> bool {
     Hkdf::<Sha256>::new(Some(salt), key_material).expand(info, out).is_ok()

@@ -1,5 +1,5 @@
-//! Every label of a hash or key derivation, in one list. No two are equal, and each starts with protocol and version: those
-//! of what all protocols are built from, and of DCGKA, with `dcgka-v1`.
+//! Every label of a hash or key derivation, in one list. No two are equal, and each starts with protocol and version.
+//! The labels of DCGKA and of what all protocols share start with `dcgka-v1`.
 
 /// A domain separation label.
 pub type Label = &'static [u8];
@@ -12,32 +12,32 @@ pub const GROUP_ID: Label = b"dcgka-v1 group id";
 pub const MESSAGE: Label = b"dcgka-v1 message";
 /// What a bundle's signature covers.
 pub const BUNDLE: Label = b"dcgka-v1 bundle";
-/// Shared secret of first contact.
+/// The shared secret of first contact.
 pub const X3DH: Label = b"dcgka-v1 x3dh";
 /// Two-party messages encrypted with HPKE.
 pub const TWO_PARTY: Label = b"dcgka-v1 two-party";
-/// Commitment to a seed.
+/// The commitment to a seed.
 pub const COMMITMENT: Label = b"dcgka-v1 seed commitment";
-/// Seed to the key from which the members' secrets come.
+/// From a seed to the key from which the members' secrets are derived.
 pub const SEED: Label = b"dcgka-v1 seed";
-/// One member's secret of a seed.
+/// One member's secret, derived from a seed.
 pub const MEMBER_SECRET: Label = b"dcgka-v1 member secret";
-/// Step of a member's ratchet.
+/// One step of a member's ratchet.
 pub const RATCHET: Label = b"dcgka-v1 ratchet";
-/// Input of the step by which an added user's secret comes about.
+/// Input of the step that makes the joiner's secret.
 pub const WELCOME_STEP: Label = b"dcgka-v1 welcome step";
-/// Input of the step by which everybody moves on after an add.
+/// Input of the step that every member's ratchet makes after an add.
 pub const ADD_STEP: Label = b"dcgka-v1 add step";
-/// The added user's secret.
+/// The joiner's secret.
 pub const WELCOME_SECRET: Label = b"dcgka-v1 welcome secret";
 /// Message key and next chain key.
 pub const CHAIN: Label = b"dcgka-v1 chain";
 /// Key and nonce of one application message.
 pub const MESSAGE_KEY: Label = b"dcgka-v1 message key";
-/// Hash of a sender's key material, for comparison between members.
+/// A fingerprint: the hash of a sender's key material.
 pub const FINGERPRINT: Label = b"dcgka-v1 fingerprint";
 
-/// Founders of a group of the baselines, to which its id commits.
+/// The founders of a group of the baseline protocols, to which the group's id commits.
 pub const FOUNDERS: Label = b"baselines-v1 founders";
 /// First root key of a Double Ratchet, from X3DH.
 pub const SESSION: Label = b"pairwise-v1 session";
@@ -47,7 +47,7 @@ pub const ROOT: Label = b"pairwise-v1 root";
 pub const PAIRWISE_MESSAGE: Label = b"pairwise-v1 message key";
 /// Key and nonce of one message under a sender key.
 pub const SENDER_KEY_MESSAGE: Label = b"sender-keys-v1 message key";
-/// Hash of a sender key, for comparison between members.
+/// A fingerprint: the hash of a sender key.
 pub const SENDER_KEY_FINGERPRINT: Label = b"sender-keys-v1 fingerprint";
 
 #[cfg(test)]

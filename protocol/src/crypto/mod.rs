@@ -1,7 +1,8 @@
-//! Thin typed wrappers of the primitives. No other module names a type of the libraries below or a length of theirs, so
-//! that another suite fits without a change of the protocols.
+//! Thin typed wrappers of the primitives. No other module names a type or a length of the libraries below, so that the
+//! suite can be replaced without changing the protocols.
 //!
-//! Each wrapper counts what it does ([`count`]): a run's counts are exact and comparable between machines.
+//! Each wrapper counts what it does ([`count`]): the primitive counts of a run are exact, and comparable between
+//! machines.
 
 pub mod aead;
 pub mod count;

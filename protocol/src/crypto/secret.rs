@@ -14,7 +14,7 @@ pub const SECRET_LEN: usize = 32;
 pub struct Secret<const N: usize = SECRET_LEN>([u8; N]);
 
 impl<const N: usize> Secret<N> {
-    /// Takes the bytes over; the caller's copy is the caller's to erase.
+    /// Takes over the bytes. The caller must erase its own copy.
     #[must_use]
     pub fn new(bytes: [u8; N]) -> Self {
         Self(bytes)
@@ -63,25 +63,25 @@ impl<const N: usize> fmt::Debug for Secret<N> {
 pub struct SecretBytes(Vec<u8>);
 
 impl SecretBytes {
-    /// Takes the bytes over.
+    /// Takes over the bytes.
     #[must_use]
     pub fn new(bytes: Vec<u8>) -> Self {
         Self(bytes)
     }
 
-    /// Empty, with room for so many bytes: a buffer that had to grow would leave copies behind.
+    /// Empty, with room for `len` bytes: a buffer that had to grow would leave copies behind.
     #[must_use]
     pub fn with_capacity(len: usize) -> Self {
         Self(Vec::with_capacity(len))
     }
 
-    /// Appends.
+    /// Appends bytes, for which there must be room.
     pub fn put(&mut self, bytes: &[u8]) {
         debug_assert!(self.0.len() + bytes.len() <= self.0.capacity(), "a secret would be copied");
         self.0.extend_from_slice(bytes);
     }
 
-    /// The bytes.
+    /// The plaintext, for decoding.
     #[must_use]
     pub fn expose(&self) -> &[u8] {
         &self.0

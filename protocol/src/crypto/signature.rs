@@ -1,5 +1,5 @@
-//! Ed25519 (RFC 8032). Weak public keys are refused where they are introduced, so that plain verification suffices: it
-//! checks that S is canonical and compares R as bytes.
+//! Ed25519 (RFC 8032). Weak public keys are refused when they are decoded. Plain verification then suffices: it checks
+//! that S is canonical, and compares R as bytes.
 
 use core::fmt;
 
@@ -25,7 +25,7 @@ pub struct SigningKey(ed25519_dalek::SigningKey);
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct VerificationKey(ed25519_dalek::VerifyingKey);
 
-/// A signature, not checked yet.
+/// A signature that has not been checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Signature(pub [u8; SIGNATURE_LEN]);
 
@@ -66,8 +66,8 @@ impl VerificationKey {
     /// Decodes a public key.
     ///
     /// # Errors
-    /// [`Error::Malformed`] where the bytes are no point of the curve, not its canonical encoding, or one of small order,
-    /// under which one signature fits many messages.
+    /// [`Error::Malformed`] if the bytes are not the canonical encoding of a point of the curve, or the point has small
+    /// order: under such a key one signature fits many messages.
     pub fn from_bytes(bytes: &[u8; VERIFICATION_KEY_LEN]) -> Result<Self, Error> {
         let key = ed25519_dalek::VerifyingKey::from_bytes(bytes).map_err(|_| Error::Malformed)?;
         if key.is_weak() || !is_canonical(bytes) { Err(Error::Malformed) } else { Ok(Self(key)) }
@@ -82,7 +82,7 @@ impl VerificationKey {
     /// Checks a signature. Counts one verification.
     ///
     /// # Errors
-    /// [`Error::NotAuthentic`].
+    /// [`Error::NotAuthentic`] if it is not the signature of this message under this key.
     pub fn verify(&self, message: &[u8], signature: &Signature) -> Result<(), Error> {
         count::record(|counts| counts.verify += 1);
         let signature = ed25519_dalek::Signature::from_bytes(&signature.0);
@@ -90,8 +90,8 @@ impl VerificationKey {
     }
 }
 
-/// Whether the y coordinate is below 2^255 - 19. Decompression takes it modulo that prime. (A set sign of x = 0 is the other
-/// encoding that compression would not write; those two points have small order.)
+/// Whether the y coordinate is below 2^255 - 19. Decompression reduces it modulo that prime. (Compression does not
+/// write x = 0 with the sign bit set either; those two points have small order.)
 fn is_canonical(bytes: &[u8; VERIFICATION_KEY_LEN]) -> bool {
     let [low, middle @ .., high] = bytes;
     *low < 0xed || middle.iter().any(|byte| *byte != 0xff) || high & 0x7f != 0x7f

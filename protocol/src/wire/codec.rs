@@ -1,11 +1,11 @@
-//! Reading and writing of the few forms that messages consist of. Every value has one encoding; a reader refuses others.
+//! Reading and writing the few forms of which messages consist. Every value has one encoding; a reader refuses others.
 
 use crate::error::Error;
 
-/// Longest message that is looked at, in bytes.
+/// The longest message that is decoded, in bytes.
 pub const MAX_MESSAGE_LEN: usize = 1 << 20;
 
-/// Longest encoding of a number, in bytes.
+/// The longest encoding of a number, in bytes.
 const MAX_VARINT_LEN: usize = 5;
 
 /// Appends a number in LEB128: seven bits a byte, least significant first, 1 to 5 bytes.
@@ -17,7 +17,7 @@ pub fn put_varint(out: &mut Vec<u8>, mut value: u32) {
     out.push(value.to_le_bytes()[0]);
 }
 
-/// Bytes that [`put_varint`] writes.
+/// The number of bytes that [`put_varint`] writes.
 #[must_use]
 pub fn varint_len(value: u32) -> usize {
     (32 - (value | 1).leading_zeros() as usize).div_ceil(7)
@@ -29,7 +29,7 @@ pub fn put_len(out: &mut Vec<u8>, len: usize) {
     put_varint(out, u32::try_from(len).unwrap_or(u32::MAX));
 }
 
-/// Appends bytes with their length in front.
+/// Appends the length of `bytes`, then the bytes.
 pub fn put_prefixed(out: &mut Vec<u8>, bytes: &[u8]) {
     put_len(out, bytes.len());
     out.extend_from_slice(bytes);
@@ -40,7 +40,7 @@ pub fn put_prefixed(out: &mut Vec<u8>, bytes: &[u8]) {
 pub struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
-    /// Reads `bytes`.
+    /// A reader of `bytes` from their front.
     #[must_use]
     pub fn new(bytes: &'a [u8]) -> Self {
         Self(bytes)
@@ -55,7 +55,7 @@ impl<'a> Reader<'a> {
     /// The next `len` bytes.
     ///
     /// # Errors
-    /// [`Error::Malformed`] where there are fewer.
+    /// [`Error::Malformed`] if there are fewer.
     pub fn bytes(&mut self, len: usize) -> Result<&'a [u8], Error> {
         let (head, rest) = self.0.split_at_checked(len).ok_or(Error::Malformed)?;
         self.0 = rest;
@@ -65,7 +65,7 @@ impl<'a> Reader<'a> {
     /// The next `N` bytes.
     ///
     /// # Errors
-    /// [`Error::Malformed`] where there are fewer.
+    /// [`Error::Malformed`] if there are fewer.
     pub fn array<const N: usize>(&mut self) -> Result<[u8; N], Error> {
         let (head, rest) = self.0.split_first_chunk().ok_or(Error::Malformed)?;
         self.0 = rest;
@@ -95,7 +95,7 @@ impl<'a> Reader<'a> {
     /// A number.
     ///
     /// # Errors
-    /// [`Error::Malformed`] where it is cut off, longer than need be, or over 32 bits.
+    /// [`Error::Malformed`] if it is cut off, longer than necessary, or over 32 bits.
     pub fn varint(&mut self) -> Result<u32, Error> {
         let mut value = 0_u64;
         for position in 0..MAX_VARINT_LEN {
@@ -109,20 +109,20 @@ impl<'a> Reader<'a> {
         Err(Error::Malformed)
     }
 
-    /// The number of items of a list, each of which takes at least `item_len` bytes: what cannot be there is refused before
-    /// anything is allocated for it.
+    /// The number of items of a list, each of which takes at least `item_len` bytes: a number that cannot be right is
+    /// refused before anything is allocated.
     ///
     /// # Errors
-    /// [`Error::Malformed`] where so many items do not fit into what is left.
+    /// [`Error::Malformed`] if the items do not fit into what is left.
     pub fn count(&mut self, item_len: usize) -> Result<usize, Error> {
         let count = usize::try_from(self.varint()?).map_err(|_| Error::Malformed)?;
         if count.saturating_mul(item_len) > self.0.len() { Err(Error::Malformed) } else { Ok(count) }
     }
 
-    /// Bytes with their length in front.
+    /// Bytes that are preceded by their length.
     ///
     /// # Errors
-    /// [`Error::Malformed`] where there are fewer.
+    /// [`Error::Malformed`] if there are fewer.
     pub fn prefixed(&mut self) -> Result<&'a [u8], Error> {
         let len = self.count(1)?;
         self.bytes(len)
@@ -133,10 +133,10 @@ impl<'a> Reader<'a> {
         core::mem::take(&mut self.0)
     }
 
-    /// Says that nothing may be left.
+    /// Checks that nothing is left.
     ///
     /// # Errors
-    /// [`Error::Malformed`] where something is.
+    /// [`Error::Malformed`] if something is left.
     pub fn finish(self) -> Result<(), Error> {
         if self.0.is_empty() { Ok(()) } else { Err(Error::Malformed) }
     }

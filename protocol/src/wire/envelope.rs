@@ -4,8 +4,8 @@
 //! version 1 | kind 1 | sender 8 | number 1..5 | [author 8 | number 1..5] | [member 8] | [new key 32] | body | signature 64
 //! ```
 //!
-//! The kind byte says which of the bracketed parts are there. Group, sender and members stand in the signed text with their
-//! full ids; on the wire there are handles only.
+//! The kind byte says which of the bracketed parts are there. The signed text contains group, sender and members by
+//! their full ids; the wire carries only handles.
 
 use crate::crypto::hash::{self, Digest};
 use crate::crypto::label;
@@ -17,14 +17,14 @@ use crate::wire::codec::{MAX_MESSAGE_LEN, Reader, put_varint};
 /// Version of the wire format.
 pub const VERSION: u8 = 1;
 
-/// What a message is: five bits of the protocol's choice, and which parts the envelope has.
+/// What a message is: five bits that the protocol chooses, and which parts the envelope has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Kind(pub u8);
 
 impl Kind {
     /// The envelope names the message that it acknowledges.
     pub const ACKNOWLEDGES: u8 = 0x80;
-    /// The envelope carries a new verification key, which holds from the author's next message on.
+    /// The envelope carries a new verification key, which is valid from the author's next message on.
     pub const NEW_KEY: u8 = 0x40;
     /// The envelope names a member.
     pub const NAMES: u8 = 0x20;
@@ -34,7 +34,7 @@ impl Kind {
     }
 }
 
-/// Somebody whom an envelope names, on the wire and in the signed text.
+/// The user that an envelope names, on the wire and in the signed text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Subject<Name> {
     /// Nobody.
@@ -46,7 +46,7 @@ pub enum Subject<Name> {
 }
 
 impl<Name: Copy> Subject<Name> {
-    /// The name in it.
+    /// The name that it contains; `None` if there is none.
     pub fn name(&self) -> Option<Name> {
         match *self {
             Self::None => None,
@@ -54,7 +54,7 @@ impl<Name: Copy> Subject<Name> {
         }
     }
 
-    /// The same with another name.
+    /// The same subject under another name.
     pub fn map<Other>(&self, f: impl FnOnce(Name) -> Other) -> Subject<Other> {
         match *self {
             Self::None => Subject::None,
@@ -65,7 +65,7 @@ impl<Name: Copy> Subject<Name> {
 }
 
 impl Subject<MemberId> {
-    /// The acknowledged message.
+    /// The acknowledged message; `None` if the subject is another one.
     #[must_use]
     pub fn acknowledged(&self) -> Option<MessageId> {
         match *self {
@@ -75,22 +75,22 @@ impl Subject<MemberId> {
     }
 }
 
-/// A received envelope, decoded and not yet checked.
+/// A received envelope, decoded but not verified.
 #[derive(Clone, Copy, Debug)]
 pub struct Envelope<'a> {
-    /// What it is.
+    /// What the message is, and which parts the envelope has.
     pub kind: Kind,
-    /// Who sent it.
+    /// The user that claims to have sent the message.
     pub sender: Handle,
-    /// Its number.
+    /// The message's place among its sender's messages, from 1.
     pub number: u32,
-    /// Whom it names.
+    /// The user that the envelope names.
     pub subject: Subject<Handle>,
-    /// The author's next verification key.
+    /// The key under which the sender's later messages are signed, if it changes.
     pub new_key: Option<VerificationKey>,
-    /// What the protocol put into it.
+    /// The protocol's part of the message.
     pub body: &'a [u8],
-    /// Version, kind, sender and number as they came.
+    /// Version, kind, sender and number, as received.
     pub header: &'a [u8],
     signature: Signature,
 }
@@ -99,8 +99,8 @@ impl<'a> Envelope<'a> {
     /// Decodes a message.
     ///
     /// # Errors
-    /// [`Error::Malformed`]: too long or too short, another version, a number 0, a weak new key, a part in another than its
-    /// one encoding.
+    /// [`Error::Malformed`] if the message is too long or too short, of another version, has the number 0 or a weak new
+    /// key, or a part is not in its only encoding.
     pub fn decode(bytes: &'a [u8]) -> Result<Self, Error> {
         if bytes.len() > MAX_MESSAGE_LEN {
             return Err(Error::Malformed);
@@ -133,8 +133,8 @@ impl<'a> Envelope<'a> {
         })
     }
 
-    /// The hash that the signature covers, for the full names of group, sender and subject. It names the message too: two
-    /// messages with one hash are the same but for their signatures.
+    /// The hash that the signature covers, given the full ids of group, sender and subject. It identifies the message
+    /// too: two messages with the same hash differ only in their signatures.
     #[must_use]
     pub fn digest(&self, group: &GroupId, sender: &MemberId, subject: &Subject<MemberId>) -> Digest {
         digest(self.kind, group, sender, self.number, subject, self.new_key.as_ref(), self.body)
@@ -143,13 +143,13 @@ impl<'a> Envelope<'a> {
     /// Checks the signature over a [`digest`](Self::digest).
     ///
     /// # Errors
-    /// [`Error::NotAuthentic`].
+    /// [`Error::NotAuthentic`] if the signature is not of this digest under this key.
     pub fn verify(&self, digest: &Digest, key: &VerificationKey) -> Result<(), Error> {
         key.verify(digest.as_bytes(), &self.signature)
     }
 }
 
-/// What a message says it is, before it is decoded.
+/// The kind that an encoded message claims; `None` if the message is too short.
 #[must_use]
 pub fn kind(bytes: &[u8]) -> Option<Kind> {
     bytes.get(1).copied().map(Kind)
@@ -162,22 +162,22 @@ fn positive(reader: &mut Reader<'_>) -> Result<u32, Error> {
 /// A message to send.
 #[derive(Clone, Debug)]
 pub struct Draft<'a> {
-    /// What it is; the bits for the parts below are set by [`Draft::sign`].
+    /// What the message is. [`Draft::sign`] sets the bits for the parts below.
     pub kind: Kind,
-    /// Who sends it.
+    /// The user that sends and signs the message.
     pub sender: MemberId,
-    /// Its number.
+    /// The message's place among its sender's messages, from 1.
     pub number: u32,
-    /// Whom it names.
+    /// The user that the envelope names.
     pub subject: Subject<MemberId>,
-    /// The sender's next verification key.
+    /// The key under which the sender's later messages are signed, if it changes.
     pub new_key: Option<VerificationKey>,
-    /// What the protocol puts into it.
+    /// The protocol's part of the message.
     pub body: &'a [u8],
 }
 
 impl Draft<'_> {
-    /// Version, kind, sender and number as they will stand in the message: what an encrypted body can be bound to.
+    /// Version, kind, sender and number, as in the signed message: an encrypted body can be bound to them.
     #[must_use]
     pub fn header(&self, sender: Handle) -> Vec<u8> {
         let mut out = vec![VERSION, self.kind_byte().0];
@@ -186,7 +186,7 @@ impl Draft<'_> {
         out
     }
 
-    /// The signed message, and its hash. The handles are of the sender and of whom the subject names.
+    /// The signed message, and its hash. The handles are those of the sender and of the user that the subject names.
     #[must_use]
     pub fn sign(
         &self,
@@ -226,8 +226,8 @@ impl Draft<'_> {
     }
 }
 
-/// Signing a hash of fixed length keeps the cost of a signature the same for all messages; the hash serves besides for the
-/// detection of equivocation and to bind a welcome to its add.
+/// Signing a hash of fixed length keeps the cost of a signature the same for all messages. The hash also serves to
+/// detect equivocation, and to bind a welcome to its add.
 fn digest(
     kind: Kind,
     group: &GroupId,
@@ -256,7 +256,7 @@ fn digest(
     hash::hash(label::MESSAGE, &parts)
 }
 
-/// Blocks that the hash of a message with these parts costs.
+/// The number of blocks that are hashed for a message with these parts.
 #[must_use]
 pub fn digest_blocks(names: bool, new_key: bool, body: usize) -> u64 {
     let named = if names { MEMBER_ID_LEN } else { 0 };

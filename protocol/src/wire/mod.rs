@@ -1,7 +1,8 @@
-//! The wire format: a hand-written canonical codec in the style of MLS's presentation language, and the signed envelope.
+//! The wire format: a hand-written canonical codec in the style of MLS's presentation language, and the signed
+//! envelope.
 //!
-//! Hand-written because each message must have one encoding only, checked while decoding, and because keys and
-//! ciphertexts are nearly all of it: a serialisation library would add a dependency and save no line.
+//! It is hand-written because each message must have only one encoding, which decoding checks. Nearly all of a message
+//! is keys and ciphertexts: a serialisation library would add a dependency and save no line.
 
 pub mod codec;
 pub mod envelope;
