@@ -1,4 +1,4 @@
-//! Random schedules, and the smallest that fails like one of them.
+//! Running schedules: a given one, a random one, and the smallest one that fails.
 
 use core::any::Any;
 use core::fmt;
@@ -11,15 +11,15 @@ use super::schedule::Schedule;
 use super::subject::{Extent, Failure, Subject};
 use super::world::World;
 
-/// Schedules tried while a failure shrinks.
+/// The number of schedules that are tried while a failure shrinks.
 const MAX_TRIALS: usize = 1000;
 
 /// A schedule that fails.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Counterexample {
-    /// The schedule.
+    /// The schedule that fails.
     pub schedule: Schedule,
-    /// What does not hold in it.
+    /// What does not hold in the schedule.
     pub failure: Failure,
 }
 
@@ -38,16 +38,16 @@ impl fmt::Display for Counterexample {
     }
 }
 
-/// The random schedule of a seed, of so many steps.
+/// The random schedule of a seed, with this number of steps.
 #[must_use]
 pub fn random(seed: u64, steps: usize) -> Schedule {
     tree(seed, steps).map_or_else(|| Schedule::from_bytes(&seed.to_be_bytes()), |tree| tree.current())
 }
 
-/// Runs the random schedule of a seed. A panic is a failure too.
+/// Runs the random schedule of a seed, with this number of steps. A panic is a failure too.
 ///
 /// # Errors
-/// Where it fails: the smallest schedule found that still does.
+/// If it fails, the smallest schedule found that still fails.
 pub fn check(subject: Subject<'_>, seed: u64, steps: usize) -> Result<Extent, Box<Counterexample>> {
     let schedule = random(seed, steps);
     let failed = match attempt(subject, schedule) {
@@ -81,7 +81,7 @@ fn shrink(
 /// Runs a schedule. A panic is a failure too.
 ///
 /// # Errors
-/// It fails.
+/// The schedule and what does not hold in it.
 pub fn attempt(subject: Subject<'_>, schedule: Schedule) -> Result<Extent, Box<Counterexample>> {
     let failure = match catch_unwind(AssertUnwindSafe(|| run(subject, &schedule))) {
         Ok(Ok(extent)) => return Ok(extent),

@@ -1,29 +1,29 @@
-//! A network without order: messages wait for each user, come late, in any order and again, or not at all as long as users
-//! are apart or asleep.
+//! A network without order: messages wait for each user and arrive late, in any order, and repeatedly. They do not
+//! arrive while users are separated or asleep.
 
 use crate::id::MemberId;
 use crate::member::{Outgoing, Recipients};
 
 use super::schedule::USERS;
 
-/// A message that somebody has sent.
+/// A message that a user has sent.
 pub(super) struct Sent {
     pub(super) author: usize,
-    /// None for everybody.
+    /// The user that it is for; `None` if it is for everybody.
     pub(super) to: Option<usize>,
     pub(super) kind: &'static str,
     pub(super) bytes: Vec<u8>,
 }
 
-/// What was sent, and what of it is on its way to whom.
+/// The messages that were sent, and which of them are on their way to whom.
 pub(super) struct Network {
     ids: Vec<MemberId>,
     pub(super) sent: Vec<Sent>,
-    /// For each user the messages on their way, by place in `sent`.
+    /// For each user, the messages on their way to it, by their positions in `sent`.
     waiting: [Vec<usize>; USERS],
-    /// For each user those that have come.
-    come: [Vec<usize>; USERS],
-    /// Whether a user has ever been invited: broadcasts, earlier ones too, reach it from then on.
+    /// For each user, the messages that have arrived.
+    arrived: [Vec<usize>; USERS],
+    /// Whether a user has ever been invited: from then on broadcasts reach it, earlier ones too.
     pub(super) invited: [bool; USERS],
     side: [bool; USERS],
     pub(super) asleep: [bool; USERS],
@@ -35,19 +35,19 @@ impl Network {
             ids,
             sent: Vec::new(),
             waiting: Default::default(),
-            come: Default::default(),
+            arrived: Default::default(),
             invited: [false; USERS],
             side: [false; USERS],
             asleep: [false; USERS],
         }
     }
 
-    /// Everybody's ids.
+    /// The ids of all users.
     pub(super) fn ids(&self) -> &[MemberId] {
         &self.ids
     }
 
-    /// Somebody is named as a member: it is to hear everything, what has been said before too.
+    /// Names a user as a member: all broadcasts are sent to it, earlier ones too.
     pub(super) fn invite(&mut self, user: usize) {
         if !core::mem::replace(&mut self.invited[user], true) {
             let broadcasts = self.sent.iter().enumerate().filter(|(_, sent)| sent.to.is_none() && sent.author != user);
@@ -56,7 +56,7 @@ impl Network {
         }
     }
 
-    /// Sends. Err where somebody is written to who is not there.
+    /// Sends messages. The error says that a message is for a user that does not exist.
     pub(super) fn post(&mut self, author: usize, outgoing: Vec<Outgoing>) -> Result<(), String> {
         for Outgoing { to, kind, bytes } in outgoing {
             let to = match to {
@@ -77,15 +77,15 @@ impl Network {
         Ok(())
     }
 
-    /// The two are divided by this number's bits; without bits nobody is.
+    /// Separates the users whose bits are set from the others. If no bit is set, nobody is separated.
     pub(super) fn part(&mut self, sides: u16) {
         for (user, side) in self.side.iter_mut().enumerate() {
             *side = sides >> user & 1 == 1;
         }
     }
 
-    /// What can come to a user, the longest under way first.
-    pub(super) fn deliverable(&self, to: usize) -> Vec<usize> {
+    /// The messages that can arrive at a user now, the oldest first.
+    pub(super) fn receivable(&self, to: usize) -> Vec<usize> {
         let reaches = |place: &usize| {
             let author = self.sent[*place].author;
             self.side[author] == self.side[to] && !self.asleep[author]
@@ -93,15 +93,15 @@ impl Network {
         if self.asleep[to] { Vec::new() } else { self.waiting[to].iter().copied().filter(reaches).collect() }
     }
 
-    /// What has come to a user.
-    pub(super) fn come(&self, to: usize) -> &[usize] {
-        &self.come[to]
+    /// The messages that have arrived at a user.
+    pub(super) fn arrived(&self, to: usize) -> &[usize] {
+        &self.arrived[to]
     }
 
-    /// These have come.
-    pub(super) fn arrived(&mut self, to: usize, places: &[usize]) {
+    /// These messages arrive at a user.
+    pub(super) fn arrive(&mut self, to: usize, places: &[usize]) {
         self.waiting[to].retain(|place| !places.contains(place));
-        self.come[to].extend(places);
+        self.arrived[to].extend(places);
     }
 
     /// Whether nothing is on its way to anybody.

@@ -1,11 +1,12 @@
-//! What must hold once everything has reached everybody.
+//! What must hold after everything has reached everybody.
 
 use super::schedule::{Fate, USERS};
 use super::world::{User, Verdict, World};
 use crate::agreement::{self, Disagreement};
 
 impl World<'_> {
-    /// Everybody meets, everything arrives; then all that must hold is checked, and again after everybody has spoken, updated and spoken.
+    /// Nobody is separated or asleep any more, and everything arrives. Then everything that must hold is checked; and
+    /// again after all members have spoken, updated, and spoken again.
     pub(super) fn come_to_rest(&mut self) -> Verdict {
         self.log.push(String::new());
         self.network.part(0);
@@ -31,7 +32,7 @@ impl World<'_> {
         self.audit_at_rest()
     }
 
-    /// All who are inside know each other, and the latest key material of each.
+    /// All members know each other, and the latest key material of each.
     fn check_agreement(&self) -> Verdict {
         let users = self.users.iter().map(|User { id, member, .. }| agreement::User {
             id: *id,
@@ -41,7 +42,7 @@ impl World<'_> {
         let agreed = agreement::check(&users.collect::<Vec<_>>());
         agreed.map(drop).map_err(|disagreement| match disagreement {
             Disagreement::WrongMembers { at } | Disagreement::OutsiderKnowsMembers { at } => {
-                format!("in the end the members are not all who are members in the eyes of user {at}")
+                format!("in the end user {at} does not know exactly the right members")
             }
             Disagreement::FingerprintsIncomplete { at } => {
                 format!("in the end user {at} does not know every member's secret")
@@ -53,8 +54,8 @@ impl World<'_> {
         })
     }
 
-    /// Each message was read by those who were members for its author, if they and the author still are; never twice, and
-    /// never by anybody else.
+    /// Each application message was read by the members in its author's view, if they and the author are still members;
+    /// never twice, and never by anybody else.
     fn check_readings(&self) -> Verdict {
         for (number, said) in self.said.iter().enumerate() {
             for reader in (0..USERS).filter(|reader| *reader != said.author) {

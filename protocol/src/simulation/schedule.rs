@@ -4,22 +4,22 @@
 //! seed 8, big-endian | founders 1 | steps 4 each: what 1, three arguments 1 each
 //! ```
 //!
-//! Any bytes are a schedule, and any part of a schedule is one: a step says whom it means relative to what is there when it
-//! comes. So failures shrink by leaving out steps, and fuzzers need to know nothing.
+//! Any bytes are a schedule, and any part of a schedule is one: a step names users and messages relative to those that
+//! exist when the step is made. So failures shrink by leaving out steps, and fuzzers need to know nothing.
 
 use core::fmt;
 use core::str::FromStr;
 
 use proptest::prelude::*;
 
-/// Users of a simulation, members or not.
+/// The number of users of a simulation, members or not.
 pub const USERS: usize = 10;
-/// Steps of a schedule at most.
+/// The greatest number of steps of a schedule.
 pub const MAX_STEPS: usize = 1 << 12;
 
 const SEED_LEN: usize = 8;
 const STEP_LEN: usize = 4;
-/// A group has between 1 and so many founders.
+/// The greatest number of founders of a group; the smallest is 1.
 const MAX_FOUNDERS: u8 = 8;
 
 /// Everything that happens before the network becomes quiet.
@@ -27,9 +27,9 @@ const MAX_FOUNDERS: u8 = 8;
 pub struct Schedule {
     /// The seed of the users' randomness.
     pub seed: u64,
-    /// Members of the group at first.
+    /// The number of members that found the group, the creator included.
     pub founders: usize,
-    /// One after the other.
+    /// The steps, in their order.
     pub steps: Vec<Step>,
 }
 
@@ -40,7 +40,7 @@ pub struct Step {
     pub(super) arguments: [u8; 3],
 }
 
-/// What a step does. Users are named by argument; what is not possible then is left out or must be refused.
+/// What a step does. Its arguments name users. What is then not possible is left out or must be refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum What {
     Update,
@@ -48,7 +48,7 @@ pub(super) enum What {
     Add,
     Remove,
     CreateAgain,
-    Deliver,
+    Receive,
     CatchUp,
     Settle,
     Repeat,
@@ -60,18 +60,18 @@ pub(super) enum What {
     Restart,
 }
 
-/// What a member does when a call has returned.
+/// What happens to a member after a call has returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
-    /// It goes on.
+    /// It lives.
     Lives,
-    /// It dies before it has stored anything: it goes on from its export before the call, and nothing was sent.
+    /// It dies before it has stored anything: it resumes from its export before the call, and nothing is sent.
     DiesBefore,
-    /// It dies after it has stored its state and what is to be sent: it goes on from its export after the call.
+    /// It dies after it has stored its state and its outgoing messages: it resumes from its export after the call.
     DiesAfter,
 }
 
-/// How often each thing happens: out of 256. The first is what steps shrink to.
+/// How often each thing happens, out of 256. Steps shrink to the first.
 const SHARES: [(What, u16); 15] = [
     (What::Settle, 14),
     (What::Say, 32),
@@ -79,7 +79,7 @@ const SHARES: [(What, u16); 15] = [
     (What::Add, 30),
     (What::Remove, 22),
     (What::CatchUp, 36),
-    (What::Deliver, 32),
+    (What::Receive, 32),
     (What::Part, 8),
     (What::Heal, 8),
     (What::Sleep, 7),
@@ -112,7 +112,7 @@ impl Step {
         What::Settle
     }
 
-    /// From the last argument: mostly it lives.
+    /// The fate that the last argument names: mostly the member lives.
     pub(super) fn fate(self) -> Fate {
         match self.arguments[2] % 8 {
             6 => Fate::DiesBefore,
@@ -129,7 +129,8 @@ impl fmt::Debug for Step {
 }
 
 impl Schedule {
-    /// The schedule that these bytes stand for; missing ones count as zeros, and those beyond [`MAX_STEPS`] are not read.
+    /// The schedule that these bytes stand for. Missing bytes count as zeros, and steps beyond [`MAX_STEPS`] are not
+    /// read.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Self {
         let (seed, rest) = bytes.split_at(bytes.len().min(SEED_LEN));
@@ -140,7 +141,7 @@ impl Schedule {
         Self { seed, founders: usize::from(1 + founders % MAX_FOUNDERS), steps: steps.map(step).collect() }
     }
 
-    /// The bytes that stand for it.
+    /// The bytes that stand for the schedule.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = self.seed.to_be_bytes().to_vec();
@@ -152,7 +153,7 @@ impl Schedule {
         bytes
     }
 
-    /// Random schedules of so many steps, which shrink by losing steps and by smaller arguments.
+    /// Random schedules with this number of steps, which shrink by losing steps and by smaller arguments.
     pub(super) fn strategy(seed: u64, steps: usize) -> impl Strategy<Value = Self> {
         let step = (proptest::bool::weighted(1.0), any::<[u8; STEP_LEN]>());
         (any::<u8>(), proptest::collection::vec(step, steps)).prop_map(move |(founders, steps)| {
@@ -176,7 +177,7 @@ impl fmt::Display for Schedule {
     }
 }
 
-/// A text that is no schedule.
+/// A text does not stand for a schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a schedule is an even number of hexadecimal digits: 16 of the seed, 2 of the founders, 8 of each step")]
 pub struct NotASchedule;

@@ -1,11 +1,11 @@
-//! What the steps of a schedule do, and what may be refused.
+//! What the steps of a schedule do, and when a call may be refused.
 
 use super::schedule::{Fate, Step, USERS, What};
 use super::world::{Said, Verdict, World};
 use crate::error::Error;
 use crate::member::Received;
 
-/// Messages in one delivery at most, where they do not all come.
+/// The greatest number of messages that arrive together, unless all do.
 const MAX_BATCH: usize = 8;
 
 impl World<'_> {
@@ -15,7 +15,7 @@ impl World<'_> {
         let fate = step.fate();
         match step.what() {
             What::Settle => {
-                self.note(|| "everything arrives that can".to_owned());
+                self.note(|| "everything that can arrive arrives".to_owned());
                 self.settle()
             }
             What::Say => self.say(self.actor(first), fate),
@@ -23,39 +23,39 @@ impl World<'_> {
             What::Add => self.add(self.actor(first), second, fate),
             What::Remove => self.remove(self.actor(first), second, fate),
             What::CreateAgain => self.create_again(first % USERS),
-            What::Deliver => {
-                let to = self.one_of(first, |user| !self.network.deliverable(user).is_empty());
-                let mut places = self.network.deliverable(to);
+            What::Receive => {
+                let to = self.one_of(first, |user| !self.network.receivable(user).is_empty());
+                let mut places = self.network.receivable(to);
                 let first = second % places.len().max(1);
                 places.rotate_left(first);
                 places.truncate(1 + third / 8 % MAX_BATCH);
                 self.note(|| format!("messages {places:?} reach user {to}, who {fate}"));
-                self.deliver(to, &places, fate)
+                self.receive(to, &places, fate)
             }
             What::CatchUp => {
-                let to = self.one_of(first, |user| !self.network.deliverable(user).is_empty());
-                let places = self.network.deliverable(to);
+                let to = self.one_of(first, |user| !self.network.receivable(user).is_empty());
+                let places = self.network.receivable(to);
                 self.note(|| format!("messages {places:?} reach user {to}, who {fate}"));
-                self.deliver(to, &places, fate)
+                self.receive(to, &places, fate)
             }
             What::Repeat => {
-                let to = self.one_of(first, |user| !self.network.come(user).is_empty());
-                let come = self.network.come(to);
-                let place = come.get(second % come.len().max(1)).copied();
+                let to = self.one_of(first, |user| !self.network.arrived(user).is_empty());
+                let arrived = self.network.arrived(to);
+                let place = arrived.get(second % arrived.len().max(1)).copied();
                 place.map_or(Ok(()), |place| self.repeat(to, place))
             }
             What::Damage => {
-                let to = self.one_of(first, |user| !self.network.deliverable(user).is_empty());
+                let to = self.one_of(first, |user| !self.network.receivable(user).is_empty());
                 self.damage(to, second, third)
             }
             What::Part => {
                 let sides = u16::from_be_bytes([step.arguments[0], step.arguments[1]]);
-                self.note(|| format!("the users part by the bits {sides:010b}"));
+                self.note(|| format!("the users are separated by the bits {sides:010b}"));
                 self.network.part(sides);
                 Ok(())
             }
             What::Heal => {
-                self.note(|| "the users meet again".to_owned());
+                self.note(|| "the users are no longer separated".to_owned());
                 self.network.part(0);
                 Ok(())
             }
@@ -76,20 +76,20 @@ impl World<'_> {
         }
     }
 
-    /// Says what the step is.
+    /// Logs what the step is.
     fn note(&mut self, what: impl FnOnce() -> String) {
         if let Some(line) = self.log.last_mut() {
             *line = what();
         }
     }
 
-    /// Everything reaches everybody whom it can reach, and so do the answers.
+    /// Everything arrives at everybody that it can reach, and so do the answers.
     pub(super) fn settle(&mut self) -> Verdict {
         loop {
             let before = self.network.sent.len();
             for to in 0..USERS {
-                let places = self.network.deliverable(to);
-                self.deliver(to, &places, Fate::Lives)?;
+                let places = self.network.receivable(to);
+                self.receive(to, &places, Fate::Lives)?;
             }
             if self.network.sent.len() == before {
                 return Ok(());
@@ -97,12 +97,12 @@ impl World<'_> {
         }
     }
 
-    /// Mostly somebody inside, sometimes anybody.
+    /// Mostly a member, sometimes any user.
     fn actor(&self, argument: usize) -> usize {
         if argument < 240 { self.one_of(argument, |user| self.is_inside(user)) } else { argument % USERS }
     }
 
-    /// One of those of whom this is true; of all, if it is of none.
+    /// One of the users for whom `is` holds; if there is none, one of all users.
     fn one_of(&self, argument: usize, is: impl Fn(usize) -> bool) -> usize {
         let those: Vec<usize> = (0..USERS).filter(|user| is(*user)).collect();
         those.get(argument % those.len().max(1)).copied().unwrap_or(argument % USERS)
@@ -132,7 +132,7 @@ impl World<'_> {
         expect(by, "update", refused, if inside { None } else { Some(Error::NotInGroup) })
     }
 
-    /// Mostly somebody who is no member yet.
+    /// Adds a user, mostly one that is no member yet.
     fn add(&mut self, by: usize, argument: usize, fate: Fate) -> Verdict {
         let members = self.users[by].member.members();
         let strangers: Vec<usize> = (0..USERS).filter(|user| !members.contains(&self.users[*user].id)).collect();
@@ -145,7 +145,7 @@ impl World<'_> {
             self.extent.adds += 1;
             self.network.invite(whom);
         }
-        // Somebody who was a member once comes back under another id only.
+        // A user that was a member before can come back only under another id.
         let expected = match refused {
             _ if members.is_empty() => Some(Error::NotInGroup),
             _ if members.contains(&id) => Some(Error::AlreadyAMember),
@@ -172,7 +172,7 @@ impl World<'_> {
         expect(by, "remove", refused, expected)
     }
 
-    /// Whoever has a group, or had one, does not create another.
+    /// A user that has or had a group cannot create another.
     fn create_again(&mut self, by: usize) -> Verdict {
         if self.users[by].member.group().is_none() {
             return Ok(());
@@ -182,7 +182,7 @@ impl World<'_> {
         expect(by, "create", refused, Some(Error::AlreadyInGroup))
     }
 
-    /// A message that a user has had comes again: nothing happens, whether that is called an error or not.
+    /// A message arrives again at a user: nothing happens, whether that is called an error or not.
     fn repeat(&mut self, to: usize, place: usize) -> Verdict {
         self.note(|| format!("message {place} reaches user {to} again"));
         self.extent.repeated += 1;
@@ -200,10 +200,10 @@ impl World<'_> {
         }
     }
 
-    /// A message comes with a flipped bit, or shorter. It does nothing; at most it waits.
+    /// A message arrives with a flipped bit, or shorter. It has no effect; at most it waits.
     fn damage(&mut self, to: usize, which: usize, how: usize) -> Verdict {
-        let deliverable = self.network.deliverable(to);
-        let Some(place) = deliverable.get(which % deliverable.len().max(1)) else { return Ok(()) };
+        let receivable = self.network.receivable(to);
+        let Some(place) = receivable.get(which % receivable.len().max(1)) else { return Ok(()) };
         let sent = &self.network.sent[*place];
         let (author, mut bytes) = (self.users[sent.author].id, sent.bytes.clone());
         let at = how * 97 % bytes.len();

@@ -1,4 +1,4 @@
-//! What is simulated, what a protocol checks besides, and what comes of it.
+//! What is simulated, what a protocol checks in addition, and what the outcome is.
 
 use core::fmt;
 
@@ -6,41 +6,41 @@ use crate::error::Error;
 use crate::id::MemberId;
 use crate::member::{Backend, Event, Outgoing};
 
-/// What a protocol checks besides. One for each simulation.
+/// What a protocol checks in addition. Each simulation has its own.
 pub trait Audit {
-    /// After a call that was not refused and whose outcome is stored.
+    /// Checks a call that was not refused and whose outcome is stored.
     ///
     /// # Errors
     /// What is wrong.
     fn call(&mut self, call: &Call<'_>) -> Result<(), String>;
 
-    /// When nothing is on its way: each user's export. Where messages were `damaged`, some may wait for ever.
+    /// Checks each user's export when no message is on its way. If messages were `damaged`, some may wait for ever.
     ///
     /// # Errors
     /// What is wrong.
     fn at_rest(&mut self, exports: &[(MemberId, Vec<u8>)], damaged: bool) -> Result<(), String>;
 }
 
-/// Makes an auditor.
+/// Makes the auditor of one simulation.
 pub type NewAudit = fn() -> Box<dyn Audit>;
 
 /// What is simulated.
 #[derive(Clone, Copy)]
 pub struct Subject<'a> {
-    /// The protocol.
+    /// The protocol that is simulated.
     pub backend: &'a (dyn Backend + 'a),
-    /// Makes the protocol's own auditor.
+    /// Makes the protocol's own auditor, if it has one.
     pub audit: Option<NewAudit>,
 }
 
 /// What does not hold in a schedule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// The step after which it does not; None: at the end.
+    /// The step after which it does not hold; `None` if that is the end.
     pub step: Option<usize>,
-    /// What.
+    /// What does not hold, in words.
     pub what: String,
-    /// What the steps until then were; empty where a step was not possible.
+    /// What each step until then was, in words; empty if the step was not possible.
     pub log: Vec<String>,
 }
 
@@ -53,7 +53,7 @@ impl fmt::Display for Failure {
     }
 }
 
-/// How much happened in a simulation, the final conversation included.
+/// How much has happened in a simulation, the final conversation included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Extent {
     /// Calls of members.
@@ -64,15 +64,15 @@ pub struct Extent {
     pub adds: u64,
     /// Members removed.
     pub removes: u64,
-    /// Updates asked for.
+    /// Updates requested.
     pub updates: u64,
-    /// Application messages.
+    /// Application messages sent.
     pub said: u64,
     /// Crashes, and restarts without a crash.
     pub restarts: u64,
-    /// Messages that came again.
+    /// Messages that arrived again.
     pub repeated: u64,
-    /// Damaged messages.
+    /// Messages that arrived damaged.
     pub damaged: u64,
 }
 
@@ -93,30 +93,30 @@ impl core::ops::AddAssign for Extent {
 /// A call of a member, for the auditor.
 #[derive(Clone, Copy, Debug)]
 pub struct Call<'a> {
-    /// Who was called.
+    /// The member that was called.
     pub by: MemberId,
-    /// The members in its eyes before.
+    /// The members in its view before.
     pub before: &'a [MemberId],
-    /// The members in its eyes after.
+    /// The members in its view after.
     pub after: &'a [MemberId],
-    /// What it sent.
+    /// The messages that it returned.
     pub outgoing: &'a [Outgoing],
-    /// What it was told.
+    /// The events that it reported.
     pub events: &'a [Event],
-    /// The authors of honest messages that it refused, and why: they were no members in its eyes.
+    /// The authors of honest messages that it refused, and the errors: the authors were not members in its view.
     pub refused: &'a [(MemberId, Error)],
 }
 
 impl Call<'_> {
-    /// Whether a user may have been a member in its eyes before, after, or for a while during the call.
+    /// Whether a user may have been a member in its view before, after, or for a while during the call.
     #[must_use]
     pub fn has_seen(&self, user: &MemberId) -> bool {
-        let tells = |event: &Event| match event {
+        let reports = |event: &Event| match event {
             Event::Added { user: other, .. } | Event::Removed { user: other, .. } => other == user,
-            // Whom it joins is not told one by one.
+            // The members that it joins are not reported one by one.
             Event::Joined { .. } => true,
             _ => false,
         };
-        self.before.contains(user) || self.after.contains(user) || self.events.iter().any(tells)
+        self.before.contains(user) || self.after.contains(user) || self.events.iter().any(reports)
     }
 }

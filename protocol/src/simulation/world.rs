@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::id::{GroupId, MemberId};
 use crate::member::{Backend, Context, Event, Incoming, Member, Outgoing, Received};
 
-/// One-time prekeys of each user. They may run out.
+/// The number of one-time prekeys of each user. They may run out.
 const PREKEYS: usize = 24;
 
 pub(super) struct World<'a> {
@@ -24,11 +24,11 @@ pub(super) struct World<'a> {
     pub(super) users: Vec<User>,
     pub(super) network: Network,
     pub(super) said: Vec<Said>,
-    /// The key material of a sender after so many of its messages, as the first saw it who showed it.
+    /// The fingerprint of a sender after a number of its messages, as the first member that had it showed it.
     sequence: BTreeMap<(MemberId, u32), [u8; 32]>,
-    /// What each step was, in words.
+    /// What each step was, in words; empty if the step was not possible.
     pub(super) log: Vec<String>,
-    /// What has happened so far; messages are counted where they are kept.
+    /// What has happened so far. Messages are not counted here but where they are kept.
     pub(super) extent: Extent,
 }
 
@@ -42,9 +42,9 @@ pub(super) struct User {
 pub(super) struct Said {
     pub(super) author: usize,
     pub(super) text: Vec<u8>,
-    /// Who was a member in its author's eyes.
+    /// The members in its author's view.
     pub(super) view: Vec<MemberId>,
-    /// How often each user has read it.
+    /// The number of times that each user has read it.
     pub(super) read: [u32; USERS],
 }
 
@@ -52,7 +52,7 @@ pub(super) struct Said {
 pub(super) type Verdict<T = ()> = Result<T, String>;
 
 impl<'a> World<'a> {
-    /// The users, of whom the first has created a group of some.
+    /// The users, the first of which has created a group.
     pub(super) fn new(
         backend: &'a dyn Backend,
         audit: Option<Box<dyn Audit + 'a>>,
@@ -90,12 +90,12 @@ impl<'a> World<'a> {
         Ok(world)
     }
 
-    /// Whether a user is in the group as it sees it.
+    /// Whether a user is a member in its own view.
     pub(super) fn is_inside(&self, user: usize) -> bool {
         !self.users[user].member.members().is_empty()
     }
 
-    /// A call that is not a delivery. Returns why it was refused, if it was.
+    /// A call that passes in no message. Returns the error if it was refused.
     pub(super) fn call(
         &mut self,
         by: usize,
@@ -117,8 +117,8 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Hands messages to a user in one call.
-    pub(super) fn deliver(&mut self, to: usize, places: &[usize], fate: Fate) -> Verdict {
+    /// Lets messages arrive at a user, in one call.
+    pub(super) fn receive(&mut self, to: usize, places: &[usize], fate: Fate) -> Verdict {
         if places.is_empty() {
             return Ok(());
         }
@@ -135,7 +135,7 @@ impl<'a> World<'a> {
         let results = member.receive(&batch, &mut context);
         self.extent.calls += 1;
         if results.len() != batch.len() {
-            return Err(format!("user {to} answers {} messages of {}", results.len(), batch.len()));
+            return Err(format!("user {to} returns {} results for {} messages", results.len(), batch.len()));
         }
         let (mut all, mut refused) = (Received::default(), Vec::new());
         let after = self.users[to].member.members();
@@ -146,7 +146,7 @@ impl<'a> World<'a> {
                     all.outgoing.extend(received.outgoing);
                     all.events.extend(received.events);
                 }
-                // Whoever is out is not followed any more, where the protocol says so.
+                // Some protocols no longer listen to a removed member.
                 Err(error) if !after.contains(&author) => refused.push((author, error)),
                 Err(error) => {
                     let kind = self.network.sent[*place].kind;
@@ -155,12 +155,12 @@ impl<'a> World<'a> {
             }
         }
         if fate != Fate::DiesBefore {
-            self.network.arrived(to, places);
+            self.network.arrive(to, places);
         }
         self.finish(to, fate, state, &members, all, &refused)
     }
 
-    /// Hands a user a message in a call of its own, and looks at nothing that comes of it.
+    /// Lets one message arrive at a user, in a call of its own, and ignores what follows from it.
     pub(super) fn receive_alone(&mut self, to: usize, author: MemberId, bytes: &[u8]) -> Result<Received, Error> {
         let User { member, rng, .. } = &mut self.users[to];
         let mut context = Context { rng, directory: &self.directory, confirm_inviter: &|_| true };
@@ -168,7 +168,7 @@ impl<'a> World<'a> {
         member.receive_one(&Incoming { group: self.group, author, bytes }, &mut context)
     }
 
-    /// What comes of a call that was not refused.
+    /// Handles the outcome of a call that was not refused.
     fn finish(
         &mut self,
         by: usize,
@@ -194,7 +194,7 @@ impl<'a> World<'a> {
         self.compare_key_material(by)
     }
 
-    /// A user dies, and goes on from this state or its latest.
+    /// A user dies, and resumes from this state or from its latest.
     pub(super) fn restore(&mut self, user: usize, state: Option<&[u8]>) -> Verdict {
         self.extent.restarts += 1;
         let latest = self.users[user].member.export();
@@ -212,7 +212,7 @@ impl<'a> World<'a> {
             Event::Message { from, plaintext } => {
                 let said = self.said.iter_mut().find(|said| said.text == plaintext);
                 let Some(said) = said.filter(|said| self.users[said.author].id == from) else {
-                    return Err(format!("user {by} reads what nobody has said, or not the user whom it names"));
+                    return Err(format!("user {by} reads what nobody has sent, or names the wrong sender"));
                 };
                 said.read[by] += 1;
             }
@@ -227,8 +227,8 @@ impl<'a> World<'a> {
         Ok(())
     }
 
-    /// For each sender there is one sequence of key material: whoever knows any after a message of the sender's knows the
-    /// same as all others after it.
+    /// For each sender there is one sequence of key material: all users that know any of it after the same message of
+    /// the sender know the same.
     fn compare_key_material(&mut self, user: usize) -> Verdict {
         let member = &self.users[user].member;
         let (Some(known), Some(delivered)) = (member.fingerprints(), member.delivered()) else { return Ok(()) };
@@ -242,7 +242,7 @@ impl<'a> World<'a> {
         Ok(())
     }
 
-    /// What the auditor says when nothing is on its way.
+    /// Lets the auditor check what is left when no message is on its way.
     pub(super) fn audit_at_rest(&mut self) -> Verdict {
         let Some(audit) = &mut self.audit else { return Ok(()) };
         let exports: Vec<(MemberId, Vec<u8>)> = self.users.iter().map(|user| (user.id, user.member.export())).collect();
