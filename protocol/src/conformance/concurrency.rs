@@ -1,4 +1,5 @@
-//! Two operations at once, neither of whose authors knows of the other: both take effect, in whatever order they arrive.
+//! Two concurrent operations, neither of whose authors knows of the other: both take effect, in whatever order they
+//! arrive.
 
 use super::trial::Trial;
 use super::verdict::Verdict;
@@ -6,7 +7,7 @@ use super::world::{Action, World};
 use crate::operation::{Operation, Phase, Start};
 
 const SIZE: usize = 5;
-/// Who acts at once.
+/// The users that act concurrently.
 const ACTORS: [usize; 2] = [1, 2];
 
 pub(super) fn check(trial: &mut Trial<'_>) -> Verdict {
@@ -36,17 +37,17 @@ pub(super) fn check(trial: &mut Trial<'_>) -> Verdict {
     Ok(())
 }
 
-/// Which operation reaches the others first.
+/// The operation that reaches the others first.
 #[derive(Clone, Copy)]
 enum Order {
     First,
     Second,
-    /// That of the first author at some, that of the second one at others.
+    /// The first author's at some users, the second author's at the others.
     Mixed,
 }
 
 fn cross(mut world: World<'_>, actions: &[Action; 2], order: Order) -> Verdict {
-    // A joiner needs what was sent before its adder knew of it, too.
+    // A joiner also needs what was sent before its add.
     for action in actions {
         if let Action::Add(user) = action {
             world.admit(*user);
@@ -67,9 +68,9 @@ fn cross(mut world: World<'_>, actions: &[Action; 2], order: Order) -> Verdict {
             let at = inbox.iter().filter(|place| (first..second).contains(*place)).count();
             inbox.rotate_left(at);
         }
-        // One by one, so that each of them answers the one before it knows the other.
+        // One by one, so that each user answers the first message before it knows the second.
         for place in core::mem::take(&mut world.users[user].inbox) {
-            let answers = world.deliver(user, &[place], Phase::Process)?;
+            let answers = world.receive(user, &[place], Phase::Process)?;
             world.post(user, answers)?;
         }
     }

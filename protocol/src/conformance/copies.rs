@@ -1,11 +1,11 @@
-//! Copies of members: those with which the world goes on, and those in the wrong hands.
+//! Copies of members: those with which the world continues, and those in the wrong hands.
 
 use super::verdict::{Verdict, ensure};
-use super::world::{Letter, User, World, stream};
+use super::world::{Sent, User, World, stream};
 use crate::member::{Context, Event, Incoming, Member};
 
 impl<'a> World<'a> {
-    /// A copy that goes on in other instances of the backend. What waits for a user waits for its copy.
+    /// A copy that lives in other instances of the backend. What waits for a user also waits for its copy.
     pub(super) fn fork(&self) -> Verdict<Self> {
         let copy = |user: &User| {
             let User { id, inside, hears, .. } = *user;
@@ -24,7 +24,7 @@ impl<'a> World<'a> {
         })
     }
 
-    /// A member as another instance of the backend restores it.
+    /// A copy of a member that another instance of the backend has restored.
     pub(super) fn revive(&self, member: &dyn Member) -> Verdict<Box<dyn Member>> {
         let state = member.export();
         ensure(member.duplicate().export() == state, || "a duplicate exports another state".to_owned())?;
@@ -38,17 +38,17 @@ impl<'a> World<'a> {
         Ok(revived)
     }
 
-    /// The state of a user in the hands of somebody else.
+    /// A copy of a user's state for an attacker.
     pub(super) fn capture(&self, user: usize) -> Verdict<Box<dyn Member>> {
         self.revive(&*self.users[user].member)
     }
 
-    /// What a copy reads of these messages, whoever they are for.
-    pub(super) fn overhear(&self, copy: &mut dyn Member, letters: &[Letter]) -> Vec<Vec<u8>> {
+    /// What a copy reads of these messages, including those for others.
+    pub(super) fn overhear(&self, copy: &mut dyn Member, messages: &[Sent]) -> Vec<Vec<u8>> {
         let mut rng = stream(0, u64::from(u32::MAX));
         let mut context = Context { rng: &mut rng, directory: &self.directory, confirm_inviter: &|_| true };
         let mut read = Vec::new();
-        for Letter { author, bytes, .. } in letters {
+        for Sent { author, bytes, .. } in messages {
             let incoming = Incoming { group: self.group, author: self.users[*author].id, bytes };
             let received = copy.receive_one(&incoming, &mut context).unwrap_or_default();
             read.extend(received.events.into_iter().filter_map(|event| match event {

@@ -1,4 +1,4 @@
-//! Messages that arrive in the wrong order, or all at once after the others are done.
+//! Messages that arrive in the wrong order, or together after the others are done.
 
 use super::trial::Trial;
 use super::verdict::Verdict;
@@ -21,7 +21,7 @@ pub(super) fn check(trial: &mut Trial<'_>) -> Verdict {
     Ok(())
 }
 
-/// One member gets what an operation sends only once the others are done, the last message first.
+/// One member gets the messages of an operation after the others are done, the last message first.
 fn reverse(mut world: World<'_>, operation: Operation, late: usize) -> Verdict {
     let (operator, action) = Action::of(operation, SIZE);
     world.begin(operator, &action)?;
@@ -29,7 +29,7 @@ fn reverse(mut world: World<'_>, operation: Operation, late: usize) -> Verdict {
     let mut inbox = core::mem::take(&mut world.users[late].inbox);
     inbox.reverse();
     for place in inbox {
-        let answers = world.deliver(late, &[place], Phase::Process)?;
+        let answers = world.receive(late, &[place], Phase::Process)?;
         world.post(late, answers)?;
     }
     world.settle(None)?;

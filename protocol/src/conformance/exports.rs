@@ -1,4 +1,4 @@
-//! Exports that are damaged are refused. That whole ones are restored is what all other checks live by.
+//! Damaged exports are refused. That undamaged ones are restored, all other checks show.
 
 use super::trial::Trial;
 use super::verdict::{Verdict, ensure};
@@ -6,8 +6,9 @@ use crate::error::Error;
 use crate::operation::Start;
 
 const SIZE: usize = 3;
-/// Damage is done everywhere near both ends of an export, and at so many places between.
+/// The number of places at either end of an export at which it is damaged.
 const ENDS: usize = 48;
+/// The number of places between them at which it is damaged.
 const BETWEEN: usize = 96;
 
 pub(super) fn check(trial: &mut Trial<'_>) -> Verdict {
@@ -24,7 +25,7 @@ pub(super) fn check(trial: &mut Trial<'_>) -> Verdict {
             })?;
             let mut altered = state.clone();
             altered[at] ^= 1 << (at % 8);
-            // It may be another state, and must not be a panic, now or when it is asked.
+            // It may be another state. It must not cause a panic, now or when it is used.
             let shown =
                 backend.restore(&altered).map(|member| (member.members(), member.fingerprints(), member.export()));
             ensure(shown.is_ok() || shown.err() == Some(Error::BadExport), || {
@@ -35,7 +36,7 @@ pub(super) fn check(trial: &mut Trial<'_>) -> Verdict {
     Ok(())
 }
 
-/// Places in so many bytes: all near both ends, and some between.
+/// Places in `len` bytes: all of the first and last `ends`, and about `between` others.
 pub(super) fn places(len: usize, ends: usize, between: usize) -> impl Iterator<Item = usize> {
     let step = (len.saturating_sub(2 * ends) / between.max(1)).max(1);
     (0..len).filter(move |at| *at < ends || *at + ends >= len || (*at - ends).is_multiple_of(step))

@@ -1,5 +1,5 @@
-//! An update heals: whoever holds the state from before it reads nothing that is sent after it, and cannot speak in its
-//! owner's name any more.
+//! An update heals: a copy of the state from before it reads nothing that is sent after it, and can no longer speak in
+//! its owner's name.
 
 use super::trial::Trial;
 use super::verdict::{Verdict, ensure};
@@ -38,7 +38,7 @@ fn heal(mut world: World<'_>, victim: usize) -> Verdict {
 fn impersonate(world: &World<'_>, victim: usize, mut thief: Box<dyn Member>) -> Verdict {
     let mut rng = super::world::stream(0, u64::from(u32::MAX));
     let mut context = Context { rng: &mut rng, directory: &world.directory, confirm_inviter: &|_| true };
-    // It may well see that it cannot.
+    // It may notice that it cannot.
     let sent = thief.send(&[0x5a; PLAINTEXT_LEN], &mut context).unwrap_or_default();
     for user in world.insiders().into_iter().filter(|user| *user != victim) {
         let mut reader = world.capture(user)?;

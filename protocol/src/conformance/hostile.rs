@@ -1,5 +1,5 @@
-//! A network that alters, cuts, extends, misdirects and repeats messages, and lies about their authors and groups: none of
-//! that has an effect, and the genuine message has its own.
+//! A network that alters, cuts, extends, misdirects and repeats messages, and lies about their authors and groups: none
+//! of that has an effect, and the genuine message still has its effect.
 
 use std::collections::BTreeSet;
 
@@ -13,9 +13,9 @@ use crate::member::{Context, Event, Incoming, Member, Received, Recipients};
 use crate::operation::Operation;
 
 const SIZE: usize = 3;
-/// The first message of a kind is altered at every place near both ends, and at so many between.
+/// The number of places at which the first message of a kind is altered: at either end, and between.
 const THOROUGH: (usize, usize) = (96, 32);
-/// Others of that kind only here and there.
+/// The same for later messages of that kind.
 const BRIEF: (usize, usize) = (2, 12);
 
 pub(super) fn check(trial: &mut Trial<'_>) -> Verdict {
@@ -24,7 +24,7 @@ pub(super) fn check(trial: &mut Trial<'_>) -> Verdict {
             continue;
         }
         trial.enter(operation.name(), SIZE);
-        // One is added, the other one stays outside.
+        // One of the two outsiders is added, the other one stays outside.
         let world = trial.world(operation.start(), 2)?;
         let mut calm = world.fork()?;
         let expected = walk(&mut calm, operation, false)?;
@@ -39,7 +39,7 @@ pub(super) fn check(trial: &mut Trial<'_>) -> Verdict {
     Ok(())
 }
 
-/// What came of a genuine message: at whom, what happened, and what it answered.
+/// The effect of a genuine message: who received it, what happened, and what the answers were.
 #[derive(PartialEq)]
 struct Step {
     place: usize,
@@ -48,8 +48,8 @@ struct Step {
     answers: Vec<(Recipients, &'static str)>,
 }
 
-/// Runs an operation message by message. Where the network is hostile, each message is first tampered with at one of those
-/// who get it, and repeated afterwards at all of them.
+/// Runs an operation message by message. If the network is hostile, one of those who get a message first gets altered
+/// copies of it, and all of them get it again afterwards.
 fn walk(world: &mut World<'_>, operation: Operation, hostile: bool) -> Verdict<Vec<Step>> {
     let (operator, action) = Action::of(operation, SIZE);
     let mut kinds = BTreeSet::new();
@@ -89,7 +89,7 @@ fn walk(world: &mut World<'_>, operation: Operation, hostile: bool) -> Verdict<V
     Ok(steps)
 }
 
-/// A message as a transport claims it to be.
+/// A message, with the group and author that a transport claims.
 #[derive(Clone)]
 struct Parcel {
     group: GroupId,
@@ -99,8 +99,8 @@ struct Parcel {
 
 impl Parcel {
     fn of(world: &World<'_>, place: usize) -> Self {
-        let letter = &world.log[place];
-        Self { group: world.group, author: world.users[letter.author].id, bytes: letter.bytes.clone() }
+        let sent = &world.log[place];
+        Self { group: world.group, author: world.users[sent.author].id, bytes: sent.bytes.clone() }
     }
 }
 
@@ -111,7 +111,8 @@ fn receive(world: &mut World<'_>, user: usize, parcel: &Parcel) -> Result<Receiv
     user.member.receive_one(&Incoming { group: *group, author: *author, bytes }, &mut context)
 }
 
-/// Everything short of the genuine message, at one who is about to get it; and the genuine one at those it is not for.
+/// Sends everything but the genuine message to a user that is about to get it, and the genuine one to those that it is
+/// not for.
 fn tamper(world: &mut World<'_>, place: usize, victim: usize, (ends, between): (usize, usize)) -> Verdict {
     let genuine = Parcel::of(world, place);
     let kind = world.log[place].kind;
@@ -145,7 +146,8 @@ fn tamper(world: &mut World<'_>, place: usize, victim: usize, (ends, between): (
     Ok(())
 }
 
-/// Refused without a trace, or taken in silence: it may wait for what it seems to depend on.
+/// Checks that a message is refused without a trace, or accepted in silence: it may wait for what it seems to depend
+/// on.
 fn without_effect(world: &mut World<'_>, user: usize, parcel: &Parcel, what: impl Fn() -> String) -> Verdict {
     let shown = |member: &dyn Member| (member.group(), member.members(), member.fingerprints());
     let member = &*world.users[user].member;
@@ -161,7 +163,7 @@ fn without_effect(world: &mut World<'_>, user: usize, parcel: &Parcel, what: imp
     }
 }
 
-/// In one batch, at a copy: a forgery must not spoil its neighbours, and a duplicate counts once.
+/// Checks batches, at a copy: a forgery must not spoil its neighbours, and a duplicate must count once.
 fn batch(world: &World<'_>, victim: usize, genuine: &Parcel) -> Verdict {
     let User { member, rng, .. } = &world.users[victim];
     let mut altered = genuine.bytes.clone();
@@ -188,7 +190,7 @@ fn batch(world: &World<'_>, victim: usize, genuine: &Parcel) -> Verdict {
     })
 }
 
-/// All that was ever sent, once more at everybody.
+/// Sends everything that was ever sent to everybody again.
 fn repeat_all(world: &mut World<'_>) -> Verdict {
     for place in 0..world.log.len() {
         let genuine = Parcel::of(world, place);

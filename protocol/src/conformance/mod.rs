@@ -1,11 +1,11 @@
-//! The suite that a backend must pass before anything of it is measured: that it is the protocol it says, that its
-//! secrets are secret, and that it bears a hostile network.
+//! The suite that a backend must pass before it is measured: it is the protocol that it claims to be, its secrets are
+//! secret, and it tolerates a hostile network.
 //!
-//! Every user lives in a backend instance of its own, and goes on in another one after each step, restored from its
-//! export. So only bytes connect the users: what two of them share in any other way is missing.
+//! Every user lives in a backend instance of its own, and after each step it is restored from its export in another
+//! one. So only bytes connect the users: what two of them share in any other way is missing.
 //!
-//! Black box: the suite knows messages, events, exports and operation counts. It finds mistakes, and lies about bytes; it is
-//! no proof of security.
+//! The suite is a black-box test: it knows messages, events, exports and primitive counts. It finds mistakes, and lies
+//! about bytes; it does not show that a protocol is secure.
 
 mod concurrency;
 mod copies;
@@ -32,7 +32,7 @@ use crate::member::{Backend, Ordering};
 use trial::Trial;
 use verdict::Verdict;
 
-/// Each check with its name.
+/// The checks, with their names in data.
 const CHECKS: [(&str, Check); 10] = [
     ("operations", operations::check),
     ("randomness", randomness::check),
@@ -48,7 +48,8 @@ const CHECKS: [(&str, Check); 10] = [
 
 type Check = fn(&mut Trial<'_>) -> Verdict;
 
-/// Checks a backend. `make` must give independent instances of it. The same each time, and without a clock.
+/// Checks a backend. `make` must return independent instances of it. The result is the same each time: no clock is
+/// read.
 ///
 /// # Errors
 /// The first thing that is wrong.
@@ -61,7 +62,7 @@ pub fn check(make: &dyn Fn() -> Box<dyn Backend>) -> Result<Report, Violation> {
     }
     for (name, check) in CHECKS {
         trial.tried = 0;
-        // The members are dropped with the panic, so nobody sees what it left behind.
+        // The panic drops the members, so nothing sees a state that it has left behind.
         let verdict = catch_unwind(AssertUnwindSafe(|| check(&mut trial)));
         let verdict = verdict.unwrap_or_else(|_| Err("the backend panicked".to_owned()));
         verdict.map_err(|what| trial.violation(name, what))?;

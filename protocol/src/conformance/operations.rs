@@ -1,5 +1,5 @@
-//! Each operation in groups of several sizes: that it is there or refused as a whole, what it costs, and that everybody
-//! knows, agrees and reads afterwards.
+//! Each operation in groups of several sizes: it is there or refused as a whole, it costs what the formula says, and
+//! afterwards all members agree and read each other.
 
 use super::talk::disjoint;
 use super::trial::{SIZES, Trial};
@@ -8,7 +8,7 @@ use super::world::{Action, World};
 use crate::error::Error;
 use crate::operation::{Expected, Operation, Start};
 
-/// A plaintext that cannot be missed in the length of a message.
+/// The length of a plaintext that cannot be missed in the length of a message.
 const LONG: usize = 1_000;
 
 pub(super) fn check(trial: &mut Trial<'_>) -> Verdict {
@@ -67,14 +67,14 @@ fn supported(mut world: World<'_>, operation: Operation, size: usize, expected: 
     world.agree().map(drop)
 }
 
-/// What cannot be compressed cannot be sent in fewer bytes. An empty message is a message too.
+/// A plaintext that cannot be compressed cannot be sent in fewer bytes. An empty plaintext can be sent too.
 fn lengths(mut world: World<'_>) -> Verdict {
     let first = world.log.len();
     world.say(0, LONG)?;
     for reader in world.insiders().into_iter().skip(1) {
-        let letters = world.log[first..].iter().filter(|letter| letter.author == 0);
+        let sent = world.log[first..].iter().filter(|sent| sent.author == 0);
         let reached: usize =
-            letters.filter(|letter| letter.to.is_none_or(|to| to == reader)).map(|letter| letter.bytes.len()).sum();
+            sent.filter(|sent| sent.to.is_none_or(|to| to == reader)).map(|sent| sent.bytes.len()).sum();
         ensure(reached >= LONG, || format!("{LONG} random bytes were read from messages of {reached} bytes"))?;
     }
     world.say(0, 0)

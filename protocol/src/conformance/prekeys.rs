@@ -1,8 +1,8 @@
-//! A one-time prekey is gone once it was used.
+//! A one-time prekey is deleted once it has been used.
 //!
-//! Which draws of a new user's randomness are one-time secrets is found by altering them one by one: whatever changes a
-//! single one-time prekey and nothing else of what is published is its secret. Where such bytes stand in a user's export
-//! before the prekey is used, they must not stand there afterwards.
+//! The check alters the draws of a new user's randomness one by one. A draw that changes a single one-time prekey, and
+//! nothing else of what is published, is the secret of that prekey. If these bytes are in the user's export before the
+//! prekey is used, they must not be there afterwards.
 
 use core::convert::Infallible;
 
@@ -15,7 +15,7 @@ use crate::directory::Directory as _;
 use crate::member::{Backend, NewUser};
 
 const PREKEYS: usize = 3;
-/// Fewer bytes would be found by chance.
+/// The shortest draw that counts as a secret: fewer bytes would be found by chance.
 const MIN_SECRET_LEN: usize = 16;
 
 pub(super) fn check(trial: &mut Trial<'_>) -> Verdict {
@@ -48,7 +48,7 @@ pub(super) fn check(trial: &mut Trial<'_>) -> Verdict {
     let mut world = World::of(trial.make, vec![creator, user], trial.seed)?;
     world.run(0, &Action::Create(vec![1]))?;
     world.converse()?;
-    // They are handed out in their order.
+    // The directory hands them out in their order.
     let id = world.users[1].id;
     let used = match world.directory.clone().one_time(&id) {
         Some(next) => published.iter().position(|one_time| *one_time == next).unwrap_or(0),
@@ -68,7 +68,7 @@ fn make(backend: &dyn Backend, seed: u64, altered: Option<usize>) -> (NewUser, V
     (user, recorder.draws)
 }
 
-/// A generator that keeps what was drawn, and can alter one draw.
+/// A generator that records what is drawn, and can alter one draw.
 struct Recorder {
     rng: rand_chacha::ChaCha20Rng,
     altered: Option<usize>,
@@ -93,7 +93,7 @@ impl TryRng for Recorder {
     fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
         self.rng.fill_bytes(bytes);
         if self.altered == Some(self.draws.len()) {
-            // Not a bit that a curve's clamping discards.
+            // These are not bits that a curve's clamping discards.
             bytes.iter_mut().for_each(|byte| *byte ^= 0x18);
         }
         self.draws.push(bytes.to_vec());

@@ -1,9 +1,10 @@
-//! The same randomness gives the same bytes, where that is declared; other randomness gives other bytes and other keys.
+//! The same randomness gives the same bytes, if the backend declares so. Other randomness gives other bytes and other
+//! keys.
 
 use super::talk::disjoint;
 use super::trial::Trial;
 use super::verdict::{Verdict, ensure};
-use super::world::{Action, Letter, World, stream};
+use super::world::{Action, Sent, World, stream};
 use crate::member::Fingerprints;
 use crate::operation::{Operation, Role};
 
@@ -25,7 +26,7 @@ pub(super) fn check(trial: &mut Trial<'_>) -> Verdict {
             Operation::Create | Operation::CreateMesh | Operation::Update | Operation::UpdateCold => (true, true),
             Operation::ConcurrentUpdates(_) => (true, true),
             Operation::Remove | Operation::PartitionHeal => (removal_draws, true),
-            // What an add brings into the members' keys may be public.
+            // What an add contributes to the members' keys may be public.
             Operation::Add | Operation::Message | Operation::MessageAfterRemove => (false, false),
         };
         if operator_draws {
@@ -51,7 +52,7 @@ pub(super) fn check(trial: &mut Trial<'_>) -> Verdict {
 
 #[derive(PartialEq)]
 struct Outcome {
-    sent: Vec<Letter>,
+    sent: Vec<Sent>,
     exports: Vec<Vec<u8>>,
     fingerprints: Option<Fingerprints>,
 }

@@ -1,4 +1,5 @@
-//! Who must read nothing: whoever was removed, whoever was not there yet, and whoever seizes a device that has forgotten.
+//! Those who must read nothing: a removed member, a user that has not joined yet, and somebody who seizes a device that
+//! has deleted its keys.
 
 use super::trial::{SIZES, Trial};
 use super::verdict::{Verdict, ensure};
@@ -27,8 +28,8 @@ pub(super) fn check(trial: &mut Trial<'_>) -> Verdict {
     Ok(())
 }
 
-/// The removed member, and copies of it from before: one that gets everything, messages to others included, and one from
-/// which the removal itself is withheld.
+/// The removed member, and copies of it from before its removal: one that gets everything, messages to others included,
+/// and one from which the removal itself is withheld.
 fn removed(mut world: World<'_>, size: usize, updates: bool, adds: bool) -> Verdict {
     let target = size - 1;
     let (mut informed, mut uninformed) = (world.capture(target)?, world.capture(target)?);
@@ -73,7 +74,7 @@ fn removed(mut world: World<'_>, size: usize, updates: bool, adds: bool) -> Verd
     ensure(unchanged, || "a refused call of the removed member has changed the state".to_owned())
 }
 
-/// The joiner gets all older traffic: a copy before it joins, itself afterwards.
+/// The joiner gets all older messages: a copy of it before it joins, and itself afterwards.
 fn joiner(mut world: World<'_>, size: usize) -> Verdict {
     let joiner = size;
     let mut early = world.capture(joiner)?;
@@ -86,12 +87,12 @@ fn joiner(mut world: World<'_>, size: usize) -> Verdict {
     let mut late = world.capture(joiner)?;
     let read = world.overhear(&mut *late, &world.log[..older]);
     ensure(read.is_empty(), || "a joiner reads a message that was sent before it joined".to_owned())?;
-    // And older traffic does it no harm.
+    // And older messages do it no harm.
     world.users[joiner].member = late;
     world.converse()
 }
 
-/// A state from after all was read, with the old traffic.
+/// A state from after everything was read gets all old messages.
 fn forgotten(world: &World<'_>) -> Verdict {
     for user in world.insiders() {
         let mut seized = world.capture(user)?;

@@ -8,12 +8,12 @@ use crate::agreement;
 use crate::member::Fingerprints;
 
 impl World<'_> {
-    /// Everybody inside, by number.
+    /// All members, by their numbers.
     pub(super) fn insiders(&self) -> Vec<usize> {
         (0..self.users.len()).filter(|user| self.users[*user].inside).collect()
     }
 
-    /// Every member sends a message that all others read, the first one last.
+    /// Every member sends a message that all others read. The first member comes last.
     pub(super) fn converse(&mut self) -> Verdict {
         let mut speakers = self.insiders();
         if !speakers.is_empty() {
@@ -22,14 +22,15 @@ impl World<'_> {
         speakers.into_iter().try_for_each(|speaker| self.say(speaker, PLAINTEXT_LEN))
     }
 
-    /// A member sends so many random bytes, which all others read.
+    /// A member sends `len` random bytes, which all others read.
     pub(super) fn say(&mut self, speaker: usize, len: usize) -> Verdict {
         let mut plaintext = vec![0; len];
         self.plaintexts.fill_bytes(&mut plaintext);
         self.run(speaker, &Action::Send(plaintext)).map(drop)
     }
 
-    /// Checks that everybody knows the right members and the same key material; returns the fingerprints, if there are any.
+    /// Checks that everybody knows the right members and the same key material; returns the fingerprints, if there are
+    /// any.
     pub(super) fn agree(&self) -> Verdict<Option<Fingerprints>> {
         let users = self.users.iter();
         let users = users.map(|User { id, member, inside, .. }| agreement::User {
@@ -45,7 +46,7 @@ impl World<'_> {
     }
 }
 
-/// Whether no key material of the one is in the other.
+/// Whether no fingerprint is in both.
 pub(super) fn disjoint(one: &Option<Fingerprints>, other: &Option<Fingerprints>) -> bool {
     match (one, other) {
         (Some(one), Some(other)) => one.iter().all(|entry| !other.contains(entry)),

@@ -8,7 +8,7 @@ use super::world::{Action, World};
 use crate::member::{Backend, Capabilities};
 use crate::operation::{Operation, Start};
 
-/// Sizes of the groups in which each operation is tried.
+/// The sizes of the groups in which each operation is tried.
 pub(super) const SIZES: [usize; 4] = [2, 3, 5, 8];
 
 /// A backend on trial, and how far it has come.

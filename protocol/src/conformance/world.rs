@@ -11,16 +11,16 @@ use crate::id::{GroupId, MemberId};
 use crate::member::{Backend, Context, Event, Incoming, Member, NewUser, Outgoing, Received, Recipients};
 use crate::operation::{Measured, Operation, Phase, Role};
 
-/// A protocol that still talks after so many rounds talks for ever.
+/// The greatest number of rounds: a protocol that still sends after them sends for ever.
 const MAX_ROUNDS: usize = 64;
-/// One-time prekeys of each user besides one for each other user.
+/// The number of one-time prekeys of each user in addition to one for each other user.
 const SPARE_PREKEYS: usize = 4;
-/// The first of the streams from which members act.
+/// The number of the first user's stream of randomness.
 const OPERATIONS: u64 = 1 << 16;
-/// Bytes of application data in a message.
+/// The length of a message's application data, in bytes.
 pub(super) const PLAINTEXT_LEN: usize = 32;
 
-/// What a user does; users by number.
+/// What a user does. Users are named by their numbers.
 #[derive(Clone, Debug)]
 pub(super) enum Action {
     Create(Vec<usize>),
@@ -32,8 +32,8 @@ pub(super) enum Action {
 }
 
 impl Action {
-    /// What an operation is in a group of the first so many users: who acts, and what it does. The next user is added.
-    /// Those of several members, which the suite does not go through, begin so.
+    /// An operation in a group of the first `group_size` users: who acts, and what it does. The joiner is the next
+    /// user. An operation of several members, which the suite does not run, begins like this.
     pub(super) fn of(operation: Operation, group_size: usize) -> (usize, Self) {
         let others = || (1..group_size).collect();
         match operation {
@@ -52,21 +52,21 @@ pub(super) struct User {
     pub(super) id: MemberId,
     pub(super) member: Box<dyn Member>,
     pub(super) rng: ChaCha20Rng,
-    /// Whether it should be a member.
+    /// Whether the user should be a member.
     pub(super) inside: bool,
-    /// Whether broadcasts reach it: a removed member hears its removal to the end.
+    /// Whether broadcasts reach the user: they reach a removed member until the operation that removes it ends.
     pub(super) hears: bool,
-    /// Places in the log of what has not reached it yet.
+    /// The positions in the log of the messages that are on their way to the user.
     pub(super) inbox: Vec<usize>,
-    /// What it has read since the last operation began.
+    /// What the user has read since the last operation began.
     pub(super) read: Vec<(MemberId, Vec<u8>)>,
 }
 
-/// A message that was sent.
+/// A message that a user has sent.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Letter {
+pub(super) struct Sent {
     pub(super) author: usize,
-    /// None for everybody.
+    /// The user that it is for; `None` if it is for everybody.
     pub(super) to: Option<usize>,
     pub(super) kind: &'static str,
     pub(super) bytes: Vec<u8>,
@@ -77,21 +77,21 @@ pub(super) struct World<'a> {
     pub(super) users: Vec<User>,
     pub(super) directory: InMemoryDirectory,
     pub(super) group: GroupId,
-    /// Everything that was ever sent.
-    pub(super) log: Vec<Letter>,
+    /// All messages that were ever sent.
+    pub(super) log: Vec<Sent>,
     pub(super) roles: Vec<Role>,
     /// What the last operation has cost so far.
     pub(super) cost: Measured,
     pub(super) plaintexts: ChaCha20Rng,
 }
 
-/// A stream of randomness; streams with other numbers are others.
+/// The stream of randomness with this number.
 pub(super) fn stream(seed: u64, number: u64) -> ChaCha20Rng {
     ChaCha20Rng::seed_from_u64(seed | number << 32)
 }
 
 impl<'a> World<'a> {
-    /// So many users with prekeys enough, in no group.
+    /// This number of users with enough prekeys, in no group.
     pub(super) fn new(make: &'a dyn Fn() -> Box<dyn Backend>, users: usize, seed: u64) -> Verdict<Self> {
         let made = |number| make().new_user(users + SPARE_PREKEYS, &mut stream(seed, 1 + number as u64));
         Self::of(make, (0..users).map(made).collect(), seed)
@@ -121,7 +121,7 @@ impl<'a> World<'a> {
         Ok(self.cost.clone())
     }
 
-    /// The call, and what it sends is on its way.
+    /// Makes the call, and puts the messages that it returns on their way.
     pub(super) fn begin(&mut self, operator: usize, action: &Action) -> Verdict {
         self.cost = Measured::default();
         self.roles.fill(Role::Recipient);
@@ -134,7 +134,7 @@ impl<'a> World<'a> {
         match action {
             Action::Create(others) | Action::CreateMesh(others) => {
                 let group = self.users[operator].member.group();
-                self.group = group.ok_or("whoever creates a group is in none")?;
+                self.group = group.ok_or("a member that has created a group is in none")?;
                 for user in others.iter().chain([&operator]) {
                     self.admit(*user);
                 }
@@ -158,7 +158,7 @@ impl<'a> World<'a> {
         self.users[user].hears = true;
     }
 
-    /// Who has left hears no more. Checks who has read what.
+    /// From now on broadcasts no longer reach a removed member. Checks who has read what.
     pub(super) fn end(&mut self, operator: usize, action: &Action) -> Verdict {
         let sender = self.users[operator].id;
         for (number, user) in self.users.iter_mut().enumerate() {
@@ -168,14 +168,14 @@ impl<'a> World<'a> {
                 _ => Vec::new(),
             };
             ensure(user.read == right, || match right.is_empty() {
-                true => "somebody read a message that was not for it, or had been read before".to_owned(),
+                true => "somebody read a message that was not for it, or read one again".to_owned(),
                 false => "a member did not read exactly what another one sent, once and from its sender".to_owned(),
             })?;
         }
         Ok(())
     }
 
-    /// Only the call.
+    /// Makes the call and nothing else.
     pub(super) fn call(&mut self, user: usize, action: &Action) -> Result<Vec<Outgoing>, Error> {
         let ids: Vec<MemberId> = self.users.iter().map(|user| user.id).collect();
         let of = |users: &[usize]| users.iter().map(|user| ids[*user]).collect::<Vec<_>>();
@@ -191,7 +191,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Delivers in rounds until nothing is on its way, but to one whose messages are held back.
+    /// Lets messages arrive in rounds until none is on its way, except to a user whose messages are `held` back.
     pub(super) fn settle(&mut self, held: Option<usize>) -> Verdict {
         let mut phase = Phase::Process;
         for _ in 0..MAX_ROUNDS {
@@ -199,7 +199,7 @@ impl<'a> World<'a> {
             for user in (0..self.users.len()).filter(|user| Some(*user) != held) {
                 let places = core::mem::take(&mut self.users[user].inbox);
                 if !places.is_empty() {
-                    answers.push((user, self.deliver(user, &places, phase)?));
+                    answers.push((user, self.receive(user, &places, phase)?));
                 }
             }
             if answers.is_empty() {
@@ -213,10 +213,10 @@ impl<'a> World<'a> {
         Err(format!("the network is not quiet after {MAX_ROUNDS} rounds"))
     }
 
-    /// Hands a user a batch; what it answers.
-    pub(super) fn deliver(&mut self, user: usize, places: &[usize], phase: Phase) -> Verdict<Vec<Outgoing>> {
+    /// Lets messages arrive at a user, in one batch. Returns its answers.
+    pub(super) fn receive(&mut self, user: usize, places: &[usize], phase: Phase) -> Verdict<Vec<Outgoing>> {
         let incoming = |place: &usize| {
-            let Letter { author, bytes, .. } = &self.log[*place];
+            let Sent { author, bytes, .. } = &self.log[*place];
             Incoming { group: self.group, author: self.users[*author].id, bytes }
         };
         let batch: Vec<Incoming<'_>> = places.iter().map(incoming).collect();
@@ -231,7 +231,7 @@ impl<'a> World<'a> {
         for (place, result) in places.iter().zip(results) {
             match result {
                 Ok(received) => answers.extend(self.accept(user, *place, received)?),
-                // Whether a removed member still listens is its own affair.
+                // A removed member may listen or not.
                 Err(Error::NotInGroup) if !self.users[user].inside => {}
                 Err(error) => {
                     let kind = self.log[*place].kind;
@@ -244,7 +244,8 @@ impl<'a> World<'a> {
         Ok(answers)
     }
 
-    /// Notes what a user has read, and refuses what should not happen among honest members.
+    /// Records what a user has read, and refuses what should not happen among honest members. Returns the user's
+    /// answers.
     pub(super) fn accept(&mut self, user: usize, place: usize, received: Received) -> Verdict<Vec<Outgoing>> {
         let (kind, reader) = (self.log[place].kind, &mut self.users[user]);
         for event in received.events {
@@ -255,10 +256,12 @@ impl<'a> World<'a> {
                 }
                 Event::Undecryptable { .. } => "could not be decrypted".to_owned(),
                 Event::Rejected { rule, .. } => format!("was rejected by the rule {rule:?}"),
-                Event::Equivocation { .. } => "was taken for a second one under its number".to_owned(),
+                Event::Equivocation { .. } => "was reported as a second one under its number".to_owned(),
                 _ => continue,
             };
-            ensure(!reader.inside, || format!("a genuine message, at the latest of kind `{kind}`, {trouble}"))?;
+            ensure(!reader.inside, || {
+                format!("a genuine message {trouble}: one of kind `{kind}`, or one that waited for it")
+            })?;
         }
         Ok(received.outgoing)
     }
@@ -271,7 +274,7 @@ impl<'a> World<'a> {
                 Recipients::Everyone => None,
                 Recipients::One(id) => {
                     let user = self.users.iter().position(|user| user.id == id);
-                    Some(user.ok_or_else(|| format!("a message of kind `{kind}` is for nobody there is"))?)
+                    Some(user.ok_or_else(|| format!("a message of kind `{kind}` is for a user that does not exist"))?)
                 }
             };
             let place = self.log.len();
@@ -281,7 +284,7 @@ impl<'a> World<'a> {
                 }
             }
             *self.cost.messages.entry(kind).or_default() += 1;
-            self.log.push(Letter { author, to, kind, bytes });
+            self.log.push(Sent { author, to, kind, bytes });
         }
         Ok(())
     }
