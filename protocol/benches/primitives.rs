@@ -1,4 +1,5 @@
-//! One call of each primitive, as `protocol::crypto` wraps it. For developers only: recorded figures come from the harness.
+//! One call of each primitive, as wrapped by `protocol::crypto`. For developers only: recorded figures come from the
+//! harness.
 
 #![allow(clippy::unwrap_used, reason = "a bench fails by panicking")]
 
@@ -14,11 +15,11 @@ use protocol::crypto::{hash, hpke, kdf};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
 
-/// Bytes of application data in a message, as in the paper.
+/// The length of a message's application data, in bytes, as in the paper.
 const PLAINTEXT_LEN: usize = 32;
-/// About an acknowledgement, which is most of what is signed.
+/// About the length of an acknowledgement, in bytes: most signed messages are acknowledgements.
 const SIGNED_LEN: usize = 200;
-/// The plaintext of a two-party ciphertext: three keys and an index.
+/// The length of the plaintext of a two-party ciphertext, in bytes: three keys and an index.
 const PAYLOAD_LEN: usize = 100;
 
 fn rng() -> ChaCha20Rng {

@@ -1,8 +1,9 @@
-//! Envelopes and causal order: what is checked when, what waits, and what a forger can and cannot do.
+//! Envelopes and causal order: when messages are verified and delivered, what waits, and what a forger can and cannot
+//! do.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use proptest::prelude::*;
-use protocol::causal_order::{Receipt, CausalOrder, MAX_WAITING_PER_AUTHOR};
+use protocol::causal_order::{CausalOrder, MAX_WAITING_PER_AUTHOR, Receipt};
 use protocol::crypto::signature::SigningKey;
 use protocol::error::Error;
 use protocol::id::{GroupId, MemberId};
@@ -53,13 +54,13 @@ fn receive(order: &mut CausalOrder, id: MemberId, bytes: &[u8]) -> Result<Receip
     order.receive(&id, &GROUP, bytes)
 }
 
-/// Author and number of everything that is ready.
+/// Delivers everything that is ready. Returns authors and numbers.
 fn delivered(order: &mut CausalOrder) -> Vec<(MemberId, u32)> {
     core::iter::from_fn(|| order.deliver(|_, _| true)).map(|(id, message)| (id, message.number)).collect()
 }
 
 #[test]
-fn messages_are_handled_in_the_order_of_their_numbers_however_they_come() {
+fn messages_are_delivered_in_the_order_of_their_numbers_however_they_arrive() {
     let mut alice = Author::new(1);
     let messages: Vec<_> = (0..4).map(|index| alice.send(&[index])).collect();
     let mut order = order_of(&[&alice]);
@@ -77,14 +78,14 @@ fn messages_are_handled_in_the_order_of_their_numbers_however_they_come() {
 #[test]
 fn an_acknowledgement_waits_for_what_it_acknowledges() {
     let (mut alice, mut bob) = (Author::new(1), Author::new(2));
-    let operation = alice.send(b"operation");
+    let change = alice.send(b"change");
     let answers = [bob.acknowledge(&alice, 1), bob.send(b"after it")];
     let mut order = order_of(&[&alice, &bob]);
     for answer in &answers {
-        assert_eq!(receive(&mut order, bob.id, answer), Ok(Receipt::Verified), "checked at once");
+        assert_eq!(receive(&mut order, bob.id, answer), Ok(Receipt::Verified), "verified immediately");
     }
     assert_eq!(delivered(&mut order), []);
-    receive(&mut order, alice.id, &operation).unwrap();
+    receive(&mut order, alice.id, &change).unwrap();
     assert_eq!(delivered(&mut order), [(alice.id, 1), (bob.id, 1), (bob.id, 2)]);
 }
 
@@ -96,7 +97,7 @@ fn a_forged_message_takes_no_number_and_displaces_nothing() {
     let mut order = order_of(&[&alice, &mallory]);
     assert_eq!(receive(&mut order, alice.id, &forger.sign(1, Subject::None, None, b"")), Err(Error::NotAuthentic));
     assert_eq!(receive(&mut order, mallory.id, &genuine[0]), Err(Error::WrongAuthor));
-    // Later numbers cannot be checked yet: forged ones wait beside the genuine.
+    // Later numbers cannot be verified yet: forged messages wait next to genuine ones.
     for number in [2, 3] {
         let forged = forger.sign(number, Subject::None, None, b"forged");
         assert_eq!(receive(&mut order, alice.id, &forged), Ok(Receipt::Waits));
@@ -150,11 +151,11 @@ fn a_new_key_holds_from_the_next_message_on() {
 }
 
 #[test]
-fn whoever_is_not_known_waits_until_introduced() {
+fn messages_of_an_unknown_author_wait_until_it_is_introduced() {
     let (mut alice, mut bob) = (Author::new(1), Author::new(2));
     let mut order = order_of(&[&alice]);
     assert_eq!(receive(&mut order, bob.id, &bob.send(b"hello")), Ok(Receipt::Waits));
-    // So does a message that names somebody who is not known.
+    // So does a message that names an unknown user.
     assert_eq!(receive(&mut order, alice.id, &alice.acknowledge(&bob, 1)), Ok(Receipt::Waits));
     order.introduce(bob.id, bob.key.verification_key(), 0, &GROUP);
     assert_eq!(delivered(&mut order).len(), 2);
@@ -162,7 +163,7 @@ fn whoever_is_not_known_waits_until_introduced() {
 }
 
 #[test]
-fn what_waits_survives_an_export() {
+fn waiting_messages_survive_an_export() {
     let (mut alice, mut bob) = (Author::new(1), Author::new(2));
     let first = alice.send(b"first");
     let mut order = order_of(&[&alice]);
@@ -190,9 +191,9 @@ fn every_changed_byte_and_every_truncation_is_refused_and_harms_nothing() {
         for bit in 0..8 {
             let mut damaged = message.clone();
             damaged[position] ^= 1 << bit;
-            // A number that is not its turn, or a name that nobody has, waits; it verifies never.
-            let arrival = order.clone().receive(&bob.id, &GROUP, &damaged);
-            assert!(matches!(arrival, Err(_) | Ok(Receipt::Waits)), "byte {position} bit {bit}: {arrival:?}");
+            // A message with a later number, or a name that nobody has, waits; it is never verified.
+            let receipt = order.clone().receive(&bob.id, &GROUP, &damaged);
+            assert!(matches!(receipt, Err(_) | Ok(Receipt::Waits)), "byte {position} bit {bit}: {receipt:?}");
         }
         assert!(order.clone().receive(&bob.id, &GROUP, &message[..position]).is_err());
     }

