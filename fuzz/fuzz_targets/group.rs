@@ -1,5 +1,5 @@
-//! A whole group driven by bytes: each input is a schedule of `protocol::simulation`, with its crashes, partitions, repeated
-//! and damaged messages, and all that must hold there must hold.
+//! A whole group driven by bytes. Each input is a schedule of `protocol::simulation`, with crashes, partitions,
+//! repeated and damaged messages. All that must hold there must hold.
 
 #![no_main]
 
@@ -8,7 +8,7 @@ use dcgka::audit::Auditor;
 use libfuzzer_sys::fuzz_target;
 use protocol::simulation::{self, Counterexample, Schedule, Subject};
 
-/// Longer schedules take longer than they are worth.
+/// The greatest number of steps: longer schedules take longer than they are worth.
 const MAX_STEPS: usize = 48;
 
 fuzz_target!(|bytes: &[u8]| {

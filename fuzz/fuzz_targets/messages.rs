@@ -1,7 +1,7 @@
-//! Whatever a malicious member or a stranger sends: nobody panics; what is refused leaves no trace; a state grows no faster
-//! than what comes in; and the honest members go on and read each other.
+//! Whatever a malicious member or a stranger sends: nobody panics; what is refused leaves no trace; a state grows no
+//! faster than its input; and the honest members continue and read each other.
 //!
-//! The first byte chooses among three: an established group, a user outside all groups, the decoding of exports.
+//! The first byte chooses one of three: an established group, a user outside all groups, the decoding of exports.
 
 #![no_main]
 
@@ -20,10 +20,10 @@ use protocol::id::{GroupId, MemberId};
 use protocol::member::{Backend as _, Context, Incoming, Member, Outgoing};
 use protocol::wire::envelope::{Envelope, Kind, Subject};
 
-/// Honest founders. One more honest user is outside.
+/// The number of honest founders. One more honest user is outside.
 const FOUNDERS: usize = 3;
 const OUTSIDER: usize = FOUNDERS;
-/// Things that happen for one input.
+/// The greatest number of things that happen for one input.
 const MAX_ACTIONS: usize = 24;
 
 const CREATE: Kind = Kind(1);
@@ -34,13 +34,14 @@ const WELCOME: Kind = Kind(8);
 struct World {
     network: Network,
     mallory: Mallory,
-    /// Everybody whom a message can name: the honest users, Mallory, a user without a bundle, and one who is no key.
+    /// The users that a message can name: the honest users, Mallory, a user without a bundle, and one whose id is no
+    /// key.
     ids: Vec<MemberId>,
     /// Numbers under which Mallory has signed something.
     used: BTreeSet<u32>,
     /// Mallory has signed two messages under one number: a documented limit, after which honest members may disagree.
     split: bool,
-    /// How much of what was sent Mallory has received.
+    /// The number of sent messages that Mallory has received.
     heard: usize,
 }
 
@@ -58,7 +59,7 @@ fuzz_target!(|data: &[u8]| {
     }
 });
 
-/// Messages in a group.
+/// Messages in an established group.
 fn inside(world: &mut World, input: &mut Input<'_>) {
     for _ in 0..MAX_ACTIONS {
         if input.is_empty() {
@@ -112,10 +113,10 @@ impl World {
         }
     }
 
-    /// A properly signed message, under the next number or so many later.
+    /// Sends a properly signed message, under the next number or `later` numbers after it.
     fn send_signed(&mut self, message: Unsigned, later: u32) {
         let number = self.mallory.number.saturating_add(1).saturating_add(later);
-        // With one of the other parts it is another kind, which has a number like all others.
+        // With another part of the envelope, it is a message of another kind, which has a number like all others.
         let welcome = message.kind == WELCOME && message.new_key.is_none() && message.subject == Subject::None;
         let key = if welcome { &self.mallory.identity } else { &self.mallory.key };
         let bytes = self.mallory.sign(&self.network.group, number, key, &message);
@@ -126,11 +127,11 @@ impl World {
                 self.mallory.key = message.new_key.unwrap_or_else(|| self.mallory.key.clone());
             }
         }
-        // Whoever joins by an invitation of Mallory's believes what it says.
+        // A user that Mallory invites believes what the invitation says.
         if message.kind == ADD && message.body.starts_with(&self.ids[OUTSIDER].0) {
             self.network.users[OUTSIDER].misled = true;
         }
-        // What has a number must reach everybody.
+        // A message with a number must reach everybody.
         let to = message.to.filter(|_| welcome);
         self.network.sent.push(fuzz::network::Sent { author: self.mallory.id, to, bytes });
     }
@@ -192,7 +193,7 @@ impl World {
         }
     }
 
-    /// A copy of a message of whomever, or any bytes, out of turn at one of the users.
+    /// One of the users gets a copy of any message, or any bytes, out of turn.
     fn tamper(&mut self, input: &mut Input<'_>) {
         let user = input.below(FOUNDERS + 1);
         let sent = self.network.sent[usize::from(input.byte()) % self.network.sent.len()].clone();
@@ -227,7 +228,7 @@ impl World {
     }
 }
 
-/// Invitations, and messages of strangers, at a user who is in no group.
+/// Invitations and strangers' messages to a user that is in no group.
 fn outside(world: &mut World, input: &mut Input<'_>) {
     let World { network, mallory, ids, .. } = world;
     let me = network.id(OUTSIDER);
@@ -315,7 +316,7 @@ fn outside(world: &mut World, input: &mut Input<'_>) {
     let _ = member.send(b"here", &mut context);
 }
 
-/// Exports that were damaged.
+/// Damaged exports.
 fn restore(world: &mut World, input: &mut Input<'_>) {
     let mut state = match input.below(4) {
         0 => input.bytes(usize::MAX).to_vec(),

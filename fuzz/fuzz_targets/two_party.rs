@@ -1,6 +1,6 @@
-//! 2SM between two sides on a network that keeps the order of messages, and delivers damaged and repeated ones besides:
-//! each genuine ciphertext opens, in its turn, to the secret that was sent; nothing else opens, nor changes the state; no
-//! more keys are kept than there are unacknowledged ciphertexts, and one.
+//! 2SM between two sides, on a network that keeps the order of messages but also brings damaged and repeated ones. When
+//! its turn comes, each genuine ciphertext opens to the secret that was sent. Nothing else opens, or changes the state.
+//! The number of kept keys is at most one more than that of unacknowledged ciphertexts.
 
 #![no_main]
 
@@ -14,19 +14,19 @@ use protocol::directory::InMemoryDirectory;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
-/// The first byte of a slot that is encrypted to prekeys. The ephemeral key follows, and the id of the one-time prekey.
+/// The first byte of a slot that is encrypted to prekeys. The ephemeral key and the id of the one-time prekey follow.
 const PREKEYS: u8 = 1;
 
 struct End {
     side: Side,
-    /// The last message.
+    /// The number of the last message.
     number: u32,
-    /// What is under way to the other side.
+    /// The messages on their way to the other side.
     sent: VecDeque<Sent>,
     unacknowledged: VecDeque<u32>,
-    /// The other side's ciphertexts that were opened here, with their numbers.
+    /// The other side's ciphertexts that were opened here, and their numbers.
     opened: Vec<(u32, Vec<u8>)>,
-    /// The number of the other side's last ciphertext that was opened here and not acknowledged.
+    /// The number of the last ciphertext that was opened here; `None` once it is acknowledged.
     answer: Option<u32>,
 }
 
@@ -83,7 +83,8 @@ fuzz_target!(|data: &[u8]| {
             }
             5 => {
                 let which = input.below(peer.opened.len().max(1));
-                // Without a one-time prekey a first contact opens again: that messages have numbers prevents it.
+                // Without a one-time prekey, a first contact opens again. In the protocol, the numbers of messages
+                // prevent that.
                 let repeats = |slot: &[u8]| slot[0] == PREKEYS && slot[33..37] == [0; 4];
                 if let Some((number, slot)) = peer.opened.get(which).filter(|(_, slot)| !repeats(slot)).cloned() {
                     refuses(peer, &own.side, number, &slot, &directory);
@@ -109,7 +110,7 @@ fuzz_target!(|data: &[u8]| {
     }
 });
 
-/// The oldest message of `from`, at the other side.
+/// Brings the oldest message of `from` to the other side.
 fn deliver(from: &mut End, to: &mut End, directory: &InMemoryDirectory) {
     match from.sent.pop_front() {
         Some(Sent::Ciphertext { number, secret, slot }) => {

@@ -1,10 +1,10 @@
-//! What the fuzz targets share: an input read as decisions ([`Input`]), honest users on a network ([`network`]), and one whose
-//! keys the fuzzer owns ([`mallory`]).
+//! What the fuzz targets share: an input that is read as decisions ([`Input`]), honest users on a network
+//! ([`network`]), and a member whose keys the fuzzer owns ([`mallory`]).
 
 pub mod mallory;
 pub mod network;
 
-/// Reads an input from its front. At the end every value is zero, so that every input means something.
+/// Reads an input from its front. After its end every value is zero, so that every input means something.
 pub struct Input<'a>(&'a [u8]);
 
 impl<'a> Input<'a> {
@@ -29,14 +29,14 @@ impl<'a> Input<'a> {
         usize::from(self.byte()) % bound
     }
 
-    /// Up to so many bytes.
+    /// Up to `len` bytes: fewer at the end of the input.
     pub fn bytes(&mut self, len: usize) -> &'a [u8] {
         let (head, rest) = self.0.split_at(len.min(self.0.len()));
         self.0 = rest;
         head
     }
 
-    /// Does to `bytes` what the input says: changes of single bytes, a cut, an insertion.
+    /// Changes `bytes` as the input says: alters single bytes, cuts, inserts.
     pub fn mutate(&mut self, bytes: &mut Vec<u8>) {
         for _ in 0..self.below(8) {
             let at = usize::from(self.word()) % (bytes.len() + 1);

@@ -1,5 +1,5 @@
-//! A member whose keys the fuzzer owns. It runs the protocol, so that it has ciphertexts to send that open; but what it
-//! sends is what the input makes of it, signed as it should be.
+//! A member whose keys the fuzzer owns. It runs the protocol, so that it can send ciphertexts that open. But the input
+//! alters its messages before they are properly signed.
 
 use core::convert::Infallible;
 use std::collections::VecDeque;
@@ -22,7 +22,7 @@ pub struct Unsigned {
     pub subject: Subject<MemberId>,
     pub new_key: Option<SigningKey>,
     pub body: Vec<u8>,
-    /// For somebody alone.
+    /// The only recipient; `None` if it is for everybody.
     pub to: Option<MemberId>,
 }
 
@@ -30,11 +30,11 @@ pub struct Mallory {
     pub id: MemberId,
     pub member: Box<dyn Member>,
     pub identity: SigningKey,
-    /// The key of the next message.
+    /// The key that signs the next message.
     pub key: SigningKey,
-    /// The last message.
+    /// The number of the last message.
     pub number: u32,
-    /// What the protocol would answer to what has come in.
+    /// The answers that the protocol would send to received messages.
     pub answers: VecDeque<Unsigned>,
     rng: Recorder,
 }
@@ -50,7 +50,7 @@ impl Clone for Mallory {
 impl Mallory {
     pub fn new(directory: &InMemoryDirectory) -> Self {
         let mut rng = ChaCha20Rng::seed_from_u64(2);
-        // The first thing that a user draws.
+        // A new user draws its identity first.
         let identity = SigningKey::random(&mut rng.clone());
         let user = Dcgka::CORRECTED.new_user(4, &mut rng);
         assert_eq!(user.id.0, *identity.verification_key().as_bytes());
@@ -59,7 +59,7 @@ impl Mallory {
         Self { id: user.id, member: user.member, identity, key, number: 0, answers: VecDeque::new(), rng }
     }
 
-    /// What the protocol would send, by the ids of the users.
+    /// The messages that the protocol would send. `users` are those that they can name.
     pub fn act(
         &mut self,
         directory: &InMemoryDirectory,
@@ -68,7 +68,8 @@ impl Mallory {
     ) -> Vec<Unsigned> {
         let mut context = Context { rng: &mut self.rng, directory, confirm_inviter: &|_| true };
         let outgoing = action(self.member.as_mut(), &mut context).unwrap_or_default();
-        // A repair comes before what was asked for, and its key is not the last that was drawn: it is signed with the next.
+        // A repair comes before the requested message. The key that the repair draws is not the last that is drawn, so
+        // here it announces that last one.
         let key = SigningKey::from_secret(&Secret::new(self.rng.last));
         outgoing.iter().map(|message| self.unsign(message, users, &key)).collect()
     }
@@ -84,7 +85,7 @@ impl Mallory {
         Unsigned { kind: Kind(envelope.kind.0 & 0x1f), subject, new_key, body: envelope.body.to_vec(), to }
     }
 
-    /// Takes in what others have sent, and keeps the answers back.
+    /// Receives a message of another user, and holds back the answers.
     pub fn receive(
         &mut self,
         group: GroupId,
@@ -100,7 +101,7 @@ impl Mallory {
         self.answers.extend(answers);
     }
 
-    /// The bytes of a message.
+    /// The signed form of a message.
     pub fn sign(&self, group: &GroupId, number: u32, key: &SigningKey, message: &Unsigned) -> Vec<u8> {
         let Unsigned { kind, subject, new_key, body, .. } = message;
         let new_key = new_key.as_ref().map(SigningKey::verification_key);
@@ -110,7 +111,7 @@ impl Mallory {
     }
 }
 
-/// A generator that shows the last key that was drawn: the one that an operation announces.
+/// A generator that records the last key that was drawn: the one that a message announces.
 #[derive(Clone)]
 struct Recorder {
     rng: ChaCha20Rng,

@@ -1,4 +1,4 @@
-//! Honest users, and a network that delivers to each everything in the order of sending, late or at once.
+//! Honest users, and a network that brings everything to each of them in the order of sending, late or immediately.
 
 use dcgka::Dcgka;
 use protocol::directory::InMemoryDirectory;
@@ -8,9 +8,9 @@ use protocol::member::{Backend as _, Context, Event, Incoming, Member, Outgoing,
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
-/// Bytes by which a state may grow for each message that was delivered, besides twice the message.
+/// The number of bytes by which a state may grow for each received message, in addition to twice the message's length.
 const GROWTH: usize = 1024;
-/// The kind of an acknowledgement that says `none`.
+/// The kind byte of an acknowledgement that says `none`.
 const ACK_NONE: u8 = 0x86;
 
 /// A message on the network.
@@ -26,13 +26,13 @@ pub struct User {
     pub id: MemberId,
     pub member: Box<dyn Member>,
     pub events: Vec<Event>,
-    /// It lacks a secret that others have, so that it may not read all.
+    /// It lacks a secret that others have, and may therefore not read everything.
     pub said_none: bool,
-    /// It has its view of the group from somebody malicious, or waits for a welcome that does not come.
+    /// It has its view of the group from a malicious user, or waits for a welcome that does not come.
     pub misled: bool,
-    /// How much of what was sent it has received.
+    /// The number of sent messages that it has received.
     received: usize,
-    /// The most that its state may take.
+    /// The greatest length that its state may have, in bytes.
     bound: usize,
 }
 
@@ -60,7 +60,7 @@ impl Clone for Network {
 }
 
 impl Network {
-    /// So many users with prekeys, in no group.
+    /// This number of users with prekeys, in no group.
     pub fn new(users: usize) -> Self {
         let mut rng = ChaCha20Rng::seed_from_u64(1);
         let directory = InMemoryDirectory::default();
@@ -79,7 +79,7 @@ impl Network {
         self.users[user].id
     }
 
-    /// Lets a user act, and sends what comes of it.
+    /// Lets a user act, and sends the resulting messages.
     pub fn act(
         &mut self,
         user: usize,
@@ -90,7 +90,7 @@ impl Network {
         let before = member.export();
         match action(member.as_mut(), &mut context) {
             Ok(outgoing) => {
-                // Keys for each recipient, in a group that malicious members may have made larger.
+                // The state keeps keys for each recipient, and malicious members may have made the group larger.
                 let sent: usize = outgoing.iter().map(|message| message.bytes.len()).sum();
                 *bound += 2 * sent + GROWTH * outgoing.len();
                 let id = *id;
@@ -115,8 +115,8 @@ impl Network {
         }));
     }
 
-    /// Any bytes, from a claimed author, at a user: an error must leave no trace, and the state must not grow beyond what has
-    /// come in.
+    /// A user receives any bytes from a claimed author. An error must leave no trace, and the state must not grow
+    /// faster than its input.
     pub fn receive(&mut self, user: usize, author: MemberId, bytes: &[u8]) -> Result<Received, Error> {
         let User { id, member, events, said_none, bound, .. } = &mut self.users[user];
         let mut context = Context { rng: &mut self.rng, directory: &self.directory, confirm_inviter: &|_| true };
@@ -141,7 +141,8 @@ impl Network {
         result
     }
 
-    /// Delivers what was sent so far to a user. What honest users have sent is never refused, unless `split`.
+    /// Brings everything that has been sent so far to a user. What honest users have sent is never refused, unless
+    /// `split`.
     pub fn catch_up(&mut self, user: usize, split: bool) {
         while let Some(Sent { author, to, bytes }) = self.sent.get(self.users[user].received).cloned() {
             self.users[user].received += 1;
@@ -164,7 +165,7 @@ impl Network {
         }
     }
 
-    /// The honest users who are in the group.
+    /// The honest users that are in the group.
     pub fn inside(&self) -> Vec<usize> {
         let inside = |user: &usize| !self.users[*user].misled && !self.users[*user].member.members().is_empty();
         (0..self.users.len()).filter(inside).collect()
@@ -174,14 +175,14 @@ impl Network {
         let members = |user: &usize| self.users[*user].member.members();
         let inside = self.inside();
         let agree = inside.windows(2).all(|pair| members(&pair[0]) == members(&pair[1]));
-        assert!(agree, "honest members disagree on who is one");
+        assert!(agree, "honest members disagree on who is a member");
     }
 
-    /// Checks that the honest members agree on who is one and read each other, whatever the others have sent.
+    /// Checks that the honest members agree on who is a member and read each other, whatever the others have sent.
     pub fn check(&mut self) {
         self.settle(false);
         self.agree();
-        // A message that has waited for one of these can still remove somebody.
+        // A message that has waited for one of these messages can still remove somebody.
         if let Some(user) = self.inside().last() {
             self.act(*user, |member, context| member.update(context)).expect("an update");
             self.settle(false);
@@ -197,7 +198,10 @@ impl Network {
             for reader in inside.iter().filter(|reader| **reader != sender && inside.contains(&sender)) {
                 let User { events, said_none, .. } = &self.users[*reader];
                 assert!(events.contains(&message) || *said_none, "user {reader} does not read user {sender}");
-                let refused = |event: &Event| matches!(event, Event::Rejected { from: by, .. } | Event::Equivocation { by } if *by == from);
+                let refused = |event: &Event| match event {
+                    Event::Rejected { from: by, .. } | Event::Equivocation { by } => *by == from,
+                    _ => false,
+                };
                 assert!(!events.iter().any(refused), "user {reader} refuses what user {sender} does");
             }
         }
