@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
-# The regression gate, for any CI: builds the harness, compares its costs with results/baseline.json, and leaves gate.md (for a
-# comment) and gate.json in target/gate/report. Exit code 0: nothing is dearer; 3: something is. Arguments go to `harness gate`:
+# The regression gate, for any CI: builds the harness, compares its costs with results/baseline.json, and writes gate.md (for a
+# comment) and gate.json to target/gate/report. Exit code 0: no cost has grown; 3: at least one has. Arguments go to
+# `harness gate`:
 #   scripts/gate.sh [--against origin/main]
-# Instructions are compared where valgrind is installed, and compiler and processor are those of the baseline.
+# Instructions are compared only where valgrind is installed, and it, the compiler, the flags, the C library and the processor
+# are those of the baseline.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
