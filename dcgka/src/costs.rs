@@ -23,9 +23,8 @@ use protocol::wire::codec::varint_len;
 use protocol::wire::envelope;
 use protocol::x3dh;
 
-use crate::agreement::add::ADD_KDF_CALLS;
 use crate::agreement::seed::commitment_blocks;
-use crate::agreement::state::RATCHET_KDF_CALLS;
+use crate::agreement::sender::{ADD_KDF_CALLS, RATCHET_KDF_CALLS};
 use crate::message_ratchet;
 use crate::rules::Rules;
 use crate::two_party::{COLD_LEN, PAYLOAD_LEN, WARM_LEN};

@@ -1,11 +1,10 @@
 //! DSGM: the layers together, as a member of the project's contract (paper, section 4).
 
-use std::collections::BTreeMap;
-
-use protocol::causal_order::{Receipt, CausalOrder};
+use protocol::causal_order::Receipt;
 use protocol::crypto::hash::DIGEST_LEN;
 use protocol::crypto::kdf::Extracted;
 use protocol::crypto::label;
+use protocol::crypto::secret::Secret;
 use protocol::crypto::signature::SigningKey;
 use protocol::error::Error;
 use protocol::id::{GroupId, MemberId};
@@ -13,18 +12,25 @@ use protocol::member::{
     Backend, Capabilities, Context, Description, Event, Incoming, Member, NewUser, Ordering, Outgoing, Received,
 };
 use protocol::operation::{Expected, Operation};
+use protocol::wire::codec::Reader;
 use protocol::wire::envelope::{self, Envelope};
 use protocol::x3dh::PrekeySecrets;
 use rand_core::CryptoRng;
 
-use crate::agreement::state::{Continue, Env, Group, MAX_MEMBERS, User};
-use crate::agreement::welcome::{Invitation, MAX_INVITATIONS};
+use crate::agreement::state::{Continue, Env, Group, User};
+use crate::agreement::welcome::Invitation;
 use crate::costs;
-use crate::messages::{ADD, CREATE, Create, WELCOME};
+use crate::limits::MAX_MEMBERS;
+use crate::lobby::Lobbies;
+use crate::messages::WELCOME;
 use crate::rules::Rules;
 
-/// Groups of which messages may wait before an invitation comes.
-const MAX_LOBBIES: usize = 8;
+/// The version of an export, in its first byte. The same byte says the variant, so that no member continues under other rules.
+const VERSION: u8 = 1;
+const PUBLISHED: u8 = 0x80;
+const OUTSIDE: u8 = 0;
+const INSIDE: u8 = 1;
+const REMOVED: u8 = 2;
 
 /// The backend `dcgka` in one of its variants.
 #[derive(Clone, Copy, Debug)]
@@ -69,7 +75,7 @@ impl Backend for Dcgka {
         let (prekeys, publication) = PrekeySecrets::generate(&identity, one_time_prekeys, rng);
         let id = MemberId(*identity.verification_key().as_bytes());
         let user = User { id, identity, prekeys, rules: self.rules };
-        let member = Box::new(Dsgm { user, stage: Stage::Outside(BTreeMap::new()) });
+        let member = Box::new(Dsgm { user, stage: Stage::Outside(Lobbies::default()) });
         NewUser { id, member, bundle: publication.bundle, one_time: publication.one_time }
     }
 
@@ -93,19 +99,12 @@ pub(crate) struct Dsgm {
 
 #[derive(Clone)]
 pub(crate) enum Stage {
-    /// In no group yet. Messages wait for an invitation, by group.
-    Outside(BTreeMap<GroupId, Lobby>),
+    /// In no group yet.
+    Outside(Lobbies),
     /// In a group.
     Inside(Box<Group>),
     /// Removed: nothing is left of the group but its name.
     Removed(GroupId),
-}
-
-/// What has arrived of a group before its welcome was complete.
-#[derive(Clone, Default)]
-pub(crate) struct Lobby {
-    pub(crate) waiting: CausalOrder,
-    pub(crate) invitations: Vec<Invitation>,
 }
 
 impl Dsgm {
@@ -139,7 +138,7 @@ impl Dsgm {
         let mut env = Env::new(user, context);
         if envelope::kind(message.bytes) == Some(WELCOME) {
             let envelope = Envelope::decode(message.bytes)?;
-            confirm(&message.author, env.context)?;
+            env.confirm(&message.author)?;
             // By somebody who did not know that I am a member. Its add tells me all that I need.
             Invitation::decode(&message.group, message.author, &envelope)?;
         } else if group.has_no_room_for(message) {
@@ -157,67 +156,8 @@ impl Dsgm {
 
     fn receive_outside(&mut self, message: &Incoming<'_>, context: &mut Context<'_>) -> Result<Received, Error> {
         let Stage::Outside(lobbies) = &mut self.stage else { return Err(Error::Internal) };
-        let envelope = Envelope::decode(message.bytes)?;
-        let lobby = lobbies.get(&message.group);
         let mut env = Env::new(&mut self.user, context);
-        let joined = match envelope.kind {
-            // By its group and number it is the group's first message; all others under this kind are for those inside to
-            // refuse, and to be delivered once I am one of them.
-            CREATE if Group::is_created_by(&message.group, &message.author, &envelope) => {
-                let create = Create::decode(envelope.body, env.user.rules)?;
-                if !create.others.contains(&env.user.id) {
-                    wait(lobbies, message)?;
-                    return Ok(Received::default());
-                }
-                confirm(&message.author, env.context)?;
-                let mut group = Group::invited(message.group, message.author, &create, env.user)?;
-                group.order.receive(&message.author, &message.group, message.bytes)?;
-                Some(group)
-            }
-            WELCOME => {
-                confirm(&message.author, env.context)?;
-                let invitation = Invitation::decode(&message.group, message.author, &envelope)?;
-                let joined = {
-                    let waiting = lobby.into_iter().flat_map(|lobby| lobby.waiting.unverified(&message.author));
-                    let me = env.user.id;
-                    let mut adds = waiting.filter_map(|bytes| invitation.is_for(&message.group, &me, bytes)).peekable();
-                    match adds.peek() {
-                        Some(_) => Group::join(message.group, &invitation, adds, &mut env)?,
-                        None => None,
-                    }
-                };
-                if joined.is_none() {
-                    keep_invitation(lobbies, message.group, invitation)?;
-                }
-                joined
-            }
-            ADD => {
-                let invitations = lobby.into_iter().flat_map(|lobby| &lobby.invitations);
-                let me = env.user.id;
-                let mut from_author = invitations.filter(|invitation| invitation.inviter == message.author);
-                let found = from_author.find_map(|invitation| {
-                    invitation.is_for(&message.group, &me, message.bytes).map(|add| (invitation, add))
-                });
-                let joined = found.and_then(|(invitation, add)| {
-                    Group::join(message.group, invitation, std::iter::once(add), &mut env).ok().flatten()
-                });
-                // An add whose welcome is no good is one like any other: somebody else may invite me to the group.
-                if joined.is_none() {
-                    wait(lobbies, message)?;
-                }
-                joined
-            }
-            _ => {
-                wait(lobbies, message)?;
-                None
-            }
-        };
-        let Some(mut group) = joined else { return Ok(Received::default()) };
-        let lobby = lobbies.remove(&message.group).unwrap_or_default();
-        for (author, bytes) in lobby.waiting.into_unverified() {
-            // Forged ones among them are dropped here.
-            let _ = group.order.receive(&author, &message.group, &bytes);
-        }
+        let Some(mut group) = lobbies.receive(message, &mut env)? else { return Ok(Received::default()) };
         let stays = group.process_ready(&mut env)?;
         let received = Received { outgoing: env.outgoing, events: env.events };
         self.stage = match stays {
@@ -226,44 +166,52 @@ impl Dsgm {
         };
         Ok(received)
     }
+
+    fn encode(&self) -> Vec<u8> {
+        let mut out = vec![form(self.user.rules)];
+        out.extend_from_slice(self.user.identity.to_secret().expose());
+        self.user.prekeys.encode(&mut out);
+        match &self.stage {
+            Stage::Outside(lobbies) => {
+                out.push(OUTSIDE);
+                lobbies.encode(&mut out);
+            }
+            Stage::Inside(group) => {
+                out.push(INSIDE);
+                group.encode(&mut out);
+            }
+            Stage::Removed(id) => {
+                out.push(REMOVED);
+                out.extend_from_slice(&id.0);
+            }
+        }
+        out
+    }
+
+    pub(crate) fn decode(state: &[u8], rules: Rules) -> Result<Self, Error> {
+        let mut reader = Reader::new(state);
+        if reader.byte()? != form(rules) {
+            return Err(Error::Malformed);
+        }
+        let identity = SigningKey::from_secret(&Secret::new(reader.array()?));
+        let id = MemberId(*identity.verification_key().as_bytes());
+        let user = User { id, identity, prekeys: PrekeySecrets::decode(&mut reader)?, rules };
+        let stage = match reader.byte()? {
+            OUTSIDE => Stage::Outside(Lobbies::decode(&mut reader)?),
+            INSIDE => Stage::Inside(Box::new(Group::decode(&user, &mut reader)?)),
+            REMOVED => Stage::Removed(GroupId(reader.array()?)),
+            _ => return Err(Error::Malformed),
+        };
+        reader.finish()?;
+        Ok(Self { user, stage })
+    }
 }
 
-fn confirm(inviter: &MemberId, context: &Context<'_>) -> Result<(), Error> {
-    if (context.confirm_inviter)(inviter) { Ok(()) } else { Err(Error::InviterNotConfirmed) }
-}
-
-fn keep_invitation(
-    lobbies: &mut BTreeMap<GroupId, Lobby>,
-    group: GroupId,
-    invitation: Invitation,
-) -> Result<(), Error> {
-    if !lobbies.contains_key(&group) && lobbies.len() >= MAX_LOBBIES {
-        // An invitation is worth more than messages of a group that nobody has invited us to.
-        let uninvited = lobbies.iter().find(|(_, lobby)| lobby.invitations.is_empty()).map(|(id, _)| *id);
-        lobbies.remove(&uninvited.ok_or(Error::QueueFull)?);
+fn form(rules: Rules) -> u8 {
+    match rules {
+        Rules::Corrected => VERSION,
+        Rules::Published => VERSION | PUBLISHED,
     }
-    let lobby = lobbies.entry(group).or_default();
-    let known = |other: &Invitation| (other.inviter, other.number) == (invitation.inviter, invitation.number);
-    if lobby.invitations.iter().any(known) {
-        return Ok(());
-    }
-    if lobby.invitations.len() >= MAX_INVITATIONS {
-        return Err(Error::QueueFull);
-    }
-    lobby.invitations.push(invitation);
-    Ok(())
-}
-
-fn wait(lobbies: &mut BTreeMap<GroupId, Lobby>, message: &Incoming<'_>) -> Result<(), Error> {
-    if !lobbies.contains_key(&message.group) && lobbies.len() >= MAX_LOBBIES {
-        return Err(Error::QueueFull);
-    }
-    let mut lobby = lobbies.remove(&message.group).unwrap_or_default();
-    let arrival = lobby.waiting.receive(&message.author, &message.group, message.bytes);
-    if arrival.is_ok() || !lobby.waiting.is_idle() || !lobby.invitations.is_empty() {
-        lobbies.insert(message.group, lobby);
-    }
-    arrival.map(drop)
 }
 
 impl Member for Dsgm {

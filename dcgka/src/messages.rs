@@ -21,7 +21,7 @@ use protocol::id::{HANDLE_LEN, Handle, MEMBER_ID_LEN, MemberId};
 use protocol::wire::codec::{Reader, put_len};
 use protocol::wire::envelope::Kind;
 
-use crate::agreement::MAX_MEMBERS;
+use crate::limits::MAX_MEMBERS;
 use crate::rules::Rules;
 use crate::two_party::Slot;
 

@@ -29,11 +29,8 @@ use protocol::wire::codec::{Reader, put_len, put_varint};
 use protocol::x3dh::{self, PrekeySecrets};
 use rand_core::CryptoRng;
 
+use crate::limits::MAX_KEPT_KEYS;
 use crate::rules::Rules;
-
-/// Private keys that are kept for one peer to encrypt to: one for each ciphertext that it has not acknowledged. Beyond it
-/// the peer gets empty slots. A key takes some 40 bytes, so this is 40 kB for a peer, and only the silent have so many.
-pub const MAX_KEPT_KEYS: usize = 1024;
 
 /// Bytes of the plaintext: the secret, the peer's next private key, my next public key and its index.
 pub(crate) const PAYLOAD_LEN: usize = SECRET_LEN + PRIVATE_KEY_LEN + PUBLIC_KEY_LEN + INDEX_LEN;

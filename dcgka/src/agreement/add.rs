@@ -7,29 +7,19 @@
 use std::collections::BTreeMap;
 
 use protocol::causal_order::Verified;
-use protocol::crypto::kdf;
 use protocol::crypto::label;
-use protocol::crypto::secret::Secret;
 use protocol::crypto::signature::{SigningKey, VerificationKey};
 use protocol::error::Error;
 use protocol::id::MemberId;
 use protocol::member::{Event, Outgoing, Recipients, Rule};
 use protocol::membership::{MemberIndex, MemberSet};
-use protocol::wire::codec::MAX_MESSAGE_LEN;
 use protocol::wire::envelope::{Draft, Subject};
 
-use super::state::{Env, Group, MAX_KNOWN, MAX_MEMBERS, Operation, Pending, Sender, Stop};
-use super::welcome::WELCOME_LIMITS;
+use super::sender::Sender;
+use super::state::{Env, Group, Operation, Pending, Stop};
+use crate::limits::{MAX_KNOWN, MAX_MEMBERS, MAX_WELCOME_STATE_LEN, WELCOME_LIMITS};
 use crate::messages::{self, ACK_NONE, ADD, ADD_ACK, Add, WELCOME, Welcome};
 use crate::two_party::Slot;
-
-/// Calls of HKDF by which an add's steps yield the joiner's secret and the adder's: two steps and a derivation.
-pub(crate) const ADD_KDF_CALLS: u64 = 2 * super::state::RATCHET_KDF_CALLS + 2;
-
-/// What a welcome carries besides its state takes less than this: envelope and hash.
-const WELCOME_OVERHEAD: usize = 1024;
-/// Beyond it a welcome would not be read.
-const MAX_WELCOME_STATE_LEN: usize = MAX_MESSAGE_LEN - WELCOME_OVERHEAD;
 
 impl Group {
     /// The adder's side: ADD to all, with the ratchet before the add's steps for the joiner, and a welcome to that one.
@@ -109,7 +99,7 @@ impl Group {
         }
         let mut secrets = BTreeMap::new();
         if self.membership.view(adder).contains(self.me())
-            && let Some(secret) = self.sender(adder).and_then(add_steps)
+            && let Some(secret) = self.sender(adder).and_then(Sender::add_steps)
         {
             secrets.insert(joiner, secret);
         }
@@ -179,11 +169,4 @@ impl Group {
         }
         self.broadcast(ADD_ACK, subject, &body, None, env).map(drop)
     }
-}
-
-/// The adder's two steps; returns the joiner's secret, if the adder's ratchet is known.
-pub(super) fn add_steps(adder: &mut Sender) -> Option<Secret> {
-    let welcome = adder.step(label::WELCOME_STEP)?;
-    adder.advance(label::ADD_STEP);
-    Some(kdf::derive(label::WELCOME_SECRET, &[0; protocol::crypto::hash::DIGEST_LEN], welcome.expose(), &[]))
 }

@@ -11,11 +11,13 @@ use protocol::membership::{MemberIndex, Membership};
 use protocol::wire::envelope::{Envelope, Subject};
 
 use super::seed::Seed;
-use super::state::{Env, Group, MAX_MEMBERS, Sender, Stop, User};
+use super::sender::Sender;
+use super::state::{Env, Group, Stop, User};
+use crate::limits::MAX_MEMBERS;
 use crate::messages::{CREATE, Create, Seeded};
 
 /// The number of CREATE among its author's messages.
-pub(crate) const CREATE_NUMBER: u32 = 1;
+const CREATE_NUMBER: u32 = 1;
 
 impl Group {
     /// The creator's side.

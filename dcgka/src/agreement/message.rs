@@ -8,10 +8,8 @@ use protocol::membership::MemberIndex;
 use protocol::wire::envelope::{Draft, Subject};
 
 use super::state::{Env, Group, Stop};
+use crate::limits::MAX_PLAINTEXT_LEN;
 use crate::messages::MESSAGE;
-
-/// Longest plaintext of an application message, in bytes.
-pub const MAX_PLAINTEXT_LEN: usize = 1 << 16;
 
 impl Group {
     /// Encrypts to everybody who knows my latest update secret; repairs first where somebody outside my view may.

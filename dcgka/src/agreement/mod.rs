@@ -4,20 +4,18 @@
 //! operation has its file, with the author's side first and the receiver's after it.
 
 mod ack;
-pub(crate) mod add;
-pub(crate) mod create;
+mod add;
+mod create;
 mod export;
 mod message;
 mod remove;
 pub(crate) mod seed;
+pub(crate) mod sender;
 pub(crate) mod state;
 #[cfg(test)]
 mod tests;
 mod update;
 pub(crate) mod welcome;
-
-pub use message::MAX_PLAINTEXT_LEN;
-pub use state::{MAX_KNOWN, MAX_MEMBERS, MAX_PENDING, MAX_UNACKNOWLEDGED};
 
 use protocol::causal_order::Verified;
 use protocol::error::Error;

@@ -12,10 +12,11 @@ use protocol::id::{GROUP_ID_LEN, GroupId, MEMBER_ID_LEN, MemberId};
 use protocol::membership::{MemberIndex, MemberSet};
 use protocol::wire::envelope::{Kind, Subject};
 
-use super::state::{Env, Group, Operation, Pending, Sender};
+use super::sender::Sender;
+use super::state::{Env, Group, Operation, Pending};
+use crate::limits::MAX_KEPT_KEYS;
 use crate::messages::{ACK, ACK_NONE, Seeded};
 use crate::rules::Rules;
-use crate::two_party::MAX_KEPT_KEYS;
 
 /// A seed and where it belongs.
 pub(super) struct Seed {

@@ -2,10 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use protocol::causal_order::{CausalOrder, MAX_WAITING_BYTES, Verified};
-use protocol::crypto::hash::{DIGEST_LEN, Digest};
-use protocol::crypto::kdf;
-use protocol::crypto::label;
+use protocol::causal_order::{CausalOrder, Verified};
+use protocol::crypto::hash::Digest;
 use protocol::crypto::secret::Secret;
 use protocol::crypto::signature::{SigningKey, VERIFICATION_KEY_LEN, VerificationKey};
 use protocol::error::Error;
@@ -15,38 +13,11 @@ use protocol::membership::{MemberIndex, MemberSet, Membership};
 use protocol::wire::envelope::{Draft, Envelope, Kind, Subject};
 use protocol::x3dh::PrekeySecrets;
 
-use crate::message_ratchet::Chain;
+use super::sender::Sender;
+use crate::limits::{LAST_NUMBER, MAX_PENDING, MAX_UNACKNOWLEDGED};
 use crate::messages::{self, ADD, UPDATE};
 use crate::rules::Rules;
 use crate::two_party::{Binding, Slot, TwoParty};
-
-/// Members of a group at most. An add is refused by its author's view alone, in which everybody knows it: of two concurrent
-/// adds at the limit both stand, so a group can be larger by as many as were added at once.
-pub const MAX_MEMBERS: usize = 1024;
-
-/// Users that a group has ever had at most, counted in the same way. Everybody is kept for good: of each removed member
-/// stay an id, a key and a number, and what it has acknowledged.
-pub const MAX_KNOWN: usize = 4 * MAX_MEMBERS;
-
-/// Operations of one author that somebody has not acknowledged: at so many the author's own updates and adds fail, and a
-/// message that would have to be preceded by an update. It can remove whoever is silent.
-///
-/// For an operation everybody keeps a secret for each recipient that has not acknowledged it, some 50 bytes, besides three
-/// sets of members. That is 1 kB where one member of 1,024 is silent, so a quarter of a megabyte for an author; and an
-/// author that updates every day can wait for somebody for eight months.
-pub const MAX_UNACKNOWLEDGED: usize = 256;
-
-/// With so many of its operations pending, the others hold back an author's next update or add, and all after it, until
-/// acknowledgements come, unless somebody else has acknowledged it already and would have to wait as well. So an author
-/// alone cannot make the others keep more; with an accomplice it can.
-pub const MAX_PENDING: usize = 2 * MAX_UNACKNOWLEDGED;
-
-/// With this message of mine everything ends, what I receive included: that may ask for an answer. The rest is more than one
-/// call can send, which answers at most all operations that have waited: their bodies take 32 bytes and more each.
-const LAST_NUMBER: u32 = u32::MAX - (MAX_WAITING_BYTES / 16) as u32;
-
-/// Calls of HKDF in one step of a ratchet.
-pub(crate) const RATCHET_KDF_CALLS: u64 = 2;
 
 /// The user's own long-term secrets, and the rules that it follows.
 #[derive(Clone)]
@@ -68,6 +39,11 @@ pub(crate) struct Env<'a, 'c> {
 impl<'a, 'c> Env<'a, 'c> {
     pub(crate) fn new(user: &'a mut User, context: &'a mut Context<'c>) -> Self {
         Self { user, context, outgoing: Vec::new(), events: Vec::new() }
+    }
+
+    /// Nobody joins a group unless the caller confirms the inviter.
+    pub(crate) fn confirm(&self, inviter: &MemberId) -> Result<(), Error> {
+        if (self.context.confirm_inviter)(inviter) { Ok(()) } else { Err(Error::InviterNotConfirmed) }
     }
 }
 
@@ -94,35 +70,6 @@ pub(crate) struct Group {
     pub(crate) retired: MemberSet,
     /// What a welcome covered, by member index: numbers up to it were delivered before I joined.
     pub(crate) joined_at: Vec<u32>,
-}
-
-/// What is known of a member as a sender of messages.
-#[derive(Clone, Default)]
-pub(crate) struct Sender {
-    /// The member's ratchet; None: unknown, and no step is made from it.
-    pub(crate) ratchet: Option<Secret>,
-    /// The chain of its latest update secret.
-    pub(crate) chain: Option<Chain>,
-}
-
-impl Sender {
-    /// The first state, which the paper calls the empty string: HMAC pads it to these zeros.
-    pub(crate) fn initial() -> Self {
-        Self { ratchet: Some(Secret::new([0; DIGEST_LEN])), chain: None }
-    }
-
-    /// update-ratchet: (I, ratchet) = KDF(ratchet, input). None where the ratchet is unknown.
-    pub(crate) fn step(&mut self, input: &[u8]) -> Option<Secret> {
-        let ratchet = self.ratchet.as_mut()?;
-        let (update_secret, next) = kdf::split(&kdf::derive(label::RATCHET, ratchet.expose(), input, &[]));
-        *ratchet = next;
-        Some(update_secret)
-    }
-
-    /// A step whose update secret starts a new chain.
-    pub(crate) fn advance(&mut self, input: &[u8]) {
-        self.chain = self.step(input).map(Chain::new);
-    }
 }
 
 /// An operation that not everybody has acknowledged.

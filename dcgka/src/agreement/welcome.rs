@@ -8,22 +8,15 @@ use protocol::crypto::signature::{VERIFICATION_KEY_LEN, VerificationKey};
 use protocol::error::Error;
 use protocol::id::{GroupId, MemberId};
 use protocol::member::Event;
-use protocol::membership::{Limits, MemberIndex, MemberSet, Membership};
+use protocol::membership::{MemberIndex, MemberSet, Membership};
 use protocol::wire::codec::{Reader, put_varint};
 use protocol::wire::envelope::{Envelope, Subject};
 
-use super::add::add_steps;
-use super::state::{Env, Group, MAX_KNOWN, Pending, Sender};
+use super::sender::Sender;
+use super::state::{Env, Group, Pending};
+use crate::limits::WELCOME_LIMITS;
 use crate::messages::{ACK, ACK_NONE, ADD, Add, WELCOME, Welcome};
 use crate::two_party::Slot;
-
-/// What a joiner takes for the membership of a group, and an adder tells one: everybody whom an adder can have known, some
-/// four operations of each, and steps that take below a tenth of a second. A group of 4,096 users that were all added and
-/// of whom three quarters were removed takes 30 million.
-pub(crate) const WELCOME_LIMITS: Limits = Limits { known: MAX_KNOWN, records: 4 * MAX_KNOWN, steps: 1 << 25 };
-
-/// Invitations to one group that may wait for their adds.
-pub(crate) const MAX_INVITATIONS: usize = 16;
 
 /// A checked welcome that waits for its add.
 #[derive(Clone)]
@@ -177,7 +170,7 @@ impl Group {
         let secret = ratchet.and_then(|ratchet| {
             let sender = self.sender(adder)?;
             sender.ratchet = Some(ratchet);
-            add_steps(sender)
+            sender.add_steps()
         });
         let kind = if secret.is_some() { ACK } else { ACK_NONE };
         if let (Some(secret), Some(sender)) = (secret, self.sender(me)) {

@@ -14,8 +14,8 @@ use protocol::wire::codec::Reader;
 use protocol::wire::envelope::{Envelope, Subject};
 
 use super::Net;
-use crate::agreement::add::add_steps;
-use crate::agreement::state::{Sender, User};
+use crate::agreement::sender::Sender;
+use crate::agreement::state::User;
 use crate::dsgm::{Dsgm, Stage};
 use crate::messages::{self, ACK, ADD, ADD_ACK, CREATE, MESSAGE, REMOVE, UPDATE, WELCOME};
 use crate::two_party::{Binding, Slot, TwoParty};
@@ -150,7 +150,7 @@ impl Knowledge {
                 }
                 ADD => {
                     let joiner = user_of(net, &MemberId(*envelope.body.first_chunk().unwrap()));
-                    self.member_secrets.extend(add_steps(&mut sender).map(|secret| ((name, joiner), secret)));
+                    self.member_secrets.extend(sender.add_steps().map(|secret| ((name, joiner), secret)));
                 }
                 ADD_ACK => sender.advance(label::ADD_STEP),
                 ACK => {

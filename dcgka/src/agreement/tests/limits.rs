@@ -9,10 +9,10 @@ use protocol::wire::envelope::Subject;
 
 use super::Net;
 use crate::agreement::seed::Seed;
-use crate::agreement::state::{Env, MAX_KNOWN, MAX_PENDING, MAX_UNACKNOWLEDGED};
+use crate::agreement::state::Env;
 use crate::dsgm::Stage;
+use crate::limits::{MAX_KEPT_KEYS, MAX_KNOWN, MAX_PENDING, MAX_UNACKNOWLEDGED};
 use crate::messages::{Seeded, UPDATE};
-use crate::two_party::MAX_KEPT_KEYS;
 
 /// An update, whatever is unacknowledged.
 fn update_beyond_limits(net: &mut Net, user: usize) -> usize {

@@ -8,7 +8,8 @@ use protocol::wire::envelope::{Draft, Envelope, Subject};
 
 use super::Net;
 use crate::agreement::seed::Seed;
-use crate::agreement::state::{Env, Sender};
+use crate::agreement::sender::Sender;
+use crate::agreement::state::Env;
 use crate::dsgm::{Dsgm, Stage};
 use crate::messages::{self, ADD_ACK, Seeded, UPDATE};
 use crate::rules::Rules;
