@@ -16,7 +16,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::error::Error;
-use protocol::id::{Handle, MemberId};
+use protocol::id::{Handle, MemberId, MessageId};
 use protocol::member::{Event, Outgoing};
 use protocol::simulation::{Audit, Call};
 use protocol::wire::envelope::{Envelope, Subject};
@@ -37,13 +37,13 @@ const MAX_KEPT_KEYS: usize = 2;
 #[derive(Default)]
 pub struct Auditor {
     ids: BTreeMap<Handle, MemberId>,
-    /// Who got the seed of an operation, its author included; or whom it adds.
-    operations: BTreeMap<(MemberId, u32), Operation>,
+    /// Who got the seed of a control message, its author included; or whom it adds.
+    controls: BTreeMap<MessageId, Control>,
     /// What has become of each member's ratchet.
     histories: BTreeMap<MemberId, Vec<Step>>,
 }
 
-enum Operation {
+enum Control {
     /// With all who know its seed.
     Seeded(BTreeSet<MemberId>),
     /// An add: of whom, and where it stands in its author's history.
@@ -103,7 +103,7 @@ impl Auditor {
         }
         known.insert(author);
         self.record(author, Step::Input(known.clone()));
-        self.operations.insert((author, number), Operation::Seeded(known));
+        self.controls.insert(MessageId { author, number }, Control::Seeded(known));
         Ok(())
     }
 
@@ -126,7 +126,7 @@ impl Auditor {
             ADD => {
                 let user = Add::decode(envelope.body).map_err(malformed)?.user;
                 self.introduce(user);
-                self.operations.insert((author, number), Operation::Add(user, self.position(&author)));
+                self.controls.insert(MessageId { author, number }, Control::Add(user, self.position(&author)));
                 self.record(author, Step::Shared(Some(user)));
                 Ok(())
             }
@@ -148,11 +148,11 @@ impl Auditor {
         let malformed = |_: Error| format!("{author} sends what does not decode");
         let Subject::Acknowledged(handle, number) = envelope.subject else { return Err(malformed(Error::Malformed)) };
         let unknown = || format!("{author} acknowledges what nobody has sent");
-        let operation = (*self.ids.get(&handle).ok_or_else(unknown)?, number);
-        let step = match (envelope.kind, self.operations.get(&operation).ok_or_else(unknown)?) {
+        let acknowledged = MessageId { author: *self.ids.get(&handle).ok_or_else(unknown)?, number };
+        let step = match (envelope.kind, self.controls.get(&acknowledged).ok_or_else(unknown)?) {
             (ACK_NONE, _) => return Ok(()),
-            (ACK, Operation::Seeded(known)) if !known.contains(&author) => return Ok(()),
-            (ACK, Operation::Seeded(known)) => {
+            (ACK, Control::Seeded(known)) if !known.contains(&author) => return Ok(()),
+            (ACK, Control::Seeded(known)) => {
                 let mut known = known.clone();
                 for (handle, _) in messages::decode_forwards(envelope.body).map_err(malformed)? {
                     let to = *self.ids.get(&handle).ok_or_else(unknown)?;
@@ -161,15 +161,15 @@ impl Auditor {
                 }
                 Step::Input(known)
             }
-            (ACK, Operation::Add(user, then)) if *user == author => Step::Derived(operation.0, *then),
-            (ADD_ACK, Operation::Add(user, _)) => match messages::decode_add_ack(envelope.body).map_err(malformed)? {
+            (ACK, Control::Add(user, then)) if *user == author => Step::Derived(acknowledged.author, *then),
+            (ADD_ACK, Control::Add(user, _)) => match messages::decode_add_ack(envelope.body).map_err(malformed)? {
                 Slot::Empty => Step::Shared(None),
                 Slot::Full { .. } => {
                     self.check_recipient(call, user)?;
                     Step::Shared(Some(*user))
                 }
             },
-            _ => return Err(format!("{author} answers message {number} of {} as what it is not", operation.0)),
+            _ => return Err(format!("{author} answers message {number} of {} as what it is not", acknowledged.author)),
         };
         self.record(author, step);
         Ok(())

@@ -11,6 +11,7 @@ use protocol::id::{GroupId, MemberId};
 use protocol::member::{
     Backend, Capabilities, Context, Description, Event, Incoming, Member, NewUser, Ordering, Outgoing, Received,
 };
+use protocol::membership::KnownUser;
 use protocol::operation::{Expected, Operation};
 use protocol::wire::codec::Reader;
 use protocol::wire::envelope::{self, Envelope};
@@ -229,7 +230,7 @@ impl Member for Dsgm {
 
     fn members(&self) -> Vec<MemberId> {
         match &self.stage {
-            Stage::Inside(group) => group.membership.in_order_of_ids(group.view()).map(|(id, _)| id).collect(),
+            Stage::Inside(group) => group.membership.in_order_of_ids(group.view()).map(|user| user.id).collect(),
             _ => Vec::new(),
         }
     }
@@ -272,10 +273,10 @@ impl Member for Dsgm {
     fn fingerprints(&self) -> Option<Vec<(MemberId, [u8; DIGEST_LEN])>> {
         let Stage::Inside(group) = &self.stage else { return Some(Vec::new()) };
         // Of the chain, from which the message keys come: a ratchet that moves on would hide a chain that does not.
-        let fingerprint = |(id, member): (MemberId, protocol::membership::MemberIndex)| {
-            let chain = group.senders.get(member.to_usize())?.chain.as_ref()?;
+        let fingerprint = |user: KnownUser| {
+            let chain = group.senders.get(user.index.to_usize())?.chain.as_ref()?;
             let hash = Extracted::new(&[0; DIGEST_LEN], chain.as_secret().expose()).expand(label::FINGERPRINT, &[]);
-            Some((id, *hash.expose()))
+            Some((user.id, *hash.expose()))
         };
         Some(group.membership.in_order_of_ids(group.view()).filter_map(fingerprint).collect())
     }

@@ -12,11 +12,11 @@ use protocol::crypto::signature::{SigningKey, VerificationKey};
 use protocol::error::Error;
 use protocol::id::MemberId;
 use protocol::member::{Event, Outgoing, Recipients, Rule};
-use protocol::membership::{MemberIndex, MemberSet};
+use protocol::membership::{KnownUser, MemberIndex, MemberSet};
 use protocol::wire::envelope::{Draft, Subject};
 
 use super::sender::Sender;
-use super::state::{Env, Group, Operation, Pending, Stop};
+use super::state::{ControlId, Env, Group, Pending, Stop};
 use crate::limits::{MAX_KNOWN, MAX_MEMBERS, MAX_WELCOME_STATE_LEN, WELCOME_LIMITS};
 use crate::messages::{self, ACK_NONE, ADD, ADD_ACK, Add, WELCOME, Welcome};
 use crate::two_party::Slot;
@@ -53,7 +53,7 @@ impl Group {
         let mut body = Add::encode_head(&user);
         // Whoever is known I cannot add: I have acknowledged its add. So the user gets the next index.
         let joiner = MemberIndex::from_usize(self.senders.len());
-        self.encrypt_to((user, joiner), &ratchet, self.signed_as(number), env, &mut body);
+        self.encrypt_to(KnownUser { id: user, index: joiner }, &ratchet, self.signed_as(number), env, &mut body);
         if Add::decode(&body).is_err() {
             self.two_party.remove(&joiner);
             return Err(Error::NoBundle);
@@ -67,17 +67,17 @@ impl Group {
         let (bytes, _) = draft.sign(&self.id, self.handle(&env.user.id)?, None, &env.user.identity);
         env.outgoing.push(Outgoing { to: Recipients::One(user), kind: messages::name(WELCOME), bytes });
 
-        self.record_add((me, number), user, user_key);
+        self.record_add(ControlId { author: me, number }, user, user_key);
         self.tidy();
         Ok(())
     }
 
     /// Everybody's part, the adder's included: membership, the joiner's secret, and the adder's step. Returns the
     /// joiner.
-    fn record_add(&mut self, operation: Operation, user: MemberId, key: VerificationKey) -> MemberIndex {
-        let adder = operation.0;
+    fn record_add(&mut self, control: ControlId, user: MemberId, key: VerificationKey) -> MemberIndex {
+        let adder = control.author;
         let known = self.membership.index(&user).is_some();
-        let (_, joiner) = self.membership.add(adder, operation.1, user);
+        let (_, joiner) = self.membership.add(adder, control.number, user);
         if !known {
             self.introduce(user, key, 0, Sender::initial());
         }
@@ -105,54 +105,56 @@ impl Group {
         }
         let recipients = MemberSet::from_iter([joiner]);
         let waiting = self.waiting_for(&recipients, adder);
-        self.insert_pending(operation, Pending { recipients, secrets, waiting, covered });
+        self.insert_pending(control, Pending { recipients, secrets, waiting, covered });
         joiner
     }
 
     /// ADD at a member.
     pub(super) fn process_add(
         &mut self,
-        adder: (MemberId, MemberIndex),
+        adder: KnownUser,
         message: &Verified,
         env: &mut Env<'_, '_>,
     ) -> Result<(), Stop> {
         let Add { user, slot } = Add::decode(&message.body).map_err(|_| Rule::Form)?;
         let key = VerificationKey::from_bytes(&user.0).map_err(|_| Rule::Form)?;
-        self.check_add(adder.1, &user)?;
+        self.check_add(adder.index, &user)?;
         let before = self.view().clone();
         if user == env.user.id {
             // The adder did not know that I am a member. To me it is one whose ratchet I am told.
             let ratchet = self.decrypt_from(adder, (message.number, &message.key), &slot, env);
-            if let Some(sender) = self.sender(adder.1) {
+            if let Some(sender) = self.sender(adder.index) {
                 *sender = Sender { ratchet, chain: None };
             }
         }
-        let joiner = self.record_add((adder.1, message.number), user, key);
+        let add = ControlId { author: adder.index, number: message.number };
+        let joiner = self.record_add(add, user, key);
         // A void add adds nobody, and the second add of a member nobody else.
         if self.view().contains(joiner) && !before.contains(joiner) {
-            env.events.push(Event::Added { by: adder.0, user });
+            env.events.push(Event::Added { by: adder.id, user });
         }
-        self.view_changed(&before, adder.1, env);
+        self.view_changed(&before, adder.index, env);
         if !self.is_inside() {
             return Ok(());
         }
-        Ok(self.acknowledge_add(adder, message.number, (user, joiner), env)?)
+        Ok(self.acknowledge_add(adder, message.number, KnownUser { id: user, index: joiner }, env)?)
     }
 
     /// My acknowledgement. The joiner gets my ratchet before my own step; where the rules guard it, never one who is not
     /// in my view: a removed member could add an accomplice to be told everybody's.
     fn acknowledge_add(
         &mut self,
-        adder: (MemberId, MemberIndex),
+        adder: KnownUser,
         number: u32,
-        joiner: (MemberId, MemberIndex),
+        joiner: KnownUser,
         env: &mut Env<'_, '_>,
     ) -> Result<(), Error> {
         let me = self.me();
-        let subject = Subject::Acknowledged(adder.0, number);
+        let subject = Subject::Acknowledged(adder.id, number);
         let guarded = env.user.rules.guards_add_acks();
-        if joiner.1 == me || (guarded && !self.view().contains(adder.1)) {
-            if let Some(pending) = self.pending.get_mut(&(adder.1, number)).filter(|_| joiner.1 == me) {
+        if joiner.index == me || (guarded && !self.view().contains(adder.index)) {
+            let add = ControlId { author: adder.index, number };
+            if let Some(pending) = self.pending.get_mut(&add).filter(|_| joiner.index == me) {
                 pending.secrets.remove(&me);
             }
             return self.broadcast(ACK_NONE, subject, &[], None, env).map(drop);
@@ -160,7 +162,7 @@ impl Group {
         let mine = self.next_number()?;
         let mut body = Vec::new();
         let ratchet = self.senders.get(me.to_usize()).and_then(|sender| sender.ratchet.clone());
-        match ratchet.filter(|_| !guarded || self.view().contains(joiner.1)) {
+        match ratchet.filter(|_| !guarded || self.view().contains(joiner.index)) {
             Some(ratchet) => self.encrypt_to(joiner, &ratchet, self.signed_as(mine), env, &mut body),
             None => Slot::put_empty(&mut body),
         }

@@ -7,12 +7,12 @@ use protocol::crypto::signature::VerificationKey;
 use protocol::error::Error;
 use protocol::id::{GroupId, MemberId};
 use protocol::member::{Event, Rule};
-use protocol::membership::{MemberIndex, Membership};
+use protocol::membership::{KnownUser, Membership};
 use protocol::wire::envelope::{Envelope, Subject};
 
 use super::seed::Seed;
 use super::sender::Sender;
-use super::state::{Env, Group, Stop, User};
+use super::state::{ControlId, Env, Group, Stop, User};
 use crate::limits::MAX_MEMBERS;
 use crate::messages::{CREATE, Create, Seeded};
 
@@ -37,7 +37,7 @@ impl Group {
         let recipients = group.recipients(group.view(), group.me());
         let mut body = Create::encode_head(&nonce, seed.commitment(), &sorted);
         group.send_seed(&seed, &recipients, CREATE_NUMBER, env, &mut body);
-        group.apply_seed(Some(seed), (group.me(), CREATE_NUMBER), &recipients);
+        group.apply_seed(Some(seed), ControlId { author: group.me(), number: CREATE_NUMBER }, &recipients);
         group.broadcast(CREATE, Subject::None, &body, None, env)?;
         Ok(group)
     }
@@ -67,15 +67,16 @@ impl Group {
     /// CREATE at a founder.
     pub(super) fn process_create(
         &mut self,
-        creator: (MemberId, MemberIndex),
+        creator: KnownUser,
         message: &Verified,
         env: &mut Env<'_, '_>,
     ) -> Result<(), Stop> {
         // The group exists by its first message, whose number is the creator's first.
-        let first = message.number == CREATE_NUMBER && self.membership.operation(creator.1, CREATE_NUMBER).is_some();
+        let first =
+            message.number == CREATE_NUMBER && self.membership.operation(creator.index, CREATE_NUMBER).is_some();
         let create = Create::decode(&message.body, env.user.rules).ok().filter(|_| first).ok_or(Rule::GroupExists)?;
-        env.events.push(Event::Joined { inviter: creator.0 });
-        let recipients = self.recipients(self.view(), creator.1);
+        env.events.push(Event::Joined { inviter: creator.id });
+        let recipients = self.recipients(self.view(), creator.index);
         let seeded = Seeded { commitment: create.commitment, slots: create.slots };
         Ok(self.process_seed(creator, message, &recipients, &seeded, env)?)
     }

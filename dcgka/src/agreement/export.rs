@@ -11,7 +11,7 @@ use protocol::membership::{MemberIndex, MemberSet, Membership};
 use protocol::wire::codec::{Reader, put_len, put_prefixed, put_varint};
 
 use super::sender::Sender;
-use super::state::{Group, Pending, User};
+use super::state::{ControlId, Group, Pending, User};
 use crate::message_ratchet::Chain;
 use crate::two_party::TwoParty;
 
@@ -35,9 +35,8 @@ impl Group {
             put_optional(out, chain.as_ref().map(Chain::as_secret));
         }
         put_len(out, self.pending.len());
-        for ((author, number), Pending { recipients, secrets, waiting, covered }) in &self.pending {
-            put_varint(out, author.0);
-            put_varint(out, *number);
+        for (control, Pending { recipients, secrets, waiting, covered }) in &self.pending {
+            put_control(out, control);
             put_set(out, recipients);
             put_set(out, waiting);
             put_len(out, secrets.len());
@@ -46,10 +45,7 @@ impl Group {
                 put_secret(out, secret);
             }
             put_len(out, covered.len());
-            for (author, number) in covered {
-                put_varint(out, author.0);
-                put_varint(out, *number);
-            }
+            covered.iter().for_each(|earlier| put_control(out, earlier));
         }
         out.push(self.dirty.into());
         put_set(out, &self.leaving);
@@ -76,16 +72,15 @@ impl Group {
             group.senders.push(Sender { ratchet, chain });
         }
         for _ in 0..reader.count(1)? {
-            let operation = (MemberIndex(reader.varint()?), reader.varint()?);
+            let control = take_control(reader)?;
             let (recipients, waiting) = (take_set(reader, known)?, take_set(reader, known)?);
             let mut secrets = BTreeMap::new();
             for _ in 0..reader.count(1 + SECRET_LEN)? {
                 let member = MemberIndex(reader.varint()?);
                 secrets.insert(member, take_secret(reader)?);
             }
-            let covered = (0..reader.count(2)?).map(|_| Ok((MemberIndex(reader.varint()?), reader.varint()?)));
-            let covered = covered.collect::<Result<_, Error>>()?;
-            group.pending.insert(operation, Pending { recipients, secrets, waiting, covered });
+            let covered = (0..reader.count(2)?).map(|_| take_control(reader)).collect::<Result<_, _>>()?;
+            group.pending.insert(control, Pending { recipients, secrets, waiting, covered });
         }
         group.dirty = reader.flag()?;
         group.leaving = take_set(reader, known)?;
@@ -99,6 +94,15 @@ impl Group {
         }
         Ok(group)
     }
+}
+
+fn put_control(out: &mut Vec<u8>, control: &ControlId) {
+    put_varint(out, control.author.0);
+    put_varint(out, control.number);
+}
+
+fn take_control(reader: &mut Reader<'_>) -> Result<ControlId, Error> {
+    Ok(ControlId { author: MemberIndex(reader.varint()?), number: reader.varint()? })
 }
 
 fn put_secret(out: &mut Vec<u8>, secret: &Secret) {

@@ -21,6 +21,7 @@ use protocol::causal_order::Verified;
 use protocol::error::Error;
 use protocol::id::MemberId;
 use protocol::member::{Event, Rule};
+use protocol::membership::KnownUser;
 
 use crate::messages::{ACK, ACK_NONE, ADD, ADD_ACK, CREATE, MESSAGE, REMOVE, UPDATE};
 use state::{Continue, Env, Group, Stop};
@@ -44,7 +45,7 @@ impl Group {
 
     /// A message that breaks a rule stops before it has changed anything.
     fn process(&mut self, id: MemberId, message: &Verified, env: &mut Env<'_, '_>) -> Result<(), Stop> {
-        let author = (id, self.membership.index(&id).ok_or(Error::Internal)?);
+        let author = KnownUser { id, index: self.membership.index(&id).ok_or(Error::Internal)? };
         match message.kind {
             CREATE => self.process_create(author, message, env),
             ADD => self.process_add(author, message, env),

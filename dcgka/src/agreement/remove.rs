@@ -4,7 +4,7 @@ use protocol::causal_order::Verified;
 use protocol::error::Error;
 use protocol::id::MemberId;
 use protocol::member::Rule;
-use protocol::membership::MemberIndex;
+use protocol::membership::KnownUser;
 use protocol::wire::envelope::Subject;
 
 use super::state::{Env, Group, Stop};
@@ -38,20 +38,20 @@ impl Group {
 
     pub(super) fn process_remove(
         &mut self,
-        author: (MemberId, MemberIndex),
+        author: KnownUser,
         message: &Verified,
         env: &mut Env<'_, '_>,
     ) -> Result<(), Stop> {
         let target = message.subject.name().and_then(|id| self.membership.index(&id)).ok_or(Rule::TargetNotAMember)?;
-        self.membership.check_remove(author.1, target)?;
+        self.membership.check_remove(author.index, target)?;
         // The recipients follow from the author's view after the removal; only then is the form known to be right.
         let mut after = self.membership.clone();
-        after.remove(author.1, message.number, target);
-        let recipients = self.recipients(after.view(author.1), author.1);
+        after.remove(author.index, message.number, target);
+        let recipients = self.recipients(after.view(author.index), author.index);
         let seeded = Seeded::decode(&message.body, recipients.len(), env.user.rules).map_err(|_| Rule::Form)?;
         let before = self.view().clone();
         self.membership = after;
-        self.view_changed(&before, author.1, env);
+        self.view_changed(&before, author.index, env);
         if !self.is_inside() {
             return Ok(());
         }

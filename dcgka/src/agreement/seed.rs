@@ -9,11 +9,11 @@ use protocol::crypto::secret::{SECRET_LEN, Secret};
 use protocol::crypto::signature::SigningKey;
 use protocol::error::Error;
 use protocol::id::{GROUP_ID_LEN, GroupId, MEMBER_ID_LEN, MemberId};
-use protocol::membership::{MemberIndex, MemberSet};
+use protocol::membership::{KnownUser, MemberSet};
 use protocol::wire::envelope::{Kind, Subject};
 
 use super::sender::Sender;
-use super::state::{Env, Group, Operation, Pending};
+use super::state::{ControlId, Env, Group, Pending};
 use crate::limits::MAX_KEPT_KEYS;
 use crate::messages::{ACK, ACK_NONE, Seeded};
 use crate::rules::Rules;
@@ -69,7 +69,7 @@ impl Group {
     pub(super) fn send_seed(
         &mut self,
         seed: &Seed,
-        recipients: &[(MemberId, MemberIndex)],
+        recipients: &[KnownUser],
         number: u32,
         env: &mut Env<'_, '_>,
         body: &mut Vec<u8>,
@@ -84,14 +84,14 @@ impl Group {
         &mut self,
         kind: Kind,
         subject: Subject<MemberId>,
-        recipients: &[(MemberId, MemberIndex)],
+        recipients: &[KnownUser],
         env: &mut Env<'_, '_>,
     ) -> Result<(), Error> {
         let number = self.next_number()?;
         let seed = Seed::generate(&self.id, number, env);
         let mut body = Seeded::encode_head(seed.commitment(), recipients.len());
         self.send_seed(&seed, recipients, number, env, &mut body);
-        self.apply_seed(Some(seed), (self.me(), number), recipients);
+        self.apply_seed(Some(seed), ControlId { author: self.me(), number }, recipients);
         self.dirty = false;
         let new_key = SigningKey::random(&mut *env.context.rng);
         self.broadcast(kind, subject, &body, Some(new_key), env).map(drop)
@@ -100,50 +100,45 @@ impl Group {
     /// Everybody who holds the seed: the recipients' member secrets are kept until they acknowledge, the author's ratchet
     /// moves on at once. Who does not hold it has no secrets, and loses the author: it has moved on to one of them.
     /// Returns the recipients.
-    pub(super) fn apply_seed(
-        &mut self,
-        seed: Option<Seed>,
-        operation: Operation,
-        recipients: &[(MemberId, MemberIndex)],
-    ) -> MemberSet {
+    pub(super) fn apply_seed(&mut self, seed: Option<Seed>, control: ControlId, recipients: &[KnownUser]) -> MemberSet {
         let secrets = seed.map(|seed| seed.member_secrets());
-        let author = self.membership.id(operation.0);
-        if let Some(sender) = self.sender(operation.0) {
+        let author = self.membership.id(control.author);
+        if let Some(sender) = self.sender(control.author) {
             match &secrets {
                 Some(secrets) => sender.advance(secret_of(secrets, &author).expose()),
                 None => *sender = Sender::default(),
             }
         }
-        let set: MemberSet = recipients.iter().map(|(_, member)| *member).collect();
+        let set: MemberSet = recipients.iter().map(|user| user.index).collect();
         let member_secrets = |secrets: Extracted| -> Vec<_> {
-            recipients.iter().map(|(id, member)| (*member, secret_of(&secrets, id))).collect()
+            recipients.iter().map(|user| (user.index, secret_of(&secrets, &user.id))).collect()
         };
         let secrets = secrets.map(member_secrets).into_iter().flatten().collect();
-        let waiting = self.waiting_for(&set, operation.0);
-        self.insert_pending(operation, Pending { recipients: set.clone(), secrets, waiting, covered: Vec::new() });
+        let waiting = self.waiting_for(&set, control.author);
+        self.insert_pending(control, Pending { recipients: set.clone(), secrets, waiting, covered: Vec::new() });
         set
     }
 
     /// The receiver's side, after the operation's change of membership; sends the acknowledgement.
     pub(super) fn process_seed(
         &mut self,
-        author: (MemberId, MemberIndex),
+        author: KnownUser,
         message: &Verified,
-        recipients: &[(MemberId, MemberIndex)],
+        recipients: &[KnownUser],
         seeded: &Seeded<'_>,
         env: &mut Env<'_, '_>,
     ) -> Result<(), Error> {
         let me = self.me();
-        let operation = (author.1, message.number);
-        let mine = recipients.iter().zip(&seeded.slots).find(|((_, member), _)| *member == me);
+        let control = ControlId { author: author.index, number: message.number };
+        let mine = recipients.iter().zip(&seeded.slots).find(|(user, _)| user.index == me);
         let opened = mine.and_then(|(_, slot)| self.decrypt_from(author, (message.number, &message.key), slot, env));
         let seed = opened
-            .map(|secret| Seed::new(secret, &self.id, &author.0, message.number, env.user.rules))
+            .map(|secret| Seed::new(secret, &self.id, &author.id, message.number, env.user.rules))
             .filter(|seed| seed.fits(seeded.commitment.as_ref()));
         let took = seed.is_some();
-        let set = self.apply_seed(seed, operation, recipients);
+        let set = self.apply_seed(seed, control, recipients);
         if took {
-            self.took_seed(author.1, &set);
+            self.took_seed(author.index, &set);
         }
         self.acknowledge_seed(author, message.number, &set, mine.is_some() && !took, env)
     }
@@ -152,16 +147,17 @@ impl Group {
     /// the others who have acknowledged its removal say the same then, whether they have deleted its keys yet or not.
     fn acknowledge_seed(
         &mut self,
-        author: (MemberId, MemberIndex),
+        author: KnownUser,
         number: u32,
         recipients: &MemberSet,
         missing: bool,
         env: &mut Env<'_, '_>,
     ) -> Result<(), Error> {
         let me = self.me();
-        let subject = Subject::Acknowledged(author.0, number);
-        let own = self.pending.get_mut(&(author.1, number)).and_then(|pending| pending.secrets.remove(&me));
-        if missing || !self.view().contains(author.1) {
+        let subject = Subject::Acknowledged(author.id, number);
+        let control = ControlId { author: author.index, number };
+        let own = self.pending.get_mut(&control).and_then(|pending| pending.secrets.remove(&me));
+        if missing || !self.view().contains(author.index) {
             return self.broadcast(ACK_NONE, subject, &[], None, env).map(drop);
         }
         let mut forwards = Vec::new();
@@ -171,12 +167,12 @@ impl Group {
             let unknown_to_author: Vec<_> = self
                 .recipients(self.view(), me)
                 .into_iter()
-                .filter(|(_, member)| *member != author.1 && !recipients.contains(*member))
+                .filter(|user| user.index != author.index && !recipients.contains(user.index))
                 .collect();
             for peer in unknown_to_author {
-                forwards.extend_from_slice(&self.handle(&peer.0)?.0);
+                forwards.extend_from_slice(&self.handle(&peer.id)?.0);
                 self.encrypt_to(peer, &own, self.signed_as(mine), env, &mut forwards);
-                crowded |= self.two_party.get(&peer.1).is_some_and(|channel| channel.kept() == MAX_KEPT_KEYS / 2);
+                crowded |= self.two_party.get(&peer.index).is_some_and(|channel| channel.kept() == MAX_KEPT_KEYS / 2);
             }
             if let Some(sender) = self.sender(me) {
                 sender.advance(own.expose());

@@ -9,7 +9,7 @@ use protocol::crypto::signature::{SigningKey, VERIFICATION_KEY_LEN, Verification
 use protocol::error::Error;
 use protocol::id::{GroupId, MemberId};
 use protocol::member::{Context, Event, Incoming, Outgoing, Recipients, Rule};
-use protocol::membership::{MemberIndex, MemberSet, Membership};
+use protocol::membership::{KnownUser, MemberIndex, MemberSet, Membership};
 use protocol::wire::envelope::{Draft, Envelope, Kind, Subject};
 use protocol::x3dh::PrekeySecrets;
 
@@ -47,8 +47,13 @@ impl<'a, 'c> Env<'a, 'c> {
     }
 }
 
-/// An operation: its author and its number.
-pub(crate) type Operation = (MemberIndex, u32);
+/// A control message, ordered by author.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct ControlId {
+    pub(crate) author: MemberIndex,
+    /// Among its author's messages.
+    pub(crate) number: u32,
+}
 
 #[derive(Clone)]
 pub(crate) struct Group {
@@ -61,7 +66,7 @@ pub(crate) struct Group {
     pub(crate) two_party: BTreeMap<MemberIndex, TwoParty>,
     /// By member index.
     pub(crate) senders: Vec<Sender>,
-    pub(crate) pending: BTreeMap<Operation, Pending>,
+    pub(crate) pending: BTreeMap<ControlId, Pending>,
     /// My view has lost somebody since everybody in it got new secrets from a seed: I update before I send.
     pub(crate) dirty: bool,
     /// Removed, and some member may not know it: their last messages can still be followed.
@@ -82,7 +87,7 @@ pub(crate) struct Pending {
     /// Who has still to acknowledge.
     pub(crate) waiting: MemberSet,
     /// Of an add: the earlier operations here that its welcome covers. Whoever joins by it does not acknowledge them.
-    pub(crate) covered: Vec<Operation>,
+    pub(crate) covered: Vec<ControlId>,
 }
 
 impl Group {
@@ -117,8 +122,8 @@ impl Group {
     }
 
     /// The members of a set without one of them, in the order of ids, in which ciphertexts stand.
-    pub(crate) fn recipients(&self, view: &MemberSet, without: MemberIndex) -> Vec<(MemberId, MemberIndex)> {
-        self.membership.in_order_of_ids(view).filter(|(_, member)| *member != without).collect()
+    pub(crate) fn recipients(&self, view: &MemberSet, without: MemberIndex) -> Vec<KnownUser> {
+        self.membership.in_order_of_ids(view).filter(|user| user.index != without).collect()
     }
 
     /// The number of my next message. There is one: every call begins with [`check_numbers`](Self::check_numbers).
@@ -164,32 +169,33 @@ impl Group {
     /// Encrypts a secret to a member, as part of my message with this number and verification key.
     pub(crate) fn encrypt_to(
         &mut self,
-        peer: (MemberId, MemberIndex),
+        peer: KnownUser,
         secret: &Secret,
         (number, key): (u32, [u8; VERIFICATION_KEY_LEN]),
         env: &mut Env<'_, '_>,
         out: &mut Vec<u8>,
     ) {
         let User { id: sender, rules, .. } = *env.user;
-        let binding = Binding { group: &self.id, sender: &sender, sender_key: &key, recipient: &peer.0, number, rules };
-        let channel = self.two_party.entry(peer.1).or_default();
+        let binding =
+            Binding { group: &self.id, sender: &sender, sender_key: &key, recipient: &peer.id, number, rules };
+        let channel = self.two_party.entry(peer.index).or_default();
         channel.send(secret, &binding, &env.user.prekeys, env.context.directory, &mut *env.context.rng, out);
     }
 
     /// Decrypts a slot of a member's message with this number and verification key. None where it does not open.
     pub(crate) fn decrypt_from(
         &mut self,
-        peer: (MemberId, MemberIndex),
+        peer: KnownUser,
         (number, key): (u32, &[u8; VERIFICATION_KEY_LEN]),
         slot: &Slot<'_>,
         env: &mut Env<'_, '_>,
     ) -> Option<Secret> {
-        if self.retired.contains(peer.1) {
+        if self.retired.contains(peer.index) {
             return None;
         }
         let User { id: me, rules, .. } = *env.user;
-        let binding = Binding { group: &self.id, sender: &peer.0, sender_key: key, recipient: &me, number, rules };
-        let channel = self.two_party.entry(peer.1).or_default();
+        let binding = Binding { group: &self.id, sender: &peer.id, sender_key: key, recipient: &me, number, rules };
+        let channel = self.two_party.entry(peer.index).or_default();
         channel.receive(slot, &binding, &mut env.user.prekeys, env.context.directory)
     }
 
@@ -238,9 +244,9 @@ impl Group {
         waiting
     }
 
-    pub(crate) fn insert_pending(&mut self, operation: Operation, pending: Pending) {
+    pub(crate) fn insert_pending(&mut self, control: ControlId, pending: Pending) {
         if !pending.waiting.is_empty() || !pending.secrets.is_empty() {
-            self.pending.insert(operation, pending);
+            self.pending.insert(control, pending);
         }
     }
 
@@ -304,7 +310,7 @@ fn awaited(order: &CausalOrder, membership: &Membership) -> Vec<(MemberId, u32)>
 /// Removals are never held back for their own sake: there are no more of them than members.
 fn is_held_back(
     membership: &Membership,
-    pending: &BTreeMap<Operation, Pending>,
+    pending: &BTreeMap<ControlId, Pending>,
     author: &MemberId,
     kind: Kind,
 ) -> bool {
@@ -313,8 +319,9 @@ fn is_held_back(
 }
 
 /// Whether at least so many operations of an author are pending. Few are, as a rule: so they are counted when it matters.
-fn has_pending(pending: &BTreeMap<Operation, Pending>, author: MemberIndex, count: usize) -> bool {
-    pending.range((author, 0)..=(author, u32::MAX)).nth(count - 1).is_some()
+fn has_pending(pending: &BTreeMap<ControlId, Pending>, author: MemberIndex, count: usize) -> bool {
+    let id = |number| ControlId { author, number };
+    pending.range(id(0)..=id(u32::MAX)).nth(count - 1).is_some()
 }
 
 /// Why a message is processed no further.

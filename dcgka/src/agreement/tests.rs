@@ -19,7 +19,7 @@ use protocol::x3dh::PrekeySecrets;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
-use super::state::{Group, User};
+use super::state::{ControlId, Group, User};
 use crate::dsgm::{Dsgm, Stage};
 use crate::messages::ACK_NONE;
 use crate::rules::Rules;
@@ -179,14 +179,14 @@ fn the_secret_of_a_member_that_took_none_is_deleted_at_once() {
     let mut net = Net::new(5, 5, 1);
     let (update, remove) = (net.update(3), net.remove(0, 3));
     net.deliver(&update, 2);
-    let operation = (net.index(2, 3), 2);
+    let control = ControlId { author: net.index(2, 3), number: 2 };
     let one = net.index(2, 1);
     net.deliver(&remove, 2);
-    assert!(net.group(2).pending[&operation].secrets.contains_key(&one));
+    assert!(net.group(2).pending[&control].secrets.contains_key(&one));
     let answers = net.deliver(&[&remove[..], &update].concat(), 1);
     assert!(net.says_none(answers[1]));
     net.deliver(&answers, 2);
-    let pending = &net.group(2).pending[&operation];
+    let pending = &net.group(2).pending[&control];
     assert!(!pending.waiting.is_empty() && !pending.secrets.contains_key(&one));
     net.check_nothing_is_left(&[0, 1, 2, 4]);
 }

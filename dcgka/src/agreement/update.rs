@@ -2,9 +2,8 @@
 
 use protocol::causal_order::Verified;
 use protocol::error::Error;
-use protocol::id::MemberId;
 use protocol::member::{Event, Rule};
-use protocol::membership::MemberIndex;
+use protocol::membership::KnownUser;
 use protocol::wire::envelope::Subject;
 
 use super::state::{Env, Group, Stop};
@@ -39,17 +38,17 @@ impl Group {
 
     pub(super) fn process_update(
         &mut self,
-        author: (MemberId, MemberIndex),
+        author: KnownUser,
         message: &Verified,
         env: &mut Env<'_, '_>,
     ) -> Result<(), Stop> {
-        let view = self.membership.view(author.1);
-        if !view.contains(author.1) {
+        let view = self.membership.view(author.index);
+        if !view.contains(author.index) {
             return Err(Rule::AuthorNotAMember.into());
         }
-        let recipients = self.recipients(view, author.1);
+        let recipients = self.recipients(view, author.index);
         let seeded = Seeded::decode(&message.body, recipients.len(), env.user.rules).map_err(|_| Rule::Form)?;
-        env.events.push(Event::Updated { by: author.0 });
+        env.events.push(Event::Updated { by: author.id });
         Ok(self.process_seed(author, message, &recipients, &seeded, env)?)
     }
 }

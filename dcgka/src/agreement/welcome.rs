@@ -8,12 +8,12 @@ use protocol::crypto::signature::{VERIFICATION_KEY_LEN, VerificationKey};
 use protocol::error::Error;
 use protocol::id::{GroupId, MemberId};
 use protocol::member::Event;
-use protocol::membership::{MemberIndex, MemberSet, Membership};
+use protocol::membership::{KnownUser, MemberIndex, MemberSet, Membership};
 use protocol::wire::codec::{Reader, put_varint};
 use protocol::wire::envelope::{Envelope, Subject};
 
 use super::sender::Sender;
-use super::state::{Env, Group, Pending};
+use super::state::{ControlId, Env, Group, Pending};
 use crate::limits::WELCOME_LIMITS;
 use crate::messages::{ACK, ACK_NONE, ADD, Add, WELCOME, Welcome};
 use crate::two_party::Slot;
@@ -163,9 +163,9 @@ impl Group {
         let recipients = MemberSet::from_iter([me]);
         let waiting = self.waiting_for(&recipients, adder);
         let pending = Pending { recipients, secrets: Default::default(), waiting, covered: Vec::new() };
-        self.insert_pending((adder, invitation.number), pending);
+        self.insert_pending(ControlId { author: adder, number: invitation.number }, pending);
         let subject = Subject::Acknowledged(invitation.inviter, invitation.number);
-        let peer = (invitation.inviter, adder);
+        let peer = KnownUser { id: invitation.inviter, index: adder };
         let ratchet = self.decrypt_from(peer, (invitation.number, key), slot, env);
         let secret = ratchet.and_then(|ratchet| {
             let sender = self.sender(adder)?;

@@ -73,9 +73,9 @@ impl Knowledge {
                     self.senders.insert((user_of(net, &id(member)), delivered), sender.clone());
                 }
             }
-            for ((author, number), pending) in &group.pending {
+            for (control, pending) in &group.pending {
                 for (member, secret) in &pending.secrets {
-                    let name = (user_of(net, &id(*author)), *number);
+                    let name = (user_of(net, &id(control.author)), control.number);
                     self.member_secrets.insert((name, user_of(net, &id(*member))), secret.clone());
                 }
             }

@@ -9,7 +9,7 @@ use protocol::wire::envelope::Subject;
 
 use super::Net;
 use crate::agreement::seed::Seed;
-use crate::agreement::state::Env;
+use crate::agreement::state::{ControlId, Env};
 use crate::dsgm::Stage;
 use crate::limits::{MAX_KEPT_KEYS, MAX_KNOWN, MAX_PENDING, MAX_UNACKNOWLEDGED};
 use crate::messages::{Seeded, UPDATE};
@@ -24,7 +24,7 @@ fn update_beyond_limits(net: &mut Net, user: usize) -> usize {
         let seed = Seed::generate(&group.id, number, env);
         let mut body = Seeded::encode_head(seed.commitment(), recipients.len());
         group.send_seed(&seed, &recipients, number, env, &mut body);
-        group.apply_seed(Some(seed), (group.me(), number), &recipients);
+        group.apply_seed(Some(seed), ControlId { author: group.me(), number }, &recipients);
         let new_key = SigningKey::random(&mut *env.context.rng);
         group.broadcast(UPDATE, Subject::None, &body, Some(new_key), env)?;
         Ok(core::mem::take(&mut env.outgoing))
@@ -33,7 +33,7 @@ fn update_beyond_limits(net: &mut Net, user: usize) -> usize {
 
 fn pending(net: &mut Net, user: usize, author: usize) -> usize {
     let author = net.index(user, author);
-    net.group(user).pending.keys().filter(|(of, _)| *of == author).count()
+    net.group(user).pending.keys().filter(|control| control.author == author).count()
 }
 
 fn has_read(net: &Net, user: usize, text: &[u8]) -> bool {
@@ -63,7 +63,7 @@ fn an_author_with_too_much_pending_waits_and_nobody_else_does() {
     net.deliver(&answers, 0);
     let author = net.index(0, 1);
     assert_eq!(pending(&mut net, 0, 1), MAX_PENDING);
-    let last = net.group(0).pending.keys().rfind(|(of, _)| *of == author).map(|(_, number)| *number);
+    let last = net.group(0).pending.keys().rfind(|control| control.author == author).map(|control| control.number);
     assert_eq!(last, Some(u32::try_from(1 + MAX_PENDING + 2).unwrap()));
     net.check_nothing_is_left(&[0, 1, 2, 3]);
 }
@@ -103,7 +103,7 @@ fn a_member_that_opens_nothing_blocks_nobody() {
     net.settle();
     let two = net.index(0, 2);
     assert_eq!(net.group(0).two_party[&two].kept(), MAX_KEPT_KEYS);
-    assert!(!net.group(0).pending.keys().any(|operation| operation.0 == zero));
+    assert!(!net.group(0).pending.keys().any(|control| control.author == zero));
     net.act(0, |member, context| member.send(b"still speaking", context));
     net.settle();
     assert!(has_read(&net, 1, b"still speaking"));

@@ -9,6 +9,7 @@ use protocol::member::{Event, Rule};
 use protocol::wire::envelope::{Draft, Envelope, Kind, Subject};
 
 use super::Net;
+use crate::agreement::state::ControlId;
 use crate::messages::{MESSAGE, UPDATE};
 
 fn number(net: &Net, place: usize) -> u32 {
@@ -21,9 +22,9 @@ fn a_member_secret_goes_with_the_ack_that_uses_it() {
     let update = net.update(0);
     let answer = net.deliver(&update, 1);
     net.deliver(&update, 2);
-    let operation = (net.index(2, 0), number(&net, update[0]));
+    let control = ControlId { author: net.index(2, 0), number: number(&net, update[0]) };
     let (one, three) = (net.index(2, 1), net.index(2, 3));
-    let kept = |net: &mut Net| net.group(2).pending[&operation].secrets.keys().copied().collect::<Vec<_>>();
+    let kept = |net: &mut Net| net.group(2).pending[&control].secrets.keys().copied().collect::<Vec<_>>();
     let mut others = vec![one, three];
     others.sort_unstable();
     assert_eq!(kept(&mut net), others, "the own one is used at once");
@@ -37,8 +38,8 @@ fn the_first_secret_of_a_joiner_does_not_follow_from_the_secrets_after_its_add()
     let add = net.add(0, 3);
     net.deliver(&add, 1);
     let (adder, joiner) = (net.index(1, 0), net.index(1, 3));
-    let operation = (adder, number(&net, add[0]));
-    let secret = net.group(1).pending[&operation].secrets[&joiner].clone();
+    let control = ControlId { author: adder, number: number(&net, add[0]) };
+    let secret = net.group(1).pending[&control].secrets[&joiner].clone();
     let sender = net.group(1).senders[adder.to_usize()].clone();
     for kept in [sender.ratchet.as_ref(), sender.chain.as_ref().map(|chain| chain.as_secret())] {
         let derived: Secret = kdf::derive(label::WELCOME_SECRET, &[0; DIGEST_LEN], kept.unwrap().expose(), &[]);
@@ -81,6 +82,6 @@ fn an_add_steps_no_ratchet_of_somebody_in_whose_view_i_am_not() {
         net.deliver(message, 3);
         assert!(net.group(3).senders[member.to_usize()].ratchet == Some(planted));
     }
-    let operation = (adder, number(&net, second[0]));
-    assert!(net.group(3).pending[&operation].secrets.is_empty());
+    let control = ControlId { author: adder, number: number(&net, second[0]) };
+    assert!(net.group(3).pending[&control].secrets.is_empty());
 }

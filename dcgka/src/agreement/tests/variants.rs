@@ -4,12 +4,13 @@ use protocol::crypto::label;
 use protocol::crypto::signature::SigningKey;
 use protocol::error::Error;
 use protocol::member::{Context, Member as _};
+use protocol::membership::KnownUser;
 use protocol::wire::envelope::{Draft, Envelope, Subject};
 
 use super::Net;
 use crate::agreement::seed::Seed;
 use crate::agreement::sender::Sender;
-use crate::agreement::state::Env;
+use crate::agreement::state::{ControlId, Env};
 use crate::dsgm::{Dsgm, Stage};
 use crate::messages::{self, ADD_ACK, Seeded, UPDATE};
 use crate::rules::Rules;
@@ -80,10 +81,10 @@ fn learned_from(net: &mut Net, answer: usize, member: usize, user: usize) -> boo
         return false;
     }
     let slot = messages::decode_add_ack(body).unwrap();
-    let peer = (net.id(member), net.index(user, member));
+    let peer = KnownUser { id: net.id(member), index: net.index(user, member) };
     let mut context = Context { rng: &mut net.rng, directory: &net.directory, confirm_inviter: &|_| true };
     let Dsgm { user, stage: Stage::Inside(group) } = &mut net.users[user].0 else { panic!("it has not joined") };
-    let ratchet = group.decrypt_from(peer, (number, &peer.0.0), &slot, &mut Env::new(user, &mut context));
+    let ratchet = group.decrypt_from(peer, (number, &peer.id.0), &slot, &mut Env::new(user, &mut context));
     let mut stolen = Sender { ratchet, chain: None };
     stolen.advance(label::ADD_STEP);
     reads(net, &mut stolen, member)
@@ -111,7 +112,7 @@ fn two_colluders_removed_by_different_members_read_nobody_unless_as_published() 
         let mut stolen = net.group(4).senders[two.to_usize()].clone();
         let (two, author) = (net.index(3, 2), net.index(3, 1));
         let number = Envelope::decode(&net.sent[other[0]].2).unwrap().number;
-        let secret = net.group(3).pending[&(author, number)].secrets[&two].clone();
+        let secret = net.group(3).pending[&ControlId { author, number }].secrets[&two].clone();
         stolen.advance(secret.expose());
         assert_eq!(reads(&mut net, &mut stolen, 2), reads_on, "{rules:?}");
     }
