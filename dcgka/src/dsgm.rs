@@ -1,4 +1,4 @@
-//! DSGM: the layers together, as a member of the project's contract (paper, section 4).
+//! DSGM: the layers together, behind the traits of [`protocol::member`] (paper, section 4).
 
 use protocol::causal_order::Receipt;
 use protocol::crypto::hash::DIGEST_LEN;
@@ -26,7 +26,8 @@ use crate::lobby::Lobbies;
 use crate::messages::WELCOME;
 use crate::rules::Rules;
 
-/// The version of an export, in its first byte. The same byte says the variant, so that no member continues under other rules.
+/// The version of an export, in its first byte. The same byte says the variant, so that no member continues under other
+/// rules.
 const VERSION: u8 = 1;
 const PUBLISHED: u8 = 0x80;
 const OUTSIDE: u8 = 0;
@@ -42,7 +43,7 @@ pub struct Dcgka {
 impl Dcgka {
     /// The protocol with all corrections of `DEVIATIONS.md`: the one to use.
     pub const CORRECTED: Self = Self { rules: Rules::Corrected };
-    /// Without those corrections that `DEVIATIONS.md` marks: insecure, and only there to measure what they cost.
+    /// The protocol without the corrections that `DEVIATIONS.md` marks: insecure, only to measure what they cost.
     pub const PUBLISHED: Self = Self { rules: Rules::Published };
 }
 
@@ -85,13 +86,13 @@ impl Backend for Dcgka {
     }
 
     fn expected(&self, operation: Operation, group_size: usize) -> Option<Expected> {
-        // The author of an operation minds the limit, so beyond it there is none.
+        // The author of a create or add enforces the limit, so there is no larger group.
         let members = group_size + usize::from(operation == Operation::Add);
         (members <= MAX_MEMBERS).then(|| costs::expected(self.rules, operation, group_size)).flatten()
     }
 }
 
-/// A user in one group.
+/// A user, and the one group that it can be in.
 #[derive(Clone)]
 pub(crate) struct Dsgm {
     pub(crate) user: User,
@@ -100,11 +101,11 @@ pub(crate) struct Dsgm {
 
 #[derive(Clone)]
 pub(crate) enum Stage {
-    /// In no group yet.
+    /// In no group yet. Messages wait for an invitation.
     Outside(Lobbies),
     /// In a group.
     Inside(Box<Group>),
-    /// Removed: nothing is left of the group but its name.
+    /// Removed: only the group's id is left.
     Removed(GroupId),
 }
 
@@ -116,15 +117,15 @@ impl Dsgm {
         }
     }
 
-    /// An operation of this member's own.
-    fn operate(
+    /// Lets the user act in its group. Returns what it sends.
+    fn act(
         &mut self,
         context: &mut Context<'_>,
-        operation: impl FnOnce(&mut Group, &mut Env<'_, '_>) -> Result<(), Error>,
+        action: impl FnOnce(&mut Group, &mut Env<'_, '_>) -> Result<(), Error>,
     ) -> Result<Vec<Outgoing>, Error> {
         let (user, group) = self.inside()?;
         let mut env = Env::new(user, context);
-        operation(group, &mut env)?;
+        action(group, &mut env)?;
         Ok(env.outgoing)
     }
 
@@ -140,7 +141,7 @@ impl Dsgm {
         if envelope::kind(message.bytes) == Some(WELCOME) {
             let envelope = Envelope::decode(message.bytes)?;
             env.confirm(&message.author)?;
-            // By somebody who did not know that I am a member. Its add tells me all that I need.
+            // Its author did not know that I am a member. The add gives me everything that I need.
             Invitation::decode(&message.group, message.author, &envelope)?;
         } else if group.has_no_room_for(message) {
             return Err(Error::QueueFull);
@@ -247,19 +248,19 @@ impl Member for Dsgm {
     }
 
     fn add(&mut self, user: &MemberId, context: &mut Context<'_>) -> Result<Vec<Outgoing>, Error> {
-        self.operate(context, |group, env| group.add(user, env))
+        self.act(context, |group, env| group.add(user, env))
     }
 
     fn remove(&mut self, user: &MemberId, context: &mut Context<'_>) -> Result<Vec<Outgoing>, Error> {
-        self.operate(context, |group, env| group.remove(user, env))
+        self.act(context, |group, env| group.remove(user, env))
     }
 
     fn update(&mut self, context: &mut Context<'_>) -> Result<Vec<Outgoing>, Error> {
-        self.operate(context, |group, env| group.update(env))
+        self.act(context, |group, env| group.update(env))
     }
 
     fn send(&mut self, plaintext: &[u8], context: &mut Context<'_>) -> Result<Vec<Outgoing>, Error> {
-        self.operate(context, |group, env| group.send(plaintext, env))
+        self.act(context, |group, env| group.send(plaintext, env))
     }
 
     fn receive_one(&mut self, message: &Incoming<'_>, context: &mut Context<'_>) -> Result<Received, Error> {
@@ -272,7 +273,8 @@ impl Member for Dsgm {
 
     fn fingerprints(&self) -> Option<Vec<(MemberId, [u8; DIGEST_LEN])>> {
         let Stage::Inside(group) = &self.stage else { return Some(Vec::new()) };
-        // Of the chain, from which the message keys come: a ratchet that moves on would hide a chain that does not.
+        // A hash of the chain, from which the message keys come. A hash of the ratchet would hide a chain that does not
+        // advance.
         let fingerprint = |user: KnownUser| {
             let chain = group.senders.get(user.index.to_usize())?.chain.as_ref()?;
             let hash = Extracted::new(&[0; DIGEST_LEN], chain.as_secret().expose()).expand(label::FINGERPRINT, &[]);

@@ -1,18 +1,19 @@
 //! DCGKA: decentralized continuous group key agreement, and the secure group messaging built on it.
 //!
-//! Source: M. Weidner, M. Kleppmann, D. Hugenroth, A. R. Beresford, "Key Agreement for Decentralized Secure Group Messaging
-//! with Strong Security Guarantees", ACM CCS 2021 (full version: IACR ePrint 2020/1281). `DEVIATIONS.md` beside this crate
-//! lists every departure from it.
+//! Source: M. Weidner, M. Kleppmann, D. Hugenroth, A. R. Beresford, "Key Agreement for Decentralized Secure Group
+//! Messaging with Strong Security Guarantees", ACM CCS 2021 (full version: IACR ePrint 2020/1281). `DEVIATIONS.md`
+//! beside this crate lists every departure from it.
 //!
 //! # The protocol in a page
 //!
-//! No server orders messages: members broadcast, and deliver a message after everything that its author had delivered. Each
-//! member X has a ratchet that every member follows. A step of it takes a fresh secret and yields an *update secret* I_X,
-//! from which the keys of X's next messages are derived.
+//! No server orders messages: members broadcast, and deliver a message after everything that its author had delivered.
+//! Each member X has a ratchet that every member follows. A step of it takes a fresh secret and yields an *update
+//! secret* I_X, from which the keys of X's next messages are derived.
 //!
 //! To create a group, to update, or to remove a member, the author sends each recipient one *seed* through a two-party
-//! channel. The seed yields a *member secret* for each recipient and one for the author, who steps its ratchet immediately.
-//! A recipient steps its own ratchet when it acknowledges, and all others when it delivers their acknowledgements:
+//! channel. The seed yields a *member secret* for each recipient and one for the author, who steps its ratchet
+//! immediately. A recipient steps its own ratchet when it acknowledges, and all others when it delivers their
+//! acknowledgements:
 //!
 //! ```text
 //!   A                     B                     C
@@ -23,8 +24,9 @@
 //! ```
 //!
 //! So one control message refreshes all members, with O(n) work each. An add sends no fresh secret: the joiner gets the
-//! adder's ratchet in the add, the group's state in a *welcome*, and every other member's ratchet in its acknowledgement. Two
-//! concurrent control messages both take effect, since each steps different ratchets with different secrets.
+//! adder's ratchet in the add, the group's state in a *welcome*, and every other member's ratchet in its
+//! acknowledgement. Two concurrent control messages both take effect, since each steps different ratchets with
+//! different secrets.
 //!
 //! | paper | module | what it is |
 //! |---|---|---|

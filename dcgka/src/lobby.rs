@@ -30,8 +30,8 @@ impl Lobbies {
     pub(crate) fn receive(&mut self, message: &Incoming<'_>, env: &mut Env<'_, '_>) -> Result<Option<Group>, Error> {
         let envelope = Envelope::decode(message.bytes)?;
         let joined = match envelope.kind {
-            // By its group and number it is the group's first message. Any other of this kind waits like the rest: members
-            // refuse it, and the user must do so once it is one.
+            // By its group and number it is the group's first message. Any other of this kind waits like the rest:
+            // members refuse it, and the user must do so once it is one.
             CREATE if Group::is_created_by(&message.group, &message.author, &envelope) => {
                 self.receive_create(message, &envelope, env)?
             }
@@ -105,7 +105,7 @@ impl Lobbies {
             Group::join(message.group, invitation, std::iter::once(add), env).ok().flatten()
         });
         if joined.is_none() {
-            // An add whose welcome is invalid is one like any other: somebody else may invite the user to the group.
+            // An add with an invalid welcome waits like any other: another member may invite the user to the group.
             self.wait(message)?;
         }
         Ok(joined)

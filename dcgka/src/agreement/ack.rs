@@ -1,4 +1,4 @@
-//! Acknowledgements: each moves its author's ratchet on with the secret that the acknowledged operation gave it.
+//! Acknowledgements: each steps its author's ratchet with the secret that the acknowledged control message gave it.
 
 use protocol::causal_order::Verified;
 use protocol::crypto::label;
@@ -43,7 +43,7 @@ impl Group {
         if joins {
             self.joined_by(control, from.index);
         }
-        // Whoever says `none` may not have opened my ciphertext, and still use the key before it.
+        // A member that says `none` may not have opened my ciphertext, and may still use the key before it.
         if author == self.me()
             && message.kind != ACK_NONE
             && let Some(channel) = self.two_party.get_mut(&from.index)
@@ -66,7 +66,8 @@ impl Group {
         Ok(())
     }
 
-    /// A joiner's first acknowledgement: what its welcome covers it does not acknowledge, even if another add awaited that.
+    /// A joiner's first acknowledgement says by which add it joined. The joiner does not acknowledge what that add's
+    /// welcome covers, even if its acknowledgement was awaited because of another add.
     fn joined_by(&mut self, add: ControlId, joiner: MemberIndex) {
         let covered = self.pending.get_mut(&add).map(|pending| core::mem::take(&mut pending.covered));
         for earlier in covered.into_iter().flatten() {
@@ -76,19 +77,20 @@ impl Group {
         }
     }
 
-    /// Whether an acknowledgement of something that changes no membership can still come from a member. Others are
-    /// membership's to judge: everybody must record the same ones, whatever else it keeps of the member.
+    /// Whether a member may still acknowledge a control message that is no membership change. The acknowledgements of
+    /// membership changes are judged by [`Membership`](protocol::membership::Membership) alone: everybody must record
+    /// the same ones, whatever else it keeps of the member.
     fn is_awaited(&self, control: ControlId, from: MemberIndex) -> bool {
         match self.pending.get(&control) {
-            // Not everybody who has been removed is waited for, nor everybody whom such a member has added.
+            // Not every removed member is awaited, nor everybody that a removed member has added.
             _ if !self.view().contains(from) => true,
             Some(pending) => pending.waiting.contains(from),
-            // Handled by my inviter before I joined: there is nothing of it that I could take.
+            // My inviter delivered it before I joined: there is nothing in it that I could take.
             None => self.joined_at.get(control.author.to_usize()).is_some_and(|clock| control.number <= *clock),
         }
     }
 
-    /// ACK: the member secret comes from the operation's seed or, where its author did not know me, from the forward.
+    /// ACK: the member secret comes from the seed or, if the author of the seed did not know me, from the forward.
     fn take_secret(
         &mut self,
         from: KnownUser,
@@ -103,21 +105,21 @@ impl Group {
             None => (None, false),
         };
         let mine = self.handle(&env.user.id).ok();
-        // A ciphertext that is addressed to me is consumed also when it is not needed: the channel has moved on. Two members
-        // can share a handle. More are not tried, or one message could keep me busy with hundreds.
+        // A ciphertext that is addressed to me is consumed even if it is not needed, because the channel has advanced.
+        // Two members can share a handle, so two are tried. With more, one message could keep me busy with hundreds.
         let mine = forwards.iter().filter(|(handle, _)| Some(*handle) == mine).take(2);
         let forwarded =
             mine.into_iter().find_map(|(_, slot)| self.decrypt_from(from, (message.number, &message.key), slot, env));
         let Some(sender) = self.senders.get_mut(from.index.to_usize()) else { return };
         match known.or(forwarded) {
             Some(secret) => sender.advance(secret.expose()),
-            // The member has moved on to secrets that I do not have.
+            // The member's ratchet has stepped with a secret that I do not have.
             None if expected => *sender = Default::default(),
             None => {}
         }
     }
 
-    /// ADD-ACK: the joiner gets the ratchet, everybody steps it.
+    /// ADD-ACK: the joiner gets the ratchet, and everybody steps it.
     fn take_ratchet(
         &mut self,
         from: KnownUser,

@@ -1,8 +1,8 @@
 //! ADD: a member adds a user. Everybody who knows the adder's ratchet derives the joiner's first secret from it, and
 //! sends its own ratchet to the joiner.
 //!
-//! The adder's ratchet stands in the ADD, encrypted to the joiner, and not in the welcome: a user whom another member has
-//! added meanwhile needs no welcome, and must not have to wait for one before it can process the ADD.
+//! The ADD carries the adder's ratchet, encrypted to the joiner; the welcome does not. A user that another member has
+//! added meanwhile needs no welcome, and must be able to process the ADD without waiting for one.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,8 @@ use crate::messages::{self, ACK_NONE, ADD, ADD_ACK, Add, WELCOME, Welcome};
 use crate::two_party::Slot;
 
 impl Group {
-    /// The adder's side: ADD to all, with the ratchet before the add's steps for the joiner, and a welcome to that one.
+    /// The adder's side: ADD to all, with the ratchet before the add's steps encrypted to the joiner, and a welcome to
+    /// the joiner.
     pub(crate) fn add(&mut self, user: &MemberId, env: &mut Env<'_, '_>) -> Result<(), Error> {
         let me = self.me();
         self.check_add(me, user).map_err(|rule| match rule {
@@ -33,7 +34,7 @@ impl Group {
         self.after_repair(env, |group, env| group.add_clean(*user, user_key, env))
     }
 
-    /// Whether a member may add somebody. This is the author's view alone, in which all receivers judge alike.
+    /// Whether a member may add a user. Only the author's view counts, so that all receivers decide alike.
     pub(super) fn check_add(&self, adder: MemberIndex, user: &MemberId) -> Result<(), Rule> {
         self.membership.check_add(adder, user)?;
         let full = self.membership.view(adder).len() >= MAX_MEMBERS || self.membership.known_by(adder) >= MAX_KNOWN;
@@ -51,7 +52,7 @@ impl Group {
             return Err(Error::GroupSize);
         }
         let mut body = Add::encode_head(&user);
-        // Whoever is known I cannot add: I have acknowledged its add. So the user gets the next index.
+        // A known user cannot be added: I have acknowledged its add. So this user gets the next index.
         let joiner = MemberIndex::from_usize(self.senders.len());
         self.encrypt_to(KnownUser { id: user, index: joiner }, &ratchet, self.signed_as(number), env, &mut body);
         if Add::decode(&body).is_err() {
@@ -72,8 +73,8 @@ impl Group {
         Ok(())
     }
 
-    /// Everybody's part, the adder's included: membership, the joiner's secret, and the adder's step. Returns the
-    /// joiner.
+    /// What everybody does with an add, the adder included: records the membership change, derives the joiner's secret
+    /// and makes the adder's steps. Returns the joiner.
     fn record_add(&mut self, control: ControlId, user: MemberId, key: VerificationKey) -> MemberIndex {
         let adder = control.author;
         let known = self.membership.index(&user).is_some();
@@ -81,12 +82,12 @@ impl Group {
         if !known {
             self.introduce(user, key, 0, Sender::initial());
         }
-        // The adder, or the user, is removed already: there may be members who do not know.
+        // The adder or the user has been removed already, and some members may not know.
         if !self.view().contains(joiner) && !self.retired.contains(joiner) {
             self.leaving.insert(joiner);
         }
-        // Operations that the adder had not acknowledged are not in its welcome: the joiner will handle them too. By which
-        // of several concurrent adds it joins, its first acknowledgement says.
+        // The welcome does not cover control messages that the adder had not acknowledged: the joiner will deliver them
+        // too. The joiner's first acknowledgement says by which of several concurrent adds it joined.
         let mut covered = Vec::new();
         if !self.membership.view(joiner).contains(joiner) {
             for (earlier, pending) in &mut self.pending {
@@ -121,7 +122,7 @@ impl Group {
         self.check_add(adder.index, &user)?;
         let before = self.view().clone();
         if user == env.user.id {
-            // The adder did not know that I am a member. To me it is one whose ratchet I am told.
+            // The adder did not know that I am a member, and has sent me its ratchet.
             let ratchet = self.decrypt_from(adder, (message.number, &message.key), &slot, env);
             if let Some(sender) = self.sender(adder.index) {
                 *sender = Sender { ratchet, chain: None };
@@ -129,7 +130,7 @@ impl Group {
         }
         let add = ControlId { author: adder.index, number: message.number };
         let joiner = self.record_add(add, user, key);
-        // A void add adds nobody, and the second add of a member nobody else.
+        // A void add adds nobody, and neither does the second add of a member.
         if self.view().contains(joiner) && !before.contains(joiner) {
             env.events.push(Event::Added { by: adder.id, user });
         }
@@ -140,8 +141,8 @@ impl Group {
         Ok(self.acknowledge_add(adder, message.number, KnownUser { id: user, index: joiner }, env)?)
     }
 
-    /// My acknowledgement. The joiner gets my ratchet before my own step; where the rules guard it, never one who is not
-    /// in my view: a removed member could add an accomplice to be told everybody's.
+    /// My acknowledgement. The joiner gets my ratchet as it is before my own step. If the rules guard ADD-ACKs, only a
+    /// joiner in my view does: otherwise a removed member could add an accomplice, which would get everybody's ratchet.
     fn acknowledge_add(
         &mut self,
         adder: KnownUser,

@@ -11,7 +11,7 @@ use crate::limits::MAX_PLAINTEXT_LEN;
 use crate::messages::MESSAGE;
 
 impl Group {
-    /// Encrypts to everybody who knows my latest update secret; repairs first where somebody outside my view may.
+    /// Encrypts to everybody who knows my latest update secret. Repairs first if users outside my view may know it.
     pub(crate) fn send(&mut self, plaintext: &[u8], env: &mut Env<'_, '_>) -> Result<(), Error> {
         if plaintext.len() > MAX_PLAINTEXT_LEN {
             return Err(Error::PlaintextTooLong);
@@ -38,7 +38,7 @@ impl Group {
         if !self.membership.view(from.index).contains(from.index) {
             return Err(Rule::AuthorNotAMember.into());
         }
-        // The sender's chain has moved on, so mine does, whether the message decrypts or not.
+        // The sender's chain has advanced, so my copy advances whether the message decrypts or not.
         let key = self.sender(from.index).and_then(|sender| sender.chain.as_mut()).map(|chain| chain.next_key());
         let plaintext = key.and_then(|key| key.open(&message.body, &message.header).ok());
         env.events.push(match plaintext {

@@ -1,7 +1,7 @@
 //! DCGKA proper (paper, section 6.2 and figure 7): update secrets for every member of a group.
 //!
-//! [`state`] holds what a member knows of its group, [`seed`] the part that creation, update and removal share; each
-//! operation has its file, with the author's side first and the receiver's after it.
+//! [`state`] holds what a member knows of its group, [`sender`] the ratchets, and [`seed`] what create, remove and
+//! update share. Each control message has a file: the author's side first, then the receiver's.
 
 mod ack;
 mod add;
@@ -43,7 +43,7 @@ impl Group {
         Ok(Continue::Member)
     }
 
-    /// A message that breaks a rule stops before it has changed anything.
+    /// A message that breaks a rule is refused before it has changed anything.
     fn process(&mut self, id: MemberId, message: &Verified, env: &mut Env<'_, '_>) -> Result<(), Stop> {
         let author = KnownUser { id, index: self.membership.index(&id).ok_or(Error::Internal)? };
         match message.kind {

@@ -1,5 +1,5 @@
-//! What create, update and remove share: a fresh seed, sent to each recipient by 2SM, from which every recipient's member
-//! secret and the author's own come (paper: generate-seed and process-seed).
+//! What create, update and remove share: a fresh seed, sent to each recipient by 2SM, from which each recipient's
+//! member secret and the author's own are derived (paper: generate-seed and process-seed).
 
 use protocol::causal_order::Verified;
 use protocol::crypto::hash::{self, Digest};
@@ -18,7 +18,7 @@ use crate::limits::MAX_KEPT_KEYS;
 use crate::messages::{ACK, ACK_NONE, Seeded};
 use crate::rules::Rules;
 
-/// A seed and where it belongs.
+/// A seed, and its commitment if the rules require one.
 pub(super) struct Seed {
     secret: Secret,
     commitment: Option<Digest>,
@@ -40,7 +40,7 @@ impl Seed {
         self.commitment.as_ref()
     }
 
-    /// Whether it is the one that its author committed itself to, where the rules ask for that.
+    /// Whether it is the seed that its author committed to, if the rules require a commitment.
     fn fits(&self, commitment: Option<&Digest>) -> bool {
         commitment.is_none_or(|theirs| self.commitment.is_some_and(|mine| mine.matches(theirs)))
     }
@@ -50,12 +50,12 @@ impl Seed {
     }
 }
 
-/// What the author commits itself to, so that all recipients hold the same seed or know that they do not.
+/// What the author commits to, so that all recipients hold the same seed or know that they do not.
 fn commit(group: &GroupId, author: &MemberId, number: u32, seed: &Secret) -> Digest {
     hash::hash(label::COMMITMENT, &[&group.0, &author.0, &number.to_be_bytes(), seed.expose()])
 }
 
-/// Blocks that the hash of a commitment costs.
+/// Hash blocks that a commitment costs.
 pub(crate) fn commitment_blocks() -> u64 {
     hash::blocks_of(label::COMMITMENT, &[GROUP_ID_LEN, MEMBER_ID_LEN, size_of::<u32>(), SECRET_LEN])
 }
@@ -79,7 +79,8 @@ impl Group {
         }
     }
 
-    /// UPDATE or REMOVE at its author: a seed for the recipients, and a new verification key. Whoever has updated is clean.
+    /// UPDATE or REMOVE at its author: a seed for the recipients, and a new verification key. Afterwards the author is
+    /// clean.
     pub(super) fn send_seeded(
         &mut self,
         kind: Kind,
@@ -97,9 +98,9 @@ impl Group {
         self.broadcast(kind, subject, &body, Some(new_key), env).map(drop)
     }
 
-    /// Everybody who holds the seed: the recipients' member secrets are kept until they acknowledge, the author's ratchet
-    /// moves on at once. Who does not hold it has no secrets, and loses the author: it has moved on to one of them.
-    /// Returns the recipients.
+    /// What everybody does with a seed: the recipients' member secrets are kept until they acknowledge, and the
+    /// author's ratchet steps immediately. A member without the seed has no secrets, and loses the author, whose
+    /// ratchet has stepped with one of them. Returns the recipients.
     pub(super) fn apply_seed(&mut self, seed: Option<Seed>, control: ControlId, recipients: &[KnownUser]) -> MemberSet {
         let secrets = seed.map(|seed| seed.member_secrets());
         let author = self.membership.id(control.author);
@@ -119,7 +120,7 @@ impl Group {
         set
     }
 
-    /// The receiver's side, after the operation's change of membership; sends the acknowledgement.
+    /// The receiver's side, after the membership change if there is one. Sends the acknowledgement.
     pub(super) fn process_seed(
         &mut self,
         author: KnownUser,
@@ -143,8 +144,9 @@ impl Group {
         self.acknowledge_seed(author, message.number, &set, mine.is_some() && !took, env)
     }
 
-    /// My acknowledgement. It says `none` where a secret that I should have is missing, and to somebody outside my view:
-    /// the others who have acknowledged its removal say the same then, whether they have deleted its keys yet or not.
+    /// My acknowledgement. It says `none` if a secret that I should have is missing, or if the author is outside my
+    /// view: all others that have acknowledged the author's removal say the same, whether they have deleted its keys
+    /// yet or not.
     fn acknowledge_seed(
         &mut self,
         author: KnownUser,
@@ -179,8 +181,9 @@ impl Group {
             }
         }
         self.broadcast(ACK, subject, &forwards, None, env)?;
-        // Nobody acknowledges an acknowledgement. An author who acts as if it did not know a member could have all others
-        // forward to that one until its channels are full; so an operation follows, which it will acknowledge.
+        // Nobody acknowledges an acknowledgement. An author that pretends not to know a member could make all others
+        // forward to that member until their channels are full. So an update follows, which the member will
+        // acknowledge.
         if crowded && self.check_unacknowledged().is_ok() { self.update(env) } else { Ok(()) }
     }
 }

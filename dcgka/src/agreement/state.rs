@@ -1,4 +1,4 @@
-//! What a member knows of its group, and the steps that all operations share.
+//! What a member knows of its group, and the steps that all control messages share.
 
 use std::collections::BTreeMap;
 
@@ -28,7 +28,7 @@ pub(crate) struct User {
     pub(crate) rules: Rules,
 }
 
-/// Surroundings of a call: the user's secrets, what the caller brought, and what comes of it.
+/// What a call works with: the user's secrets, what the caller supplies, and what the call results in.
 pub(crate) struct Env<'a, 'c> {
     pub(crate) user: &'a mut User,
     pub(crate) context: &'a mut Context<'c>,
@@ -55,43 +55,45 @@ pub(crate) struct ControlId {
     pub(crate) number: u32,
 }
 
+/// A group, as one of its members (*me*) knows it.
 #[derive(Clone)]
 pub(crate) struct Group {
     pub(crate) id: GroupId,
     pub(crate) membership: Membership,
     pub(crate) order: CausalOrder,
     pub(crate) signing: SigningKey,
-    /// My last message.
+    /// The number of my last message.
     pub(crate) number: u32,
     pub(crate) two_party: BTreeMap<MemberIndex, TwoParty>,
-    /// By member index.
+    /// By member index, for everybody ever known.
     pub(crate) senders: Vec<Sender>,
     pub(crate) pending: BTreeMap<ControlId, Pending>,
-    /// My view has lost somebody since everybody in it got new secrets from a seed: I update before I send.
+    /// My view has lost a member since a seed last gave everybody in it new secrets, so I update before I send.
     pub(crate) dirty: bool,
-    /// Removed, and some member may not know it: their last messages can still be followed.
+    /// Removed members whose removal some member may not know: their last messages can still be followed.
     pub(crate) leaving: MemberSet,
-    /// Removed, and every member knows it: nothing is kept of them.
+    /// Removed members whose removal every member knows: nothing is kept of them.
     pub(crate) retired: MemberSet,
-    /// What a welcome covered, by member index: numbers up to it were delivered before I joined.
+    /// By member index, the last number that my welcome covers: messages up to it were delivered before I joined.
     pub(crate) joined_at: Vec<u32>,
 }
 
-/// An operation that not everybody has acknowledged.
+/// A control message that some member has not acknowledged.
 #[derive(Clone)]
 pub(crate) struct Pending {
-    /// Who gets a member secret: R of the operation, or the added user.
+    /// Who gets a member secret: the recipients of its seed, or the joiner.
     pub(crate) recipients: MemberSet,
-    /// The member secrets that are known and not used.
+    /// The member secrets that are known and not used yet.
     pub(crate) secrets: BTreeMap<MemberIndex, Secret>,
-    /// Who has still to acknowledge.
+    /// Who has not acknowledged it yet.
     pub(crate) waiting: MemberSet,
-    /// Of an add: the earlier operations here that its welcome covers. Whoever joins by it does not acknowledge them.
+    /// For an add: the earlier pending control messages that its welcome covers. A user that joins by it does not
+    /// acknowledge them.
     pub(crate) covered: Vec<ControlId>,
 }
 
 impl Group {
-    /// A group of which only the membership is known.
+    /// A group of which only the membership is known yet.
     pub(super) fn empty(id: GroupId, membership: Membership, user: &User) -> Self {
         Self {
             id,
@@ -121,30 +123,30 @@ impl Group {
         self.senders.get_mut(member.to_usize())
     }
 
-    /// The members of a set without one of them, in the order of ids, in which ciphertexts stand.
+    /// The members of a view without one of them, in order of ids: the order of their ciphertexts in a message.
     pub(crate) fn recipients(&self, view: &MemberSet, without: MemberIndex) -> Vec<KnownUser> {
         self.membership.in_order_of_ids(view).filter(|user| user.index != without).collect()
     }
 
-    /// The number of my next message. There is one: every call begins with [`check_numbers`](Self::check_numbers).
+    /// The number of my next message. It exists, because every call begins with [`check_numbers`](Self::check_numbers).
     pub(crate) fn next_number(&self) -> Result<u32, Error> {
         self.number.checked_add(1).ok_or(Error::Internal)
     }
 
-    /// Whether there are numbers left for all that one call can send, so that none ends half-way.
+    /// Fails unless enough numbers are left for everything that one call can send, so that no call stops half-way.
     pub(crate) fn check_numbers(&self) -> Result<(), Error> {
         if self.number > LAST_NUMBER { Err(Error::NumbersExhausted) } else { Ok(()) }
     }
 
-    /// Whether I may update or add: others must have acknowledged what I did before.
+    /// Fails if too many of my control messages are unacknowledged for an update or add.
     pub(crate) fn check_unacknowledged(&self) -> Result<(), Error> {
         let full = has_pending(&self.pending, self.me(), MAX_UNACKNOWLEDGED);
         if full { Err(Error::TooManyUnacknowledged) } else { Ok(()) }
     }
 
-    /// The next message to process. An author of whom too much is pending waits, as long as nobody else does for its sake:
-    /// what the next message of another member acknowledges is processed, whatever is pending. Members have different
-    /// things pending, a joiner fewest of all, and would otherwise wait for each other.
+    /// The next message to process. An author with too much pending waits, but nobody waits because of it: a message
+    /// that the next message of another member acknowledges is processed, whatever is pending. Members have different
+    /// messages pending, a joiner the fewest, and would otherwise wait for each other.
     pub(super) fn next_message(&mut self) -> Option<(MemberId, Verified)> {
         let Self { order, membership, pending, .. } = self;
         let awaited = awaited(order, membership);
@@ -153,7 +155,7 @@ impl Group {
         })
     }
 
-    /// Whether a message would have to wait for acknowledgements, and there is no room for it.
+    /// Whether a message would have to wait for acknowledgements and there is no room for it.
     pub(crate) fn has_no_room_for(&self, message: &Incoming<'_>) -> bool {
         let Ok(envelope) = Envelope::decode(message.bytes) else { return false };
         !self.order.has_room(message.bytes.len())
@@ -182,7 +184,7 @@ impl Group {
         channel.send(secret, &binding, &env.user.prekeys, env.context.directory, &mut *env.context.rng, out);
     }
 
-    /// Decrypts a slot of a member's message with this number and verification key. None where it does not open.
+    /// Decrypts a slot of a member's message with this number and verification key. `None` if it does not open.
     pub(crate) fn decrypt_from(
         &mut self,
         peer: KnownUser,
@@ -227,15 +229,15 @@ impl Group {
         self.order.handle(id).ok_or(Error::Internal)
     }
 
-    /// Makes somebody known as an author and sender.
+    /// Makes a user known as an author and sender.
     pub(crate) fn introduce(&mut self, id: MemberId, key: VerificationKey, delivered: u32, sender: Sender) {
         self.senders.push(sender);
         self.joined_at.push(delivered);
         self.order.introduce(id, key, delivered, &self.id);
     }
 
-    /// Whose acknowledgement of an operation is waited for: its recipients and the members of my view, besides its author
-    /// and me.
+    /// Whose acknowledgement of a control message is awaited: its recipients and the members of my view, except its
+    /// author and me.
     pub(crate) fn waiting_for(&self, recipients: &MemberSet, author: MemberIndex) -> MemberSet {
         let mut waiting = self.view().clone();
         waiting.extend(recipients.iter().filter(|member| !self.retired.contains(*member)));
@@ -250,12 +252,12 @@ impl Group {
         }
     }
 
-    /// Whether I am a member in my own view. Whoever was removed stops.
+    /// Whether I am a member in my own view. A removed member stops.
     pub(crate) fn is_inside(&self) -> bool {
         self.view().contains(self.me())
     }
 
-    /// What follows from a change of my view: events and dirtiness.
+    /// Reports the members that my view has lost. If there are any, I become dirty.
     pub(crate) fn view_changed(&mut self, before: &MemberSet, author: MemberIndex, env: &mut Env<'_, '_>) {
         let lost = before.difference(self.view());
         for member in lost.iter() {
@@ -268,7 +270,7 @@ impl Group {
         }
     }
 
-    /// A seed that I took leaves me clean if nobody who knows it is outside my view.
+    /// A seed that I took makes me clean if nobody outside my view knows it.
     pub(crate) fn took_seed(&mut self, author: MemberIndex, recipients: &MemberSet) {
         let view = self.view();
         if view.contains(author) && recipients.is_subset(view) {
@@ -276,7 +278,8 @@ impl Group {
         }
     }
 
-    /// Forgets removed members whose removal every member knows, and operations that nobody has to acknowledge any more.
+    /// Forgets removed members whose removal every member knows, and control messages that nobody has to acknowledge
+    /// any more.
     pub(crate) fn tidy(&mut self) {
         if !self.leaving.is_empty() {
             for member in self.membership.removals_acknowledged_by_all(&self.leaving).iter() {
@@ -300,14 +303,15 @@ impl Group {
     }
 }
 
-/// The messages for which others in my view wait, because their next one acknowledges it.
+/// The messages that other members of my view wait for, because their next messages acknowledge them.
 fn awaited(order: &CausalOrder, membership: &Membership) -> Vec<(MemberId, u32)> {
     let inside = |by: &MemberId| membership.index(by).is_some_and(|by| membership.is_member(by));
     let awaited = order.awaited().filter(|(by, of)| *by != of.author && inside(by));
     awaited.map(|(_, of)| (of.author, of.number)).collect()
 }
 
-/// Removals are never held back for their own sake: there are no more of them than members.
+/// Whether a message waits because too much of its author is pending. A removal never does: there are no more of them
+/// than members.
 fn is_held_back(
     membership: &Membership,
     pending: &BTreeMap<ControlId, Pending>,
@@ -318,7 +322,8 @@ fn is_held_back(
         && membership.index(author).is_some_and(|author| has_pending(pending, author, MAX_PENDING))
 }
 
-/// Whether at least so many operations of an author are pending. Few are, as a rule: so they are counted when it matters.
+/// Whether at least `count` control messages of an author are pending. Usually few are, so they are counted only when
+/// it matters.
 fn has_pending(pending: &BTreeMap<ControlId, Pending>, author: MemberIndex, count: usize) -> bool {
     let id = |number| ControlId { author, number };
     pending.range(id(0)..=id(u32::MAX)).nth(count - 1).is_some()
@@ -326,7 +331,7 @@ fn has_pending(pending: &BTreeMap<ControlId, Pending>, author: MemberIndex, coun
 
 /// Why a message is processed no further.
 pub(crate) enum Stop {
-    /// It breaks a rule, and is refused.
+    /// It breaks a rule and is refused.
     Rule(Rule),
     /// A broken invariant.
     Bug(Error),
@@ -344,7 +349,7 @@ impl From<Error> for Stop {
     }
 }
 
-/// Whether this member is still one after a message.
+/// Whether I am still a member after a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Continue {
     Member,

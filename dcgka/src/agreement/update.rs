@@ -17,21 +17,22 @@ impl Group {
         self.send_seeded(UPDATE, Subject::None, &recipients, env)
     }
 
-    /// Updates before a message or an add where the last seed may be known outside my view and the rules ask for it, or
-    /// where I have no update secret yet. On a copy, so that a failure of what follows leaves nothing behind.
+    /// Sends a message or an add, after an update if one is needed: if the last seed may be known outside my view and
+    /// the rules require a repair, or if I have no update secret yet. Both run on a copy, so that a failure leaves
+    /// nothing behind.
     pub(super) fn after_repair(
         &mut self,
         env: &mut Env<'_, '_>,
-        operation: impl FnOnce(&mut Self, &mut Env<'_, '_>) -> Result<(), Error>,
+        action: impl FnOnce(&mut Self, &mut Env<'_, '_>) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let silent = self.senders.get(self.me().to_usize()).is_none_or(|sender| sender.chain.is_none());
         let dirty = self.dirty && env.user.rules.repairs();
         if !dirty && !silent {
-            return operation(self, env);
+            return action(self, env);
         }
         let mut repaired = self.clone();
         repaired.update(env)?;
-        operation(&mut repaired, env)?;
+        action(&mut repaired, env)?;
         *self = repaired;
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! WELCOME: what a joiner learns of the group from the member that added it.
 //!
-//! The welcome is signed with the adder's identity key, names the hash of its ADD, and brings the key that the ADD is signed
-//! with; the joiner needs both.
+//! The welcome is signed with the adder's identity key, names the hash of its ADD, and carries the key that verifies
+//! the ADD. The joiner needs both messages.
 
 use protocol::crypto::hash::Digest;
 use protocol::crypto::signature::{VERIFICATION_KEY_LEN, VerificationKey};
@@ -28,7 +28,7 @@ pub(crate) struct Invitation {
 }
 
 impl Invitation {
-    /// Checks signature and form.
+    /// Takes a welcome whose signature and form are valid.
     pub(crate) fn decode(group: &GroupId, inviter: MemberId, envelope: &Envelope<'_>) -> Result<Self, Error> {
         if envelope.kind != WELCOME || envelope.sender != inviter.handle() {
             return Err(Error::WrongAuthor);
@@ -40,7 +40,7 @@ impl Invitation {
         Ok(Self { inviter, number: envelope.number, body: envelope.body.to_vec() })
     }
 
-    /// This message of the inviter, if it is the add that the welcome belongs to.
+    /// Takes this message of the inviter, if it is the add that the welcome belongs to.
     pub(crate) fn is_for<'a>(&self, group: &GroupId, me: &MemberId, bytes: &'a [u8]) -> Option<AddOfMe<'a>> {
         let welcome = Welcome::decode(&self.body).ok()?;
         let envelope = Envelope::decode(bytes).ok()?;
@@ -55,7 +55,7 @@ impl Invitation {
     }
 }
 
-/// What a joiner takes from its add, whose signature is yet to be checked.
+/// What a joiner takes from its add. The signature has not been checked yet.
 pub(crate) struct AddOfMe<'a> {
     envelope: Envelope<'a>,
     digest: Digest,
@@ -63,8 +63,9 @@ pub(crate) struct AddOfMe<'a> {
     slot: Slot<'a>,
 }
 
-/// What a welcome says of each member besides its membership: the last message that the adder had delivered before the add,
-/// and the key of the next one, where it is not the id. Of the adder itself too: its key of then is bound to the slot.
+/// What a welcome says of each user besides the membership: the number of its last message that the adder had delivered
+/// before the add, and the key of the next one, unless that is the id. The adder is included, because the slot is bound
+/// to its key at that time.
 struct Known {
     delivered: u32,
     key: VerificationKey,
@@ -79,7 +80,7 @@ impl Known {
 }
 
 impl Group {
-    /// What a welcome carries: membership before the add, then [`Known`] for each.
+    /// The state in a welcome: the membership before the add, then a [`Known`] for each user.
     pub(super) fn encode_welcome_state(&self) -> Vec<u8> {
         let mut out = Vec::new();
         self.membership.encode(&mut out);
@@ -95,11 +96,11 @@ impl Group {
         out
     }
 
-    /// process-welcome: the joiner's state after the first of these adds that is authentic, and its acknowledgement. None
-    /// where none of them is: they are damaged, and the genuine one may still come.
+    /// process-welcome: the joiner's state after the first of these adds that is authentic, and its acknowledgement.
+    /// `None` if no add is authentic: they are damaged, and the genuine one may still arrive.
     ///
     /// # Errors
-    /// The welcome is no good.
+    /// If the welcome is invalid.
     pub(crate) fn join<'a>(
         id: GroupId,
         invitation: &Invitation,
@@ -111,7 +112,7 @@ impl Group {
         let membership = Membership::decode_within(env.user.id, &mut state, &WELCOME_LIMITS)?;
         let adder = membership.index(&invitation.inviter).ok_or(Error::Malformed)?;
         membership.check_add(adder, &env.user.id).map_err(|_| Error::Malformed)?;
-        // This is all that the adder knew; it did not know me, and this add is news.
+        // The state is all that the adder knew, and it knew neither me nor this add.
         let i_come_last = membership.me().to_usize() + 1 == membership.everybody().len();
         let complete = i_come_last && membership.has_acknowledged_everything(adder);
         if !complete || membership.operation(adder, invitation.number).is_some() {
@@ -150,7 +151,7 @@ impl Group {
         Ok(Some(group))
     }
 
-    /// The adder's ratchet, its two steps, and my acknowledgement, which starts my own ratchet.
+    /// Takes the adder's ratchet, makes its two steps, and sends my acknowledgement, which starts my own ratchet.
     fn take_first_secret(
         &mut self,
         adder: MemberIndex,

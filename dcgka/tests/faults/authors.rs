@@ -1,4 +1,4 @@
-//! What a member signs that it should not.
+//! Messages that a member signs and should not.
 
 use protocol::crypto::aead::OneTimeKey;
 use protocol::crypto::dh::{PrivateKey, PublicKey};
@@ -15,21 +15,21 @@ use protocol::x3dh;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
 
-use crate::common::{World, deliver, says_none};
+use crate::common::{World, carry, says_none};
 use crate::malicious::{ADD, CREATE, MESSAGE, Malicious, Payload, REMOVE, UPDATE, slots};
 use crate::{BAD_VERIFICATION_KEYS, SMALL_ORDER_KEYS, all_but, fork, readings, refused, rejected};
 
-/// Who of these says `none` to a message.
+/// Which of these users say `none` to a message.
 fn nones(world: &mut World, place: usize, users: &[usize]) -> Vec<usize> {
     let says_none = |user: &&usize| {
-        let answers = deliver(world, &[&[place]], &[**user]);
+        let answers = carry(world, &[&[place]], &[**user]);
         assert_eq!(answers.len(), 1);
         says_none(world, answers[0])
     };
     users.iter().filter(says_none).copied().collect()
 }
 
-/// What members know of a sender is the same.
+/// Checks that what members know of each sender is the same.
 fn nobody_is_split(world: &World, users: &[usize]) {
     let known = |user: &usize| world.users[*user].member.fingerprints().unwrap();
     let all: Vec<_> = users.iter().flat_map(known).collect();
@@ -41,7 +41,7 @@ fn nobody_is_split(world: &World, users: &[usize]) {
 #[test]
 fn unequal_seeds_from_a_malicious_sender() {
     let users = [0, 2, 3];
-    // Whom the seed reaches that the message commits itself to; the others get another one.
+    // The users that get the seed to which the message commits. The others get another one.
     for holders in [&[0, 2][..], &[0], &[]] {
         let mut world = World::with_group(4, 5, 440);
         let mut mallory = Malicious::turn(&mut world, 1);
@@ -51,15 +51,15 @@ fn unequal_seeds_from_a_malicious_sender() {
         let slots = users.map(|user| (user, mallory.honest_slot(&world, user, seed_of(user))));
         let body = mallory.seeded(&world, committed, &slots);
         let place = mallory.post(&mut world, UPDATE, Subject::None, &body);
-        // The others notice, and say so.
+        // The others notice, and say `none`.
         let others: Vec<_> = users.into_iter().filter(|user| !holders.contains(user)).collect();
         assert_eq!(nones(&mut world, place, &users), others);
         world.settle();
         nobody_is_split(&world, &users);
-        // They lose those who have taken the seed, and nobody else; they are read by all.
+        // They lose the members that have taken the seed, and nobody else. Everybody reads them.
         let lost: Vec<_> = holders.iter().flat_map(|one| others.iter().map(|other| (*one, *other))).collect();
         assert_eq!(readings(&mut world, &users), all_but(&users, &lost));
-        // Their ciphertexts have opened, so the channel has moved on: the author's next one opens too.
+        // Their ciphertexts have opened, so the channel has advanced: the author's next one opens too.
         let body = mallory.update_body(&world, &users);
         let place = mallory.post(&mut world, UPDATE, Subject::None, &body);
         assert!(nones(&mut world, place, &users).is_empty());
@@ -100,7 +100,7 @@ fn a_new_verification_key_in_a_refused_message() {
         // The number is consumed, under the old key.
         let again = Draft { number: mallory.number, ..mallory.draft(MESSAGE, b"again") };
         let (again, _) = again.sign(&world.group, me.handle(), None, &old);
-        // The old key signs nothing after it.
+        // Nothing after it is valid under the old key.
         let stale = mallory.draft(MESSAGE, b"stale").sign(&world.group, me.handle(), None, &old).0;
         for user in [0, 2] {
             assert_eq!(world.receive(1, &again, user).unwrap().events, [Event::Equivocation { by: me }]);
@@ -112,7 +112,7 @@ fn a_new_verification_key_in_a_refused_message() {
     assert!(nones(&mut world, place, &[0, 2]).is_empty());
     world.settle();
     assert!([0, 2].into_iter().all(|user| world.users[user].events.contains(&Event::Updated { by: me })));
-    // Somebody who joins learns the key that holds then.
+    // A joiner learns the key that is valid then.
     world.add(0, 4);
     world.settle();
     let body = mallory.update_body(&world, &[0, 2]);
@@ -130,14 +130,15 @@ fn two_bodies_under_one_number() {
     let users = [0, 2, 3];
     let report =
         |world: &World| Received { outgoing: Vec::new(), events: vec![Event::Equivocation { by: world.id(1) }] };
-    // Two copies of one device: the second update is reported, and the first one stands, whatever is told how often.
+    // Two copies of one device: the second update is reported, and the first one is valid, however often the second
+    // arrives.
     let mut world = World::with_group(4, 5, 442);
     let mut copy = world.users[1].member.duplicate();
     let first = world.update(1)[0];
     let mut rng = ChaCha20Rng::seed_from_u64(1);
     let mut context = Context { rng: &mut rng, directory: &world.directory, confirm_inviter: &|_| true };
     let second = copy.update(&mut context).unwrap().remove(0).bytes;
-    world.deliver(first, 0);
+    world.carry(first, 0);
     for _ in 0..2 {
         let report = report(&world);
         assert_eq!(world.receive(1, &second, 0), Ok(report));
@@ -157,14 +158,15 @@ fn two_bodies_under_one_number() {
         assert!(world.has_read(user, 1, "one"));
     }
     world.check(&[0, 1, 2, 3]);
-    // What lies far back is taken for a duplicate: nobody keeps the hashes of all messages.
+    // A message far back counts as a duplicate: nobody keeps the hashes of all messages.
     for _ in 0..8 {
         world.say(1, "on");
     }
     world.settle();
     assert_eq!(world.receive(1, &second, 0), Ok(Received::default()));
 
-    // To each of two sides another one first: whoever sees both reports it, and the sides lose each other.
+    // Each of two sides gets a different one first. Every member sees both and reports it, and the sides lose each
+    // other.
     let mut mallory = Malicious::turn(&mut world, 1);
     let mut other_hand = Malicious::rob(&world, 1);
     other_hand.rng = rng;
@@ -175,8 +177,8 @@ fn two_bodies_under_one_number() {
     world.sent.push(crate::common::Sent { bytes: twin, ..world.sent[one].clone() });
     let other = one + 1;
     for (user, order) in [(0, [one, other]), (2, [one, other]), (3, [other, one])] {
-        world.deliver(order[0], user);
-        let (received, _) = world.try_deliver(order[1], user);
+        world.carry(order[0], user);
+        let (received, _) = world.try_carry(order[1], user);
         assert_eq!(received, Ok(report(&world)));
     }
     world.settle();
@@ -189,8 +191,8 @@ fn two_bodies_under_one_number() {
     world.check(&[0, 2, 4]);
 }
 
-/// A ciphertext to prekeys with an ephemeral key of small order, whose secrets are all known to the sender: it opens unless
-/// such keys are refused.
+/// A ciphertext to prekeys with an ephemeral key of small order, whose secrets are all known to the sender: it opens
+/// unless such keys are refused.
 fn slot_with_small_order(
     mallory: &mut Malicious,
     world: &World,
@@ -215,7 +217,7 @@ fn low_order_and_non_canonical_points() {
     let users = [0, 2, 3];
     let mut world = World::with_group(4, 6, 443);
 
-    // In ids: nobody creates or adds with them, and nobody takes them from others.
+    // In ids: nobody creates a group with them or adds them, and nobody accepts them from others.
     for bad in BAD_VERIFICATION_KEYS {
         let (id, one) = (MemberId(bad), world.id(1));
         let before = world.users[5].member.export();
@@ -247,7 +249,7 @@ fn low_order_and_non_canonical_points() {
         assert_eq!(readings(&mut world, &users), all_but(&users, &[]));
     }
 
-    // In new verification keys: the message is none, and its number is free for the genuine one.
+    // In new verification keys: the message is invalid, and its number is free for the genuine one.
     let update = world.update(1)[0];
     let genuine = world.sent[update].bytes.clone();
     let at = Envelope::decode(&genuine).unwrap().header.len();
@@ -274,7 +276,7 @@ fn low_order_and_non_canonical_points() {
         }
     }
 
-    // In ciphertexts: the ephemeral key of first contact, of which the author knows what comes out or does not, and the
+    // In ciphertexts: the ephemeral key of first contact, whether or not the author knows the result, and the
     // encapsulated key afterwards.
     for weak in SMALL_ORDER_KEYS {
         let mut world = fork(&clean);
@@ -290,7 +292,7 @@ fn low_order_and_non_canonical_points() {
             slots[1].1[1..33].copy_from_slice(&weak);
             let body = mallory.seeded(&world, &seed, &slots);
             let place = mallory.post(&mut world, UPDATE, Subject::None, &body);
-            // What follows a ciphertext that was refused is for a key in it.
+            // The ciphertext after a refused one is for a key in the refused one.
             let expected: &[usize] = if round == 0 { &[2, 3] } else { &users };
             assert_eq!(nones(&mut world, place, &users), expected);
             world.settle();
@@ -298,8 +300,8 @@ fn low_order_and_non_canonical_points() {
         assert_eq!(readings(&mut world, &users), all_but(&users, &[(0, 2), (0, 3)]));
     }
 
-    // In what is encrypted: a key for the answer, and its index. The answer is empty, or the payload is none.
-    let planted = |world: &World, mallory: &mut Malicious, change: &dyn Fn(&mut Payload)| {
+    // In what is encrypted: a key for the answer, and its index. The answer is empty, or the payload is invalid.
+    let altered = |world: &World, mallory: &mut Malicious, change: &dyn Fn(&mut Payload)| {
         let seed = mallory.secret();
         let slots = users.map(|user| {
             let mut payload = mallory.payload(&seed);
@@ -313,7 +315,7 @@ fn low_order_and_non_canonical_points() {
     for weak in SMALL_ORDER_KEYS {
         let mut world = fork(&clean);
         let mut mallory = Malicious::turn(&mut world, 1);
-        let body = planted(&world, &mut mallory, &|payload| payload.mine = PublicKey(weak));
+        let body = altered(&world, &mut mallory, &|payload| payload.mine = PublicKey(weak));
         let place = mallory.post(&mut world, UPDATE, Subject::None, &body);
         assert!(nones(&mut world, place, &users).is_empty());
         world.settle();
@@ -329,7 +331,7 @@ fn low_order_and_non_canonical_points() {
     for (index, opens) in [(0, false), (u32::MAX, false), (u32::MAX - 1, false), (u32::MAX - 2, true)] {
         let mut world = fork(&clean);
         let mut mallory = Malicious::turn(&mut world, 1);
-        let body = planted(&world, &mut mallory, &|payload| payload.index = index);
+        let body = altered(&world, &mut mallory, &|payload| payload.index = index);
         let place = mallory.post(&mut world, UPDATE, Subject::None, &body);
         let expected: &[usize] = if opens { &[] } else { &[2] };
         assert_eq!(nones(&mut world, place, &users), expected, "index {index}");
