@@ -1,7 +1,8 @@
 //! DCGKA proper (paper, section 6.2 and figure 7): update secrets for every member of a group.
 //!
-//! [`state`] holds what a member knows of its group, [`sender`] the ratchets, and [`seed`] what create, remove and
-//! update share. Each control message has a file: the author's side first, then the receiver's.
+//! [`state`] holds what a member knows of its group, [`sender`] the ratchets, [`unacknowledged`] what waits for
+//! acknowledgements, and [`seed`] what create, remove and update share. Each control message has a file: the author's
+//! side first, then the receiver's.
 
 mod ack;
 mod add;
@@ -14,6 +15,7 @@ pub(crate) mod sender;
 pub(crate) mod state;
 #[cfg(test)]
 mod tests;
+mod unacknowledged;
 mod update;
 pub(crate) mod welcome;
 

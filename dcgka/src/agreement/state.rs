@@ -2,20 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use protocol::causal_order::{CausalOrder, Verified};
+use protocol::causal_order::CausalOrder;
 use protocol::crypto::hash::Digest;
 use protocol::crypto::secret::Secret;
 use protocol::crypto::signature::{SigningKey, VERIFICATION_KEY_LEN, VerificationKey};
 use protocol::error::Error;
 use protocol::id::{GroupId, MemberId};
-use protocol::member::{Context, Event, Incoming, Outgoing, Recipients, Rule};
+use protocol::member::{Context, Event, Outgoing, Recipients, Rule};
 use protocol::membership::{KnownUser, MemberIndex, MemberSet, Membership};
-use protocol::wire::envelope::{Draft, Envelope, Kind, Subject};
+use protocol::wire::envelope::{Draft, Kind, Subject};
 use protocol::x3dh::PrekeySecrets;
 
 use super::sender::Sender;
-use crate::limits::{LAST_NUMBER, MAX_PENDING, MAX_UNACKNOWLEDGED};
-use crate::messages::{self, ADD, UPDATE};
+use crate::limits::LAST_NUMBER;
+use crate::messages;
 use crate::rules::Rules;
 use crate::two_party::{Binding, Slot, TwoParty};
 
@@ -136,31 +136,6 @@ impl Group {
     /// Fails unless enough numbers are left for everything that one call can send, so that no call stops half-way.
     pub(crate) fn check_numbers(&self) -> Result<(), Error> {
         if self.number > LAST_NUMBER { Err(Error::NumbersExhausted) } else { Ok(()) }
-    }
-
-    /// Fails if too many of my control messages are unacknowledged for an update or add.
-    pub(crate) fn check_unacknowledged(&self) -> Result<(), Error> {
-        let full = has_pending(&self.pending, self.me(), MAX_UNACKNOWLEDGED);
-        if full { Err(Error::TooManyUnacknowledged) } else { Ok(()) }
-    }
-
-    /// The next message to process. An author with too much pending waits, but nobody waits because of it: a message
-    /// that the next message of another member acknowledges is processed, whatever is pending. Members have different
-    /// messages pending, a joiner the fewest, and would otherwise wait for each other.
-    pub(super) fn next_message(&mut self) -> Option<(MemberId, Verified)> {
-        let Self { order, membership, pending, .. } = self;
-        let awaited = awaited(order, membership);
-        order.deliver(|author, message| {
-            !is_held_back(membership, pending, author, message.kind) || awaited.contains(&(*author, message.number))
-        })
-    }
-
-    /// Whether a message would have to wait for acknowledgements and there is no room for it.
-    pub(crate) fn has_no_room_for(&self, message: &Incoming<'_>) -> bool {
-        let Ok(envelope) = Envelope::decode(message.bytes) else { return false };
-        !self.order.has_room(message.bytes.len())
-            && is_held_back(&self.membership, &self.pending, &message.author, envelope.kind)
-            && !awaited(&self.order, &self.membership).contains(&(message.author, envelope.number))
     }
 
     /// What a ciphertext in my message `number` is bound to: the number, and the key that verifies the message.
@@ -301,32 +276,6 @@ impl Group {
             pending.waiting.remove(member);
         }
     }
-}
-
-/// The messages that other members of my view wait for, because their next messages acknowledge them.
-fn awaited(order: &CausalOrder, membership: &Membership) -> Vec<(MemberId, u32)> {
-    let inside = |by: &MemberId| membership.index(by).is_some_and(|by| membership.is_member(by));
-    let awaited = order.awaited().filter(|(by, of)| *by != of.author && inside(by));
-    awaited.map(|(_, of)| (of.author, of.number)).collect()
-}
-
-/// Whether a message waits because too much of its author is pending. A removal never does: there are no more of them
-/// than members.
-fn is_held_back(
-    membership: &Membership,
-    pending: &BTreeMap<ControlId, Pending>,
-    author: &MemberId,
-    kind: Kind,
-) -> bool {
-    [ADD, UPDATE].contains(&kind)
-        && membership.index(author).is_some_and(|author| has_pending(pending, author, MAX_PENDING))
-}
-
-/// Whether at least `count` control messages of an author are pending. Usually few are, so they are counted only when
-/// it matters.
-fn has_pending(pending: &BTreeMap<ControlId, Pending>, author: MemberIndex, count: usize) -> bool {
-    let id = |number| ControlId { author, number };
-    pending.range(id(0)..=id(u32::MAX)).nth(count - 1).is_some()
 }
 
 /// Why a message is processed no further.

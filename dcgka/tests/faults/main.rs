@@ -11,12 +11,13 @@ mod damage;
 mod groups;
 mod limits;
 mod malicious;
+mod points;
 mod prekeys;
 mod restarts;
 
 use std::collections::BTreeSet;
 
-use common::{User, World};
+use common::{User, World, carry, says_none};
 use dcgka::Dcgka;
 use protocol::error::Error;
 use protocol::member::{Backend as _, Event, Rule};
@@ -111,6 +112,16 @@ fn rejected(world: &mut World, place: usize, to: usize, rule: Rule) {
     let (received, sent) = world.try_carry(place, to);
     assert_eq!(received.unwrap().events, [Event::Rejected { from, rule }]);
     assert!(sent.is_empty());
+}
+
+/// Which of these users say `none` to a message.
+fn nones(world: &mut World, place: usize, users: &[usize]) -> Vec<usize> {
+    let says_none = |user: &&usize| {
+        let answers = carry(world, &[&[place]], &[**user]);
+        assert_eq!(answers.len(), 1);
+        says_none(world, answers[0])
+    };
+    users.iter().filter(says_none).copied().collect()
 }
 
 /// Carries everything to everybody, and calls `look` before each message reaches a user.
