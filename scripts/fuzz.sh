@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs each fuzz target for so many seconds; fails on a finding, whose input is then in fuzz/artifacts.
+# Runs each fuzz target for SECONDS seconds. Fails on a finding, whose input is then in fuzz/artifacts.
 # Needs cargo-fuzz (cargo install cargo-fuzz --locked) and a C++ compiler.
 #   scripts/fuzz.sh SECONDS [TARGET...]
 set -euo pipefail

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Sabotages our own code, one patch of dcgka/mutants after the other, and shows which test notices. Fails where none does,
-# or where a patch does not apply or compile. Works in a copy: the tree stays as it is.
+# Applies each mutant in dcgka/mutants to our own code, one after the other, and shows which test kills it. Fails if a mutant
+# survives, or does not apply or compile. Works in a copy: the tree stays as it is.
 #   scripts/mutants.sh [PART-OF-A-NAME...]
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -8,7 +8,7 @@ root=$PWD
 copy=$root/target/mutants/tree
 export CARGO_TARGET_DIR=$root/target/mutants/build
 log=$root/target/mutants/log
-# A sabotage can make a test run for ever.
+# Seconds for one target of tests: a mutant can make a test run forever.
 limit=600
 
 patches=()
@@ -21,7 +21,7 @@ for patch in dcgka/mutants/*.patch; do
     done
 done
 if [ ${#patches[@]} -eq 0 ]; then
-    echo "no such sabotage" >&2
+    echo "no mutant has such a name: try a part of a file name in dcgka/mutants" >&2
     exit 2
 fi
 
@@ -40,8 +40,8 @@ git diff --binary HEAD | git -C "$copy" apply --allow-empty
 git ls-files --others --exclude-standard -z | xargs -0 -r cp --parents -t "$copy"
 cd "$copy"
 
-# One target of tests after the other, the slow ones last: what is noticed early is not compiled for the rest. The golden bytes
-# are left out: they change with anything, so they say nothing about a rule.
+# One target of tests after the other, the slow ones last: a mutant that is killed early is not compiled for the rest. The
+# golden bytes are left out: they change with anything, so they say nothing about a rule.
 dcgka=("-p dcgka --lib")
 slow=()
 for test in dcgka/tests/*.rs dcgka/tests/*/main.rs; do
@@ -69,21 +69,21 @@ failed() { sed -n 's/^test \(.*\) \.\.\. FAILED$/\1/p' "$log" | head -n 1; }
 # Compiling everything can take longer than a test may.
 cargo test --locked --no-run -p dcgka -p protocol 2>"$log"
 if ! run "${dcgka[@]}" "${protocol[@]}" "${doc[@]}"; then
-    echo "the tests fail without a sabotage: $(failed)" >&2
+    echo "the tests fail without a mutant: $(failed)" >&2
     tail -n 30 "$log" >&2
     exit 2
 fi
 
 survived=0
 row() { printf '%-42s | %-72s | %7s\n' "$@"; }
-row sabotage "killed by" seconds
+row mutant "killed by" seconds
 for patch in "${patches[@]}"; do
     name=$(basename "$patch" .patch)
     start=$SECONDS
     if ! git apply "$patch" 2>"$log"; then
         verdict="DOES NOT APPLY"
     else
-        # First the tests of the crate that is sabotaged.
+        # First the tests of the crate that the mutant changes.
         if grep -q "^+++ b/protocol" "$patch"; then
             order=("${protocol[@]}" "${dcgka[@]}" "${doc[@]}")
         else
@@ -107,7 +107,7 @@ for patch in "${patches[@]}"; do
 done
 
 if [ $survived -gt 0 ]; then
-    echo "$survived of ${#patches[@]} sabotages were not killed"
+    echo "$survived of ${#patches[@]} mutants were not killed"
     exit 1
 fi
-echo "all ${#patches[@]} sabotages were killed"
+echo "all ${#patches[@]} mutants were killed"

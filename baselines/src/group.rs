@@ -9,7 +9,7 @@ use protocol::crypto::secret::{Secret, SecretBytes};
 use protocol::error::Error;
 use protocol::id::{GroupId, MemberId};
 use protocol::member::{Event, Outgoing, Recipients, Rule};
-use protocol::membership::{MemberIndex, MemberSet};
+use protocol::membership::{KnownUser, MemberIndex, MemberSet};
 use protocol::wire::codec::{Reader, put_prefixed, put_varint};
 use protocol::wire::envelope::{self, Draft, Envelope, Subject};
 
@@ -260,17 +260,11 @@ impl Group {
             env.events.push(Event::Rejected { from: *author, rule: Rule::Form });
             return Ok(());
         };
-        self.process((*author, from), letter.kind, body, env)
+        self.process(KnownUser { id: *author, index: from }, letter.kind, body, env)
     }
 
     /// An authentic letter. What breaks a rule has no effect.
-    fn process(
-        &mut self,
-        from: (MemberId, MemberIndex),
-        kind: Kind,
-        body: &[u8],
-        env: &mut Env<'_, '_>,
-    ) -> Result<(), Error> {
+    fn process(&mut self, from: KnownUser, kind: Kind, body: &[u8], env: &mut Env<'_, '_>) -> Result<(), Error> {
         let notice = match kind {
             Kind::Add | Kind::Remove => Some(Notice::decode(body, kind == Kind::Add)),
             // I am a member already, and somebody who does not know that has added me: the add is news.
@@ -278,11 +272,11 @@ impl Group {
             _ => None,
         };
         let result = match notice {
-            Some(notice) => match notice.map_err(|_| Rule::Form).and_then(|it| self.roster.arrive(from.1, it)) {
+            Some(notice) => match notice.map_err(|_| Rule::Form).and_then(|it| self.roster.arrive(from.index, it)) {
                 Ok(()) => return self.apply_notices(env),
                 Err(rule) => Err(rule),
             },
-            None if !self.roster.membership.is_member(from.1) => match kind {
+            None if !self.roster.membership.is_member(from.index) => match kind {
                 Kind::Message => Err(Rule::AuthorNotAMember),
                 // It was sent before its author knew, and only served what follows.
                 _ => return Ok(()),
@@ -293,20 +287,20 @@ impl Group {
             None => Ok(()),
         };
         if let Err(rule) = result {
-            env.events.push(Event::Rejected { from: from.0, rule });
+            env.events.push(Event::Rejected { from: from.id, rule });
             return Ok(());
         }
         match kind {
-            Kind::Message => env.events.push(Event::Message { from: from.0, plaintext: body.to_vec() }),
-            Kind::UpdateRequest => self.post(&[from.1], Kind::Turn, &[], env)?,
-            Kind::Turn if self.awaited.remove(from.1) => {
-                self.post(&[from.1], Kind::Update, &[], env)?;
+            Kind::Message => env.events.push(Event::Message { from: from.id, plaintext: body.to_vec() }),
+            Kind::UpdateRequest => self.post(&[from.index], Kind::Turn, &[], env)?,
+            Kind::Turn if self.awaited.remove(from.index) => {
+                self.post(&[from.index], Kind::Update, &[], env)?;
                 if let Some(key) = self.keys.own.as_mut().filter(|_| self.awaited.is_empty()) {
                     key.release();
                 }
             }
             Kind::Update => {
-                env.events.push(Event::Updated { by: from.0 });
+                env.events.push(Event::Updated { by: from.id });
                 // Whoever stole that member's state has my key too.
                 self.keys.own = None;
             }
@@ -437,7 +431,7 @@ impl Group {
     /// For each member whose key I hold, a hash of it.
     pub(crate) fn fingerprints(&self) -> Vec<(MemberId, [u8; protocol::crypto::hash::DIGEST_LEN])> {
         let members = self.roster.membership.in_order_of_ids(self.roster.view());
-        members.filter_map(|(id, member)| Some((id, self.keys.fingerprint(member, self.me())?))).collect()
+        members.filter_map(|user| Some((user.id, self.keys.fingerprint(user.index, self.me())?))).collect()
     }
 
     fn next_number(&self) -> Result<u32, Error> {

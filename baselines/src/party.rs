@@ -273,7 +273,7 @@ impl Member for Party {
 
     fn members(&self) -> Vec<MemberId> {
         let Stage::Inside(group) = &self.stage else { return Vec::new() };
-        group.roster.membership.in_order_of_ids(group.roster.view()).map(|(id, _)| id).collect()
+        group.roster.membership.in_order_of_ids(group.roster.view()).map(|user| user.id).collect()
     }
 
     fn create(&mut self, others: &[MemberId], context: &mut Context<'_>) -> Result<Vec<Outgoing>, Error> {

@@ -1,6 +1,8 @@
-//! 2SM in a channel that both sides have used: no prekeys any more. For developers only: recorded figures come from the harness.
+//! 2SM in a channel that both sides have used: no prekeys any more. For developers only: recorded figures come from the
+//! harness.
 //!
-//! The crate keeps 2SM to itself; the feature `fuzzing` is the way in, and the crate's own dev-dependencies switch it on.
+//! 2SM is private to the crate. The feature `fuzzing` gives access to it, and the crate's own dev-dependencies switch
+//! it on.
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use dcgka::fuzzing::Side;

@@ -1,5 +1,5 @@
-//! An update in a group of 128, by role, and one acknowledgement of it. For developers only: recorded figures come from the
-//! harness.
+//! An update in a group of 128, by role, and one acknowledgement of it. For developers only: recorded figures come from
+//! the harness.
 
 #![allow(clippy::unwrap_used, reason = "a bench fails by panicking")]
 
@@ -19,7 +19,7 @@ const RECIPIENT: usize = 1;
 /// A message and the place of its author.
 type Sent = (usize, Vec<u8>);
 
-/// The members of one group, of whom the first has created it.
+/// The members of one group. The first has created it.
 struct Group {
     members: Vec<Box<dyn Member>>,
     ids: Vec<MemberId>,
@@ -32,7 +32,7 @@ impl Group {
         let mut rng = rng();
         let mut group = Self { members: Vec::new(), ids: Vec::new(), directory: InMemoryDirectory::default() };
         for _ in 0..MEMBERS {
-            // The creator takes it; nobody else opens a channel here.
+            // The creator uses it. Nobody else opens a channel here.
             let user = Dcgka::CORRECTED.new_user(1, &mut rng);
             group.directory.publish(user.id, user.bundle, user.one_time);
             group.ids.push(user.id);
@@ -40,26 +40,26 @@ impl Group {
         }
         let others = group.ids[1..].to_vec();
         let create = group.act(SENDER, &mut rng, |member, context| member.create(&others, context));
-        let acks = group.deliver(&create, &mut rng);
+        let acks = group.carry(&create, &mut rng);
         assert_eq!(acks.len(), MEMBERS - 1, "all acknowledge the creation");
-        assert!(group.deliver(&acks, &mut rng).is_empty(), "the creation has settled");
+        assert!(group.carry(&acks, &mut rng).is_empty(), "the creation has settled");
         group
     }
 
-    /// Lets a member operate; returns what it sent.
+    /// Lets a member act. Returns what it sent.
     fn act(
         &mut self,
         author: usize,
         rng: &mut ChaCha20Rng,
-        operation: impl FnOnce(&mut dyn Member, &mut Context<'_>) -> Result<Vec<Outgoing>, Error>,
+        action: impl FnOnce(&mut dyn Member, &mut Context<'_>) -> Result<Vec<Outgoing>, Error>,
     ) -> Vec<Sent> {
         let mut context = Context { rng, directory: &self.directory, confirm_inviter: &|_| true };
-        let outgoing = operation(self.members[author].as_mut(), &mut context).unwrap();
+        let outgoing = action(self.members[author].as_mut(), &mut context).unwrap();
         outgoing.into_iter().map(|outgoing| (author, outgoing.bytes)).collect()
     }
 
-    /// Hands everybody what others have sent; returns what they answer.
-    fn deliver(&mut self, sent: &[Sent], rng: &mut ChaCha20Rng) -> Vec<Sent> {
+    /// Carries to everybody what others have sent. Returns the answers.
+    fn carry(&mut self, sent: &[Sent], rng: &mut ChaCha20Rng) -> Vec<Sent> {
         let mut answers = Vec::new();
         for reader in 0..MEMBERS {
             let batch = self.batch(sent, reader);
@@ -70,7 +70,7 @@ impl Group {
         answers
     }
 
-    /// What others than the reader have sent, as the network delivers it.
+    /// What others than the reader have sent, as the network carries it to the reader.
     fn batch<'a>(&self, sent: &'a [Sent], reader: usize) -> Vec<Incoming<'a>> {
         // Before it has delivered the creation, a member does not know the group.
         let group = self.members[SENDER].group().unwrap();
@@ -113,10 +113,10 @@ fn update(criterion: &mut Criterion) {
         on_copies(bencher, before.as_ref(), |member| receive(member, &batch, &group.directory, &mut rng));
     });
 
-    let acks = group.deliver(&update, &mut rng);
+    let acks = group.carry(&update, &mut rng);
     assert_eq!(acks.len(), MEMBERS - 1, "all acknowledge the update");
     let processed = group.members[RECIPIENT].duplicate();
-    // The sender handles all acknowledgements, a recipient all but its own.
+    // The sender processes all acknowledgements, a recipient all but its own.
     let responses = [("sender", updated, SENDER), ("recipient", processed, RECIPIENT)]
         .map(|(role, member, reader)| (role, member, group.batch(&acks, reader)));
     for (role, member, batch) in &responses {
@@ -130,7 +130,7 @@ fn update(criterion: &mut Criterion) {
     }
     bench.finish();
 
-    // One alone: `responses` divided by their number would hide a cost that does not grow with it.
+    // A single acknowledgement: `responses` divided by their number would hide a cost that does not grow with it.
     let mut bench = criterion.benchmark_group(format!("ack/{MEMBERS}"));
     for (role, member, batch) in &responses {
         bench.bench_function(*role, |bencher| {
@@ -140,8 +140,8 @@ fn update(criterion: &mut Criterion) {
     bench.finish();
 }
 
-/// Times a call on copies of a member, which are made and dropped outside the timer, and one at a time: each holds the keys of
-/// 127 channels.
+/// Times a call on copies of a member, which are made and dropped outside the timer, and one at a time: each holds the
+/// keys of 127 channels.
 fn on_copies<T>(bencher: &mut Bencher<'_>, member: &dyn Member, mut call: impl FnMut(&mut dyn Member) -> T) {
     bencher.iter_batched_ref(|| member.duplicate(), |copy| call(copy.as_mut()), BatchSize::PerIteration);
 }

@@ -1,22 +1,25 @@
 //! What a simulation checks of DCGKA besides what it checks of every protocol.
 //!
-//! From the messages alone, whose recipients follow from their authors' views, the auditor derives who can know each
-//! member's ratchet, by the rules of who can compute what:
+//! The auditor derives who can know each member's ratchet from the messages alone, whose recipients follow from their
+//! authors' views:
 //!
-//! - an update secret is known to whoever knows the ratchet before it and its input;
-//! - the input is public for the steps of an add; else it is known to all who got the operation's seed, or a forward of it;
-//! - a ratchet is known to whom an ADD or ADD-ACK sends it; the first one of a joiner to who knew its adder's.
+//! - an update secret is known to everybody who knows the ratchet before it and its input;
+//! - the input is public for the steps of an add; otherwise it is known to everybody who got the seed, or a forward of
+//!   it;
+//! - a ratchet is known to the user to which an ADD or ADD-ACK sends it; a joiner's first ratchet, to everybody who
+//!   knew its adder's.
 //!
-//! Whenever an application message is sent, it must be secret from *all users outside the author's view together*: whatever
-//! they have been told, as members, before and since, and whatever they have kept. That is what lazy repair and the rule
-//! that nothing is encrypted to anybody outside the view are for. Both are checked by themselves too.
+//! Whenever an application message is sent, it must be secret from *all users outside the author's view together*, with
+//! everything that they have received, as members, before and since, and everything that they have kept. Lazy repair
+//! serves this, and so does the rule that nothing is encrypted to users outside the view. Both are also checked by
+//! themselves.
 //!
-//! At rest, nothing may be left of operations and of members who are gone.
+//! At rest, nothing may be left of control messages, nor of members that are gone.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::error::Error;
-use protocol::id::{Handle, MemberId};
+use protocol::id::{Handle, MemberId, MessageId};
 use protocol::member::{Event, Outgoing};
 use protocol::simulation::{Audit, Call};
 use protocol::wire::envelope::{Envelope, Subject};
@@ -29,45 +32,46 @@ use crate::messages::{
 use crate::rules::Rules;
 use crate::two_party::Slot;
 
-/// Private keys that a member keeps for one other whom it has reached lately: the one that the other may use now, and the
-/// one after an answer with `none`.
-const MAX_KEPT_KEYS: usize = 2;
+/// Private keys that a member may keep at rest for a peer that it has reached lately: the key that the peer may use
+/// now, and the key after an answer with `none`.
+const KEYS_AT_REST: usize = 2;
 
 /// An auditor of one group, whose members follow all rules.
 #[derive(Default)]
 pub struct Auditor {
     ids: BTreeMap<Handle, MemberId>,
-    /// Who got the seed of an operation, its author included; or whom it adds.
-    operations: BTreeMap<(MemberId, u32), Operation>,
-    /// What has become of each member's ratchet.
+    /// Who got the seed of a control message, its author included; or whom it adds.
+    controls: BTreeMap<MessageId, Control>,
+    /// What has happened to each member's ratchet, in order.
     histories: BTreeMap<MemberId, Vec<Step>>,
 }
 
-enum Operation {
-    /// With all who know its seed.
+enum Control {
+    /// A create, remove or update, with everybody who knows its seed.
     Seeded(BTreeSet<MemberId>),
-    /// An add: of whom, and where it stands in its author's history.
+    /// An add, with the joiner and the add's place in its author's history.
     Add(MemberId, usize),
 }
 
 /// Something that happens to a ratchet.
 enum Step {
-    /// A step whose input these know.
+    /// A step whose input these users know.
     Input(BTreeSet<MemberId>),
-    /// The first step of a joiner: who knows the input knew this member's ratchet then.
+    /// The first step of a joiner. Its input is known to everybody who knew this member's ratchet at this place in its
+    /// history.
     Derived(MemberId, usize),
-    /// The ratchet is sent to this user, and then makes a step that everybody can make.
+    /// The ratchet is sent to this user, if any, and then makes a step that everybody can make.
     Shared(Option<MemberId>),
 }
 
 impl Auditor {
-    /// The auditor of one simulation.
+    /// A new auditor, for one simulation.
     #[must_use]
     pub fn boxed() -> Box<dyn Audit> {
         Box::new(Self::default())
     }
 
-    /// Whether these users together know the ratchet of a member after so many entries of its history.
+    /// Whether a coalition knows the ratchet of a member after `until` entries of its history.
     fn is_known(&self, coalition: &dyn Fn(&MemberId) -> bool, member: &MemberId, until: usize) -> bool {
         // The first state is public.
         let mut known = true;
@@ -89,7 +93,7 @@ impl Auditor {
         self.histories.entry(member).or_default().push(step);
     }
 
-    /// A seed for exactly these, besides its author: one ciphertext each.
+    /// Records a seed. It must have one ciphertext for each of these users except its author.
     fn seed(
         &mut self,
         author: MemberId,
@@ -99,17 +103,20 @@ impl Auditor {
     ) -> Result<(), String> {
         known.remove(&author);
         if slots.len() != known.len() || slots.iter().any(|slot| matches!(slot, Slot::Empty)) {
-            return Err(format!("message {number} of {author} has not one ciphertext for each of {}", known.len()));
+            return Err(format!(
+                "message {number} of {author} does not have one ciphertext for each of {} recipients",
+                known.len()
+            ));
         }
         known.insert(author);
         self.record(author, Step::Input(known.clone()));
-        self.operations.insert((author, number), Operation::Seeded(known));
+        self.controls.insert(MessageId { author, number }, Control::Seeded(known));
         Ok(())
     }
 
     fn message(&mut self, call: &Call<'_>, sent: &Outgoing) -> Result<(), String> {
         let author = call.by;
-        let malformed = |_: Error| format!("{author} sends what does not decode");
+        let malformed = |_: Error| format!("{author} sends a message that does not decode");
         let envelope = Envelope::decode(&sent.bytes).map_err(malformed)?;
         let number = envelope.number;
         let members = |view: &[MemberId]| view.iter().copied().collect::<BTreeSet<_>>();
@@ -126,7 +133,7 @@ impl Auditor {
             ADD => {
                 let user = Add::decode(envelope.body).map_err(malformed)?.user;
                 self.introduce(user);
-                self.operations.insert((author, number), Operation::Add(user, self.position(&author)));
+                self.controls.insert(MessageId { author, number }, Control::Add(user, self.position(&author)));
                 self.record(author, Step::Shared(Some(user)));
                 Ok(())
             }
@@ -145,14 +152,14 @@ impl Auditor {
 
     fn acknowledgement(&mut self, call: &Call<'_>, envelope: &Envelope<'_>) -> Result<(), String> {
         let author = call.by;
-        let malformed = |_: Error| format!("{author} sends what does not decode");
+        let malformed = |_: Error| format!("{author} sends a message that does not decode");
         let Subject::Acknowledged(handle, number) = envelope.subject else { return Err(malformed(Error::Malformed)) };
-        let unknown = || format!("{author} acknowledges what nobody has sent");
-        let operation = (*self.ids.get(&handle).ok_or_else(unknown)?, number);
-        let step = match (envelope.kind, self.operations.get(&operation).ok_or_else(unknown)?) {
+        let unknown = || format!("{author} acknowledges a message that nobody has sent");
+        let acknowledged = MessageId { author: *self.ids.get(&handle).ok_or_else(unknown)?, number };
+        let step = match (envelope.kind, self.controls.get(&acknowledged).ok_or_else(unknown)?) {
             (ACK_NONE, _) => return Ok(()),
-            (ACK, Operation::Seeded(known)) if !known.contains(&author) => return Ok(()),
-            (ACK, Operation::Seeded(known)) => {
+            (ACK, Control::Seeded(known)) if !known.contains(&author) => return Ok(()),
+            (ACK, Control::Seeded(known)) => {
                 let mut known = known.clone();
                 for (handle, _) in messages::decode_forwards(envelope.body).map_err(malformed)? {
                     let to = *self.ids.get(&handle).ok_or_else(unknown)?;
@@ -161,21 +168,26 @@ impl Auditor {
                 }
                 Step::Input(known)
             }
-            (ACK, Operation::Add(user, then)) if *user == author => Step::Derived(operation.0, *then),
-            (ADD_ACK, Operation::Add(user, _)) => match messages::decode_add_ack(envelope.body).map_err(malformed)? {
+            (ACK, Control::Add(user, then)) if *user == author => Step::Derived(acknowledged.author, *then),
+            (ADD_ACK, Control::Add(user, _)) => match messages::decode_add_ack(envelope.body).map_err(malformed)? {
                 Slot::Empty => Step::Shared(None),
                 Slot::Full { .. } => {
                     self.check_recipient(call, user)?;
                     Step::Shared(Some(*user))
                 }
             },
-            _ => return Err(format!("{author} answers message {number} of {} as what it is not", operation.0)),
+            _ => {
+                return Err(format!(
+                    "{author} sends an acknowledgement of the wrong kind for message {number} of {}",
+                    acknowledged.author
+                ));
+            }
         };
         self.record(author, step);
         Ok(())
     }
 
-    /// Nothing is encrypted to anybody outside the own view. One call may have changed it more than once.
+    /// Nothing may be encrypted to users outside the author's view, which one call may have changed more than once.
     fn check_recipient(&self, call: &Call<'_>, user: &MemberId) -> Result<(), String> {
         if call.has_seen(user) {
             return Ok(());
@@ -216,7 +228,7 @@ impl Audit for Auditor {
     }
 }
 
-/// What a settled group keeps and should not.
+/// What a settled group keeps and should not keep.
 fn left_over(group: &Group, damaged: bool) -> Option<&'static str> {
     let gone = |member| member != group.me() && !group.view().contains(member);
     let everybody = || group.membership.everybody();
@@ -224,15 +236,15 @@ fn left_over(group: &Group, damaged: bool) -> Option<&'static str> {
         group.senders.get(member.to_usize()).is_some_and(|sender| sender.ratchet.is_some() || sender.chain.is_some())
     };
     let left = [
-        (!group.pending.is_empty(), "operations that nobody has to acknowledge any more"),
-        (!group.leaving.is_empty(), "members who are gone as if somebody did not know"),
+        (!group.pending.is_empty(), "control messages that nobody has to acknowledge any more"),
+        (!group.leaving.is_empty(), "members that are gone as if some member did not know"),
         (!damaged && !group.order.is_idle(), "messages that wait"),
         (
             everybody().any(|member| gone(member) && group.two_party.contains_key(&member)),
-            "channels of members who are gone",
+            "channels of members that are gone",
         ),
-        (everybody().any(|member| gone(member) && knows(member)), "secrets of members who are gone"),
-        (group.two_party.values().any(|channel| channel.kept() > MAX_KEPT_KEYS), "old private keys"),
+        (everybody().any(|member| gone(member) && knows(member)), "secrets of members that are gone"),
+        (group.two_party.values().any(|channel| channel.kept() > KEYS_AT_REST), "old private keys"),
     ];
     left.into_iter().find(|(is_left, _)| *is_left).map(|(_, what)| what)
 }

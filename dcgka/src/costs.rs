@@ -23,21 +23,21 @@ use protocol::wire::codec::varint_len;
 use protocol::wire::envelope;
 use protocol::x3dh;
 
-use crate::agreement::add::ADD_KDF_CALLS;
 use crate::agreement::seed::commitment_blocks;
-use crate::agreement::state::RATCHET_KDF_CALLS;
+use crate::agreement::sender::{ADD_KDF_CALLS, RATCHET_KDF_CALLS};
 use crate::message_ratchet;
 use crate::rules::Rules;
 use crate::two_party::{COLD_LEN, PAYLOAD_LEN, WARM_LEN};
 
-/// Bytes of the message that is measured.
+/// Plaintext bytes of the message that is measured.
 const PLAINTEXT_LEN: usize = 32;
 
-/// What `operation` costs in a group of `n` members, at least 2. None: there is no such operation, or no formula.
+/// What `operation` costs in a group of `n` members, at least 2. `None` if there is no such operation, or no formula
+/// for it.
 pub(crate) fn expected(rules: Rules, operation: Operation, n: usize) -> Option<Expected> {
     Some(match operation {
         Operation::Create => create(rules, n),
-        // Channels between founders open with each one's first update.
+        // The channels between founders open with the first update of each.
         Operation::CreateMesh => return None,
         Operation::Add => add(n),
         Operation::Remove => one("remove", &Seeded { rules, removes: true, recipients: n - 2, cold: 0 }),
@@ -70,7 +70,7 @@ fn create(rules: Rules, n: usize) -> Expected {
     }
 }
 
-/// Update or remove, for so many recipients; the channels with `cold` of them have not been used.
+/// An update or remove. The channels with `cold` of the recipients have not been used.
 struct Seeded {
     rules: Rules,
     removes: bool,
@@ -89,7 +89,7 @@ impl Seeded {
         sealed + applied + new_key() + sign(self.removes, true, self.body())
     }
 
-    /// At a recipient, the acknowledgement included; `opened` is what its ciphertext costs it.
+    /// At a recipient, the acknowledgement included. `opened` is the cost of opening its ciphertext.
     fn process(&self, opened: Counts) -> Counts {
         opened + self.verify() + commitment(self.rules).1 + apply_seed(self.recipients) + ack(0)
     }
@@ -104,7 +104,7 @@ fn update(rules: Rules, n: usize, cold: usize) -> Seeded {
     Seeded { rules, removes: false, recipients: n - 1, cold }
 }
 
-/// One such operation, and nothing else.
+/// One update or remove, and nothing else.
 fn one(kind: &'static str, operation: &Seeded) -> Expected {
     let (recipients, cold) = (operation.recipients as u64, operation.cold as u64);
     let process = (recipients - cold) * operation.process(warm_open()) + cold * operation.process(cold_open());
@@ -120,18 +120,18 @@ fn one(kind: &'static str, operation: &Seeded) -> Expected {
     Expected { messages: vec![(kind, 1), ("ack", recipients)], counts }
 }
 
-/// Updates at once of the creator, whose channels are all warm, and of `k - 1` others, whose channels are cold but for that
-/// with the creator. All of them come in the first round, and all acknowledgements in the second.
+/// Concurrent updates by the creator, whose channels are all warm, and by `k - 1` others, whose channels are cold
+/// except for that with the creator. All updates arrive in the first round, and all acknowledgements in the second.
 fn concurrent_updates(rules: Rules, n: usize, k: usize) -> Expected {
     let (creators, others) = (update(rules, n, 0), update(rules, n, n.saturating_sub(2)));
     let (rest, n, k) = ((n - k) as u64, n as u64, k as u64);
-    // Two who write to each other first have checked each other's bundle already, to write.
+    // Two members whose first ciphertexts cross have checked each other's bundles already, to encrypt.
     let crossed = Counts { verify: 0, hash_blocks: 0, ..cold_open() };
-    // Each of the others and the creator, and every two of the others.
+    // Between each of the others and the creator, and between every two of the others.
     let among_updating = (k - 1) * (creators.process(warm_open()) + others.process(warm_open()))
         + (k - 1) * k.saturating_sub(2) * others.process(crossed);
     let at_rest = creators.process(warm_open()) + (k - 1) * others.process(cold_open());
-    // Everybody handles the acknowledgements of each update but its own, and the author of the update sends none.
+    // Everybody processes the acknowledgements of each update except its own; the author of the update sends none.
     Expected {
         messages: vec![("update", k), ("ack", k * (n - 1))],
         counts: vec![
@@ -147,14 +147,14 @@ fn concurrent_updates(rules: Rules, n: usize, k: usize) -> Expected {
 fn add(n: usize) -> Expected {
     let others = n as u64 - 1;
     let body = MEMBER_ID_LEN + COLD_LEN;
-    // Ids with their count; how many are founders; one record that all have acknowledged; and of each a clock and a flag
-    // that its key is its id.
+    // The ids with their count; the number of founders; one record that all have acknowledged; and for each member a
+    // number and a flag that its key is its id.
     let state = varint_len(n as u32) + n * MEMBER_ID_LEN + varint_len(n as u32) + 2 + 2 * n;
     let welcome = DIGEST_LEN + state;
     let generate =
         cold_seal() + new_key() + sign(false, true, body) + sign(false, false, welcome) + handle() + kdf(ADD_KDF_CALLS);
     let process = verify(false, true, body) + handle() + kdf(ADD_KDF_CALLS) + cold_seal() + ack(COLD_LEN);
-    // The add waits for the welcome, which says by which key it is signed.
+    // The add waits for the welcome, which carries the key that verifies it.
     let add_waits = 2 * handle() + verify(false, true, body);
     let joins = handle()
         + verify(false, false, welcome)
@@ -188,12 +188,12 @@ fn message(n: usize) -> Expected {
     }
 }
 
-/// The member secrets of all recipients and the author's, and the step of the author's ratchet.
+/// Deriving the member secrets of all recipients and of the author, and the step of the author's ratchet.
 fn apply_seed(recipients: usize) -> Counts {
     kdf(1 + recipients as u64 + 1 + RATCHET_KDF_CALLS)
 }
 
-/// The own step and the signature of an acknowledgement.
+/// Sending an acknowledgement: the step of the own ratchet, and the signature.
 fn ack(body: usize) -> Counts {
     kdf(RATCHET_KDF_CALLS) + sign(true, false, body)
 }

@@ -1,30 +1,38 @@
-//! DSGM: the layers together, as a member of the project's contract (paper, section 4).
+//! DSGM: the layers together, behind the traits of [`protocol::member`] (paper, section 4).
 
-use std::collections::BTreeMap;
-
-use protocol::causal_order::{Receipt, CausalOrder};
+use protocol::causal_order::Receipt;
 use protocol::crypto::hash::DIGEST_LEN;
 use protocol::crypto::kdf::Extracted;
 use protocol::crypto::label;
+use protocol::crypto::secret::Secret;
 use protocol::crypto::signature::SigningKey;
 use protocol::error::Error;
 use protocol::id::{GroupId, MemberId};
 use protocol::member::{
     Backend, Capabilities, Context, Description, Event, Incoming, Member, NewUser, Ordering, Outgoing, Received,
 };
+use protocol::membership::KnownUser;
 use protocol::operation::{Expected, Operation};
+use protocol::wire::codec::Reader;
 use protocol::wire::envelope::{self, Envelope};
 use protocol::x3dh::PrekeySecrets;
 use rand_core::CryptoRng;
 
-use crate::agreement::state::{Continue, Env, Group, MAX_MEMBERS, User};
-use crate::agreement::welcome::{Invitation, MAX_INVITATIONS};
+use crate::agreement::state::{Continue, Env, Group, User};
+use crate::agreement::welcome::Invitation;
 use crate::costs;
-use crate::messages::{ADD, CREATE, Create, WELCOME};
+use crate::limits::MAX_MEMBERS;
+use crate::lobby::Lobbies;
+use crate::messages::WELCOME;
 use crate::rules::Rules;
 
-/// Groups of which messages may wait before an invitation comes.
-const MAX_LOBBIES: usize = 8;
+/// The version of an export, in its first byte. The same byte says the variant, so that no member continues under other
+/// rules.
+const VERSION: u8 = 1;
+const PUBLISHED: u8 = 0x80;
+const OUTSIDE: u8 = 0;
+const INSIDE: u8 = 1;
+const REMOVED: u8 = 2;
 
 /// The backend `dcgka` in one of its variants.
 #[derive(Clone, Copy, Debug)]
@@ -35,7 +43,7 @@ pub struct Dcgka {
 impl Dcgka {
     /// The protocol with all corrections of `DEVIATIONS.md`: the one to use.
     pub const CORRECTED: Self = Self { rules: Rules::Corrected };
-    /// Without those corrections that `DEVIATIONS.md` marks: insecure, and only there to measure what they cost.
+    /// The protocol without the corrections that `DEVIATIONS.md` marks: insecure, only to measure what they cost.
     pub const PUBLISHED: Self = Self { rules: Rules::Published };
 }
 
@@ -69,7 +77,7 @@ impl Backend for Dcgka {
         let (prekeys, publication) = PrekeySecrets::generate(&identity, one_time_prekeys, rng);
         let id = MemberId(*identity.verification_key().as_bytes());
         let user = User { id, identity, prekeys, rules: self.rules };
-        let member = Box::new(Dsgm { user, stage: Stage::Outside(BTreeMap::new()) });
+        let member = Box::new(Dsgm { user, stage: Stage::Outside(Lobbies::default()) });
         NewUser { id, member, bundle: publication.bundle, one_time: publication.one_time }
     }
 
@@ -78,13 +86,13 @@ impl Backend for Dcgka {
     }
 
     fn expected(&self, operation: Operation, group_size: usize) -> Option<Expected> {
-        // The author of an operation minds the limit, so beyond it there is none.
+        // The author of a create or add enforces the limit, so there is no larger group.
         let members = group_size + usize::from(operation == Operation::Add);
         (members <= MAX_MEMBERS).then(|| costs::expected(self.rules, operation, group_size)).flatten()
     }
 }
 
-/// A user in one group.
+/// A user, and the one group that it can be in.
 #[derive(Clone)]
 pub(crate) struct Dsgm {
     pub(crate) user: User,
@@ -93,19 +101,12 @@ pub(crate) struct Dsgm {
 
 #[derive(Clone)]
 pub(crate) enum Stage {
-    /// In no group yet. Messages wait for an invitation, by group.
-    Outside(BTreeMap<GroupId, Lobby>),
+    /// In no group yet. Messages wait for an invitation.
+    Outside(Lobbies),
     /// In a group.
     Inside(Box<Group>),
-    /// Removed: nothing is left of the group but its name.
+    /// Removed: only the group's id is left.
     Removed(GroupId),
-}
-
-/// What has arrived of a group before its welcome was complete.
-#[derive(Clone, Default)]
-pub(crate) struct Lobby {
-    pub(crate) waiting: CausalOrder,
-    pub(crate) invitations: Vec<Invitation>,
 }
 
 impl Dsgm {
@@ -116,15 +117,15 @@ impl Dsgm {
         }
     }
 
-    /// An operation of this member's own.
-    fn operate(
+    /// Lets the user act in its group. Returns what it sends.
+    fn act(
         &mut self,
         context: &mut Context<'_>,
-        operation: impl FnOnce(&mut Group, &mut Env<'_, '_>) -> Result<(), Error>,
+        action: impl FnOnce(&mut Group, &mut Env<'_, '_>) -> Result<(), Error>,
     ) -> Result<Vec<Outgoing>, Error> {
         let (user, group) = self.inside()?;
         let mut env = Env::new(user, context);
-        operation(group, &mut env)?;
+        action(group, &mut env)?;
         Ok(env.outgoing)
     }
 
@@ -139,8 +140,8 @@ impl Dsgm {
         let mut env = Env::new(user, context);
         if envelope::kind(message.bytes) == Some(WELCOME) {
             let envelope = Envelope::decode(message.bytes)?;
-            confirm(&message.author, env.context)?;
-            // By somebody who did not know that I am a member. Its add tells me all that I need.
+            env.confirm(&message.author)?;
+            // Its author did not know that I am a member. The add gives me everything that I need.
             Invitation::decode(&message.group, message.author, &envelope)?;
         } else if group.has_no_room_for(message) {
             return Err(Error::QueueFull);
@@ -157,67 +158,8 @@ impl Dsgm {
 
     fn receive_outside(&mut self, message: &Incoming<'_>, context: &mut Context<'_>) -> Result<Received, Error> {
         let Stage::Outside(lobbies) = &mut self.stage else { return Err(Error::Internal) };
-        let envelope = Envelope::decode(message.bytes)?;
-        let lobby = lobbies.get(&message.group);
         let mut env = Env::new(&mut self.user, context);
-        let joined = match envelope.kind {
-            // By its group and number it is the group's first message; all others under this kind are for those inside to
-            // refuse, and to be delivered once I am one of them.
-            CREATE if Group::is_created_by(&message.group, &message.author, &envelope) => {
-                let create = Create::decode(envelope.body, env.user.rules)?;
-                if !create.others.contains(&env.user.id) {
-                    wait(lobbies, message)?;
-                    return Ok(Received::default());
-                }
-                confirm(&message.author, env.context)?;
-                let mut group = Group::invited(message.group, message.author, &create, env.user)?;
-                group.order.receive(&message.author, &message.group, message.bytes)?;
-                Some(group)
-            }
-            WELCOME => {
-                confirm(&message.author, env.context)?;
-                let invitation = Invitation::decode(&message.group, message.author, &envelope)?;
-                let joined = {
-                    let waiting = lobby.into_iter().flat_map(|lobby| lobby.waiting.unverified(&message.author));
-                    let me = env.user.id;
-                    let mut adds = waiting.filter_map(|bytes| invitation.is_for(&message.group, &me, bytes)).peekable();
-                    match adds.peek() {
-                        Some(_) => Group::join(message.group, &invitation, adds, &mut env)?,
-                        None => None,
-                    }
-                };
-                if joined.is_none() {
-                    keep_invitation(lobbies, message.group, invitation)?;
-                }
-                joined
-            }
-            ADD => {
-                let invitations = lobby.into_iter().flat_map(|lobby| &lobby.invitations);
-                let me = env.user.id;
-                let mut from_author = invitations.filter(|invitation| invitation.inviter == message.author);
-                let found = from_author.find_map(|invitation| {
-                    invitation.is_for(&message.group, &me, message.bytes).map(|add| (invitation, add))
-                });
-                let joined = found.and_then(|(invitation, add)| {
-                    Group::join(message.group, invitation, std::iter::once(add), &mut env).ok().flatten()
-                });
-                // An add whose welcome is no good is one like any other: somebody else may invite me to the group.
-                if joined.is_none() {
-                    wait(lobbies, message)?;
-                }
-                joined
-            }
-            _ => {
-                wait(lobbies, message)?;
-                None
-            }
-        };
-        let Some(mut group) = joined else { return Ok(Received::default()) };
-        let lobby = lobbies.remove(&message.group).unwrap_or_default();
-        for (author, bytes) in lobby.waiting.into_unverified() {
-            // Forged ones among them are dropped here.
-            let _ = group.order.receive(&author, &message.group, &bytes);
-        }
+        let Some(mut group) = lobbies.receive(message, &mut env)? else { return Ok(Received::default()) };
         let stays = group.process_ready(&mut env)?;
         let received = Received { outgoing: env.outgoing, events: env.events };
         self.stage = match stays {
@@ -226,44 +168,52 @@ impl Dsgm {
         };
         Ok(received)
     }
+
+    fn encode(&self) -> Vec<u8> {
+        let mut out = vec![form(self.user.rules)];
+        out.extend_from_slice(self.user.identity.to_secret().expose());
+        self.user.prekeys.encode(&mut out);
+        match &self.stage {
+            Stage::Outside(lobbies) => {
+                out.push(OUTSIDE);
+                lobbies.encode(&mut out);
+            }
+            Stage::Inside(group) => {
+                out.push(INSIDE);
+                group.encode(&mut out);
+            }
+            Stage::Removed(id) => {
+                out.push(REMOVED);
+                out.extend_from_slice(&id.0);
+            }
+        }
+        out
+    }
+
+    pub(crate) fn decode(state: &[u8], rules: Rules) -> Result<Self, Error> {
+        let mut reader = Reader::new(state);
+        if reader.byte()? != form(rules) {
+            return Err(Error::Malformed);
+        }
+        let identity = SigningKey::from_secret(&Secret::new(reader.array()?));
+        let id = MemberId(*identity.verification_key().as_bytes());
+        let user = User { id, identity, prekeys: PrekeySecrets::decode(&mut reader)?, rules };
+        let stage = match reader.byte()? {
+            OUTSIDE => Stage::Outside(Lobbies::decode(&mut reader)?),
+            INSIDE => Stage::Inside(Box::new(Group::decode(&user, &mut reader)?)),
+            REMOVED => Stage::Removed(GroupId(reader.array()?)),
+            _ => return Err(Error::Malformed),
+        };
+        reader.finish()?;
+        Ok(Self { user, stage })
+    }
 }
 
-fn confirm(inviter: &MemberId, context: &Context<'_>) -> Result<(), Error> {
-    if (context.confirm_inviter)(inviter) { Ok(()) } else { Err(Error::InviterNotConfirmed) }
-}
-
-fn keep_invitation(
-    lobbies: &mut BTreeMap<GroupId, Lobby>,
-    group: GroupId,
-    invitation: Invitation,
-) -> Result<(), Error> {
-    if !lobbies.contains_key(&group) && lobbies.len() >= MAX_LOBBIES {
-        // An invitation is worth more than messages of a group that nobody has invited us to.
-        let uninvited = lobbies.iter().find(|(_, lobby)| lobby.invitations.is_empty()).map(|(id, _)| *id);
-        lobbies.remove(&uninvited.ok_or(Error::QueueFull)?);
+fn form(rules: Rules) -> u8 {
+    match rules {
+        Rules::Corrected => VERSION,
+        Rules::Published => VERSION | PUBLISHED,
     }
-    let lobby = lobbies.entry(group).or_default();
-    let known = |other: &Invitation| (other.inviter, other.number) == (invitation.inviter, invitation.number);
-    if lobby.invitations.iter().any(known) {
-        return Ok(());
-    }
-    if lobby.invitations.len() >= MAX_INVITATIONS {
-        return Err(Error::QueueFull);
-    }
-    lobby.invitations.push(invitation);
-    Ok(())
-}
-
-fn wait(lobbies: &mut BTreeMap<GroupId, Lobby>, message: &Incoming<'_>) -> Result<(), Error> {
-    if !lobbies.contains_key(&message.group) && lobbies.len() >= MAX_LOBBIES {
-        return Err(Error::QueueFull);
-    }
-    let mut lobby = lobbies.remove(&message.group).unwrap_or_default();
-    let arrival = lobby.waiting.receive(&message.author, &message.group, message.bytes);
-    if arrival.is_ok() || !lobby.waiting.is_idle() || !lobby.invitations.is_empty() {
-        lobbies.insert(message.group, lobby);
-    }
-    arrival.map(drop)
 }
 
 impl Member for Dsgm {
@@ -281,7 +231,7 @@ impl Member for Dsgm {
 
     fn members(&self) -> Vec<MemberId> {
         match &self.stage {
-            Stage::Inside(group) => group.membership.in_order_of_ids(group.view()).map(|(id, _)| id).collect(),
+            Stage::Inside(group) => group.membership.in_order_of_ids(group.view()).map(|user| user.id).collect(),
             _ => Vec::new(),
         }
     }
@@ -298,19 +248,19 @@ impl Member for Dsgm {
     }
 
     fn add(&mut self, user: &MemberId, context: &mut Context<'_>) -> Result<Vec<Outgoing>, Error> {
-        self.operate(context, |group, env| group.add(user, env))
+        self.act(context, |group, env| group.add(user, env))
     }
 
     fn remove(&mut self, user: &MemberId, context: &mut Context<'_>) -> Result<Vec<Outgoing>, Error> {
-        self.operate(context, |group, env| group.remove(user, env))
+        self.act(context, |group, env| group.remove(user, env))
     }
 
     fn update(&mut self, context: &mut Context<'_>) -> Result<Vec<Outgoing>, Error> {
-        self.operate(context, |group, env| group.update(env))
+        self.act(context, |group, env| group.update(env))
     }
 
     fn send(&mut self, plaintext: &[u8], context: &mut Context<'_>) -> Result<Vec<Outgoing>, Error> {
-        self.operate(context, |group, env| group.send(plaintext, env))
+        self.act(context, |group, env| group.send(plaintext, env))
     }
 
     fn receive_one(&mut self, message: &Incoming<'_>, context: &mut Context<'_>) -> Result<Received, Error> {
@@ -323,11 +273,12 @@ impl Member for Dsgm {
 
     fn fingerprints(&self) -> Option<Vec<(MemberId, [u8; DIGEST_LEN])>> {
         let Stage::Inside(group) = &self.stage else { return Some(Vec::new()) };
-        // Of the chain, from which the message keys come: a ratchet that moves on would hide a chain that does not.
-        let fingerprint = |(id, member): (MemberId, protocol::membership::MemberIndex)| {
-            let chain = group.senders.get(member.to_usize())?.chain.as_ref()?;
+        // A hash of the chain, from which the message keys come. A hash of the ratchet would hide a chain that does not
+        // advance.
+        let fingerprint = |user: KnownUser| {
+            let chain = group.senders.get(user.index.to_usize())?.chain.as_ref()?;
             let hash = Extracted::new(&[0; DIGEST_LEN], chain.as_secret().expose()).expand(label::FINGERPRINT, &[]);
-            Some((id, *hash.expose()))
+            Some((user.id, *hash.expose()))
         };
         Some(group.membership.in_order_of_ids(group.view()).filter_map(fingerprint).collect())
     }

@@ -1,4 +1,4 @@
-//! A way in for the fuzz target and the bench of 2SM, which the crate keeps to itself. Not part of what the crate offers.
+//! Access to 2SM for its fuzz target and its bench: it is private to the crate. Not part of the crate's interface.
 
 use protocol::crypto::secret::Secret;
 use protocol::crypto::signature::{SigningKey, VERIFICATION_KEY_LEN};
@@ -24,7 +24,7 @@ pub struct Side {
 }
 
 impl Side {
-    /// A user with so many one-time prekeys, and what it publishes.
+    /// A user with `one_time` one-time prekeys, and what it publishes.
     pub fn new(one_time: usize, rng: &mut dyn CryptoRng) -> (Self, Publication) {
         let identity = SigningKey::random(rng);
         let (prekeys, publication) = PrekeySecrets::generate(&identity, one_time, rng);
@@ -55,7 +55,7 @@ impl Side {
         slot
     }
 
-    /// What a slot in the peer's message `number` holds, if it opens.
+    /// The secret in a slot of the peer's message `number`. `None` if it does not open.
     pub fn receive(&mut self, from: &Self, number: u32, slot: &[u8], directory: &dyn Directory) -> Option<Secret> {
         let mut reader = Reader::new(slot);
         let slot = Slot::decode(&mut reader).ok()?;
@@ -65,7 +65,7 @@ impl Side {
         self.channel.receive(&slot, &binding, &mut self.prekeys, directory)
     }
 
-    /// The peer has delivered the user's message `number`.
+    /// Records that the peer has delivered the user's message `number`.
     pub fn acknowledged(&mut self, number: u32) {
         self.channel.acknowledged(number);
     }
@@ -88,7 +88,7 @@ impl Side {
     /// The same user with the state that [`encode`](Self::encode) wrote.
     ///
     /// # Errors
-    /// [`Error::Malformed`].
+    /// [`Error::Malformed`] if `state` is no such encoding.
     pub fn decode(&self, state: &[u8]) -> Result<Self, Error> {
         let mut reader = Reader::new(state);
         let (prekeys, channel) = (PrekeySecrets::decode(&mut reader)?, TwoParty::decode(&mut reader)?);

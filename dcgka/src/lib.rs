@@ -1,18 +1,19 @@
 //! DCGKA: decentralized continuous group key agreement, and the secure group messaging built on it.
 //!
-//! Source: M. Weidner, M. Kleppmann, D. Hugenroth, A. R. Beresford, "Key Agreement for Decentralized Secure Group Messaging
-//! with Strong Security Guarantees", ACM CCS 2021 (full version: IACR ePrint 2020/1281). `DEVIATIONS.md` beside this crate
-//! lists every departure from it.
+//! Source: M. Weidner, M. Kleppmann, D. Hugenroth, A. R. Beresford, "Key Agreement for Decentralized Secure Group
+//! Messaging with Strong Security Guarantees", ACM CCS 2021 (full version: IACR ePrint 2020/1281). `DEVIATIONS.md`
+//! beside this crate lists every departure from it.
 //!
 //! # The protocol in a page
 //!
-//! No server orders messages: members broadcast, and process a message once they have processed what its author had. Each
-//! member X has a ratchet that every member follows. A step of it takes a fresh secret and gives an *update secret* I_X,
-//! from which the keys of X's next messages come.
+//! No server orders messages: members broadcast, and deliver a message after everything that its author had delivered.
+//! Each member X has a ratchet that every member follows. A step of it takes a fresh secret and yields an *update
+//! secret* I_X, from which the keys of X's next messages are derived.
 //!
-//! To create a group, update or remove somebody, the author sends each recipient one *seed* through a two-party channel.
-//! From the seed come a *member secret* for each recipient and one for the author, who steps its ratchet at once. A
-//! recipient steps its own when it acknowledges, and all others when they see the acknowledgement:
+//! To create a group, to update, or to remove a member, the author sends each recipient one *seed* through a two-party
+//! channel. The seed yields a *member secret* for each recipient and one for the author, who steps its ratchet
+//! immediately. A recipient steps its own ratchet when it acknowledges, and all others when it delivers their
+//! acknowledgements:
 //!
 //! ```text
 //!   A                     B                     C
@@ -22,9 +23,10 @@
 //!   |<------- ack --------|<--------------------|     I_C from KDF(seed, C)
 //! ```
 //!
-//! So one operation of one member refreshes everybody, with O(n) work each. To add somebody, nothing fresh is sent: the
-//! joiner gets the adder's ratchet in the add, the group's state in a *welcome*, and every other member's ratchet in its
-//! acknowledgement. Two operations at once both take effect, since each steps different ratchets with different secrets.
+//! So one control message refreshes all members, with O(n) work each. An add sends no fresh secret: the joiner gets the
+//! adder's ratchet in the add, the group's state in a *welcome*, and every other member's ratchet in its
+//! acknowledgement. Two concurrent control messages both take effect, since each steps different ratchets with
+//! different secrets.
 //!
 //! | paper | module | what it is |
 //! |---|---|---|
@@ -39,25 +41,28 @@
 //!
 //! # Limits
 //!
-//! | what | limit | who minds it | beyond it | then |
+//! | what | limit | enforced by | beyond it | what to try then |
 //! |---|---|---|---|---|
-//! | members | [`MAX_MEMBERS`] | the author; receivers by the author's view alone, so that adds at once do not divide them | `GroupSize`; an add is rejected by all | remove somebody |
-//! | users that a group ever had | [`MAX_KNOWN`] | the same | `GroupSize` | a new group |
-//! | a welcome's state | [`MAX_KNOWN`] users, 16,384 operations, about 0.1 s of work | adder and joiner | `GroupSize`; `Malformed` | a new group |
-//! | own operations that somebody has not acknowledged | [`MAX_UNACKNOWLEDGED`] | the author of updates and adds | `TooManyUnacknowledged` | remove whoever is silent: a removal is always possible |
-//! | pending operations of one author | [`MAX_PENDING`] | receivers | the author's next update or add waits, and what follows it, until another member has acknowledged it | it goes on with the acknowledgements |
-//! | two-party ciphertexts that a member has not acknowledged | [`MAX_KEPT_KEYS`] | the sender | empty slots to that member, which says `none` | remove it |
-//! | messages that wait, for each author | [`MAX_WAITING_PER_AUTHOR`](protocol::causal_order::MAX_WAITING_PER_AUTHOR) | the receiver | `QueueFull` | deliver again later |
-//! | bytes that wait, for each group | [`MAX_WAITING_BYTES`](protocol::causal_order::MAX_WAITING_BYTES) | the receiver; what is ready needs no room | `QueueFull` | deliver again later |
-//! | unknown authors whose messages wait | [`MAX_STRANGERS`](protocol::causal_order::MAX_STRANGERS) | the receiver | `QueueFull` | deliver again later |
-//! | groups of which messages wait before an invitation, and invitations to each | 8, and 16 | the user; a confirmed invitation takes the place of a group without one | `QueueFull` | deliver again later |
-//! | a message | [`MAX_MESSAGE_LEN`](protocol::wire::codec::MAX_MESSAGE_LEN) bytes | everybody, before anything is decoded | `Malformed` | |
-//! | a plaintext | [`MAX_PLAINTEXT_LEN`] bytes | the sender | `PlaintextTooLong` | send it in parts |
-//! | numbers under which a second body is noticed | the last [`EQUIVOCATION_WINDOW`](protocol::causal_order::EQUIVOCATION_WINDOW) of each author | the receiver | counts as a duplicate | |
-//! | own messages | some 4 billion | the member, before anything else happens | `NumbersExhausted` | come back under a new id |
+//! | members | 1,024 ([`MAX_MEMBERS`]) | the author; receivers judge by the author's view alone, so that concurrent adds do not divide them | `GroupSize`; everybody rejects such an add | remove a member |
+//! | users that a group ever had | 4,096 ([`MAX_KNOWN`]) | the same; the joiner, for those in its welcome | `GroupSize`; such a welcome is `Malformed` | create a new group |
+//! | membership changes in a welcome | 16,384 (`MAX_WELCOME_CHANGES`) | adder and joiner | `GroupSize`; `Malformed` | create a new group |
+//! | steps to evaluate them | 33,554,432 (`MAX_WELCOME_STEPS`), about 0.1 s | adder and joiner | `GroupSize`; `Malformed` | create a new group |
+//! | bytes of a welcome's state | 1,047,552 (`MAX_WELCOME_STATE_LEN`) | the adder | `GroupSize` | create a new group |
+//! | own control messages that some member has not acknowledged | 256 ([`MAX_UNACKNOWLEDGED`]) | the author of updates and adds | `TooManyUnacknowledged` | remove the silent member: a removal is always possible |
+//! | pending control messages of one author | 512 ([`MAX_PENDING`]) | receivers | the author's next update or add, and what follows it, waits until another member has acknowledged it | nothing: it continues with the acknowledgements |
+//! | two-party ciphertexts that a member has not acknowledged | 1,024 ([`MAX_KEPT_KEYS`]) | the sender | that member gets empty slots, and says `none` | remove it |
+//! | waiting messages of one author | 1,024 ([`MAX_WAITING_PER_AUTHOR`](protocol::causal_order::MAX_WAITING_PER_AUTHOR)) | the receiver | `QueueFull` | receive it again later |
+//! | waiting bytes in one group | 16,777,216 ([`MAX_WAITING_BYTES`](protocol::causal_order::MAX_WAITING_BYTES)) | the receiver; a message that is ready needs no room | `QueueFull` | receive it again later |
+//! | unknown authors whose messages wait | 1,024 ([`MAX_STRANGERS`](protocol::causal_order::MAX_STRANGERS)) | the receiver | `QueueFull` | receive it again later |
+//! | groups whose messages wait for an invitation | 8 (`MAX_LOBBIES`) | the user; a confirmed invitation replaces a group without one | `QueueFull` | receive it again later |
+//! | invitations to one group | 16 (`MAX_INVITATIONS`) | the user | `QueueFull` | receive it again later |
+//! | bytes of a message | 1,048,576 ([`MAX_MESSAGE_LEN`](protocol::wire::codec::MAX_MESSAGE_LEN)) | everybody, before anything is decoded | `Malformed` | |
+//! | bytes of a plaintext | 65,536 ([`MAX_PLAINTEXT_LEN`]) | the sender | `PlaintextTooLong` | send it in parts |
+//! | last numbers of an author under which a second body is noticed | 8 ([`EQUIVOCATION_WINDOW`](protocol::causal_order::EQUIVOCATION_WINDOW)) | the receiver | it counts as a duplicate | |
+//! | own messages | 4,293,918,719 (`LAST_NUMBER`) | the member, before anything else happens | `NumbersExhausted` | join again under a new id |
 //!
-//! Counts in a message are compared with what is left of it before anything is allocated. The tests are in `tests/limits.rs`,
-//! `tests/faults/limits.rs` and `agreement/tests/limits.rs`.
+//! Counts in a message are compared with the bytes left in it before anything is allocated. The tests are in
+//! `tests/limits.rs`, `tests/faults/limits.rs` and `agreement/tests/limits.rs`.
 //!
 //! # Example
 //!
@@ -101,11 +106,12 @@ mod dsgm;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+mod limits;
+mod lobby;
 mod message_ratchet;
 mod messages;
 mod rules;
 mod two_party;
 
-pub use agreement::{MAX_KNOWN, MAX_MEMBERS, MAX_PENDING, MAX_PLAINTEXT_LEN, MAX_UNACKNOWLEDGED};
 pub use dsgm::Dcgka;
-pub use two_party::MAX_KEPT_KEYS;
+pub use limits::{MAX_KEPT_KEYS, MAX_KNOWN, MAX_MEMBERS, MAX_PENDING, MAX_PLAINTEXT_LEN, MAX_UNACKNOWLEDGED};

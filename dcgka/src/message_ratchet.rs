@@ -1,6 +1,7 @@
 //! From update secrets to the keys of application messages (paper, section 4: forward-secure encryption).
 //!
-//! Each update secret of a sender starts a new chain. FIFO order supplies epoch and position, so no message carries them.
+//! Each update secret of a sender starts a new chain. FIFO order supplies epoch and position, so no message carries
+//! them.
 
 use protocol::crypto::aead::OneTimeKey;
 use protocol::crypto::hash::DIGEST_LEN;
@@ -11,7 +12,7 @@ use protocol::crypto::secret::Secret;
 /// Calls of HKDF for one message.
 pub(crate) const KDF_CALLS: u64 = 3;
 
-/// A chain key: moves on with every message.
+/// A chain key, which advances with every message.
 #[derive(Clone)]
 pub(crate) struct Chain(Secret);
 
@@ -20,7 +21,7 @@ impl Chain {
         Self(update_secret)
     }
 
-    /// The key of the next message. The chain moves on, so that the key cannot be computed again.
+    /// The key of the next message. The chain advances, so that the key cannot be computed again.
     pub(crate) fn next_key(&mut self) -> OneTimeKey {
         let extracted = Extracted::new(&[0; DIGEST_LEN], self.0.expose());
         self.0 = extracted.expand(label::CHAIN, &[]);

@@ -6,14 +6,14 @@
 //! | add | | yes | id of the user 32, slot for it, never empty | 32 + slot |
 //! | remove | target | yes | commitment 32, slot for each recipient | 32 + slots |
 //! | update | | yes | commitment 32, slot for each recipient | 32 + slots |
-//! | ack | operation | | forwards: handle 8, slot | 0 and more |
-//! | ack-none | operation | | | 0 |
-//! | add-ack | operation | | slot for the added user | slot |
+//! | ack | acknowledged message | | forwards: handle 8, slot | 0 and more |
+//! | ack-none | acknowledged message | | | 0 |
+//! | add-ack | acknowledged message | | slot for the joiner | slot |
 //! | welcome | | | hash of the add 32, membership, clock and keys | 32 + state |
 //! | message | | | ciphertext | plaintext + 16 |
 //!
 //! Recipients are in the order of their ids; the receiver knows them from the author's view. A slot is a two-party
-//! ciphertext ([`crate::two_party`]) or says that there is none. The commitment stands where the rules ask for it.
+//! ciphertext ([`crate::two_party`]), or says that there is none. There is a commitment if the rules require one.
 
 use protocol::crypto::hash::{DIGEST_LEN, Digest};
 use protocol::error::Error;
@@ -21,7 +21,7 @@ use protocol::id::{HANDLE_LEN, Handle, MEMBER_ID_LEN, MemberId};
 use protocol::wire::codec::{Reader, put_len};
 use protocol::wire::envelope::Kind;
 
-use crate::agreement::MAX_MEMBERS;
+use crate::limits::MAX_MEMBERS;
 use crate::rules::Rules;
 use crate::two_party::Slot;
 
@@ -61,7 +61,7 @@ pub(crate) struct Create<'a> {
 impl<'a> Create<'a> {
     pub(crate) fn decode(body: &'a [u8], rules: Rules) -> Result<Self, Error> {
         let mut reader = Reader::new(body);
-        // The nonce is the group's id's affair.
+        // Only the group's id depends on the nonce.
         reader.bytes(DIGEST_LEN)?;
         let commitment = decode_commitment(&mut reader, rules)?;
         let count = Some(reader.count(MEMBER_ID_LEN)?).filter(|count| *count < MAX_MEMBERS).ok_or(Error::Malformed)?;
@@ -118,13 +118,14 @@ impl<'a> Add<'a> {
         if matches!(slot, Slot::Empty) { Err(Error::Malformed) } else { Ok(Self { user, slot }) }
     }
 
-    /// What the user's slot follows.
+    /// The body up to the user's slot.
     pub(crate) fn encode_head(user: &MemberId) -> Vec<u8> {
         user.0.to_vec()
     }
 }
 
-/// The body of ACK: secrets forwarded to members whom the operation's author did not know to be members.
+/// The body of ACK: secrets forwarded to members that the author of the acknowledged message did not know to be
+/// members.
 pub(crate) fn decode_forwards(body: &[u8]) -> Result<Vec<(Handle, Slot<'_>)>, Error> {
     let mut reader = Reader::new(body);
     let mut forwards = Vec::new();
@@ -167,7 +168,7 @@ fn decode_commitment(reader: &mut Reader<'_>, rules: Rules) -> Result<Option<Dig
 }
 
 fn decode_slots<'a>(reader: &mut Reader<'a>, count: usize) -> Result<Vec<Slot<'a>>, Error> {
-    // A slot takes a byte at least: no more are there than bytes.
+    // A slot takes at least one byte, so there are no more slots than bytes.
     if count > reader.remaining().len() {
         return Err(Error::Malformed);
     }

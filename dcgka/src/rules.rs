@@ -1,36 +1,38 @@
-//! What the variants differ in: wherever it matters, one of the predicates here is asked, and nothing else.
+//! What the variants differ in. Wherever it matters, the code asks one of the predicates here, and nothing else.
 //!
-//! Each is a rule that `DEVIATIONS.md` beside this crate lists and marks: what they cost is then a difference of two rows.
+//! Each is a rule that `DEVIATIONS.md` beside this crate lists and marks. What they cost is then the difference between
+//! two rows of results.
 
 /// The rules that a member follows. All members of a group follow the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rules {
     /// All of `DEVIATIONS.md`.
     Corrected,
-    /// Without those below. Insecure: it is there to be measured.
+    /// Without the rules below. Insecure: only for measurement.
     Published,
 }
 
 impl Rules {
-    /// "A seed is committed to in the control message." Otherwise bodies have no commitment, and recipients take any seed
-    /// that decrypts.
+    /// "A seed is committed to in the control message." Otherwise bodies have no commitment, and recipients take any
+    /// seed that decrypts.
     pub(crate) fn commits_to_seeds(self) -> bool {
         self == Self::Corrected
     }
 
-    /// "2SM ciphertexts are bound to [...] the sender's current verification key [...]." Otherwise to all else in that list
-    /// alone.
+    /// "2SM ciphertexts are bound to [...] the sender's current verification key [...]." Otherwise they are bound only
+    /// to the rest of that list.
     pub(crate) fn binds_senders_key(self) -> bool {
         self == Self::Corrected
     }
 
-    /// "Nothing is ever encrypted to somebody outside the own view." Otherwise every ADD is answered with an ADD-ACK that
-    /// tells the ratchet to whomever it names, also where the adder is outside: seeds alone are then answered with `none`.
+    /// "Nothing is ever encrypted to a user outside the member's own view." Otherwise every ADD is answered with an
+    /// ADD-ACK that gives the ratchet to the user it names, even if the adder is outside; only seeds from outside are
+    /// then answered with `none`.
     pub(crate) fn guards_add_acks(self) -> bool {
         self == Self::Corrected
     }
 
-    /// "Lazy repair." Otherwise the loss of somebody from the view leads to no update.
+    /// "Lazy repair." Otherwise a member does not update when its view loses somebody.
     pub(crate) fn repairs(self) -> bool {
         self == Self::Corrected
     }

@@ -1,8 +1,8 @@
-//! 2SM: secrets from one member to one other, with forward secrecy and post-compromise security for each message (paper,
+//! 2SM: secrets from one member to another, with forward secrecy and post-compromise security for each message (paper,
 //! section 6.1).
 //!
-//! The sender makes a key pair for itself and the recipient's next one, and sends the latter's private key along: so both
-//! directions move on with every message, whoever sends.
+//! With each message the sender makes a new key pair for itself and one for the recipient, whose private key it sends
+//! along. So every message replaces the keys of both directions, whichever side sends it.
 //!
 //! ```text
 //! origin 1..5 | 1 (prekeys): ephemeral key 32, one-time prekey 4   | AEAD( secret 32, b 32, A 32, index 4 ) | tag 16
@@ -29,11 +29,8 @@ use protocol::wire::codec::{Reader, put_len, put_varint};
 use protocol::x3dh::{self, PrekeySecrets};
 use rand_core::CryptoRng;
 
+use crate::limits::MAX_KEPT_KEYS;
 use crate::rules::Rules;
-
-/// Private keys that are kept for one peer to encrypt to: one for each ciphertext that it has not acknowledged. Beyond it
-/// the peer gets empty slots. A key takes some 40 bytes, so this is 40 kB for a peer, and only the silent have so many.
-pub const MAX_KEPT_KEYS: usize = 1024;
 
 /// Bytes of the plaintext: the secret, the peer's next private key, my next public key and its index.
 pub(crate) const PAYLOAD_LEN: usize = SECRET_LEN + PRIVATE_KEY_LEN + PUBLIC_KEY_LEN + INDEX_LEN;
@@ -47,7 +44,7 @@ const EMPTY: u32 = 0;
 const PREKEYS: u32 = 1;
 const MADE_BY_SENDER: u32 = 2;
 
-/// A two-party ciphertext as it stands in a message.
+/// A two-party ciphertext in a message.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Slot<'a> {
     Empty,
@@ -83,7 +80,7 @@ pub(crate) struct Binding<'a> {
 }
 
 impl Binding<'_> {
-    /// Fixed lengths, so no prefixes.
+    /// The parts have fixed lengths, so they need no prefixes.
     fn info(&self) -> Vec<u8> {
         [label::TWO_PARTY, &self.group.0, &self.sender.0, &self.recipient.0].concat()
     }
@@ -94,7 +91,7 @@ impl Binding<'_> {
     }
 }
 
-/// One member's side of the channel to one other.
+/// One member's side of the channel to another.
 #[derive(Clone, Default)]
 pub(crate) struct TwoParty {
     /// My private keys that the peer may still encrypt to, by index.
@@ -102,7 +99,7 @@ pub(crate) struct TwoParty {
     last_index: u32,
     /// The private key that the peer made for me in its last message.
     received: Option<PrivateKey>,
-    /// The peer's key, and what it is called in my next message. None: the prekeys.
+    /// The peer's key, and its origin in my next message. `None`: the peer's prekeys.
     peer: Option<(PublicKey, u32)>,
     /// Message number and index of each ciphertext that the peer has not acknowledged.
     sent: VecDeque<(u32, u32)>,
@@ -122,7 +119,7 @@ impl TwoParty {
         self.received = None;
     }
 
-    /// Appends a slot with `secret`; an empty one where the peer has no valid bundle or the channel is full.
+    /// Appends a slot with `secret`; an empty one if the peer has no valid bundle or the channel is full.
     pub(crate) fn send(
         &mut self,
         secret: &Secret,
@@ -156,7 +153,7 @@ impl TwoParty {
         self.sent.push_back((binding.number, index));
     }
 
-    /// The secret in a slot. None where it does not open: then nothing has changed. (Where it opens and its content is no
+    /// The secret in a slot. `None` if it does not open; then nothing has changed. (If it opens and its content is no
     /// payload, a one-time prekey is used up, as it must be.)
     pub(crate) fn receive(
         &mut self,
@@ -183,10 +180,10 @@ impl TwoParty {
         Some(payload.secret)
     }
 
-    /// The peer has delivered my message with this number: it will not use keys any more that are older than the one in the
-    /// last ciphertext until then.
+    /// The peer has delivered my message with this number: it will no longer use keys older than the one in the last
+    /// ciphertext up to that message.
     pub(crate) fn acknowledged(&mut self, number: u32) {
-        // Only a message with a ciphertext for the peer tells that it opened one.
+        // Only a message with a ciphertext for the peer shows that the peer opened one.
         if self.sent.binary_search_by_key(&number, |(sent, _)| *sent).is_err() {
             return;
         }

@@ -1,6 +1,6 @@
-//! The bytes of every kind of message, and of a whole group life, from fixed seeds. A change of them is a change of the
-//! wire format or of the use of randomness: if it is meant, the vectors are replaced by what the failure prints, and the
-//! version in the envelope is thought about.
+//! The bytes of every kind of message, and of the whole life of a group, from fixed seeds. If they change, the wire
+//! format or the use of randomness has changed. If that is intended, replace the vectors by what the failure prints,
+//! and consider a new version in the envelope.
 
 mod common;
 
@@ -12,7 +12,7 @@ use protocol::crypto::hash;
 const VECTORS: &str = include_str!("vectors/messages.txt");
 const LIFE: &str = "7150e4694bbec5da9557c1c4b236da40d3edf7822f79db3b9b9865ef7343ccd6";
 
-/// Three members, of whom one adds a fourth while another updates, and one removes another at the same time.
+/// Three members: one adds a fourth while another updates, and later removes that other while it updates.
 fn messages() -> String {
     let mut world = World::with_group(3, 4, 7);
     world.update(1);

@@ -1,10 +1,10 @@
-//! Limits, and that nothing that one member does or leaves undone blocks another.
+//! Limits, and that no member can block another by anything that it does or leaves undone.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod common;
 
-use common::{COLD, World, deliver, rejections};
+use common::{COLD, World, carry, rejections};
 use dcgka::{MAX_KNOWN, MAX_MEMBERS, MAX_UNACKNOWLEDGED};
 use protocol::crypto::hash::Digest;
 use protocol::crypto::secret::Secret;
@@ -22,7 +22,7 @@ const CREATE: Kind = Kind(1);
 const WELCOME: Kind = Kind(8);
 const MESSAGE: Kind = Kind(9);
 
-/// The key with which a user signs its first messages: the start of its export, after a byte.
+/// The key with which a user signs its first messages: it is in its export after the first byte.
 fn identity(world: &World, user: usize) -> SigningKey {
     let state = world.users[user].member.export();
     SigningKey::from_secret(&Secret::new(*state[1..].first_chunk().unwrap()))
@@ -49,22 +49,22 @@ fn rejected(world: &World, user: usize, by: usize) -> Vec<Rule> {
 }
 
 #[test]
-fn a_member_added_once_more_needs_no_second_welcome() {
+fn a_member_added_again_needs_no_second_welcome() {
     for withheld in [true, false] {
         let mut world = World::with_group(4, 5, 600);
         let (one, other) = (world.add(0, 4), world.add(1, 4));
-        deliver(&mut world, &[&one], &[4]);
+        carry(&mut world, &[&one], &[4]);
         if withheld {
             world.users[4].received.insert(other[1]);
         } else {
-            // It has no effect, before its add and after.
+            // It has no effect before its add, nor after it.
             let before = world.users[4].member.export();
-            assert_eq!(deliver(&mut world, &[&other[1..]], &[4]), []);
+            assert_eq!(carry(&mut world, &[&other[1..]], &[4]), []);
             assert!(world.users[4].member.export() == before);
         }
-        let (answer, update) = (deliver(&mut world, &[&other[..1]], &[4]), world.update(1));
+        let (answer, update) = (carry(&mut world, &[&other[..1]], &[4]), world.update(1));
         assert_eq!(world.kinds(&answer), ["ack"]);
-        deliver(&mut world, &[&update], &[4]);
+        carry(&mut world, &[&update], &[4]);
         world.settle();
         assert_eq!(rejections(&world), 0);
         world.check(&[0, 1, 2, 3, 4]);
@@ -75,7 +75,7 @@ fn a_member_added_once_more_needs_no_second_welcome() {
 fn a_welcome_to_a_member_is_checked_and_dropped() {
     let mut world = World::with_group(3, 4, 601);
     let (one, other) = (world.add(0, 3), world.add(1, 3));
-    deliver(&mut world, &[&one], &[3]);
+    carry(&mut world, &[&one], &[3]);
     let mut bytes = world.sent[other[1]].bytes.clone();
     assert_eq!(world.receive(1, &bytes, 3), Ok(Received::default()));
     assert_eq!(world.receive(2, &bytes, 3), Err(Error::WrongAuthor));
@@ -91,7 +91,7 @@ fn an_add_without_a_ciphertext_is_refused_by_everybody() {
         let mut world = World::with_group(3, 4, 602);
         let body = [&world.id(3).0[..], slot].concat();
         let add = forge(&mut world, 1, ADD, 2, &body);
-        assert_eq!(deliver(&mut world, &[&[add]], &[0, 2]), []);
+        assert_eq!(carry(&mut world, &[&[add]], &[0, 2]), []);
         for user in [0, 2] {
             assert_eq!(rejected(&world, user, 1), [Rule::Form]);
             assert_eq!(world.members(user), [0, 1, 2]);
@@ -100,14 +100,14 @@ fn an_add_without_a_ciphertext_is_refused_by_everybody() {
 }
 
 #[test]
-fn whoever_is_not_answered_can_still_remove_the_silent_and_speak() {
+fn a_member_that_is_not_answered_can_still_remove_silent_members_and_speak() {
     let mut world = World::with_group(5, 6, 610);
     // Two are silent: whichever is removed first, the other leaves that removal unacknowledged too.
     let active = [0, 1, 2];
     for _ in 0..MAX_UNACKNOWLEDGED {
         let update = world.update(0);
-        let answers = deliver(&mut world, &[&update], &[1, 2]);
-        deliver(&mut world, &[&answers], &active);
+        let answers = carry(&mut world, &[&update], &[1, 2]);
+        carry(&mut world, &[&answers], &active);
     }
     let (before, joiner) = (world.users[0].member.export(), world.id(5));
     assert_eq!(world.act(0, |member, context| member.update(context)), Err(Error::TooManyUnacknowledged));
@@ -115,7 +115,7 @@ fn whoever_is_not_answered_can_still_remove_the_silent_and_speak() {
     assert_eq!(added, Err(Error::TooManyUnacknowledged));
     assert!(world.users[0].member.export() == before);
     let said = world.say(0, "still speaking");
-    deliver(&mut world, &[&said], &[1]);
+    carry(&mut world, &[&said], &[1]);
     assert!(world.has_read(1, 0, "still speaking"));
     world.remove(0, 3);
     world.settle_among(&active);
@@ -130,11 +130,11 @@ fn whoever_is_not_answered_can_still_remove_the_silent_and_speak() {
 }
 
 #[test]
-fn adds_at_once_may_exceed_the_size_and_further_ones_are_refused_by_all() {
+fn concurrent_adds_may_exceed_the_size_and_further_ones_are_refused_by_all() {
     let mut world = World::new(MAX_MEMBERS + 2, 620);
     let (one, other, outsider) = (MAX_MEMBERS - 1, MAX_MEMBERS, MAX_MEMBERS + 1);
     let create = world.create(0, &(1..one).collect::<Vec<_>>());
-    deliver(&mut world, &[&create], &[1, 2]);
+    carry(&mut world, &[&create], &[1, 2]);
     world.add(0, one);
     world.add(1, other);
     world.catch_up(2);
@@ -142,7 +142,7 @@ fn adds_at_once_may_exceed_the_size_and_further_ones_are_refused_by_all() {
     let (id, before) = (world.id(outsider), world.users[2].member.export());
     assert_eq!(world.act(2, |member, context| member.add(&id, context)), Err(Error::GroupSize));
     assert!(world.users[2].member.export() == before);
-    // One by an implementation that does not mind: the author's number 4, after three acknowledgements.
+    // An add by an implementation that ignores the limit, with number 4 after three acknowledgements.
     let body = [&id.0[..], &[1], &[0; COLD - 1]].concat();
     let add = forge(&mut world, 2, ADD, 4, &body);
     world.catch_up(1);
@@ -158,7 +158,7 @@ fn a_group_is_not_founded_beyond_its_size() {
     let id = |_| MemberId(*SigningKey::random(&mut rng).verification_key().as_bytes());
     let ids: Vec<_> = (0..MAX_MEMBERS).map(id).collect();
     assert_eq!(world.act(0, |member, context| member.create(&ids, context)), Err(Error::GroupSize));
-    // By an implementation that does not mind.
+    // By an implementation that ignores the limit.
     let mut others = [&ids[1..], &[world.id(1)]].concat();
     others.sort_unstable();
     let mut body = [&[7; 32][..], &[8; 32]].concat();
@@ -167,11 +167,11 @@ fn a_group_is_not_founded_beyond_its_size() {
     body.extend(others.iter().map(|_| 0));
     world.group = GroupId::new(&world.id(0), &Digest([7; 32]));
     let create = forge(&mut world, 0, Kind(1), 1, &body);
-    assert_eq!(world.try_deliver(create, 1).0, Err(Error::Malformed));
+    assert_eq!(world.try_carry(create, 1).0, Err(Error::Malformed));
     assert_eq!(world.users[1].member.group(), None);
 }
 
-/// Whether these users, to whom nothing of the others comes, read each other.
+/// Whether these users read each other while they receive nothing from other users.
 fn read_each_other(world: &mut World, users: &[usize]) -> bool {
     world.settle_among(users);
     users.iter().all(|sender| {
@@ -183,25 +183,26 @@ fn read_each_other(world: &mut World, users: &[usize]) -> bool {
 }
 
 #[test]
-fn what_a_user_outside_cannot_use_it_has_when_it_joins() {
-    // A message that is no creation of this group, under a number that those inside will handle.
+fn a_user_outside_keeps_what_it_cannot_use_until_it_joins() {
+    // A CREATE that did not create this group, under a number that the members will deliver.
     for body in [Vec::new(), vec![0; 31], vec![7; 200]] {
         let mut world = World::with_group(3, 4, 641);
         let create = forge(&mut world, 1, CREATE, 2, &body);
-        assert_eq!(world.try_deliver(create, 3).0, Ok(Received::default()));
+        assert_eq!(world.try_carry(create, 3).0, Ok(Received::default()));
         world.add(0, 3);
         for user in [0, 2] {
-            world.deliver(create, user);
+            world.carry(create, user);
         }
-        // Nobody has delivered it whom the joiner could have it from, and everybody acknowledges what follows it.
+        // The adder has not delivered it, so no welcome covers it: the joiner needs it before it can deliver what
+        // follows.
         let update = forge(&mut world, 1, MESSAGE, 3, &[0; 16]);
         for user in [0, 2, 3] {
-            world.deliver(update, user);
+            world.carry(update, user);
         }
         assert!(read_each_other(&mut world, &[0, 2, 3]), "{} bytes", body.len());
         assert_eq!(rejected(&world, 3, 1), [Rule::GroupExists]);
     }
-    // An add with a welcome of which nothing can be made.
+    // An add with an invalid welcome.
     let mut world = World::with_group(3, 4, 642);
     let body = [&world.id(3).0[..], &[1], &[0; COLD - 1]].concat();
     let add = forge(&mut world, 1, ADD, 2, &body);
@@ -211,25 +212,25 @@ fn what_a_user_outside_cannot_use_it_has_when_it_joins() {
     let bytes = world.sent[welcome].bytes.clone();
     world.sent.pop();
     assert_eq!(world.receive(1, &bytes, 3), Ok(Received::default()));
-    assert_eq!(world.try_deliver(add, 3).0, Ok(Received::default()));
+    assert_eq!(world.try_carry(add, 3).0, Ok(Received::default()));
     world.add(0, 3);
     for user in [0, 2] {
-        world.deliver(add, user);
+        world.carry(add, user);
     }
     assert!(read_each_other(&mut world, &[0, 2, 3]));
 }
 
 #[test]
-fn strangers_cannot_fill_a_user_up_nor_keep_an_invitation_out() {
+fn strangers_can_neither_exhaust_a_user_nor_keep_an_invitation_out() {
     let mut world = World::new(3, 640);
-    // Messages of groups of which the user knows nothing, as many as it takes.
+    // Messages of groups that the user does not know, up to the limit and beyond it.
     for number in 1..=16 {
         world.group = GroupId([number; 32]);
         let place = forge(&mut world, 0, MESSAGE, 2, &[0; 100]);
-        let waits = world.try_deliver(place, 1).0;
+        let waits = world.try_carry(place, 1).0;
         assert_eq!(waits, if number <= 8 { Ok(Received::default()) } else { Err(Error::QueueFull) });
     }
-    // Somebody whose bytes come under more names than there is room for.
+    // Messages under more author names than there is room for.
     world.group = GroupId([1; 32]);
     let key = identity(&world, 0);
     for name in 0..1100_u16 {
@@ -246,17 +247,17 @@ fn strangers_cannot_fill_a_user_up_nor_keep_an_invitation_out() {
     world.create(2, &[0]);
     world.settle_among(&[0, 2]);
     let add = world.add(2, 1);
-    // The add may come again; the invitation by somebody confirmed gets in, and makes room for it.
-    assert_eq!(world.try_deliver(add[0], 1).0, Err(Error::QueueFull));
-    assert_eq!(world.try_deliver(add[1], 1).0, Ok(Received::default()));
-    assert!(!world.try_deliver(add[0], 1).0.unwrap().events.is_empty());
+    // The add can be received again later. The invitation by a confirmed inviter is kept, and makes room for it.
+    assert_eq!(world.try_carry(add[0], 1).0, Err(Error::QueueFull));
+    assert_eq!(world.try_carry(add[1], 1).0, Ok(Received::default()));
+    assert!(!world.try_carry(add[0], 1).0.unwrap().events.is_empty());
     world.users[1].received.extend(0..before);
     world.settle();
     world.check(&[0, 1, 2]);
 }
 
-/// What a hostile inviter writes down of a group: how many founders, adds by the second of them, and removes of it by others
-/// who knew of none of these adds.
+/// What a hostile inviter claims of a group: the numbers of founders, of adds by the second founder, and of removes of
+/// that founder by others that did not know any of these adds.
 #[derive(Clone, Copy, Debug)]
 struct Claim {
     founders: u32,
@@ -265,7 +266,7 @@ struct Claim {
 }
 
 impl Claim {
-    /// The state in a welcome from `inviter`, the creator, with a clock in which nobody has sent anything.
+    /// The state in a welcome from `inviter`, the creator, which says that nobody has sent anything.
     fn encode(self, inviter: MemberId) -> Vec<u8> {
         let Self { founders, adds, removes } = self;
         let mut rng = ChaCha20Rng::seed_from_u64(9);
@@ -275,7 +276,8 @@ impl Claim {
         for _ in 1..founders + adds {
             out.extend_from_slice(SigningKey::random(&mut rng).verification_key().as_bytes());
         }
-        // How many are founders; the records, of which all have acknowledged the first and those that follow.
+        // The number of founders, the number of records, and that everybody has acknowledged the first one and those
+        // that follow.
         [founders, 1 + adds + removes, 1].into_iter().for_each(|number| put_varint(&mut out, number));
         for add in 0..adds {
             let record = [1, 2 + add, (founders + add) << 1, 1, 0, 0];
@@ -283,7 +285,7 @@ impl Claim {
         }
         let authors = founders - 2;
         for remove in 0..removes {
-            // An author knows its own operations, and what is before them.
+            // An author knows its own removes, and everything before them.
             let unknown = if remove < authors { adds + remove } else { authors - 1 };
             let record = [2 + remove % authors, 2 + remove, 1 << 1 | 1, 1, unknown, 0];
             record.into_iter().for_each(|number| put_varint(&mut out, number));
@@ -292,7 +294,7 @@ impl Claim {
         out
     }
 
-    /// What becomes of an invitation with it.
+    /// What an invitation with it results in.
     fn join(self) -> Result<Received, Error> {
         let mut world = World::new(2, 630);
         world.group = GroupId([9; 32]);
@@ -303,8 +305,8 @@ impl Claim {
         let digest = envelope.digest(&world.group, &world.id(0), &Subject::None);
         let body = [&digest.0[..], &self.encode(world.id(0))].concat();
         let welcome = forge(&mut world, 0, WELCOME, number, &body);
-        assert_eq!(world.try_deliver(add, 1).0, Ok(Received::default()));
-        world.try_deliver(welcome, 1).0
+        assert_eq!(world.try_carry(add, 1).0, Ok(Received::default()));
+        world.try_carry(welcome, 1).0
     }
 }
 

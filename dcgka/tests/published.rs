@@ -1,4 +1,4 @@
-//! What the variant without the corrections sends, and that it works otherwise.
+//! What the variant without the corrections sends, and that it works.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -10,7 +10,7 @@ use protocol::error::Error;
 use protocol::member::Backend as _;
 
 #[test]
-fn what_carries_a_seed_is_shorter_by_the_commitment_at_every_size() {
+fn messages_with_a_seed_are_shorter_by_the_commitment_at_every_size() {
     for members in [2, 3, 8, 33] {
         let sizes = |variant| {
             let mut world = World::with_group_of(variant, members, members + 1, 500);
@@ -32,7 +32,7 @@ fn what_carries_a_seed_is_shorter_by_the_commitment_at_every_size() {
 }
 
 #[test]
-fn a_group_lives_as_published_too() {
+fn a_group_works_as_published_too() {
     let mut world = World::with_group_of(Dcgka::PUBLISHED, 5, 7, 501);
     world.check(&[0, 1, 2, 3, 4]);
     world.update(3);
@@ -49,12 +49,12 @@ fn a_group_lives_as_published_too() {
 }
 
 #[test]
-fn a_member_goes_on_under_its_own_rules_alone() {
+fn a_member_continues_under_its_own_rules_alone() {
     for (own, other) in [(Dcgka::CORRECTED, Dcgka::PUBLISHED), (Dcgka::PUBLISHED, Dcgka::CORRECTED)] {
         let mut world = World::with_group_of(own, 2, 3, 502);
         world.remove(0, 1);
         world.settle();
-        // In a group, removed, and in none.
+        // One in a group, one removed, and one in no group.
         for user in &world.users {
             let state = user.member.export();
             assert_eq!(own.restore(&state).unwrap().export(), state);

@@ -1,4 +1,4 @@
-//! One operation after the other.
+//! One control message after the other.
 
 mod common;
 
@@ -32,7 +32,7 @@ fn a_group_lives() {
 }
 
 #[test]
-fn an_exported_member_goes_on_where_it_was_at_every_step() {
+fn an_exported_member_continues_where_it_was_at_every_step() {
     let mut world = World::new(4, 2);
     let restart = |world: &mut World| {
         for user in &mut world.users {
@@ -47,10 +47,10 @@ fn an_exported_member_goes_on_where_it_was_at_every_step() {
         loop {
             let before = world.sent.len();
             for user in 0..4 {
-                // Between any two messages, too.
+                // Also between any two messages.
                 for place in 0..world.sent.len() {
                     if world.is_for(place, user) && !world.users[user].received.contains(&place) {
-                        world.deliver(place, user);
+                        world.carry(place, user);
                         restart(&mut world);
                     }
                 }
@@ -75,7 +75,8 @@ fn an_exported_member_goes_on_where_it_was_at_every_step() {
 
 #[test]
 fn an_add_after_everybody_has_a_new_key_stays_below_its_limit() {
-    // A quarter of 128 members and of their 42,000 bytes: the cost is linear, and that of everybody's update quadratic.
+    // A quarter of 128 members and of their 42,000 bytes: the add's cost is linear, but that of everybody's updates
+    // before it is quadratic.
     let members = 32;
     let mut world = World::with_group(members, members + 1, 3);
     for user in 0..members {

@@ -1,7 +1,8 @@
-//! Random schedules on a network without order, after each of which everything must hold that `protocol::simulation` and
-//! the auditor say.
+//! Random schedules on a network without order. After each, everything that `protocol::simulation` and the auditor
+//! check must hold.
 //!
-//! `SCHEDULES`, `STEPS` and `FIRST` ask for others than the usual ones; `harness soak` runs as many as time allows.
+//! `SCHEDULES`, `STEPS` and `FIRST` choose other schedules than the usual ones. `harness soak` runs as many as time
+//! allows.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
@@ -15,7 +16,7 @@ fn everything_holds_in_random_schedules() {
     run(Subject { backend: &Dcgka::CORRECTED, audit: Some(Auditor::boxed) }, 500);
 }
 
-/// Of secrecy the variant promises less.
+/// The variant promises less secrecy.
 #[test]
 fn members_agree_as_published_too() {
     run(Subject { backend: &Dcgka::PUBLISHED, audit: None }, 50);
@@ -32,7 +33,7 @@ fn run(subject: Subject<'_>, usual: u64) {
     }
 }
 
-/// Does not like that somebody updates after a removal.
+/// Objects to an update after a removal.
 #[derive(Default)]
 struct Picky {
     removed: bool,

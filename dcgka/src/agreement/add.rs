@@ -1,38 +1,29 @@
 //! ADD: a member adds a user. Everybody who knows the adder's ratchet derives the joiner's first secret from it, and
 //! sends its own ratchet to the joiner.
 //!
-//! The adder's ratchet stands in the ADD, encrypted to the joiner, and not in the welcome: a user whom another member has
-//! added meanwhile needs no welcome, and must not have to wait for one before it can process the ADD.
+//! The ADD carries the adder's ratchet, encrypted to the joiner; the welcome does not. A user that another member has
+//! added meanwhile needs no welcome, and must be able to process the ADD without waiting for one.
 
 use std::collections::BTreeMap;
 
 use protocol::causal_order::Verified;
-use protocol::crypto::kdf;
 use protocol::crypto::label;
-use protocol::crypto::secret::Secret;
 use protocol::crypto::signature::{SigningKey, VerificationKey};
 use protocol::error::Error;
 use protocol::id::MemberId;
 use protocol::member::{Event, Outgoing, Recipients, Rule};
-use protocol::membership::{MemberIndex, MemberSet};
-use protocol::wire::codec::MAX_MESSAGE_LEN;
+use protocol::membership::{KnownUser, MemberIndex, MemberSet};
 use protocol::wire::envelope::{Draft, Subject};
 
-use super::state::{Env, Group, MAX_KNOWN, MAX_MEMBERS, Operation, Pending, Sender, Stop};
-use super::welcome::WELCOME_LIMITS;
+use super::sender::Sender;
+use super::state::{ControlId, Env, Group, Pending, Stop};
+use crate::limits::{MAX_KNOWN, MAX_MEMBERS, MAX_WELCOME_STATE_LEN, WELCOME_LIMITS};
 use crate::messages::{self, ACK_NONE, ADD, ADD_ACK, Add, WELCOME, Welcome};
 use crate::two_party::Slot;
 
-/// Calls of HKDF by which an add's steps yield the joiner's secret and the adder's: two steps and a derivation.
-pub(crate) const ADD_KDF_CALLS: u64 = 2 * super::state::RATCHET_KDF_CALLS + 2;
-
-/// What a welcome carries besides its state takes less than this: envelope and hash.
-const WELCOME_OVERHEAD: usize = 1024;
-/// Beyond it a welcome would not be read.
-const MAX_WELCOME_STATE_LEN: usize = MAX_MESSAGE_LEN - WELCOME_OVERHEAD;
-
 impl Group {
-    /// The adder's side: ADD to all, with the ratchet before the add's steps for the joiner, and a welcome to that one.
+    /// The adder's side: ADD to all, with the ratchet before the add's steps encrypted to the joiner, and a welcome to
+    /// the joiner.
     pub(crate) fn add(&mut self, user: &MemberId, env: &mut Env<'_, '_>) -> Result<(), Error> {
         let me = self.me();
         self.check_add(me, user).map_err(|rule| match rule {
@@ -43,7 +34,7 @@ impl Group {
         self.after_repair(env, |group, env| group.add_clean(*user, user_key, env))
     }
 
-    /// Whether a member may add somebody. This is the author's view alone, in which all receivers judge alike.
+    /// Whether a member may add a user. Only the author's view counts, so that all receivers decide alike.
     pub(super) fn check_add(&self, adder: MemberIndex, user: &MemberId) -> Result<(), Rule> {
         self.membership.check_add(adder, user)?;
         let full = self.membership.view(adder).len() >= MAX_MEMBERS || self.membership.known_by(adder) >= MAX_KNOWN;
@@ -61,9 +52,9 @@ impl Group {
             return Err(Error::GroupSize);
         }
         let mut body = Add::encode_head(&user);
-        // Whoever is known I cannot add: I have acknowledged its add. So the user gets the next index.
+        // A known user cannot be added: I have acknowledged its add. So this user gets the next index.
         let joiner = MemberIndex::from_usize(self.senders.len());
-        self.encrypt_to((user, joiner), &ratchet, self.signed_as(number), env, &mut body);
+        self.encrypt_to(KnownUser { id: user, index: joiner }, &ratchet, self.signed_as(number), env, &mut body);
         if Add::decode(&body).is_err() {
             self.two_party.remove(&joiner);
             return Err(Error::NoBundle);
@@ -77,26 +68,26 @@ impl Group {
         let (bytes, _) = draft.sign(&self.id, self.handle(&env.user.id)?, None, &env.user.identity);
         env.outgoing.push(Outgoing { to: Recipients::One(user), kind: messages::name(WELCOME), bytes });
 
-        self.record_add((me, number), user, user_key);
+        self.record_add(ControlId { author: me, number }, user, user_key);
         self.tidy();
         Ok(())
     }
 
-    /// Everybody's part, the adder's included: membership, the joiner's secret, and the adder's step. Returns the
-    /// joiner.
-    fn record_add(&mut self, operation: Operation, user: MemberId, key: VerificationKey) -> MemberIndex {
-        let adder = operation.0;
+    /// What everybody does with an add, the adder included: records the membership change, derives the joiner's secret
+    /// and makes the adder's steps. Returns the joiner.
+    fn record_add(&mut self, control: ControlId, user: MemberId, key: VerificationKey) -> MemberIndex {
+        let adder = control.author;
         let known = self.membership.index(&user).is_some();
-        let (_, joiner) = self.membership.add(adder, operation.1, user);
+        let (_, joiner) = self.membership.add(adder, control.number, user);
         if !known {
             self.introduce(user, key, 0, Sender::initial());
         }
-        // The adder, or the user, is removed already: there may be members who do not know.
+        // The adder or the user has been removed already, and some members may not know.
         if !self.view().contains(joiner) && !self.retired.contains(joiner) {
             self.leaving.insert(joiner);
         }
-        // Operations that the adder had not acknowledged are not in its welcome: the joiner will handle them too. By which
-        // of several concurrent adds it joins, its first acknowledgement says.
+        // The welcome does not cover control messages that the adder had not acknowledged: the joiner will deliver them
+        // too. The joiner's first acknowledgement says by which of several concurrent adds it joined.
         let mut covered = Vec::new();
         if !self.membership.view(joiner).contains(joiner) {
             for (earlier, pending) in &mut self.pending {
@@ -109,60 +100,62 @@ impl Group {
         }
         let mut secrets = BTreeMap::new();
         if self.membership.view(adder).contains(self.me())
-            && let Some(secret) = self.sender(adder).and_then(add_steps)
+            && let Some(secret) = self.sender(adder).and_then(Sender::add_steps)
         {
             secrets.insert(joiner, secret);
         }
         let recipients = MemberSet::from_iter([joiner]);
         let waiting = self.waiting_for(&recipients, adder);
-        self.insert_pending(operation, Pending { recipients, secrets, waiting, covered });
+        self.insert_pending(control, Pending { recipients, secrets, waiting, covered });
         joiner
     }
 
     /// ADD at a member.
     pub(super) fn process_add(
         &mut self,
-        adder: (MemberId, MemberIndex),
+        adder: KnownUser,
         message: &Verified,
         env: &mut Env<'_, '_>,
     ) -> Result<(), Stop> {
         let Add { user, slot } = Add::decode(&message.body).map_err(|_| Rule::Form)?;
         let key = VerificationKey::from_bytes(&user.0).map_err(|_| Rule::Form)?;
-        self.check_add(adder.1, &user)?;
+        self.check_add(adder.index, &user)?;
         let before = self.view().clone();
         if user == env.user.id {
-            // The adder did not know that I am a member. To me it is one whose ratchet I am told.
+            // The adder did not know that I am a member, and has sent me its ratchet.
             let ratchet = self.decrypt_from(adder, (message.number, &message.key), &slot, env);
-            if let Some(sender) = self.sender(adder.1) {
+            if let Some(sender) = self.sender(adder.index) {
                 *sender = Sender { ratchet, chain: None };
             }
         }
-        let joiner = self.record_add((adder.1, message.number), user, key);
-        // A void add adds nobody, and the second add of a member nobody else.
+        let add = ControlId { author: adder.index, number: message.number };
+        let joiner = self.record_add(add, user, key);
+        // A void add adds nobody, and neither does the second add of a member.
         if self.view().contains(joiner) && !before.contains(joiner) {
-            env.events.push(Event::Added { by: adder.0, user });
+            env.events.push(Event::Added { by: adder.id, user });
         }
-        self.view_changed(&before, adder.1, env);
+        self.view_changed(&before, adder.index, env);
         if !self.is_inside() {
             return Ok(());
         }
-        Ok(self.acknowledge_add(adder, message.number, (user, joiner), env)?)
+        Ok(self.acknowledge_add(adder, message.number, KnownUser { id: user, index: joiner }, env)?)
     }
 
-    /// My acknowledgement. The joiner gets my ratchet before my own step; where the rules guard it, never one who is not
-    /// in my view: a removed member could add an accomplice to be told everybody's.
+    /// My acknowledgement. The joiner gets my ratchet as it is before my own step. If the rules guard ADD-ACKs, only a
+    /// joiner in my view does: otherwise a removed member could add an accomplice, which would get everybody's ratchet.
     fn acknowledge_add(
         &mut self,
-        adder: (MemberId, MemberIndex),
+        adder: KnownUser,
         number: u32,
-        joiner: (MemberId, MemberIndex),
+        joiner: KnownUser,
         env: &mut Env<'_, '_>,
     ) -> Result<(), Error> {
         let me = self.me();
-        let subject = Subject::Acknowledged(adder.0, number);
+        let subject = Subject::Acknowledged(adder.id, number);
         let guarded = env.user.rules.guards_add_acks();
-        if joiner.1 == me || (guarded && !self.view().contains(adder.1)) {
-            if let Some(pending) = self.pending.get_mut(&(adder.1, number)).filter(|_| joiner.1 == me) {
+        if joiner.index == me || (guarded && !self.view().contains(adder.index)) {
+            let add = ControlId { author: adder.index, number };
+            if let Some(pending) = self.pending.get_mut(&add).filter(|_| joiner.index == me) {
                 pending.secrets.remove(&me);
             }
             return self.broadcast(ACK_NONE, subject, &[], None, env).map(drop);
@@ -170,7 +163,7 @@ impl Group {
         let mine = self.next_number()?;
         let mut body = Vec::new();
         let ratchet = self.senders.get(me.to_usize()).and_then(|sender| sender.ratchet.clone());
-        match ratchet.filter(|_| !guarded || self.view().contains(joiner.1)) {
+        match ratchet.filter(|_| !guarded || self.view().contains(joiner.index)) {
             Some(ratchet) => self.encrypt_to(joiner, &ratchet, self.signed_as(mine), env, &mut body),
             None => Slot::put_empty(&mut body),
         }
@@ -179,11 +172,4 @@ impl Group {
         }
         self.broadcast(ADD_ACK, subject, &body, None, env).map(drop)
     }
-}
-
-/// The adder's two steps; returns the joiner's secret, if the adder's ratchet is known.
-pub(super) fn add_steps(adder: &mut Sender) -> Option<Secret> {
-    let welcome = adder.step(label::WELCOME_STEP)?;
-    adder.advance(label::ADD_STEP);
-    Some(kdf::derive(label::WELCOME_SECRET, &[0; protocol::crypto::hash::DIGEST_LEN], welcome.expose(), &[]))
 }

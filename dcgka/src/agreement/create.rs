@@ -1,4 +1,4 @@
-//! CREATE: one user makes a group of several.
+//! CREATE: a user creates a group of several users.
 
 use protocol::causal_order::Verified;
 use protocol::crypto::hash::Digest;
@@ -7,15 +7,17 @@ use protocol::crypto::signature::VerificationKey;
 use protocol::error::Error;
 use protocol::id::{GroupId, MemberId};
 use protocol::member::{Event, Rule};
-use protocol::membership::{MemberIndex, Membership};
+use protocol::membership::{KnownUser, Membership};
 use protocol::wire::envelope::{Envelope, Subject};
 
 use super::seed::Seed;
-use super::state::{Env, Group, MAX_MEMBERS, Sender, Stop, User};
+use super::sender::Sender;
+use super::state::{ControlId, Env, Group, Stop, User};
+use crate::limits::MAX_MEMBERS;
 use crate::messages::{CREATE, Create, Seeded};
 
-/// The number of CREATE among its author's messages.
-pub(crate) const CREATE_NUMBER: u32 = 1;
+/// The number of CREATE: it is its author's first message.
+const CREATE_NUMBER: u32 = 1;
 
 impl Group {
     /// The creator's side.
@@ -35,21 +37,22 @@ impl Group {
         let recipients = group.recipients(group.view(), group.me());
         let mut body = Create::encode_head(&nonce, seed.commitment(), &sorted);
         group.send_seed(&seed, &recipients, CREATE_NUMBER, env, &mut body);
-        group.apply_seed(Some(seed), (group.me(), CREATE_NUMBER), &recipients);
+        group.apply_seed(Some(seed), ControlId { author: group.me(), number: CREATE_NUMBER }, &recipients);
         group.broadcast(CREATE, Subject::None, &body, None, env)?;
         Ok(group)
     }
 
-    /// Whether a message can be the one that created this group: its number, and what the group's id is a hash of.
+    /// Whether a message can have created this group: by its number, and by the creator and nonce that the group's id
+    /// is a hash of.
     pub(crate) fn is_created_by(group: &GroupId, creator: &MemberId, envelope: &Envelope<'_>) -> bool {
         let nonce = envelope.body.first_chunk().map(|nonce| Digest(*nonce));
         envelope.number == CREATE_NUMBER && nonce.is_some_and(|nonce| GroupId::new(creator, &nonce) == *group)
     }
 
-    /// A founder's side: the state before CREATE is processed, which the first message of the creator's is then. The
-    /// message is delivered in causal order like any other, once the group is there.
+    /// A founder's side: the state before CREATE is processed. CREATE is then delivered in causal order like any
+    /// message, as the creator's first.
     ///
-    /// [`Error::NotAMember`] where the message does not name me.
+    /// Fails with [`Error::NotAMember`] if the message does not name me.
     pub(crate) fn invited(
         group_id: GroupId,
         creator: MemberId,
@@ -65,20 +68,21 @@ impl Group {
     /// CREATE at a founder.
     pub(super) fn process_create(
         &mut self,
-        creator: (MemberId, MemberIndex),
+        creator: KnownUser,
         message: &Verified,
         env: &mut Env<'_, '_>,
     ) -> Result<(), Stop> {
-        // The group exists by its first message, whose number is the creator's first.
-        let first = message.number == CREATE_NUMBER && self.membership.recorded(creator.1, CREATE_NUMBER).is_some();
+        // The creator's first message alone creates the group.
+        let first =
+            message.number == CREATE_NUMBER && self.membership.recorded(creator.index, CREATE_NUMBER).is_some();
         let create = Create::decode(&message.body, env.user.rules).ok().filter(|_| first).ok_or(Rule::GroupExists)?;
-        env.events.push(Event::Joined { inviter: creator.0 });
-        let recipients = self.recipients(self.view(), creator.1);
+        env.events.push(Event::Joined { inviter: creator.id });
+        let recipients = self.recipients(self.view(), creator.index);
         let seeded = Seeded { commitment: create.commitment, slots: create.slots };
         Ok(self.process_seed(creator, message, &recipients, &seeded, env)?)
     }
 
-    /// The state before the first seed. Fails where an id is no verification key.
+    /// The state before the first seed. Fails if an id is no verification key.
     fn founded(id: GroupId, user: &User, creator: MemberId, others: &[MemberId]) -> Result<Self, Error> {
         let founders = core::iter::once(creator).chain(others.iter().copied());
         let membership = Membership::found(user.id, creator, founders)?;

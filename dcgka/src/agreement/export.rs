@@ -1,4 +1,4 @@
-//! The whole state of a member as bytes, secrets included, and back.
+//! The state of a group as bytes, secrets included, and back.
 
 use std::collections::BTreeMap;
 
@@ -6,81 +6,17 @@ use protocol::causal_order::CausalOrder;
 use protocol::crypto::secret::{SECRET_LEN, Secret};
 use protocol::crypto::signature::SigningKey;
 use protocol::error::Error;
-use protocol::id::{GROUP_ID_LEN, GroupId, MemberId};
+use protocol::id::GroupId;
 use protocol::membership::{MemberIndex, MemberSet, Membership};
 use protocol::wire::codec::{Reader, put_len, put_prefixed, put_varint};
-use protocol::x3dh::PrekeySecrets;
 
-use super::state::{Group, Pending, Sender, User};
-use super::welcome::Invitation;
-use crate::dsgm::{Dsgm, Lobby, Stage};
+use super::sender::Sender;
+use super::state::{ControlId, Group, Pending, User};
 use crate::message_ratchet::Chain;
-use crate::rules::Rules;
 use crate::two_party::TwoParty;
 
-/// Version of the form below. In the same byte stands the variant, so that no member goes on under other rules.
-const VERSION: u8 = 1;
-const PUBLISHED: u8 = 0x80;
-const OUTSIDE: u8 = 0;
-const INSIDE: u8 = 1;
-const REMOVED: u8 = 2;
-
-impl Dsgm {
-    pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut out = vec![form(self.user.rules)];
-        put_secret(&mut out, &self.user.identity.to_secret());
-        self.user.prekeys.encode(&mut out);
-        match &self.stage {
-            Stage::Outside(lobbies) => {
-                out.push(OUTSIDE);
-                put_len(&mut out, lobbies.len());
-                for (id, lobby) in lobbies {
-                    out.extend_from_slice(&id.0);
-                    lobby.waiting.encode(&mut out);
-                    put_invitations(&mut out, &lobby.invitations);
-                }
-            }
-            Stage::Inside(group) => {
-                out.push(INSIDE);
-                group.encode(&mut out);
-            }
-            Stage::Removed(id) => {
-                out.push(REMOVED);
-                out.extend_from_slice(&id.0);
-            }
-        }
-        out
-    }
-
-    pub(crate) fn decode(state: &[u8], rules: Rules) -> Result<Self, Error> {
-        let mut reader = Reader::new(state);
-        if reader.byte()? != form(rules) {
-            return Err(Error::Malformed);
-        }
-        let identity = SigningKey::from_secret(&take_secret(&mut reader)?);
-        let id = MemberId(*identity.verification_key().as_bytes());
-        let user = User { id, identity, prekeys: PrekeySecrets::decode(&mut reader)?, rules };
-        let stage = match reader.byte()? {
-            OUTSIDE => {
-                let mut lobbies = BTreeMap::new();
-                for _ in 0..reader.count(GROUP_ID_LEN)? {
-                    let id = GroupId(reader.array()?);
-                    let waiting = CausalOrder::decode(&mut reader)?;
-                    lobbies.insert(id, Lobby { waiting, invitations: take_invitations(&mut reader)? });
-                }
-                Stage::Outside(lobbies)
-            }
-            INSIDE => Stage::Inside(Box::new(Group::decode(&user, &mut reader)?)),
-            REMOVED => Stage::Removed(GroupId(reader.array()?)),
-            _ => return Err(Error::Malformed),
-        };
-        reader.finish()?;
-        Ok(Self { user, stage })
-    }
-}
-
 impl Group {
-    fn encode(&self, out: &mut Vec<u8>) {
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.id.0);
         let mut membership = Vec::new();
         self.membership.encode(&mut membership);
@@ -99,9 +35,8 @@ impl Group {
             put_optional(out, chain.as_ref().map(Chain::as_secret));
         }
         put_len(out, self.pending.len());
-        for ((author, number), Pending { recipients, secrets, waiting, covered }) in &self.pending {
-            put_varint(out, author.0);
-            put_varint(out, *number);
+        for (control, Pending { recipients, secrets, waiting, covered }) in &self.pending {
+            put_control(out, control);
             put_set(out, recipients);
             put_set(out, waiting);
             put_len(out, secrets.len());
@@ -110,10 +45,7 @@ impl Group {
                 put_secret(out, secret);
             }
             put_len(out, covered.len());
-            for (author, number) in covered {
-                put_varint(out, author.0);
-                put_varint(out, *number);
-            }
+            covered.iter().for_each(|earlier| put_control(out, earlier));
         }
         out.push(self.dirty.into());
         put_set(out, &self.leaving);
@@ -122,7 +54,7 @@ impl Group {
         self.joined_at.iter().for_each(|number| put_varint(out, *number));
     }
 
-    fn decode(user: &User, reader: &mut Reader<'_>) -> Result<Self, Error> {
+    pub(crate) fn decode(user: &User, reader: &mut Reader<'_>) -> Result<Self, Error> {
         let id = GroupId(reader.array()?);
         let mut membership = reader.prefixed()?;
         let mut group = Self::empty(id, Membership::decode(user.id, &mut membership)?, user);
@@ -140,16 +72,15 @@ impl Group {
             group.senders.push(Sender { ratchet, chain });
         }
         for _ in 0..reader.count(1)? {
-            let operation = (MemberIndex(reader.varint()?), reader.varint()?);
+            let control = take_control(reader)?;
             let (recipients, waiting) = (take_set(reader, known)?, take_set(reader, known)?);
             let mut secrets = BTreeMap::new();
             for _ in 0..reader.count(1 + SECRET_LEN)? {
                 let member = MemberIndex(reader.varint()?);
                 secrets.insert(member, take_secret(reader)?);
             }
-            let covered = (0..reader.count(2)?).map(|_| Ok((MemberIndex(reader.varint()?), reader.varint()?)));
-            let covered = covered.collect::<Result<_, Error>>()?;
-            group.pending.insert(operation, Pending { recipients, secrets, waiting, covered });
+            let covered = (0..reader.count(2)?).map(|_| take_control(reader)).collect::<Result<_, _>>()?;
+            group.pending.insert(control, Pending { recipients, secrets, waiting, covered });
         }
         group.dirty = reader.flag()?;
         group.leaving = take_set(reader, known)?;
@@ -165,11 +96,13 @@ impl Group {
     }
 }
 
-fn form(rules: Rules) -> u8 {
-    match rules {
-        Rules::Corrected => VERSION,
-        Rules::Published => VERSION | PUBLISHED,
-    }
+fn put_control(out: &mut Vec<u8>, control: &ControlId) {
+    put_varint(out, control.author.0);
+    put_varint(out, control.number);
+}
+
+fn take_control(reader: &mut Reader<'_>) -> Result<ControlId, Error> {
+    Ok(ControlId { author: MemberIndex(reader.varint()?), number: reader.varint()? })
 }
 
 fn put_secret(out: &mut Vec<u8>, secret: &Secret) {
@@ -198,23 +131,6 @@ fn put_set(out: &mut Vec<u8>, set: &MemberSet) {
 fn take_set(reader: &mut Reader<'_>, known: usize) -> Result<MemberSet, Error> {
     let take = |reader: &mut Reader<'_>| {
         reader.varint().map(MemberIndex).ok().filter(|member| member.to_usize() < known).ok_or(Error::Malformed)
-    };
-    (0..reader.count(1)?).map(|_| take(reader)).collect()
-}
-
-fn put_invitations(out: &mut Vec<u8>, invitations: &[Invitation]) {
-    put_len(out, invitations.len());
-    for Invitation { inviter, number, body } in invitations {
-        out.extend_from_slice(&inviter.0);
-        put_varint(out, *number);
-        put_prefixed(out, body);
-    }
-}
-
-fn take_invitations(reader: &mut Reader<'_>) -> Result<Vec<Invitation>, Error> {
-    let take = |reader: &mut Reader<'_>| {
-        let (inviter, number) = (MemberId(reader.array()?), reader.varint()?);
-        Ok(Invitation { inviter, number, body: reader.prefixed()?.to_vec() })
     };
     (0..reader.count(1)?).map(|_| take(reader)).collect()
 }

@@ -2,19 +2,16 @@
 
 use protocol::causal_order::Verified;
 use protocol::error::Error;
-use protocol::id::MemberId;
 use protocol::member::{Event, Rule};
-use protocol::membership::MemberIndex;
+use protocol::membership::KnownUser;
 use protocol::wire::envelope::{Draft, Subject};
 
 use super::state::{Env, Group, Stop};
+use crate::limits::MAX_PLAINTEXT_LEN;
 use crate::messages::MESSAGE;
 
-/// Longest plaintext of an application message, in bytes.
-pub const MAX_PLAINTEXT_LEN: usize = 1 << 16;
-
 impl Group {
-    /// Encrypts to everybody who knows my latest update secret; repairs first where somebody outside my view may.
+    /// Encrypts to everybody who knows my latest update secret. Repairs first if users outside my view may know it.
     pub(crate) fn send(&mut self, plaintext: &[u8], env: &mut Env<'_, '_>) -> Result<(), Error> {
         if plaintext.len() > MAX_PLAINTEXT_LEN {
             return Err(Error::PlaintextTooLong);
@@ -34,19 +31,19 @@ impl Group {
 
     pub(super) fn process_message(
         &mut self,
-        from: (MemberId, MemberIndex),
+        from: KnownUser,
         message: &Verified,
         env: &mut Env<'_, '_>,
     ) -> Result<(), Stop> {
-        if !self.membership.view(from.1).contains(from.1) {
+        if !self.membership.view(from.index).contains(from.index) {
             return Err(Rule::AuthorNotAMember.into());
         }
-        // The sender's chain has moved on, so mine does, whether the message decrypts or not.
-        let key = self.sender(from.1).and_then(|sender| sender.chain.as_mut()).map(|chain| chain.next_key());
+        // The sender's chain has advanced, so my copy advances whether the message decrypts or not.
+        let key = self.sender(from.index).and_then(|sender| sender.chain.as_mut()).map(|chain| chain.next_key());
         let plaintext = key.and_then(|key| key.open(&message.body, &message.header).ok());
         env.events.push(match plaintext {
-            Some(plaintext) => Event::Message { from: from.0, plaintext: plaintext.expose().to_vec() },
-            None => Event::Undecryptable { from: from.0 },
+            Some(plaintext) => Event::Message { from: from.id, plaintext: plaintext.expose().to_vec() },
+            None => Event::Undecryptable { from: from.id },
         });
         Ok(())
     }

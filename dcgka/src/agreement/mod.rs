@@ -1,28 +1,29 @@
 //! DCGKA proper (paper, section 6.2 and figure 7): update secrets for every member of a group.
 //!
-//! [`state`] holds what a member knows of its group, [`seed`] the part that creation, update and removal share; each
-//! operation has its file, with the author's side first and the receiver's after it.
+//! [`state`] holds what a member knows of its group, [`sender`] the ratchets, [`unacknowledged`] what waits for
+//! acknowledgements, and [`seed`] what create, remove and update share. Each control message has a file: the author's
+//! side first, then the receiver's.
 
 mod ack;
-pub(crate) mod add;
-pub(crate) mod create;
+mod add;
+mod create;
 mod export;
 mod message;
 mod remove;
 pub(crate) mod seed;
+pub(crate) mod sender;
 pub(crate) mod state;
 #[cfg(test)]
 mod tests;
+mod unacknowledged;
 mod update;
 pub(crate) mod welcome;
-
-pub use message::MAX_PLAINTEXT_LEN;
-pub use state::{MAX_KNOWN, MAX_MEMBERS, MAX_PENDING, MAX_UNACKNOWLEDGED};
 
 use protocol::causal_order::Verified;
 use protocol::error::Error;
 use protocol::id::MemberId;
 use protocol::member::{Event, Rule};
+use protocol::membership::KnownUser;
 
 use crate::messages::{ACK, ACK_NONE, ADD, ADD_ACK, CREATE, MESSAGE, REMOVE, UPDATE};
 use state::{Continue, Env, Group, Stop};
@@ -44,9 +45,9 @@ impl Group {
         Ok(Continue::Member)
     }
 
-    /// A message that breaks a rule stops before it has changed anything.
+    /// A message that breaks a rule is refused before it has changed anything.
     fn process(&mut self, id: MemberId, message: &Verified, env: &mut Env<'_, '_>) -> Result<(), Stop> {
-        let author = (id, self.membership.index(&id).ok_or(Error::Internal)?);
+        let author = KnownUser { id, index: self.membership.index(&id).ok_or(Error::Internal)? };
         match message.kind {
             CREATE => self.process_create(author, message, env),
             ADD => self.process_add(author, message, env),

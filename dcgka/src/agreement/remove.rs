@@ -1,18 +1,19 @@
-//! REMOVE: a member removes another, and replaces its own key material so that the removed one reads no more.
+//! REMOVE: a member removes another, and replaces its own key material so that the removed member can read nothing
+//! more.
 
 use protocol::causal_order::Verified;
 use protocol::error::Error;
 use protocol::id::MemberId;
 use protocol::member::Rule;
-use protocol::membership::MemberIndex;
+use protocol::membership::KnownUser;
 use protocol::wire::envelope::Subject;
 
 use super::state::{Env, Group, Stop};
 use crate::messages::{REMOVE, Seeded};
 
 impl Group {
-    /// The author's side. The removal is recorded first, here too, so that the seed goes to those who remain. It is possible
-    /// whatever is unacknowledged: it is how one gets rid of somebody silent.
+    /// The author's side. The author too records the removal first, so that the seed goes only to the members that
+    /// remain. A removal is possible whatever is unacknowledged: this is how a silent member is removed.
     pub(crate) fn remove(&mut self, user: &MemberId, env: &mut Env<'_, '_>) -> Result<(), Error> {
         let number = self.next_number()?;
         let me = self.me();
@@ -24,7 +25,8 @@ impl Group {
         let mut after = self.membership.clone();
         after.remove(me, number, target);
         if !after.view(me).contains(me) {
-            // Whoever I remove takes along whom it added, unless I have acknowledged the add: me I have.
+            // A remove also removes the users that its target added, unless I have acknowledged the add. I have
+            // acknowledged my own.
             return Err(Error::Internal);
         }
         let recipients = self.recipients(after.view(me), me);
@@ -38,20 +40,20 @@ impl Group {
 
     pub(super) fn process_remove(
         &mut self,
-        author: (MemberId, MemberIndex),
+        author: KnownUser,
         message: &Verified,
         env: &mut Env<'_, '_>,
     ) -> Result<(), Stop> {
         let target = message.subject.name().and_then(|id| self.membership.index(&id)).ok_or(Rule::TargetNotAMember)?;
-        self.membership.check_remove(author.1, target)?;
-        // The recipients follow from the author's view after the removal; only then is the form known to be right.
+        self.membership.check_remove(author.index, target)?;
+        // The body's form depends on the recipients, which follow from the author's view after the removal.
         let mut after = self.membership.clone();
-        after.remove(author.1, message.number, target);
-        let recipients = self.recipients(after.view(author.1), author.1);
+        after.remove(author.index, message.number, target);
+        let recipients = self.recipients(after.view(author.index), author.index);
         let seeded = Seeded::decode(&message.body, recipients.len(), env.user.rules).map_err(|_| Rule::Form)?;
         let before = self.view().clone();
         self.membership = after;
-        self.view_changed(&before, author.1, env);
+        self.view_changed(&before, author.index, env);
         if !self.is_inside() {
             return Ok(());
         }

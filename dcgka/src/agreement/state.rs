@@ -1,52 +1,23 @@
-//! What a member knows of its group, and the steps that all operations share.
+//! What a member knows of its group, and the steps that all control messages share.
 
 use std::collections::BTreeMap;
 
-use protocol::causal_order::{CausalOrder, MAX_WAITING_BYTES, Verified};
-use protocol::crypto::hash::{DIGEST_LEN, Digest};
-use protocol::crypto::kdf;
-use protocol::crypto::label;
+use protocol::causal_order::CausalOrder;
+use protocol::crypto::hash::Digest;
 use protocol::crypto::secret::Secret;
 use protocol::crypto::signature::{SigningKey, VERIFICATION_KEY_LEN, VerificationKey};
 use protocol::error::Error;
 use protocol::id::{GroupId, MemberId};
-use protocol::member::{Context, Event, Incoming, Outgoing, Recipients, Rule};
-use protocol::membership::{MemberIndex, MemberSet, Membership};
-use protocol::wire::envelope::{Draft, Envelope, Kind, Subject};
+use protocol::member::{Context, Event, Outgoing, Recipients, Rule};
+use protocol::membership::{KnownUser, MemberIndex, MemberSet, Membership};
+use protocol::wire::envelope::{Draft, Kind, Subject};
 use protocol::x3dh::PrekeySecrets;
 
-use crate::message_ratchet::Chain;
-use crate::messages::{self, ADD, UPDATE};
+use super::sender::Sender;
+use crate::limits::LAST_NUMBER;
+use crate::messages;
 use crate::rules::Rules;
 use crate::two_party::{Binding, Slot, TwoParty};
-
-/// Members of a group at most. An add is refused by its author's view alone, in which everybody knows it: of two concurrent
-/// adds at the limit both stand, so a group can be larger by as many as were added at once.
-pub const MAX_MEMBERS: usize = 1024;
-
-/// Users that a group has ever had at most, counted in the same way. Everybody is kept for good: of each removed member
-/// stay an id, a key and a number, and what it has acknowledged.
-pub const MAX_KNOWN: usize = 4 * MAX_MEMBERS;
-
-/// Operations of one author that somebody has not acknowledged: at so many the author's own updates and adds fail, and a
-/// message that would have to be preceded by an update. It can remove whoever is silent.
-///
-/// For an operation everybody keeps a secret for each recipient that has not acknowledged it, some 50 bytes, besides three
-/// sets of members. That is 1 kB where one member of 1,024 is silent, so a quarter of a megabyte for an author; and an
-/// author that updates every day can wait for somebody for eight months.
-pub const MAX_UNACKNOWLEDGED: usize = 256;
-
-/// With so many of its operations pending, the others hold back an author's next update or add, and all after it, until
-/// acknowledgements come, unless somebody else has acknowledged it already and would have to wait as well. So an author
-/// alone cannot make the others keep more; with an accomplice it can.
-pub const MAX_PENDING: usize = 2 * MAX_UNACKNOWLEDGED;
-
-/// With this message of mine everything ends, what I receive included: that may ask for an answer. The rest is more than one
-/// call can send, which answers at most all operations that have waited: their bodies take 32 bytes and more each.
-const LAST_NUMBER: u32 = u32::MAX - (MAX_WAITING_BYTES / 16) as u32;
-
-/// Calls of HKDF in one step of a ratchet.
-pub(crate) const RATCHET_KDF_CALLS: u64 = 2;
 
 /// The user's own long-term secrets, and the rules that it follows.
 #[derive(Clone)]
@@ -57,7 +28,7 @@ pub(crate) struct User {
     pub(crate) rules: Rules,
 }
 
-/// Surroundings of a call: the user's secrets, what the caller brought, and what comes of it.
+/// What a call works with: the user's secrets, what the caller supplies, and what the call results in.
 pub(crate) struct Env<'a, 'c> {
     pub(crate) user: &'a mut User,
     pub(crate) context: &'a mut Context<'c>,
@@ -69,77 +40,60 @@ impl<'a, 'c> Env<'a, 'c> {
     pub(crate) fn new(user: &'a mut User, context: &'a mut Context<'c>) -> Self {
         Self { user, context, outgoing: Vec::new(), events: Vec::new() }
     }
+
+    /// Nobody joins a group unless the caller confirms the inviter.
+    pub(crate) fn confirm(&self, inviter: &MemberId) -> Result<(), Error> {
+        if (self.context.confirm_inviter)(inviter) { Ok(()) } else { Err(Error::InviterNotConfirmed) }
+    }
 }
 
-/// An operation: its author and its number.
-pub(crate) type Operation = (MemberIndex, u32);
+/// A control message, ordered by author.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct ControlId {
+    pub(crate) author: MemberIndex,
+    /// Among its author's messages.
+    pub(crate) number: u32,
+}
 
+/// A group, as one of its members (*me*) knows it.
 #[derive(Clone)]
 pub(crate) struct Group {
     pub(crate) id: GroupId,
     pub(crate) membership: Membership,
     pub(crate) order: CausalOrder,
     pub(crate) signing: SigningKey,
-    /// My last message.
+    /// The number of my last message.
     pub(crate) number: u32,
     pub(crate) two_party: BTreeMap<MemberIndex, TwoParty>,
-    /// By member index.
+    /// By member index, for everybody ever known.
     pub(crate) senders: Vec<Sender>,
-    pub(crate) pending: BTreeMap<Operation, Pending>,
-    /// My view has lost somebody since everybody in it got new secrets from a seed: I update before I send.
+    pub(crate) pending: BTreeMap<ControlId, Pending>,
+    /// My view has lost a member since a seed last gave everybody in it new secrets, so I update before I send.
     pub(crate) dirty: bool,
-    /// Removed, and some member may not know it: their last messages can still be followed.
+    /// Removed members whose removal some member may not know: their last messages can still be followed.
     pub(crate) leaving: MemberSet,
-    /// Removed, and every member knows it: nothing is kept of them.
+    /// Removed members whose removal every member knows: nothing is kept of them.
     pub(crate) retired: MemberSet,
-    /// What a welcome covered, by member index: numbers up to it were delivered before I joined.
+    /// By member index, the last number that my welcome covers: messages up to it were delivered before I joined.
     pub(crate) joined_at: Vec<u32>,
 }
 
-/// What is known of a member as a sender of messages.
-#[derive(Clone, Default)]
-pub(crate) struct Sender {
-    /// The member's ratchet; None: unknown, and no step is made from it.
-    pub(crate) ratchet: Option<Secret>,
-    /// The chain of its latest update secret.
-    pub(crate) chain: Option<Chain>,
-}
-
-impl Sender {
-    /// The first state, which the paper calls the empty string: HMAC pads it to these zeros.
-    pub(crate) fn initial() -> Self {
-        Self { ratchet: Some(Secret::new([0; DIGEST_LEN])), chain: None }
-    }
-
-    /// update-ratchet: (I, ratchet) = KDF(ratchet, input). None where the ratchet is unknown.
-    pub(crate) fn step(&mut self, input: &[u8]) -> Option<Secret> {
-        let ratchet = self.ratchet.as_mut()?;
-        let (update_secret, next) = kdf::split(&kdf::derive(label::RATCHET, ratchet.expose(), input, &[]));
-        *ratchet = next;
-        Some(update_secret)
-    }
-
-    /// A step whose update secret starts a new chain.
-    pub(crate) fn advance(&mut self, input: &[u8]) {
-        self.chain = self.step(input).map(Chain::new);
-    }
-}
-
-/// An operation that not everybody has acknowledged.
+/// A control message that some member has not acknowledged.
 #[derive(Clone)]
 pub(crate) struct Pending {
-    /// Who gets a member secret: R of the operation, or the added user.
+    /// Who gets a member secret: the recipients of its seed, or the joiner.
     pub(crate) recipients: MemberSet,
-    /// The member secrets that are known and not used.
+    /// The member secrets that are known and not used yet.
     pub(crate) secrets: BTreeMap<MemberIndex, Secret>,
-    /// Who has still to acknowledge.
+    /// Who has not acknowledged it yet.
     pub(crate) waiting: MemberSet,
-    /// Of an add: the earlier operations here that its welcome covers. Whoever joins by it does not acknowledge them.
-    pub(crate) covered: Vec<Operation>,
+    /// For an add: the earlier pending control messages that its welcome covers. A user that joins by it does not
+    /// acknowledge them.
+    pub(crate) covered: Vec<ControlId>,
 }
 
 impl Group {
-    /// A group of which only the membership is known.
+    /// A group of which only the membership is known yet.
     pub(super) fn empty(id: GroupId, membership: Membership, user: &User) -> Self {
         Self {
             id,
@@ -169,44 +123,19 @@ impl Group {
         self.senders.get_mut(member.to_usize())
     }
 
-    /// The members of a set without one of them, in the order of ids, in which ciphertexts stand.
-    pub(crate) fn recipients(&self, view: &MemberSet, without: MemberIndex) -> Vec<(MemberId, MemberIndex)> {
-        self.membership.in_order_of_ids(view).filter(|(_, member)| *member != without).collect()
+    /// The members of a view without one of them, in order of ids: the order of their ciphertexts in a message.
+    pub(crate) fn recipients(&self, view: &MemberSet, without: MemberIndex) -> Vec<KnownUser> {
+        self.membership.in_order_of_ids(view).filter(|user| user.index != without).collect()
     }
 
-    /// The number of my next message. There is one: every call begins with [`check_numbers`](Self::check_numbers).
+    /// The number of my next message. It exists, because every call begins with [`check_numbers`](Self::check_numbers).
     pub(crate) fn next_number(&self) -> Result<u32, Error> {
         self.number.checked_add(1).ok_or(Error::Internal)
     }
 
-    /// Whether there are numbers left for all that one call can send, so that none ends half-way.
+    /// Fails unless enough numbers are left for everything that one call can send, so that no call stops half-way.
     pub(crate) fn check_numbers(&self) -> Result<(), Error> {
         if self.number > LAST_NUMBER { Err(Error::NumbersExhausted) } else { Ok(()) }
-    }
-
-    /// Whether I may update or add: others must have acknowledged what I did before.
-    pub(crate) fn check_unacknowledged(&self) -> Result<(), Error> {
-        let full = has_pending(&self.pending, self.me(), MAX_UNACKNOWLEDGED);
-        if full { Err(Error::TooManyUnacknowledged) } else { Ok(()) }
-    }
-
-    /// The next message to process. An author of whom too much is pending waits, as long as nobody else does for its sake:
-    /// what the next message of another member acknowledges is processed, whatever is pending. Members have different
-    /// things pending, a joiner fewest of all, and would otherwise wait for each other.
-    pub(super) fn next_message(&mut self) -> Option<(MemberId, Verified)> {
-        let Self { order, membership, pending, .. } = self;
-        let awaited = awaited(order, membership);
-        order.deliver(|author, message| {
-            !is_held_back(membership, pending, author, message.kind) || awaited.contains(&(*author, message.number))
-        })
-    }
-
-    /// Whether a message would have to wait for acknowledgements, and there is no room for it.
-    pub(crate) fn has_no_room_for(&self, message: &Incoming<'_>) -> bool {
-        let Ok(envelope) = Envelope::decode(message.bytes) else { return false };
-        !self.order.has_room(message.bytes.len())
-            && is_held_back(&self.membership, &self.pending, &message.author, envelope.kind)
-            && !awaited(&self.order, &self.membership).contains(&(message.author, envelope.number))
     }
 
     /// What a ciphertext in my message `number` is bound to: the number, and the key that verifies the message.
@@ -217,32 +146,33 @@ impl Group {
     /// Encrypts a secret to a member, as part of my message with this number and verification key.
     pub(crate) fn encrypt_to(
         &mut self,
-        peer: (MemberId, MemberIndex),
+        peer: KnownUser,
         secret: &Secret,
         (number, key): (u32, [u8; VERIFICATION_KEY_LEN]),
         env: &mut Env<'_, '_>,
         out: &mut Vec<u8>,
     ) {
         let User { id: sender, rules, .. } = *env.user;
-        let binding = Binding { group: &self.id, sender: &sender, sender_key: &key, recipient: &peer.0, number, rules };
-        let channel = self.two_party.entry(peer.1).or_default();
+        let binding =
+            Binding { group: &self.id, sender: &sender, sender_key: &key, recipient: &peer.id, number, rules };
+        let channel = self.two_party.entry(peer.index).or_default();
         channel.send(secret, &binding, &env.user.prekeys, env.context.directory, &mut *env.context.rng, out);
     }
 
-    /// Decrypts a slot of a member's message with this number and verification key. None where it does not open.
+    /// Decrypts a slot of a member's message with this number and verification key. `None` if it does not open.
     pub(crate) fn decrypt_from(
         &mut self,
-        peer: (MemberId, MemberIndex),
+        peer: KnownUser,
         (number, key): (u32, &[u8; VERIFICATION_KEY_LEN]),
         slot: &Slot<'_>,
         env: &mut Env<'_, '_>,
     ) -> Option<Secret> {
-        if self.retired.contains(peer.1) {
+        if self.retired.contains(peer.index) {
             return None;
         }
         let User { id: me, rules, .. } = *env.user;
-        let binding = Binding { group: &self.id, sender: &peer.0, sender_key: key, recipient: &me, number, rules };
-        let channel = self.two_party.entry(peer.1).or_default();
+        let binding = Binding { group: &self.id, sender: &peer.id, sender_key: key, recipient: &me, number, rules };
+        let channel = self.two_party.entry(peer.index).or_default();
         channel.receive(slot, &binding, &mut env.user.prekeys, env.context.directory)
     }
 
@@ -274,15 +204,15 @@ impl Group {
         self.order.handle(id).ok_or(Error::Internal)
     }
 
-    /// Makes somebody known as an author and sender.
+    /// Makes a user known as an author and sender.
     pub(crate) fn introduce(&mut self, id: MemberId, key: VerificationKey, delivered: u32, sender: Sender) {
         self.senders.push(sender);
         self.joined_at.push(delivered);
         self.order.introduce(id, key, delivered, &self.id);
     }
 
-    /// Whose acknowledgement of an operation is waited for: its recipients and the members of my view, besides its author
-    /// and me.
+    /// Whose acknowledgement of a control message is awaited: its recipients and the members of my view, except its
+    /// author and me.
     pub(crate) fn waiting_for(&self, recipients: &MemberSet, author: MemberIndex) -> MemberSet {
         let mut waiting = self.view().clone();
         waiting.extend(recipients.iter().filter(|member| !self.retired.contains(*member)));
@@ -291,18 +221,18 @@ impl Group {
         waiting
     }
 
-    pub(crate) fn insert_pending(&mut self, operation: Operation, pending: Pending) {
+    pub(crate) fn insert_pending(&mut self, control: ControlId, pending: Pending) {
         if !pending.waiting.is_empty() || !pending.secrets.is_empty() {
-            self.pending.insert(operation, pending);
+            self.pending.insert(control, pending);
         }
     }
 
-    /// Whether I am a member in my own view. Whoever was removed stops.
+    /// Whether I am a member in my own view. A removed member stops.
     pub(crate) fn is_inside(&self) -> bool {
         self.view().contains(self.me())
     }
 
-    /// What follows from a change of my view: events and dirtiness.
+    /// Reports the members that my view has lost. If there are any, I become dirty.
     pub(crate) fn view_changed(&mut self, before: &MemberSet, author: MemberIndex, env: &mut Env<'_, '_>) {
         let lost = before.difference(self.view());
         for member in lost.iter() {
@@ -315,7 +245,7 @@ impl Group {
         }
     }
 
-    /// A seed that I took leaves me clean if nobody who knows it is outside my view.
+    /// A seed that I took makes me clean if nobody outside my view knows it.
     pub(crate) fn took_seed(&mut self, author: MemberIndex, recipients: &MemberSet) {
         let view = self.view();
         if view.contains(author) && recipients.is_subset(view) {
@@ -323,7 +253,8 @@ impl Group {
         }
     }
 
-    /// Forgets removed members whose removal every member knows, and operations that nobody has to acknowledge any more.
+    /// Forgets removed members whose removal every member knows, and control messages that nobody has to acknowledge
+    /// any more.
     pub(crate) fn tidy(&mut self) {
         if !self.leaving.is_empty() {
             for member in self.membership.removals_acknowledged_by_all(&self.leaving).iter() {
@@ -347,32 +278,9 @@ impl Group {
     }
 }
 
-/// The messages for which others in my view wait, because their next one acknowledges it.
-fn awaited(order: &CausalOrder, membership: &Membership) -> Vec<(MemberId, u32)> {
-    let inside = |by: &MemberId| membership.index(by).is_some_and(|by| membership.is_member(by));
-    let awaited = order.awaited().filter(|(by, of)| *by != of.author && inside(by));
-    awaited.map(|(_, of)| (of.author, of.number)).collect()
-}
-
-/// Removals are never held back for their own sake: there are no more of them than members.
-fn is_held_back(
-    membership: &Membership,
-    pending: &BTreeMap<Operation, Pending>,
-    author: &MemberId,
-    kind: Kind,
-) -> bool {
-    [ADD, UPDATE].contains(&kind)
-        && membership.index(author).is_some_and(|author| has_pending(pending, author, MAX_PENDING))
-}
-
-/// Whether at least so many operations of an author are pending. Few are, as a rule: so they are counted when it matters.
-fn has_pending(pending: &BTreeMap<Operation, Pending>, author: MemberIndex, count: usize) -> bool {
-    pending.range((author, 0)..=(author, u32::MAX)).nth(count - 1).is_some()
-}
-
 /// Why a message is processed no further.
 pub(crate) enum Stop {
-    /// It breaks a rule, and is refused.
+    /// It breaks a rule and is refused.
     Rule(Rule),
     /// A broken invariant.
     Bug(Error),
@@ -390,7 +298,7 @@ impl From<Error> for Stop {
     }
 }
 
-/// Whether this member is still one after a message.
+/// Whether I am still a member after a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Continue {
     Member,

@@ -1,9 +1,9 @@
-//! What members keep and delete, and what a member must be able to bear from another: seen from inside.
+//! What members keep and delete, and what a member must tolerate from another, seen from inside.
 
 mod coalition;
 mod limits;
-mod sabotaged;
-mod situations;
+mod mutants;
+mod scenarios;
 mod variants;
 
 use std::collections::BTreeSet;
@@ -19,7 +19,7 @@ use protocol::x3dh::PrekeySecrets;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
-use super::state::{Group, User};
+use super::state::{ControlId, Group, User};
 use crate::dsgm::{Dsgm, Stage};
 use crate::messages::ACK_NONE;
 use crate::rules::Rules;
@@ -30,12 +30,12 @@ struct Net {
     rng: ChaCha20Rng,
     sent: Vec<(usize, Option<MemberId>, Vec<u8>)>,
     group: GroupId,
-    /// The last state of everybody who was removed.
+    /// The last state of each removed member.
     last_states: Vec<Dsgm>,
 }
 
 impl Net {
-    /// The first `founders` of `users` in a group.
+    /// A settled group of the first `founders` of `users`.
     fn new(founders: usize, users: usize, seed: u64) -> Self {
         Self::following(Rules::Corrected, founders, users, seed)
     }
@@ -98,7 +98,7 @@ impl Net {
         self.act(user, |member, context| member.remove(&id, context))
     }
 
-    fn deliver(&mut self, places: &[usize], to: usize) -> Vec<usize> {
+    fn carry(&mut self, places: &[usize], to: usize) -> Vec<usize> {
         let mut answers = Vec::new();
         for place in places {
             let (author, recipient, _) = self.sent[*place];
@@ -130,7 +130,7 @@ impl Net {
             let before = self.sent.len();
             for user in side {
                 let places: Vec<_> = (0..before).filter(|place| side.contains(&self.sent[*place].0)).collect();
-                self.deliver(&places, *user);
+                self.carry(&places, *user);
             }
             if self.sent.len() == before {
                 break;
@@ -154,7 +154,7 @@ impl Net {
         self.group(user).membership.index(&id).unwrap()
     }
 
-    /// Checks that a settled group keeps nothing but what its members need.
+    /// Checks that a settled group keeps only what its members need.
     #[track_caller]
     fn check_nothing_is_left(&mut self, members: &[usize]) {
         self.settle();
@@ -175,24 +175,24 @@ impl Net {
 }
 
 #[test]
-fn the_secret_of_a_member_that_took_none_is_deleted_at_once() {
+fn the_secret_of_a_member_that_says_none_is_deleted_immediately() {
     let mut net = Net::new(5, 5, 1);
     let (update, remove) = (net.update(3), net.remove(0, 3));
-    net.deliver(&update, 2);
-    let operation = (net.index(2, 3), 2);
+    net.carry(&update, 2);
+    let control = ControlId { author: net.index(2, 3), number: 2 };
     let one = net.index(2, 1);
-    net.deliver(&remove, 2);
-    assert!(net.group(2).pending[&operation].secrets.contains_key(&one));
-    let answers = net.deliver(&[&remove[..], &update].concat(), 1);
+    net.carry(&remove, 2);
+    assert!(net.group(2).pending[&control].secrets.contains_key(&one));
+    let answers = net.carry(&[&remove[..], &update].concat(), 1);
     assert!(net.says_none(answers[1]));
-    net.deliver(&answers, 2);
-    let pending = &net.group(2).pending[&operation];
+    net.carry(&answers, 2);
+    let pending = &net.group(2).pending[&control];
     assert!(!pending.waiting.is_empty() && !pending.secrets.contains_key(&one));
     net.check_nothing_is_left(&[0, 1, 2, 4]);
 }
 
 #[test]
-fn a_settled_group_keeps_nothing_of_operations_and_of_those_who_left() {
+fn a_settled_group_keeps_nothing_of_control_messages_and_of_removed_members() {
     for seed in 0..4 {
         let mut net = Net::new(6, 9, 10 + seed);
         for _ in 0..8 {
@@ -201,7 +201,7 @@ fn a_settled_group_keeps_nothing_of_operations_and_of_those_who_left() {
             net.settle();
         }
         net.check_nothing_is_left(&[0, 1, 2, 3, 4, 5]);
-        // An accomplice, a user with one void add of two, mutual removes, and a joiner next to all of it.
+        // An accomplice, a user with one void add of two, mutual removes, and a joiner concurrent with all of it.
         net.remove(0, 3);
         if seed % 2 == 0 {
             net.settle_among(&[0, 1, 2, 4, 5]);
@@ -223,13 +223,13 @@ fn a_settled_group_keeps_nothing_of_operations_and_of_those_who_left() {
 }
 
 #[test]
-fn no_seed_is_taken_of_somebody_whose_removal_all_have_acknowledged() {
+fn no_seed_is_taken_from_a_member_whose_removal_all_have_acknowledged() {
     let mut net = Net::new(4, 4, 2);
     net.remove(0, 3);
     net.settle_among(&[0, 1, 2]);
     let update = net.update(3);
     let three = net.index(1, 3);
-    let answer = net.deliver(&update, 1);
+    let answer = net.carry(&update, 1);
     assert!(net.says_none(answer[0]));
     assert!(!net.group(1).two_party.contains_key(&three));
     assert!(net.group(1).pending.values().all(|pending| pending.secrets.is_empty()));
@@ -237,7 +237,7 @@ fn no_seed_is_taken_of_somebody_whose_removal_all_have_acknowledged() {
 
 #[test]
 fn a_channel_heals_after_a_lost_key() {
-    // An answer to a message without a ciphertext for the peer, such as that to an add, frees no key.
+    // The answer to a message without a ciphertext for the peer, such as an add, frees no key.
     for adds in [false, true] {
         let mut net = Net::new(3, 4, 4);
         for _ in 0..3 {
@@ -248,20 +248,20 @@ fn a_channel_heals_after_a_lost_key() {
         let zero = net.index(2, 0);
         net.group(2).two_party.get_mut(&zero).unwrap().lose_received();
         let update = net.update(0);
-        let answer = net.deliver(&update, 2);
+        let answer = net.carry(&update, 2);
         assert!(net.says_none(answer[0]));
         net.settle();
         if adds {
             net.add(0, 3);
             net.settle();
         }
-        // Its own next message is encrypted to a key from before: user 0 must have kept it.
+        // Its own next message is encrypted to an earlier key, which user 0 must have kept.
         let update = net.update(2);
-        let answer = net.deliver(&update, 0);
+        let answer = net.carry(&update, 0);
         assert!(!net.says_none(answer[0]));
         net.settle();
         let update = net.update(0);
-        let answer = net.deliver(&update, 2);
+        let answer = net.carry(&update, 2);
         assert!(!net.says_none(answer[0]));
     }
 }

@@ -2,9 +2,8 @@
 
 use protocol::causal_order::Verified;
 use protocol::error::Error;
-use protocol::id::MemberId;
 use protocol::member::{Event, Rule};
-use protocol::membership::MemberIndex;
+use protocol::membership::KnownUser;
 use protocol::wire::envelope::Subject;
 
 use super::state::{Env, Group, Stop};
@@ -18,38 +17,39 @@ impl Group {
         self.send_seeded(UPDATE, Subject::None, &recipients, env)
     }
 
-    /// Updates before a message or an add where the last seed may be known outside my view and the rules ask for it, or
-    /// where I have no update secret yet. On a copy, so that a failure of what follows leaves nothing behind.
+    /// Sends a message or an add, after an update if one is needed: if the last seed may be known outside my view and
+    /// the rules require a repair, or if I have no update secret yet. Both run on a copy, so that a failure leaves
+    /// nothing behind.
     pub(super) fn after_repair(
         &mut self,
         env: &mut Env<'_, '_>,
-        operation: impl FnOnce(&mut Self, &mut Env<'_, '_>) -> Result<(), Error>,
+        action: impl FnOnce(&mut Self, &mut Env<'_, '_>) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let silent = self.senders.get(self.me().to_usize()).is_none_or(|sender| sender.chain.is_none());
         let dirty = self.dirty && env.user.rules.repairs();
         if !dirty && !silent {
-            return operation(self, env);
+            return action(self, env);
         }
         let mut repaired = self.clone();
         repaired.update(env)?;
-        operation(&mut repaired, env)?;
+        action(&mut repaired, env)?;
         *self = repaired;
         Ok(())
     }
 
     pub(super) fn process_update(
         &mut self,
-        author: (MemberId, MemberIndex),
+        author: KnownUser,
         message: &Verified,
         env: &mut Env<'_, '_>,
     ) -> Result<(), Stop> {
-        let view = self.membership.view(author.1);
-        if !view.contains(author.1) {
+        let view = self.membership.view(author.index);
+        if !view.contains(author.index) {
             return Err(Rule::AuthorNotAMember.into());
         }
-        let recipients = self.recipients(view, author.1);
+        let recipients = self.recipients(view, author.index);
         let seeded = Seeded::decode(&message.body, recipients.len(), env.user.rules).map_err(|_| Rule::Form)?;
-        env.events.push(Event::Updated { by: author.0 });
+        env.events.push(Event::Updated { by: author.id });
         Ok(self.process_seed(author, message, &recipients, &seeded, env)?)
     }
 }

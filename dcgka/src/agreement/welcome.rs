@@ -1,29 +1,22 @@
 //! WELCOME: what a joiner learns of the group from the member that added it.
 //!
-//! The welcome is signed with the adder's identity key, names the hash of its ADD, and brings the key that the ADD is signed
-//! with; the joiner needs both.
+//! The welcome is signed with the adder's identity key, names the hash of its ADD, and carries the key that verifies
+//! the ADD. The joiner needs both messages.
 
 use protocol::crypto::hash::Digest;
 use protocol::crypto::signature::{VERIFICATION_KEY_LEN, VerificationKey};
 use protocol::error::Error;
 use protocol::id::{GroupId, MemberId};
 use protocol::member::Event;
-use protocol::membership::{Limits, MemberIndex, MemberSet, Membership};
+use protocol::membership::{KnownUser, MemberIndex, MemberSet, Membership};
 use protocol::wire::codec::{Reader, put_varint};
 use protocol::wire::envelope::{Envelope, Subject};
 
-use super::add::add_steps;
-use super::state::{Env, Group, MAX_KNOWN, Pending, Sender};
+use super::sender::Sender;
+use super::state::{ControlId, Env, Group, Pending};
+use crate::limits::WELCOME_LIMITS;
 use crate::messages::{ACK, ACK_NONE, ADD, Add, WELCOME, Welcome};
 use crate::two_party::Slot;
-
-/// What a joiner takes for the membership of a group, and an adder tells one: everybody whom an adder can have known, some
-/// four operations of each, and steps that take below a tenth of a second. A group of 4,096 users that were all added and
-/// of whom three quarters were removed takes 30 million.
-pub(crate) const WELCOME_LIMITS: Limits = Limits { known: MAX_KNOWN, records: 4 * MAX_KNOWN, steps: 1 << 25 };
-
-/// Invitations to one group that may wait for their adds.
-pub(crate) const MAX_INVITATIONS: usize = 16;
 
 /// A checked welcome that waits for its add.
 #[derive(Clone)]
@@ -35,7 +28,7 @@ pub(crate) struct Invitation {
 }
 
 impl Invitation {
-    /// Checks signature and form.
+    /// Takes a welcome whose signature and form are valid.
     pub(crate) fn decode(group: &GroupId, inviter: MemberId, envelope: &Envelope<'_>) -> Result<Self, Error> {
         if envelope.kind != WELCOME || envelope.sender != inviter.handle() {
             return Err(Error::WrongAuthor);
@@ -47,7 +40,7 @@ impl Invitation {
         Ok(Self { inviter, number: envelope.number, body: envelope.body.to_vec() })
     }
 
-    /// This message of the inviter, if it is the add that the welcome belongs to.
+    /// Takes this message of the inviter, if it is the add that the welcome belongs to.
     pub(crate) fn is_for<'a>(&self, group: &GroupId, me: &MemberId, bytes: &'a [u8]) -> Option<AddOfMe<'a>> {
         let welcome = Welcome::decode(&self.body).ok()?;
         let envelope = Envelope::decode(bytes).ok()?;
@@ -62,7 +55,7 @@ impl Invitation {
     }
 }
 
-/// What a joiner takes from its add, whose signature is yet to be checked.
+/// What a joiner takes from its add. The signature has not been checked yet.
 pub(crate) struct AddOfMe<'a> {
     envelope: Envelope<'a>,
     digest: Digest,
@@ -70,8 +63,9 @@ pub(crate) struct AddOfMe<'a> {
     slot: Slot<'a>,
 }
 
-/// What a welcome says of each member besides its membership: the last message that the adder had delivered before the add,
-/// and the key of the next one, where it is not the id. Of the adder itself too: its key of then is bound to the slot.
+/// What a welcome says of each user besides the membership: the number of its last message that the adder had delivered
+/// before the add, and the key of the next one, unless that is the id. The adder is included, because the slot is bound
+/// to its key at that time.
 struct Known {
     delivered: u32,
     key: VerificationKey,
@@ -86,7 +80,7 @@ impl Known {
 }
 
 impl Group {
-    /// What a welcome carries: membership before the add, then [`Known`] for each.
+    /// The state in a welcome: the membership before the add, then a [`Known`] for each user.
     pub(super) fn encode_welcome_state(&self) -> Vec<u8> {
         let mut out = Vec::new();
         self.membership.encode(&mut out);
@@ -102,11 +96,11 @@ impl Group {
         out
     }
 
-    /// process-welcome: the joiner's state after the first of these adds that is authentic, and its acknowledgement. None
-    /// where none of them is: they are damaged, and the genuine one may still come.
+    /// process-welcome: the joiner's state after the first of these adds that is authentic, and its acknowledgement.
+    /// `None` if no add is authentic: they are damaged, and the genuine one may still arrive.
     ///
     /// # Errors
-    /// The welcome is no good.
+    /// If the welcome is invalid.
     pub(crate) fn join<'a>(
         id: GroupId,
         invitation: &Invitation,
@@ -118,7 +112,7 @@ impl Group {
         let membership = Membership::decode_within(env.user.id, &mut state, &WELCOME_LIMITS)?;
         let adder = membership.index(&invitation.inviter).ok_or(Error::Malformed)?;
         membership.check_add(adder, &env.user.id).map_err(|_| Error::Malformed)?;
-        // This is all that the adder knew; it did not know me, and this add is news.
+        // The state is all that the adder knew, and it knew neither me nor this add.
         let i_come_last = membership.me().to_usize() + 1 == membership.everybody().len();
         let complete = i_come_last && membership.has_acknowledged_everything(adder);
         if !complete || membership.recorded(adder, invitation.number).is_some() {
@@ -157,7 +151,7 @@ impl Group {
         Ok(Some(group))
     }
 
-    /// The adder's ratchet, its two steps, and my acknowledgement, which starts my own ratchet.
+    /// Takes the adder's ratchet, makes its two steps, and sends my acknowledgement, which starts my own ratchet.
     fn take_first_secret(
         &mut self,
         adder: MemberIndex,
@@ -170,14 +164,14 @@ impl Group {
         let recipients = MemberSet::from_iter([me]);
         let waiting = self.waiting_for(&recipients, adder);
         let pending = Pending { recipients, secrets: Default::default(), waiting, covered: Vec::new() };
-        self.insert_pending((adder, invitation.number), pending);
+        self.insert_pending(ControlId { author: adder, number: invitation.number }, pending);
         let subject = Subject::Acknowledged(invitation.inviter, invitation.number);
-        let peer = (invitation.inviter, adder);
+        let peer = KnownUser { id: invitation.inviter, index: adder };
         let ratchet = self.decrypt_from(peer, (invitation.number, key), slot, env);
         let secret = ratchet.and_then(|ratchet| {
             let sender = self.sender(adder)?;
             sender.ratchet = Some(ratchet);
-            add_steps(sender)
+            sender.add_steps()
         });
         let kind = if secret.is_some() { ACK } else { ACK_NONE };
         if let (Some(secret), Some(sender)) = (secret, self.sender(me)) {

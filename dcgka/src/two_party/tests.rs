@@ -46,7 +46,7 @@ impl Pair {
         slot
     }
 
-    /// Whether a slot opens at a side as what these names say.
+    /// Whether a slot opens at a side under these names.
     fn opens(&mut self, to: usize, slot: &[u8], names: &Names) -> bool {
         let slot = Slot::decode(&mut Reader::new(slot)).unwrap();
         let Side { prekeys, channel, .. } = &mut self.sides[to];
@@ -94,7 +94,7 @@ fn a_ciphertext_is_bound_to_group_sender_key_recipient_and_number() {
 }
 
 #[test]
-fn a_key_is_deleted_when_it_was_used_and_older_ones_when_it_was_acknowledged() {
+fn use_of_a_key_deletes_it_and_its_acknowledgement_deletes_older_ones() {
     let mut pair = Pair::new(2);
     (1..=3).for_each(|number| pair.transfer(0, number));
     assert_eq!(pair.sides[0].channel.kept(), 3);

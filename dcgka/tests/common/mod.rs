@@ -1,4 +1,4 @@
-//! Several users on a network whose order of delivery the test decides.
+//! Several users on a network. The test decides in which order messages arrive.
 
 #![allow(
     dead_code,
@@ -47,12 +47,12 @@ pub struct User {
 }
 
 impl World {
-    /// So many users with prekeys, in no group.
+    /// Users with prekeys, in no group.
     pub fn new(users: usize, seed: u64) -> Self {
         Self::of(Dcgka::CORRECTED, users, seed)
     }
 
-    /// The same of either variant.
+    /// The same with either variant.
     pub fn of(variant: Dcgka, users: usize, seed: u64) -> Self {
         let directory = InMemoryDirectory::default();
         let mut rng = ChaCha20Rng::seed_from_u64(seed);
@@ -73,12 +73,12 @@ impl World {
         Self { users, directory, sent: Vec::new(), group: GroupId([0; 32]) }
     }
 
-    /// The first `members` of `users` in a group that user 0 has created, everything settled.
+    /// A settled group of the first `members` of `users`, which user 0 has created.
     pub fn with_group(members: usize, users: usize, seed: u64) -> Self {
         Self::with_group_of(Dcgka::CORRECTED, members, users, seed)
     }
 
-    /// The same of either variant.
+    /// The same with either variant.
     pub fn with_group_of(variant: Dcgka, members: usize, users: usize, seed: u64) -> Self {
         let mut world = Self::of(variant, users, seed);
         world.create(0, &(1..members).collect::<Vec<_>>());
@@ -147,16 +147,16 @@ impl World {
         self.act(user, |member, context| member.send(text.as_bytes(), context)).unwrap()
     }
 
-    /// Hands a message to a user, whether it has had it or not; returns what it sent.
-    pub fn deliver(&mut self, place: usize, to: usize) -> Vec<usize> {
-        let (received, sent) = self.try_deliver(place, to);
+    /// Carries a message to a user, even if it has received it before. Returns what the user sends.
+    pub fn carry(&mut self, place: usize, to: usize) -> Vec<usize> {
+        let (received, sent) = self.try_carry(place, to);
         let received = received.unwrap_or_else(|error| panic!("message {place} at user {to}: {error}"));
         self.users[to].events.extend(received.events);
         sent
     }
 
-    /// The same where it may be refused.
-    pub fn try_deliver(&mut self, place: usize, to: usize) -> (Result<Received, Error>, Vec<usize>) {
+    /// The same if the user may refuse it.
+    pub fn try_carry(&mut self, place: usize, to: usize) -> (Result<Received, Error>, Vec<usize>) {
         let Sent { author, bytes, .. } = self.sent[place].clone();
         let result = self.receive(author, &bytes, to);
         self.users[to].received.insert(place);
@@ -164,7 +164,7 @@ impl World {
         (result, self.post(to, outgoing))
     }
 
-    /// Any bytes, from a claimed author.
+    /// Carries any bytes to a user, from a claimed author.
     pub fn receive(&mut self, author: usize, bytes: &[u8], to: usize) -> Result<Received, Error> {
         let author = self.id(author);
         let User { member, rng, .. } = &mut self.users[to];
@@ -177,22 +177,22 @@ impl World {
         sent.author != user && sent.to.map_or(self.users[user].online, |id| id == self.id(user))
     }
 
-    /// Delivers what has been sent so far to one user.
+    /// Carries everything sent so far to one user.
     pub fn catch_up(&mut self, user: usize) {
         for place in 0..self.sent.len() {
             if self.is_for(place, user) && !self.users[user].received.contains(&place) {
-                self.deliver(place, user);
+                self.carry(place, user);
             }
         }
     }
 
     /// What has been sent to a user and has not reached it, in the order of sending.
-    pub fn undelivered(&self, user: usize) -> Vec<usize> {
+    pub fn in_transit(&self, user: usize) -> Vec<usize> {
         let arrives = |place: &usize| self.is_for(*place, user) && !self.users[user].received.contains(place);
         (0..self.sent.len()).filter(arrives).collect()
     }
 
-    /// Delivers everything to everybody until nothing is left.
+    /// Carries everything to everybody until nothing is in transit.
     pub fn settle(&mut self) {
         self.settle_among(&(0..self.users.len()).collect::<Vec<_>>());
     }
@@ -202,9 +202,9 @@ impl World {
         loop {
             let before = self.sent.len();
             for user in side {
-                for place in self.undelivered(*user) {
+                for place in self.in_transit(*user) {
                     if side.contains(&self.sent[place].author) {
-                        self.deliver(place, *user);
+                        self.carry(place, *user);
                     }
                 }
             }
@@ -224,20 +224,20 @@ impl World {
         Envelope::decode(&self.sent[place].bytes).unwrap().body
     }
 
-    /// Whether a user is in the group as it sees it.
+    /// Whether a user is in the group in its own view.
     pub fn is_inside(&self, user: usize) -> bool {
         !self.users[user].member.members().is_empty()
     }
 
-    /// Who a user thinks the members are.
+    /// The members in a user's view.
     pub fn members(&self, user: usize) -> Vec<usize> {
         let mut members: Vec<_> = self.users[user].member.members().iter().map(|id| self.index(id)).collect();
         members.sort_unstable();
         members
     }
 
-    /// Checks that exactly these are members in the eyes of each of them, that each reads what each sends, and that nobody
-    /// else does.
+    /// Checks that exactly these are members in the view of each of them, that each reads what each sends, and that
+    /// nobody else does.
     #[track_caller]
     pub fn check(&mut self, members: &[usize]) {
         for user in members {
@@ -266,9 +266,11 @@ impl World {
     }
 }
 
-/// Bytes of a commitment, and of slots encrypted to prekeys and to a key of the channel.
+/// Bytes of a commitment.
 pub const COMMITMENT: usize = 32;
+/// Bytes of a slot encrypted to prekeys.
 pub const COLD: usize = 153;
+/// Bytes of a slot encrypted to a key of the channel.
 pub const WARM: usize = 149;
 
 const ACK_NONE: u8 = 0x86;
@@ -277,13 +279,13 @@ pub fn says_none(world: &World, place: usize) -> bool {
     world.sent[place].bytes[1] == ACK_NONE
 }
 
-/// Hands messages to several users in this order; returns all that they sent.
-pub fn deliver(world: &mut World, places: &[&[usize]], to: &[usize]) -> Vec<usize> {
+/// Carries messages to several users in this order. Returns everything that they send.
+pub fn carry(world: &mut World, places: &[&[usize]], to: &[usize]) -> Vec<usize> {
     let mut sent = Vec::new();
     for user in to {
         for place in places.iter().copied().flatten() {
             if world.is_for(*place, *user) {
-                sent.extend(world.deliver(*place, *user));
+                sent.extend(world.carry(*place, *user));
             }
         }
     }
@@ -294,7 +296,7 @@ pub fn removed_by(world: &World, user: usize, by: usize, whom: usize) -> bool {
     world.users[user].events.contains(&Event::Removed { by: world.id(by), user: world.id(whom) })
 }
 
-/// How often a user has been told that another was added.
+/// How many events report to a user that another was added.
 pub fn times_added(world: &World, user: usize, whom: usize) -> usize {
     let whom = world.id(whom);
     let events = world.users[user].events.iter();

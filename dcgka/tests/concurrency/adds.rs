@@ -1,10 +1,10 @@
-//! Adds next to each other and to removals.
+//! Adds concurrent with each other and with removals.
 
 use std::collections::BTreeSet;
 
 use super::Change::{Added, Joined, Removed};
 use super::attacker::{Attacker, are_shut_out};
-use super::common::{COLD, World, deliver, removed_by, times_added};
+use super::common::{COLD, World, carry, removed_by, times_added};
 use super::{changes, either, ends_with, group, have_seen};
 use dcgka::{Dcgka, MAX_MEMBERS};
 use protocol::error::Error;
@@ -18,8 +18,8 @@ fn two_adds() {
     for turns in 0..4 {
         let mut world = group(4, 6, 350 + turns as u64);
         let (one, other) = (world.add(0, 4), world.add(1, 5));
-        deliver(&mut world, &either(turns, &one, &other), &[2, 4]);
-        deliver(&mut world, &either(turns / 2, &one, &other), &[3, 5]);
+        carry(&mut world, &either(turns, &one, &other), &[2, 4]);
+        carry(&mut world, &either(turns / 2, &one, &other), &[3, 5]);
         ends_with(&mut world, &[0, 1, 2, 3, 4, 5]);
         have_seen(&world, &[0], &[Added(1, 5)]);
         have_seen(&world, &[1], &[Added(0, 4)]);
@@ -43,11 +43,11 @@ fn the_same_user_added_twice_concurrently() {
         if order & 4 != 0 {
             at_user.swap(2, 3);
         }
-        deliver(&mut world, &[&at_user], &[4]);
+        carry(&mut world, &[&at_user], &[4]);
         if order & 8 == 0 {
-            deliver(&mut world, &[&one, &other], &[2]);
+            carry(&mut world, &[&one, &other], &[2]);
         } else {
-            deliver(&mut world, &[&other, &one], &[2]);
+            carry(&mut world, &[&other, &one], &[2]);
         }
         ends_with(&mut world, &[0, 1, 2, 3, 4]);
         // It joins once, and each of the others is told once.
@@ -62,18 +62,18 @@ fn the_same_user_added_twice_concurrently() {
 }
 
 #[test]
-fn add_next_to_removal_of_the_adder() {
+fn add_concurrent_with_removal_of_the_adder() {
     for turn in 0..2 {
         let mut world = group(5, 6, 330 + turn as u64);
         let (add, remove) = (world.add(0, 5), world.remove(1, 0));
         let mut attackers = vec![Attacker::copy(&world, 0)];
-        deliver(&mut world, &either(turn, &add, &remove), &[2]);
-        deliver(&mut world, &either(turn + 1, &add, &remove), &[3]);
-        deliver(&mut world, &[&add], &[5]);
+        carry(&mut world, &either(turn, &add, &remove), &[2]);
+        carry(&mut world, &either(turn + 1, &add, &remove), &[3]);
+        carry(&mut world, &[&add], &[5]);
         attackers.push(Attacker::copy(&world, 5));
         ends_with(&mut world, &[1, 2, 3, 4]);
         are_shut_out(&attackers, &world);
-        // Whoever hears of the add first sees it undone.
+        // A member that receives the add first sees it undone.
         let (early, late) = if turn == 0 { (2, 3) } else { (3, 2) };
         have_seen(&world, &[early], &[Added(0, 5), Removed(1, 0), Removed(1, 5)]);
         have_seen(&world, &[late], &[Removed(1, 0)]);
@@ -82,17 +82,17 @@ fn add_next_to_removal_of_the_adder() {
 }
 
 #[test]
-fn add_next_to_removal_of_the_adder_transitively() {
+fn add_concurrent_with_removal_of_the_adder_transitively() {
     for turn in 0..2 {
         let mut world = group(5, 7, 332 + turn as u64);
         let mut adds = world.add(0, 5);
-        adds.extend(deliver(&mut world, &[&adds.clone()], &[5]));
+        adds.extend(carry(&mut world, &[&adds.clone()], &[5]));
         adds.extend(world.add(5, 6));
         let remove = world.remove(1, 0);
         let mut attackers = vec![Attacker::copy(&world, 0), Attacker::copy(&world, 5)];
-        deliver(&mut world, &either(turn, &adds, &remove), &[2]);
-        deliver(&mut world, &either(turn + 1, &adds, &remove), &[3]);
-        deliver(&mut world, &[&adds], &[6]);
+        carry(&mut world, &either(turn, &adds, &remove), &[2]);
+        carry(&mut world, &either(turn + 1, &adds, &remove), &[3]);
+        carry(&mut world, &[&adds], &[6]);
         attackers.push(Attacker::copy(&world, 6));
         ends_with(&mut world, &[1, 2, 3, 4]);
         are_shut_out(&attackers, &world);
@@ -108,12 +108,12 @@ fn add_acknowledged_before_the_adders_removal() {
     for turn in 0..2 {
         let mut world = group(5, 6, 334 + turn as u64);
         let add = world.add(0, 5);
-        let mut remove = deliver(&mut world, &[&add], &[1]);
+        let mut remove = carry(&mut world, &[&add], &[1]);
         remove.extend(world.remove(1, 0));
         let attackers = [Attacker::copy(&world, 0)];
-        // The removal waits for the add where it comes first.
-        deliver(&mut world, &either(turn, &add, &remove), &[2, 5]);
-        deliver(&mut world, &either(turn + 1, &add, &remove), &[3]);
+        // The removal waits for the add if it arrives first.
+        carry(&mut world, &either(turn, &add, &remove), &[2, 5]);
+        carry(&mut world, &either(turn + 1, &add, &remove), &[3]);
         world.settle();
         // The seed of the removal went to the joiner too.
         let said = world.say(5, "stays");
@@ -126,15 +126,15 @@ fn add_acknowledged_before_the_adders_removal() {
 }
 
 #[test]
-fn add_next_to_a_remove_by_another() {
+fn add_concurrent_with_a_remove_by_another() {
     for turn in 0..2 {
         let mut world = group(5, 6, 310 + turn as u64);
         let (add, remove) = (world.add(0, 5), world.remove(1, 3));
         let attackers = [Attacker::copy(&world, 3)];
-        deliver(&mut world, &[&add, &remove], &[2]);
-        deliver(&mut world, &either(turn, &add, &remove), &[4, 5]);
+        carry(&mut world, &[&add, &remove], &[2]);
+        carry(&mut world, &either(turn, &add, &remove), &[4, 5]);
         world.settle();
-        // The removed member knows the joiner's first secret, so the joiner updates before it speaks.
+        // The removed member knows the joiner's first secret, so the joiner updates before it sends.
         let said = world.say(5, "first");
         assert_eq!(world.kinds(&said), ["update", "message"]);
         world.settle();
@@ -157,25 +157,25 @@ fn a_removed_member_adds_an_accomplice() {
         let remove = world.remove(0, 3);
         world.settle_among(&[0, 1, 2]);
         let add = world.add(3, 5);
-        let answers = deliver(&mut world, &[&add], &[0, 1, 2]);
+        let answers = carry(&mut world, &[&add], &[0, 1, 2]);
         assert_eq!(answers.len(), 3);
         for answer in answers {
             assert!(world.body(answer).is_empty(), "nothing is encrypted to the accomplice");
         }
-        // A member who has not heard of the removal answers as usual.
+        // A member that has not received the removal answers as usual.
         if turn == 0 {
-            let innocent = deliver(&mut world, &[&add], &[4]);
+            let innocent = carry(&mut world, &[&add], &[4]);
             assert_eq!(world.kinds(&innocent), ["add-ack"]);
             assert_eq!(world.body(innocent[0]).len(), COLD);
         } else {
-            let knowing = deliver(&mut world, &[&remove, &add], &[4]);
+            let knowing = carry(&mut world, &[&remove, &add], &[4]);
             assert!(world.body(knowing[1]).is_empty());
         }
-        // The accomplice acts as a member before it hears of anything.
-        deliver(&mut world, &[&add], &[5]);
+        // The accomplice acts as a member before it receives anything else.
+        carry(&mut world, &[&add], &[5]);
         let updates = [world.update(5), world.update(3)].concat();
         let attackers = [Attacker::copy(&world, 3), Attacker::copy(&world, 5)];
-        for answer in deliver(&mut world, &[&updates], &[0, 1, 2]) {
+        for answer in carry(&mut world, &[&updates], &[0, 1, 2]) {
             assert!(world.body(answer).is_empty());
         }
         ends_with(&mut world, &[0, 1, 2, 4]);
@@ -193,25 +193,25 @@ fn a_member_removed_by_processing_an_add() {
         let add = world.add(1, 5);
         let mut attackers = vec![Attacker::copy(&world, 3)];
         if turn == 0 {
-            // It joins by the good add and learns of the other afterwards; others do so too.
+            // It joins by the valid add and receives the void one afterwards; another member does so too.
             for user in [5, 2] {
-                deliver(&mut world, &[&add, &remove], &[user]);
+                carry(&mut world, &[&add, &remove], &[user]);
                 assert!(world.members(user).contains(&5));
                 attackers.extend((user == 5).then(|| Attacker::copy(&world, 5)));
-                deliver(&mut world, &[&void], &[user]);
+                carry(&mut world, &[&void], &[user]);
                 assert!(removed_by(&world, user, 3, 5));
                 assert!(!world.members(user).contains(&5));
             }
             assert!(!world.is_inside(5));
         } else {
-            // Whoever knows that one of the adds is void is told of none, and tells nothing.
-            let answers = deliver(&mut world, &[&remove, &void, &add], &[2]);
+            // A member that knows that one of the adds is void reports neither, and sends no secret.
+            let answers = carry(&mut world, &[&remove, &void, &add], &[2]);
             assert_eq!(world.kinds(&answers), ["ack", "ack", "add-ack"]);
             assert!(world.body(answers[1]).is_empty());
             assert_eq!(world.body(answers[2]), [0], "an empty slot");
-            deliver(&mut world, &[&void], &[5]);
+            carry(&mut world, &[&void], &[5]);
             attackers.push(Attacker::copy(&world, 5));
-            deliver(&mut world, &[&remove, &add], &[5]);
+            carry(&mut world, &[&remove, &add], &[5]);
             have_seen(&world, &[2], &[Removed(0, 3)]);
         }
         ends_with(&mut world, &[0, 1, 2, 4]);
@@ -224,14 +224,14 @@ fn an_adder_repairs_before_it_adds() {
     let mut world = group(6, 7, 312);
     let (one, other) = (world.remove(0, 4), world.remove(1, 5));
     let attackers = [Attacker::copy(&world, 4), Attacker::copy(&world, 5)];
-    deliver(&mut world, &[&one, &other], &[2]);
+    carry(&mut world, &[&one, &other], &[2]);
     let added = world.add(2, 6);
     assert_eq!(world.kinds(&added), ["update", "add", "welcome"]);
     ends_with(&mut world, &[0, 1, 2, 3, 6]);
     are_shut_out(&attackers, &world);
 }
 
-/// Four users act in a group that is full but for one; the others are members who never come online.
+/// Four users act in a group with room for one more. The other members never come online.
 #[test]
 fn two_concurrent_adds_at_the_size_limit() {
     for turn in 0..2 {
@@ -248,9 +248,9 @@ fn two_concurrent_adds_at_the_size_limit() {
         [0, 1].into_iter().for_each(|user| world.users[user].online = true);
         world.settle();
 
-        // Each sees room for one, and both adds stand.
+        // Each adder sees room for one, and both adds are valid.
         let (one, other) = (world.add(0, 2), world.add(1, 3));
-        deliver(&mut world, &either(turn, &one, &other), &[2, 3]);
+        carry(&mut world, &either(turn, &one, &other), &[2, 3]);
         world.settle();
         let everybody: BTreeSet<MemberId> = founders.iter().copied().chain((0..4).map(|user| world.id(user))).collect();
         assert_eq!(everybody.len(), MAX_MEMBERS + 1);

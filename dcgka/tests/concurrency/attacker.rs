@@ -1,4 +1,4 @@
-//! Copies of members in bad hands, which take every message in whatever order serves them.
+//! Copies of members that attackers hold, which take every message in the order that serves them best.
 
 use super::common::World;
 use super::group;
@@ -18,7 +18,7 @@ impl Attacker {
         Self { user, state: world.users[user].member.duplicate() }
     }
 
-    /// What it reads when everything that was ever sent comes in this order, over and over, whomever it was for.
+    /// What it reads when everything that was ever sent arrives in this order, twice, messages for others included.
     fn read(&self, world: &World, order: &[usize]) -> Vec<Vec<u8>> {
         let mut copy = self.state.duplicate();
         let mut rng = ChaCha20Rng::seed_from_u64(self.user as u64);
@@ -27,7 +27,7 @@ impl Attacker {
         for place in [order, order].concat() {
             let sent = &world.sent[place];
             let incoming = Incoming { group: world.group, author: world.id(sent.author), bytes: &sent.bytes };
-            // Its own messages are refused, for one.
+            // It refuses some, such as its own messages.
             let events = copy.receive_one(&incoming, &mut context).map_or_else(|_| Vec::new(), |it| it.events);
             read.extend(events.into_iter().filter_map(|event| match event {
                 Event::Message { plaintext, .. } => Some(plaintext),
@@ -48,7 +48,8 @@ impl Attacker {
     }
 }
 
-/// As sent, backwards, the removals withheld, and the removals last; the operations first, and the answers first.
+/// As sent, backwards, without the removals, and with the removals last; with adds and updates first, and with
+/// acknowledgements first.
 fn orders(world: &World) -> Vec<Vec<usize>> {
     let all: Vec<_> = (0..world.sent.len()).collect();
     let kind = |place: &usize| world.sent[*place].kind;
@@ -67,7 +68,7 @@ fn orders(world: &World) -> Vec<Vec<usize>> {
     ]
 }
 
-/// Checks, after [`World::check`], that none of them has read any of it.
+/// Checks, after [`World::check`], that no attacker has read any of it.
 #[track_caller]
 pub(crate) fn are_shut_out(attackers: &[Attacker], world: &World) {
     for attacker in attackers {

@@ -1,6 +1,6 @@
-//! Messages that come before what they depend on, again, or after a restart.
+//! Messages that arrive before what they depend on, again, or after a restart.
 
-use super::common::{World, deliver};
+use super::common::{World, carry};
 use super::{ends_with, group};
 use dcgka::Dcgka;
 use protocol::member::{Backend as _, Event};
@@ -9,17 +9,17 @@ use protocol::member::{Backend as _, Event};
 fn ack_before_what_it_acknowledges() {
     for kind in ["create", "update", "add", "remove"] {
         let mut world = if kind == "create" { World::new(5, 380) } else { group(4, 5, 381) };
-        let operation = match kind {
+        let sent = match kind {
             "create" => world.create(0, &[1, 2, 3]),
             "update" => world.update(0),
             "add" => world.add(0, 4),
             _ => world.remove(0, 3),
         };
-        let mut early = deliver(&mut world, &[&operation], &[1]);
+        let mut early = carry(&mut world, &[&sent], &[1]);
         early.extend(world.say(1, "after it"));
-        assert!(deliver(&mut world, &[&early], &[2]).is_empty());
+        assert!(carry(&mut world, &[&early], &[2]).is_empty());
         assert!(world.users[2].events.is_empty(), "nothing happens before the {kind}");
-        let answers = deliver(&mut world, &[&operation], &[2]);
+        let answers = carry(&mut world, &[&sent], &[2]);
         assert_eq!(answers.len(), 1, "everything happens with the {kind}");
         let by = world.id(1);
         assert!(world.users[2].events.contains(&Event::Acked { by }));
@@ -33,7 +33,7 @@ fn ack_before_what_it_acknowledges() {
     }
 }
 
-/// A life in a few steps, each settled by `deliver`; returns who is left.
+/// The life of a group in a few steps, each settled by `settle`. Returns who is left.
 fn live(world: &mut World, mut settle: impl FnMut(&mut World)) -> [usize; 6] {
     world.create(0, &[1, 2, 3, 4]);
     settle(world);
@@ -51,12 +51,12 @@ fn live(world: &mut World, mut settle: impl FnMut(&mut World)) -> [usize; 6] {
     [0, 1, 2, 3, 5, 6]
 }
 
-/// Hands everything that a user has had to it again: nothing comes of it, and nothing changes.
+/// Carries everything that a user has received to it again: nothing happens, and nothing changes.
 #[track_caller]
 fn replay(world: &mut World, user: usize) {
     let before = world.users[user].member.export();
     for place in world.users[user].received.clone() {
-        let (received, sent) = world.try_deliver(place, user);
+        let (received, sent) = world.try_carry(place, user);
         assert!(received.unwrap().events.is_empty() && sent.is_empty(), "message {place} again at user {user}");
     }
     assert!(world.users[user].member.export() == before, "user {user} has changed");
@@ -67,11 +67,11 @@ fn duplicate() {
     for times in 2..=3 {
         let mut world = World::new(7, 382);
         let members = live(&mut world, |world| {
-            while let Some((place, user)) = (0..7).find_map(|user| Some((*world.undelivered(user).first()?, user))) {
-                world.deliver(place, user);
+            while let Some((place, user)) = (0..7).find_map(|user| Some((*world.in_transit(user).first()?, user))) {
+                world.carry(place, user);
                 for _ in 1..times {
                     let before = world.users[user].events.len();
-                    assert!(world.deliver(place, user).is_empty());
+                    assert!(world.carry(place, user).is_empty());
                     assert_eq!(world.users[user].events.len(), before);
                 }
             }
@@ -82,15 +82,15 @@ fn duplicate() {
     }
 }
 
-/// The youngest message first, always: acks before what they acknowledge, messages before welcomes.
+/// Always the youngest message first: acks before what they acknowledge, messages before welcomes.
 #[test]
 fn messages_in_any_order_and_again_and_again() {
     let mut world = World::new(7, 383);
     let members = live(&mut world, |world| {
-        let youngest = |world: &World, user| world.undelivered(user).pop().map(|place| (place, user));
+        let youngest = |world: &World, user| world.in_transit(user).pop().map(|place| (place, user));
         while let Some((place, user)) = (0..7).filter_map(|user| youngest(world, user)).max() {
-            world.deliver(place, user);
-            world.deliver(place, user);
+            world.carry(place, user);
+            world.carry(place, user);
         }
     });
     (0..7).for_each(|user| replay(&mut world, user));
@@ -103,14 +103,14 @@ fn replay_after_restart() {
     for backwards in [false, true] {
         let mut world = World::new(7, 384);
         let members = live(&mut world, |world| {
-            // Each restarts after every message, in the middle of whatever waits, and has everything again.
+            // Each user restarts after every message, whatever waits, and receives everything again.
             let next = |world: &World, user| {
-                let waiting = world.undelivered(user);
+                let waiting = world.in_transit(user);
                 let place = if backwards { waiting.last() } else { waiting.first() };
                 place.map(|place| (*place, user))
             };
             while let Some((place, user)) = (0..7).find_map(|user| next(world, user)) {
-                world.deliver(place, user);
+                world.carry(place, user);
                 let state = world.users[user].member.export();
                 world.users[user].member = Dcgka::CORRECTED.restore(&state).unwrap();
                 replay(world, user);

@@ -1,5 +1,5 @@
-//! Situations by name: several members act at once, or messages come late, early or again. Each is run in every order of
-//! delivery that makes a difference.
+//! Named scenarios: several members act concurrently, or messages arrive late, early or again. Each runs in every order
+//! of arrival that makes a difference.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
@@ -30,19 +30,19 @@ enum Change {
     Updated(usize),
 }
 
-/// A settled group, the events of whose creation are forgotten.
+/// A settled group. The events of its creation are cleared.
 fn group(members: usize, users: usize, seed: u64) -> World {
     let mut world = World::with_group(members, users, seed);
     world.users.iter_mut().for_each(|user| user.events.clear());
     world
 }
 
-/// Two runs of messages, in the other order at every second turn.
+/// Two series of messages, in the other order at every second turn.
 fn either<'a>(turn: usize, one: &'a [usize], other: &'a [usize]) -> [&'a [usize]; 2] {
     if turn.is_multiple_of(2) { [one, other] } else { [other, one] }
 }
 
-/// All changes in a user's eyes, sorted.
+/// All changes that a user has seen, sorted.
 fn changes(world: &World, user: usize) -> Vec<Change> {
     let change = |event: &Event| match event {
         Event::Joined { inviter } => Some(Change::Joined(world.index(inviter))),
@@ -64,7 +64,8 @@ fn have_seen(world: &World, users: &[usize], expected: &[Change]) {
     }
 }
 
-/// Lets everything arrive. Nothing of it is refused, and these members are left and read each other; nobody else does.
+/// Lets everything arrive. Checks that nothing is refused, that exactly these members are left, and that they and
+/// nobody else read each other.
 #[track_caller]
 fn ends_with(world: &mut World, members: &[usize]) {
     world.settle();
@@ -78,7 +79,8 @@ fn ends_with(world: &mut World, members: &[usize]) {
     world.check(members);
 }
 
-/// The identity key of a user, made again as the world has made it: it signs until the user's first operation.
+/// The identity key of a user, generated again as the world has generated it. It signs until the user announces a new
+/// key.
 fn identity_key(world: &World, user: usize, seed: u64) -> SigningKey {
     let mut rng = ChaCha20Rng::seed_from_u64(seed);
     for _ in 0..user {

@@ -1,6 +1,6 @@
-//! Halves of a group that go on by themselves.
+//! Halves of a group that continue by themselves.
 
-use super::common::{World, deliver};
+use super::common::{World, carry};
 use super::{ends_with, group};
 
 #[test]
@@ -47,13 +47,13 @@ fn long_partition_with_both_halves_changing_membership_then_healing() {
     }
 }
 
-/// What has waited arrives as it was sent, or backwards, or backwards at every other user.
+/// Waiting messages arrive as they were sent, or backwards, or backwards at every other user.
 fn heal(world: &mut World, turn: usize) {
     for user in 0..world.users.len() {
-        let mut waiting = world.undelivered(user);
+        let mut waiting = world.in_transit(user);
         if turn == 1 || (turn == 2 && user % 2 == 1) {
             waiting.reverse();
         }
-        deliver(world, &[&waiting], &[user]);
+        carry(world, &[&waiting], &[user]);
     }
 }

@@ -1,8 +1,8 @@
-//! Removals next to each other and to updates, and what the removed do afterwards.
+//! Removals concurrent with each other and with updates, and what removed members do afterwards.
 
 use super::Change::{Added, Removed, Updated};
 use super::attacker::{Attacker, are_shut_out};
-use super::common::{COLD, COMMITMENT, Sent, WARM, deliver, removed_by, says_none};
+use super::common::{COLD, COMMITMENT, Sent, WARM, carry, removed_by, says_none};
 use super::{either, ends_with, group, have_seen, identity_key};
 use protocol::crypto::signature::SigningKey;
 use protocol::error::Error;
@@ -16,8 +16,8 @@ fn mutual_removes() {
     let mut world = group(6, 6, 300);
     let (one, other) = (world.remove(0, 1), world.remove(1, 0));
     let attackers = [0, 1].map(|user| Attacker::copy(&world, user));
-    deliver(&mut world, &[&one, &other], &[2, 3]);
-    deliver(&mut world, &[&other, &one], &[4, 5]);
+    carry(&mut world, &[&one, &other], &[2, 3]);
+    carry(&mut world, &[&other, &one], &[4, 5]);
     ends_with(&mut world, &[2, 3, 4, 5]);
     are_shut_out(&attackers, &world);
     assert!((2..6).all(|user| removed_by(&world, user, 0, 1) && removed_by(&world, user, 1, 0)));
@@ -37,7 +37,7 @@ fn a_cycle_of_three_removes() {
         if turn == 1 {
             order.reverse();
         }
-        deliver(&mut world, &[&order], &[user]);
+        carry(&mut world, &[&order], &[user]);
     }
     ends_with(&mut world, &[3, 4, 5]);
     are_shut_out(&attackers, &world);
@@ -51,12 +51,12 @@ fn two_removes_of_one_user() {
     let mut world = group(5, 5, 370);
     let (one, other) = (world.remove(0, 4), world.remove(1, 4));
     let attackers = [Attacker::copy(&world, 4)];
-    let answers = deliver(&mut world, &[&one, &other], &[2]);
+    let answers = carry(&mut world, &[&one, &other], &[2]);
     assert!(answers.iter().all(|place| !says_none(&world, *place)), "both seeds are taken");
-    deliver(&mut world, &[&other, &one], &[3]);
+    carry(&mut world, &[&other, &one], &[3]);
     ends_with(&mut world, &[0, 1, 2, 3]);
     are_shut_out(&attackers, &world);
-    // Told once, by the one that came first.
+    // Each is told once, of the removal that came first.
     have_seen(&world, &[2], &[Removed(0, 4)]);
     have_seen(&world, &[3], &[Removed(1, 4)]);
 }
@@ -67,12 +67,12 @@ fn concurrent_removes_of_two_colluders() {
         let mut world = group(6, 6, 313);
         let (one, other) = (world.remove(0, 4), world.remove(1, 5));
         let attackers = [4, 5].map(|user| Attacker::copy(&world, user));
-        deliver(&mut world, &either(turn, &one, &other), &[2]);
-        deliver(&mut world, &either(turn + 1, &one, &other), &[3]);
+        carry(&mut world, &either(turn, &one, &other), &[2]);
+        carry(&mut world, &either(turn + 1, &one, &other), &[3]);
         world.settle();
         let said = world.say(2, "repaired");
         assert_eq!(world.kinds(&said), ["update", "message"]);
-        // Both know the seed of one remove: slots for those who remain, nobody else.
+        // Each of the two knows the seed of one remove. Slots are for the members that remain, and nobody else.
         assert_eq!(world.body(said[0]).len(), COMMITMENT + 2 * WARM + COLD);
         world.settle();
         for user in [0, 1, 3] {
@@ -86,16 +86,16 @@ fn concurrent_removes_of_two_colluders() {
 }
 
 #[test]
-fn remove_next_to_update_by_the_removed() {
+fn remove_concurrent_with_update_by_the_removed() {
     let mut world = group(5, 5, 302);
     let (update, remove) = (world.update(3), world.remove(0, 3));
     let said = world.say(3, "not knowing");
     let attackers = [Attacker::copy(&world, 3)];
-    let early = deliver(&mut world, &[&update, &remove], &[1]);
-    let late = deliver(&mut world, &[&remove, &update], &[2]);
+    let early = carry(&mut world, &[&update, &remove], &[1]);
+    let late = carry(&mut world, &[&remove, &update], &[2]);
     assert!(!says_none(&world, early[0]) && !says_none(&world, early[1]));
     assert!(!says_none(&world, late[0]) && says_none(&world, late[1]));
-    deliver(&mut world, &[&said], &[1, 2]);
+    carry(&mut world, &[&said], &[1, 2]);
     assert!(world.has_read(1, 3, "not knowing") && world.has_read(2, 3, "not knowing"));
     ends_with(&mut world, &[0, 1, 2, 4]);
     are_shut_out(&attackers, &world);
@@ -104,17 +104,17 @@ fn remove_next_to_update_by_the_removed() {
 }
 
 #[test]
-fn remove_next_to_update_by_another() {
+fn remove_concurrent_with_update_by_another() {
     for turn in 0..2 {
         let mut world = group(5, 5, 303 + turn as u64);
         let (update, remove) = (world.update(1), world.remove(0, 3));
-        deliver(&mut world, &[&update], &[3]);
+        carry(&mut world, &[&update], &[3]);
         let attackers = [Attacker::copy(&world, 3)];
-        let mut answers = deliver(&mut world, &either(turn, &update, &remove), &[2]);
-        answers.extend(deliver(&mut world, &either(turn + 1, &update, &remove), &[4]));
+        let mut answers = carry(&mut world, &either(turn, &update, &remove), &[2]);
+        answers.extend(carry(&mut world, &either(turn + 1, &update, &remove), &[4]));
         assert!(answers.iter().all(|place| !says_none(&world, *place)), "both seeds are taken");
         world.settle();
-        // The removed member has the seed of the update, and nobody steps by that alone.
+        // The removed member has the seed of the update, and nobody steps with that alone.
         for user in [0, 1, 2, 4] {
             let said = world.say(user, "no need to repair");
             assert_eq!(world.kinds(&said), ["message"]);
@@ -134,7 +134,7 @@ fn remove_of_oneself_refused() {
         let before = world.users[2].member.export();
         assert_eq!(world.act(2, |member, context| member.remove(&id, context)), Err(Error::RemovesItself));
         assert!(world.users[2].member.export() == before);
-        // A program that does it all the same: it knows the key, and its one message was the answer to CREATE.
+        // A program that does it nevertheless: it knows the key, and its only message was the answer to CREATE.
         let new_key = SigningKey::random(&mut ChaCha20Rng::seed_from_u64(1)).verification_key();
         let (subject, body) = (Subject::Member(id), [0; COMMITMENT]);
         let draft = Draft { kind: Kind(3), sender: id, number: 2, subject, new_key: Some(new_key), body: &body };
@@ -143,14 +143,14 @@ fn remove_of_oneself_refused() {
         let forged = world.sent.len();
         world.sent.push(Sent { author: 2, to: None, kind: "remove", bytes });
         let update = world.update(1);
-        let answers = deliver(&mut world, &either(turn, &[forged], &update), &[0, 1, 3]);
+        let answers = carry(&mut world, &either(turn, &[forged], &update), &[0, 1, 3]);
         assert_eq!(answers.len(), 2, "only the update is answered");
         let rejected = Event::Rejected { from: id, rule: Rule::RemovesItself };
         for user in [0, 1, 3] {
             assert!(world.users[user].events.contains(&rejected));
             assert_eq!(world.members(user), [0, 1, 2, 3]);
         }
-        // What the member itself sends has the number of the forged message: it stays away, and is removed.
+        // What the member itself sends would have the number of the forged message, so it stays offline and is removed.
         world.users[2].online = false;
         world.remove(0, 2);
         world.settle();
@@ -166,10 +166,10 @@ fn re_add_under_the_old_id_refused_under_a_new_id_works() {
         world.settle_among(&[0, 1, 3, 4]);
         let remove = world.remove(1, 4);
         let attackers = [Attacker::copy(&world, 4)];
-        // Somebody who knows of neither adds the same user: to no effect, whatever comes first.
+        // A member that knows of neither adds the same user, without effect, whichever comes first.
         let again = world.add(2, 4);
-        deliver(&mut world, &either(turn, &remove, &again), &[3, 4]);
-        deliver(&mut world, &either(turn, &again, &[&add[..], &remove].concat()), &[0]);
+        carry(&mut world, &either(turn, &remove, &again), &[3, 4]);
+        carry(&mut world, &either(turn, &again, &[&add[..], &remove].concat()), &[0]);
         ends_with(&mut world, &[0, 1, 2, 3]);
         are_shut_out(&attackers, &world);
         have_seen(&world, &[3], &[Added(0, 4), Removed(1, 4)]);
@@ -191,36 +191,38 @@ fn re_add_under_the_old_id_refused_under_a_new_id_works() {
 fn ack_after_removal() {
     for by_add in [false, true] {
         let mut world = group(5, 6, 341);
-        let operation = if by_add { world.add(0, 5) } else { world.update(0) };
-        let late = deliver(&mut world, &[&operation], &[3]);
+        let sent = if by_add { world.add(0, 5) } else { world.update(0) };
+        let late = carry(&mut world, &[&sent], &[3]);
         let others: &[usize] = if by_add { &[0, 1, 2, 4, 5] } else { &[0, 1, 2, 4] };
         world.settle_among(others);
-        // One has it before the removal, one after it, the others only when nothing is kept of the removed member.
-        deliver(&mut world, &[&late], &[1]);
+        // One member receives it before the removal, one after it, and the others only when nothing is kept of the
+        // removed member.
+        carry(&mut world, &[&late], &[1]);
         let remove = world.remove(0, 3);
         let attackers = [Attacker::copy(&world, 3)];
-        deliver(&mut world, &[&remove, &late], &[2]);
+        carry(&mut world, &[&remove, &late], &[2]);
         world.settle_among(others);
-        deliver(&mut world, &[&late], others);
+        carry(&mut world, &[&late], others);
         ends_with(&mut world, others);
         are_shut_out(&attackers, &world);
         have_seen(&world, &[1, 2, 4], &if by_add { [Added(0, 5), Removed(0, 3)] } else { [Removed(0, 3), Updated(0)] });
     }
 }
 
-/// An ack makes its author's view what the acknowledged operations say: they decide alike what its removals reach.
+/// An ack makes its author's view what the acknowledged membership changes say, so all decide alike what its removals
+/// reach.
 #[test]
 fn ack_of_an_add_after_removal_counts_alike_for_all() {
     let mut world = group(5, 6, 341);
     let add = world.add(0, 5);
-    let late = deliver(&mut world, &[&add], &[3]);
+    let late = carry(&mut world, &[&add], &[3]);
     world.settle_among(&[0, 1, 2, 4, 5]);
-    deliver(&mut world, &[&late], &[1]);
+    carry(&mut world, &[&late], &[1]);
     world.remove(0, 3);
     world.settle_among(&[0, 1, 2, 4, 5]);
-    // A documented limit: the removals of the removed still remove.
+    // A documented limit: the removals of a removed member still remove.
     let remove = world.remove(3, 5);
-    deliver(&mut world, &[&late, &remove], &[0, 1, 2, 4, 5]);
+    carry(&mut world, &[&late, &remove], &[0, 1, 2, 4, 5]);
     ends_with(&mut world, &[0, 1, 2, 4]);
 }
 
@@ -232,22 +234,22 @@ fn ack_of_ones_own_removal() {
         let remove = world.remove(0, 3);
         let number = Envelope::decode(&world.sent[remove[0]].bytes).unwrap().number;
         let attackers = [Attacker::copy(&world, 3)];
-        // An honest member says nothing any more.
-        assert!(deliver(&mut world, &[&remove], &[3]).is_empty());
+        // An honest member sends nothing any more.
+        assert!(carry(&mut world, &[&remove], &[3]).is_empty());
         have_seen(&world, &[3], &[Removed(0, 3)]);
         assert_eq!(world.act(3, |member, context| member.update(context)), Err(Error::NotInGroup));
-        // A program that goes on.
+        // A program that continues.
         let (id, by) = (world.id(3), world.id(0));
         let subject = Subject::Acknowledged(by, number);
         let draft = Draft { kind: Kind(5), sender: id, number: 2, subject, new_key: None, body: &[] };
         let (bytes, _) = draft.sign(&world.group, id.handle(), Some(by.handle()), &identity_key(&world, 3, seed));
         if turn == 2 {
-            // When all have acknowledged the removal.
+            // After all have acknowledged the removal.
             world.settle();
         }
         let forged = world.sent.len();
         world.sent.push(Sent { author: 3, to: None, kind: "ack", bytes });
-        deliver(&mut world, &either(turn, &remove, &[forged]), &[1, 2]);
+        carry(&mut world, &either(turn, &remove, &[forged]), &[1, 2]);
         world.settle();
         have_seen(&world, &[1, 2], &[Removed(0, 3)]);
         let rejected = Event::Rejected { from: id, rule: Rule::AcknowledgesOwnRemoval };
@@ -266,7 +268,7 @@ fn ack_of_a_remove_makes_the_view_of_its_author_smaller() {
     let mut world = group(5, 5, 340);
     let remove = world.remove(0, 4);
     assert_eq!(world.body(remove[0]).len(), COMMITMENT + 3 * WARM);
-    deliver(&mut world, &[&remove], &[1]);
+    carry(&mut world, &[&remove], &[1]);
     let (knowing, unknowing) = (world.update(1), world.update(2));
     assert_eq!(world.body(knowing[0]).len(), COMMITMENT + WARM + 2 * COLD);
     assert_eq!(world.body(unknowing[0]).len(), COMMITMENT + WARM + 3 * COLD);
@@ -274,7 +276,7 @@ fn ack_of_a_remove_makes_the_view_of_its_author_smaller() {
 }
 
 #[test]
-fn a_removed_member_that_goes_on_acting_splits_nobody() {
+fn a_removed_member_that_continues_to_act_splits_nobody() {
     let mut world = group(6, 8, 342);
     world.remove(0, 3);
     let others = [0, 1, 2, 4, 5];

@@ -1,35 +1,16 @@
-//! What a member signs that it should not.
+//! Messages that a member signs and should not.
 
-use protocol::crypto::aead::OneTimeKey;
-use protocol::crypto::dh::{PrivateKey, PublicKey};
-use protocol::crypto::hash::{self, Digest};
-use protocol::crypto::kdf;
-use protocol::crypto::label;
-use protocol::crypto::secret::Secret;
-use protocol::crypto::signature::SigningKey;
 use protocol::error::Error;
-use protocol::id::{GroupId, MemberId};
 use protocol::member::{Context, Event, Received, Rule};
-use protocol::wire::envelope::{Draft, Envelope, Subject};
-use protocol::x3dh;
+use protocol::wire::envelope::{Draft, Subject};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
 
-use crate::common::{World, deliver, says_none};
-use crate::malicious::{ADD, CREATE, MESSAGE, Malicious, Payload, REMOVE, UPDATE, slots};
-use crate::{BAD_VERIFICATION_KEYS, SMALL_ORDER_KEYS, all_but, fork, readings, refused, rejected};
+use crate::common::World;
+use crate::malicious::{ADD, MESSAGE, Malicious, REMOVE, UPDATE};
+use crate::{all_but, nones, readings, refused, rejected};
 
-/// Who of these says `none` to a message.
-fn nones(world: &mut World, place: usize, users: &[usize]) -> Vec<usize> {
-    let says_none = |user: &&usize| {
-        let answers = deliver(world, &[&[place]], &[**user]);
-        assert_eq!(answers.len(), 1);
-        says_none(world, answers[0])
-    };
-    users.iter().filter(says_none).copied().collect()
-}
-
-/// What members know of a sender is the same.
+/// Checks that what members know of each sender is the same.
 fn nobody_is_split(world: &World, users: &[usize]) {
     let known = |user: &usize| world.users[*user].member.fingerprints().unwrap();
     let all: Vec<_> = users.iter().flat_map(known).collect();
@@ -41,7 +22,7 @@ fn nobody_is_split(world: &World, users: &[usize]) {
 #[test]
 fn unequal_seeds_from_a_malicious_sender() {
     let users = [0, 2, 3];
-    // Whom the seed reaches that the message commits itself to; the others get another one.
+    // The users that get the seed to which the message commits. The others get another one.
     for holders in [&[0, 2][..], &[0], &[]] {
         let mut world = World::with_group(4, 5, 440);
         let mut mallory = Malicious::turn(&mut world, 1);
@@ -51,15 +32,15 @@ fn unequal_seeds_from_a_malicious_sender() {
         let slots = users.map(|user| (user, mallory.honest_slot(&world, user, seed_of(user))));
         let body = mallory.seeded(&world, committed, &slots);
         let place = mallory.post(&mut world, UPDATE, Subject::None, &body);
-        // The others notice, and say so.
+        // The others notice, and say `none`.
         let others: Vec<_> = users.into_iter().filter(|user| !holders.contains(user)).collect();
         assert_eq!(nones(&mut world, place, &users), others);
         world.settle();
         nobody_is_split(&world, &users);
-        // They lose those who have taken the seed, and nobody else; they are read by all.
+        // They lose the members that have taken the seed, and nobody else. Everybody reads them.
         let lost: Vec<_> = holders.iter().flat_map(|one| others.iter().map(|other| (*one, *other))).collect();
         assert_eq!(readings(&mut world, &users), all_but(&users, &lost));
-        // Their ciphertexts have opened, so the channel has moved on: the author's next one opens too.
+        // Their ciphertexts have opened, so the channel has advanced: the author's next one opens too.
         let body = mallory.update_body(&world, &users);
         let place = mallory.post(&mut world, UPDATE, Subject::None, &body);
         assert!(nones(&mut world, place, &users).is_empty());
@@ -100,7 +81,7 @@ fn a_new_verification_key_in_a_refused_message() {
         // The number is consumed, under the old key.
         let again = Draft { number: mallory.number, ..mallory.draft(MESSAGE, b"again") };
         let (again, _) = again.sign(&world.group, me.handle(), None, &old);
-        // The old key signs nothing after it.
+        // Nothing after it is valid under the old key.
         let stale = mallory.draft(MESSAGE, b"stale").sign(&world.group, me.handle(), None, &old).0;
         for user in [0, 2] {
             assert_eq!(world.receive(1, &again, user).unwrap().events, [Event::Equivocation { by: me }]);
@@ -112,7 +93,7 @@ fn a_new_verification_key_in_a_refused_message() {
     assert!(nones(&mut world, place, &[0, 2]).is_empty());
     world.settle();
     assert!([0, 2].into_iter().all(|user| world.users[user].events.contains(&Event::Updated { by: me })));
-    // Somebody who joins learns the key that holds then.
+    // A joiner learns the key that is valid then.
     world.add(0, 4);
     world.settle();
     let body = mallory.update_body(&world, &[0, 2]);
@@ -130,14 +111,15 @@ fn two_bodies_under_one_number() {
     let users = [0, 2, 3];
     let report =
         |world: &World| Received { outgoing: Vec::new(), events: vec![Event::Equivocation { by: world.id(1) }] };
-    // Two copies of one device: the second update is reported, and the first one stands, whatever is told how often.
+    // Two copies of one device: the second update is reported, and the first one is valid, however often the second
+    // arrives.
     let mut world = World::with_group(4, 5, 442);
     let mut copy = world.users[1].member.duplicate();
     let first = world.update(1)[0];
     let mut rng = ChaCha20Rng::seed_from_u64(1);
     let mut context = Context { rng: &mut rng, directory: &world.directory, confirm_inviter: &|_| true };
     let second = copy.update(&mut context).unwrap().remove(0).bytes;
-    world.deliver(first, 0);
+    world.carry(first, 0);
     for _ in 0..2 {
         let report = report(&world);
         assert_eq!(world.receive(1, &second, 0), Ok(report));
@@ -157,14 +139,15 @@ fn two_bodies_under_one_number() {
         assert!(world.has_read(user, 1, "one"));
     }
     world.check(&[0, 1, 2, 3]);
-    // What lies far back is taken for a duplicate: nobody keeps the hashes of all messages.
+    // A message far back counts as a duplicate: nobody keeps the hashes of all messages.
     for _ in 0..8 {
         world.say(1, "on");
     }
     world.settle();
     assert_eq!(world.receive(1, &second, 0), Ok(Received::default()));
 
-    // To each of two sides another one first: whoever sees both reports it, and the sides lose each other.
+    // Each of two sides gets a different one first. Every member sees both and reports it, and the sides lose each
+    // other.
     let mut mallory = Malicious::turn(&mut world, 1);
     let mut other_hand = Malicious::rob(&world, 1);
     other_hand.rng = rng;
@@ -175,8 +158,8 @@ fn two_bodies_under_one_number() {
     world.sent.push(crate::common::Sent { bytes: twin, ..world.sent[one].clone() });
     let other = one + 1;
     for (user, order) in [(0, [one, other]), (2, [one, other]), (3, [other, one])] {
-        world.deliver(order[0], user);
-        let (received, _) = world.try_deliver(order[1], user);
+        world.carry(order[0], user);
+        let (received, _) = world.try_carry(order[1], user);
         assert_eq!(received, Ok(report(&world)));
     }
     world.settle();
@@ -187,158 +170,6 @@ fn two_bodies_under_one_number() {
     world.add(0, 4);
     world.settle();
     world.check(&[0, 2, 4]);
-}
-
-/// A ciphertext to prekeys with an ephemeral key of small order, whose secrets are all known to the sender: it opens unless
-/// such keys are refused.
-fn slot_with_small_order(
-    mallory: &mut Malicious,
-    world: &World,
-    to: usize,
-    point: [u8; 32],
-    secret: &Secret,
-) -> Vec<u8> {
-    let mut own = Vec::new();
-    mallory.prekeys.encode(&mut own);
-    let own = PrivateKey::from_secret(Secret::new(own[..32].try_into().unwrap()));
-    let bundle = x3dh::peer_bundle(&world.id(to), &world.directory).unwrap();
-    let agreed = [&[0xff; 32][..], own.agree(&bundle.signed).unwrap().expose(), &[0; 64]].concat();
-    let header = [&point[..], &[0; 4]].concat();
-    let (info, associated) = mallory.binding(world, to);
-    let key = OneTimeKey::new(kdf::derive(label::X3DH, &[0; 32], &agreed, &[]));
-    let sealed = key.seal(&mallory.payload(secret).encode(), &[&header[..], &info, &associated].concat()).unwrap();
-    [&[1][..], &header, &sealed].concat()
-}
-
-#[test]
-fn low_order_and_non_canonical_points() {
-    let users = [0, 2, 3];
-    let mut world = World::with_group(4, 6, 443);
-
-    // In ids: nobody creates or adds with them, and nobody takes them from others.
-    for bad in BAD_VERIFICATION_KEYS {
-        let (id, one) = (MemberId(bad), world.id(1));
-        let before = world.users[5].member.export();
-        assert_eq!(world.act(5, |member, context| member.create(&[id, one], context)), Err(Error::NoBundle));
-        assert!(world.users[5].member.export() == before);
-        let before = world.users[0].member.export();
-        assert_eq!(world.act(0, |member, context| member.add(&id, context)), Err(Error::NoBundle));
-        assert!(world.users[0].member.export() == before);
-
-        let mut elsewhere = World::new(6, 443);
-        let creator = Malicious::rob(&elsewhere, 5);
-        elsewhere.group = GroupId::new(&creator.id, &Digest([7; 32]));
-        for (other, result) in [(id, Some(Error::Malformed)), (elsewhere.id(4), None)] {
-            let mut others = [other, one];
-            others.sort_unstable();
-            let body = [&[7; 32][..], &[8; 32], &[2], &others[0].0, &others[1].0, &[0, 0]].concat();
-            let bytes = creator.sign(&elsewhere, &creator.draft(CREATE, &body));
-            assert_eq!(elsewhere.receive(5, &bytes, 1).err(), result);
-        }
-        assert!(elsewhere.is_inside(1));
-
-        let mut world = fork(&world);
-        let mut mallory = Malicious::turn(&mut world, 1);
-        let body = mallory.add_body(&id);
-        let place = mallory.post(&mut world, ADD, Subject::None, &body);
-        for user in users {
-            rejected(&mut world, place, user, Rule::Form);
-        }
-        assert_eq!(readings(&mut world, &users), all_but(&users, &[]));
-    }
-
-    // In new verification keys: the message is none, and its number is free for the genuine one.
-    let update = world.update(1)[0];
-    let genuine = world.sent[update].bytes.clone();
-    let at = Envelope::decode(&genuine).unwrap().header.len();
-    for bad in BAD_VERIFICATION_KEYS {
-        let mut damaged = genuine.clone();
-        damaged[at..at + 32].copy_from_slice(&bad);
-        assert_eq!(refused(&mut world, 1, &damaged, 2), Error::Malformed);
-    }
-    world.settle();
-    world.check(&[0, 1, 2, 3]);
-
-    // In bundles that their users have signed themselves.
-    let clean = fork(&world);
-    for (identity, signed) in [(true, false), (false, true), (true, true)] {
-        for weak in SMALL_ORDER_KEYS {
-            let mut world = fork(&clean);
-            let key = SigningKey::random(&mut ChaCha20Rng::seed_from_u64(6));
-            let id = MemberId(*key.verification_key().as_bytes());
-            let fair = PrivateKey::random(&mut ChaCha20Rng::seed_from_u64(7)).public_key().0;
-            let (identity, signed) = (if identity { weak } else { fair }, if signed { weak } else { fair });
-            let signature = key.sign(&hash::hash(label::BUNDLE, &[&id.0, &identity, &signed]).0);
-            world.directory.publish(id, [&identity[..], &signed, &signature.0].concat(), Vec::new());
-            assert_eq!(world.act(2, |member, context| member.add(&id, context)), Err(Error::NoBundle));
-        }
-    }
-
-    // In ciphertexts: the ephemeral key of first contact, of which the author knows what comes out or does not, and the
-    // encapsulated key afterwards.
-    for weak in SMALL_ORDER_KEYS {
-        let mut world = fork(&clean);
-        let mut mallory = Malicious::turn(&mut world, 1);
-        for round in 0..2 {
-            let seed = mallory.secret();
-            let mut slots = users.map(|user| (user, mallory.honest_slot(&world, user, &seed)));
-            if round == 0 {
-                slots[2].1 = slot_with_small_order(&mut mallory, &world, 3, weak, &seed);
-            } else {
-                slots[0].1[1..33].copy_from_slice(&weak);
-            }
-            slots[1].1[1..33].copy_from_slice(&weak);
-            let body = mallory.seeded(&world, &seed, &slots);
-            let place = mallory.post(&mut world, UPDATE, Subject::None, &body);
-            // What follows a ciphertext that was refused is for a key in it.
-            let expected: &[usize] = if round == 0 { &[2, 3] } else { &users };
-            assert_eq!(nones(&mut world, place, &users), expected);
-            world.settle();
-        }
-        assert_eq!(readings(&mut world, &users), all_but(&users, &[(0, 2), (0, 3)]));
-    }
-
-    // In what is encrypted: a key for the answer, and its index. The answer is empty, or the payload is none.
-    let planted = |world: &World, mallory: &mut Malicious, change: &dyn Fn(&mut Payload)| {
-        let seed = mallory.secret();
-        let slots = users.map(|user| {
-            let mut payload = mallory.payload(&seed);
-            if user == 2 {
-                change(&mut payload);
-            }
-            (user, mallory.slot(world, user, &payload))
-        });
-        mallory.seeded(world, &seed, &slots)
-    };
-    for weak in SMALL_ORDER_KEYS {
-        let mut world = fork(&clean);
-        let mut mallory = Malicious::turn(&mut world, 1);
-        let body = planted(&world, &mut mallory, &|payload| payload.mine = PublicKey(weak));
-        let place = mallory.post(&mut world, UPDATE, Subject::None, &body);
-        assert!(nones(&mut world, place, &users).is_empty());
-        world.settle();
-        let update = world.update(2)[0];
-        let lens: Vec<_> = slots(&world.sent[update].bytes).into_iter().map(|slot| slot.len()).collect();
-        assert_eq!(lens.iter().filter(|len| **len == 1).count(), 1, "the author's alone is empty");
-        world.settle();
-        assert_eq!(readings(&mut world, &users), all_but(&users, &[]));
-        world.remove(2, 1);
-        world.settle();
-        world.check(&users);
-    }
-    for (index, opens) in [(0, false), (u32::MAX, false), (u32::MAX - 1, false), (u32::MAX - 2, true)] {
-        let mut world = fork(&clean);
-        let mut mallory = Malicious::turn(&mut world, 1);
-        let body = planted(&world, &mut mallory, &|payload| payload.index = index);
-        let place = mallory.post(&mut world, UPDATE, Subject::None, &body);
-        let expected: &[usize] = if opens { &[] } else { &[2] };
-        assert_eq!(nones(&mut world, place, &users), expected, "index {index}");
-        world.settle();
-        world.update(2);
-        world.settle();
-        let lost: &[_] = if opens { &[] } else { &[(0, 2), (3, 2)] };
-        assert_eq!(readings(&mut world, &users), all_but(&users, lost), "index {index}");
-    }
 }
 
 #[test]

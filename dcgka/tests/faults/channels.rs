@@ -1,26 +1,26 @@
-//! Two-party ciphertexts that are lost, and recipients who cannot be encrypted to.
+//! Two-party ciphertexts that are lost, and recipients that cannot be encrypted to.
 
 use dcgka::MAX_UNACKNOWLEDGED;
 use protocol::directory::Directory as _;
 use protocol::error::Error;
 
-use crate::common::{COLD, COMMITMENT, WARM, World, deliver, rejections, says_none};
+use crate::common::{COLD, COMMITMENT, WARM, World, carry, rejections, says_none};
 use crate::malicious::{Invitation, Malicious, slots};
 use crate::{all_but, readings};
 
-/// Damages the ciphertext for the recipient who has this place among the slots. The signature is the author's.
+/// Damages the ciphertext in this slot of a message. The author signs the message again.
 fn damage_slot(world: &mut World, author: &Malicious, place: usize, slot: usize) {
     let end = slots(&world.sent[place].bytes)[slot].end;
     author.alter(world, place, |body| body[end - 1] ^= 1);
 }
 
-/// Which of these users comes how far in the order of ids, in which slots stand.
+/// The place of a user among these in the order of ids, which is the order of slots.
 fn rank(world: &World, among: &[usize], user: usize) -> usize {
     among.iter().filter(|other| world.id(**other) < world.id(user)).count()
 }
 
-/// All read all but that nobody is read by this one, whose ciphertext of a seed was lost: it has lost the author, and those
-/// who have acknowledged the operation.
+/// Everybody reads everybody, except that `blind` reads nobody. Its ciphertext of a seed was lost, so it has lost the
+/// author and all members that acknowledged the seed.
 fn reads_nobody(users: &[usize], blind: usize) -> std::collections::BTreeSet<(usize, usize)> {
     all_but(users, &users.iter().map(|user| (*user, blind)).collect::<Vec<_>>())
 }
@@ -39,16 +39,16 @@ fn one_lost_2sm_message() {
         let slot = rank(&world, &[0, 2, 3], 3);
         assert_eq!(slots(&world.sent[update[0]].bytes)[slot].len(), len);
         damage_slot(&mut world, &author, update[0], slot);
-        // Everybody says what it has: one `none`.
-        let answers = deliver(&mut world, &[&update], &[0, 2, 3]);
+        // Everybody acknowledges, one member with `none`.
+        let answers = carry(&mut world, &[&update], &[0, 2, 3]);
         let nones: Vec<_> = answers.iter().map(|place| says_none(&world, *place)).collect();
         assert_eq!(nones, [false, false, true]);
         world.settle();
         let users = [0, 1, 2, 3];
         assert_eq!(readings(&mut world, &users), reads_nobody(&users, 3));
 
-        // The channel is whole: the blind member's seed arrives at everybody, and everybody's at it. What it has lost are
-        // ratchets, which fresh secrets do not bring back.
+        // The channel is intact: the blind member's seed reaches everybody, and everybody's seed reaches it. It has
+        // lost ratchets, which fresh secrets do not restore.
         let before = world.sent.len();
         for updater in [3, 1, 3, 0, 2] {
             world.update(updater);
@@ -57,7 +57,7 @@ fn one_lost_2sm_message() {
         assert!((before..world.sent.len()).all(|place| !says_none(&world, place)));
         assert_eq!(readings(&mut world, &users), reads_nobody(&users, 3));
 
-        // Somebody who joins reads everybody, and that one goes on answering.
+        // A joiner reads everybody, and the blind member continues to answer.
         world.add(3, 4);
         world.settle();
         let users = [0, 1, 2, 3, 4];
@@ -76,8 +76,8 @@ fn one_lost_2sm_message() {
 #[test]
 fn a_ciphertext_that_does_not_open_at_one_member_only() {
     let users = [0, 1, 2, 3];
-    // Of CREATE, UPDATE and REMOVE: as when any seed is lost. The blind member updates first where it has no secret of its
-    // own, or has taken no seed since somebody left.
+    // In CREATE, UPDATE and REMOVE: as when any seed is lost. The blind member updates first if it has no secret of its
+    // own, or has taken no seed since a member was removed.
     for (kind, repairs) in [("create", true), ("update", false), ("remove", true)] {
         let mut world = World::new(5, 421);
         let mut author = Malicious::rob(&world, 0);
@@ -102,7 +102,7 @@ fn a_ciphertext_that_does_not_open_at_one_member_only() {
         world.settle();
         world.check(if kind == "remove" { &[0, 1, 2] } else { &[0, 1, 2, 4] });
     }
-    // What a joiner gets from each member: it loses that one alone, whatever else it processes.
+    // What a joiner gets from each member: it loses that member alone, whatever else it processes.
     let all = [0, 1, 2, 3, 4];
     for lost in ["add-ack", "forward", "welcome"] {
         let mut world = World::with_group(4, 6, 422);
@@ -120,7 +120,7 @@ fn a_ciphertext_that_does_not_open_at_one_member_only() {
             add.extend(world.update(1));
         }
         if lost != "welcome" {
-            let answers = deliver(&mut world, &[&add], &[2]);
+            let answers = carry(&mut world, &[&add], &[2]);
             damage_slot(&mut world, &authors[2], *answers.last().unwrap(), 0);
             loses = 2;
         }
@@ -128,11 +128,11 @@ fn a_ciphertext_that_does_not_open_at_one_member_only() {
         let nones: Vec<_> = (0..world.sent.len()).filter(|place| says_none(&world, *place)).collect();
         assert_eq!(nones.len(), usize::from(lost == "welcome"), "{lost}");
         assert_eq!(readings(&mut world, &all), all_but(&all, &[(loses, 4)]), "{lost}");
-        // What that one encrypts next is for a key that was in the lost ciphertext, until it has heard of the joiner.
+        // That member's next ciphertext is for a key in the lost one, until it has received one from the joiner.
         if lost != "welcome" {
             let mut world = crate::fork(&world);
             let update = world.update(loses);
-            let answer = deliver(&mut world, &[&update], &[4]);
+            let answer = carry(&mut world, &[&update], &[4]);
             assert!(says_none(&world, answer[0]));
         }
         for updater in [4, loses] {
@@ -160,11 +160,11 @@ fn a_recipient_with_a_bad_bundle() {
     world.directory.publish(id, vec![1, 2, 3], Vec::new());
     let create = world.create(0, &[1, 2, 3]);
     assert_eq!(world.body(create[0]).len(), 32 + COMMITMENT + 1 + 3 * 32 + 2 * COLD + 1);
-    let answers = deliver(&mut world, &[&create], &[1, 2, 3]);
+    let answers = carry(&mut world, &[&create], &[1, 2, 3]);
     assert_eq!(answers.iter().map(|place| says_none(&world, *place)).collect::<Vec<_>>(), [false, false, true]);
     world.settle();
     world.directory.publish(id, bundle.clone(), Vec::new());
-    // Its own secrets begin with its first update; those of others it never learns.
+    // Its own secrets begin with its first update. It never learns those of others.
     let said = world.say(3, "hello");
     assert_eq!(world.kinds(&said), ["update", "message"]);
     world.settle();
@@ -175,22 +175,22 @@ fn a_recipient_with_a_bad_bundle() {
     world.settle();
     world.check(&[0, 1, 2]);
 
-    // At an update over channels that nothing has gone through; with the bundle back, the next one arrives.
+    // At an update through unused channels. Once the bundle is back, the next update opens.
     let mut world = World::with_group(4, 5, 423);
     world.directory.publish(id, Vec::new(), Vec::new());
     let update = world.update(1);
     assert_eq!(world.body(update[0]).len(), COMMITMENT + WARM + COLD + 1);
-    let answers = deliver(&mut world, &[&update], &[0, 2, 3]);
+    let answers = carry(&mut world, &[&update], &[0, 2, 3]);
     assert_eq!(answers.iter().map(|place| says_none(&world, *place)).collect::<Vec<_>>(), [false, false, true]);
     world.settle();
     assert_eq!(readings(&mut world, &users), reads_nobody(&users, 3));
     world.directory.publish(id, bundle, Vec::new());
     let update = world.update(1);
     assert_eq!(world.body(update[0]).len(), COMMITMENT + 2 * WARM + COLD);
-    let answer = deliver(&mut world, &[&update], &[3]);
+    let answer = carry(&mut world, &[&update], &[3]);
     assert!(!says_none(&world, answer[0]));
 
-    // An add of such a user is refused, and nothing has happened.
+    // An add of such a user is refused, and changes nothing.
     let (user, before) = (world.id(4), world.users[2].member.export());
     for bad in [Vec::new(), vec![0; 128]] {
         world.directory.publish(user, bad, Vec::new());

@@ -29,7 +29,7 @@ fn damages(genuine: &[u8]) -> Vec<Vec<u8>> {
     flips.chain(truncations).chain(longer).collect()
 }
 
-/// Hands every damaged form of a message to the user whom it is about to reach.
+/// Carries every damaged form of a message to the user that the message is about to reach.
 fn assault(world: &mut World, place: usize, user: usize) {
     let (author, genuine) = (world.sent[place].author, world.sent[place].bytes.clone());
     let pristine = fork(world);
@@ -42,7 +42,7 @@ fn assault(world: &mut World, place: usize, user: usize) {
         match victim.receive(author, &damaged, user) {
             Err(_) => assert!(victim.users[user].member.export() == untouched),
             Ok(received) => {
-                // Parked: by itself it changes nothing of what becomes of the genuine message.
+                // It waits. By itself it does not change what the genuine message results in.
                 assert_eq!(received, Received::default());
                 let mut alone = fork(&pristine);
                 assert_eq!(alone.receive(author, &damaged, user), Ok(Received::default()));
@@ -52,10 +52,10 @@ fn assault(world: &mut World, place: usize, user: usize) {
         }
     }
     assert!(victim.users[user].member.export().len() >= before.len());
-    // With all that is parked at once, everything goes on as at a twin who has had nothing of it.
+    // With all of them waiting together, everything continues as with a twin that has received none.
     let mut twin = pristine;
     for world in [&mut victim, &mut twin] {
-        world.deliver(place, user);
+        world.carry(place, user);
         world.settle();
         for member in 0..world.users.len() {
             if world.is_inside(member) {
@@ -96,7 +96,7 @@ fn a_welcome_damaged_after_its_add_makes_no_group() {
     let mut world = World::with_group(3, 4, 401);
     let add = world.add(0, 3);
     world.settle_among(&[0, 1, 2]);
-    world.deliver(add[0], 3);
+    world.carry(add[0], 3);
     assault(&mut world, add[1], 3);
     world.settle();
     world.check(&[0, 1, 2, 3]);
@@ -107,7 +107,7 @@ fn an_add_damaged_after_its_welcome_lets_nobody_in() {
     let mut world = World::with_group(3, 4, 404);
     let add = world.add(0, 3);
     world.settle_among(&[0, 1, 2]);
-    world.deliver(add[1], 3);
+    world.carry(add[1], 3);
     assert_eq!(kind_of(&world.sent[add[0]].bytes), ADD);
     assault(&mut world, add[0], 3);
     world.settle();
@@ -127,7 +127,7 @@ fn wrong_claimed_sender() {
             assert!([Error::WrongAuthor, Error::WrongGroup].contains(&error), "{error}");
         }
     });
-    // A member who signs for another: with the other's name in the signed text or only on the wire.
+    // A member that signs for another: with the other's name in the signed text or only on the wire.
     let mallory = Malicious::turn(&mut world, 1);
     let victim = world.id(0);
     let number = Malicious::rob(&world, 0).number + 1;
@@ -168,7 +168,7 @@ fn forged_messages_that_fill_the_queue() {
         assert!(refusals > 0);
         assert!(world.users[2].member.export().len() < 17 << 20, "what waits is bounded");
     };
-    // In the name of a member and of somebody who is none yet.
+    // In the name of a member and of a user that is not one yet.
     flood(&mut world, 1);
     flood(&mut world, 3);
     world.update(1);

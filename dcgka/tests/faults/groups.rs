@@ -1,4 +1,4 @@
-//! What makes a group, and who is in it: messages of other groups, and invitations that are none.
+//! What makes a group, and who is in it: messages of other groups, and invalid invitations.
 
 use protocol::crypto::hash::Digest;
 use protocol::crypto::signature::SigningKey;
@@ -29,7 +29,7 @@ fn cross_group_replay() {
         assert_eq!((replayed.author, replayed.kind), (world.sent[place].author, world.sent[place].kind));
         assert_ne!(world.group, other.group);
         match world.users[user].member.group() {
-            // Whoever has no group parks what may become verifiable; invitations it refuses.
+            // A user without a group keeps what may become verifiable, and refuses invitations.
             None if replayed.kind != "welcome" => {
                 assert_eq!(world.receive(replayed.author, &replayed.bytes, user), Ok(Received::default()));
             }
@@ -37,7 +37,7 @@ fn cross_group_replay() {
             _ => {
                 let before = world.users[user].member.export();
                 match world.receive(replayed.author, &replayed.bytes, user) {
-                    // A joiner drops what its inviter has handled, without a look.
+                    // A joiner drops what its inviter has delivered, without checking it.
                     Ok(received) => assert!(received == Received::default() && user == 4),
                     Err(error) => assert!([Error::NotAuthentic, Error::WrongGroup].contains(&error), "{error}"),
                 }
@@ -45,7 +45,7 @@ fn cross_group_replay() {
                 refusals += 1;
             }
         }
-        // Under its own name it is for another group.
+        // Under its own group id it is for another group.
         if world.is_inside(user) {
             let here = world.group;
             world.group = other.group;
@@ -56,12 +56,12 @@ fn cross_group_replay() {
     assert!(refusals > 50);
     one.check(&[0, 1, 2, 4]);
     other.check(&[0, 1, 2, 4]);
-    // An author who signs the body anew for the other group: its ciphertexts open in their own group alone.
+    // An author that signs the body again for the other group: its ciphertexts open only in their own group.
     let mut mallory = Malicious::turn(&mut one, 2);
     let genuine = other.update(2)[0];
     let body = other.body(genuine).to_vec();
     let place = mallory.post(&mut one, UPDATE, Subject::None, &body);
-    let answer = one.deliver(place, 0);
+    let answer = one.carry(place, 0);
     assert!(says_none(&one, answer[0]));
 }
 
@@ -84,12 +84,16 @@ fn a_foreign_create_under_a_known_group_id() {
             assert_eq!(world.receive(0, &forged, 1), Ok(Received::default()), "it waits like any message");
         }
         let own = stranger.sign(&world, &Draft { number, ..stranger.draft(CREATE, &body) });
-        assert_eq!(world.receive(3, &own, 1), Ok(Received::default()), "so does what is no creation of this group");
+        assert_eq!(
+            world.receive(3, &own, 1),
+            Ok(Received::default()),
+            "so does a CREATE that did not create this group"
+        );
         assert_eq!(world.users[1].member.group(), None);
         world.settle();
         world.check(&[0, 1, 2]);
     }
-    // In the group: by somebody unknown it waits for ever, in the creator's name it is a forgery.
+    // In the group: by an unknown author it waits forever, in the creator's name it is a forgery.
     let mut world = World::with_group(4, 5, 412);
     let stranger = Malicious::rob(&world, 4);
     let mut body = world.body(0).to_vec();
@@ -100,7 +104,7 @@ fn a_foreign_create_under_a_known_group_id() {
     let foreign = stranger.sign(&world, &draft);
     assert_eq!(refused(&mut world, 0, &foreign, 1), Error::NotAuthentic);
     world.check(&[0, 1, 2, 3]);
-    // A member's is authentic, and has no effect.
+    // One by a member is authentic, and has no effect.
     let mut mallory = Malicious::turn(&mut world, 3);
     let place = mallory.post(&mut world, CREATE, Subject::None, &body);
     for user in [0, 1, 2] {
@@ -111,7 +115,7 @@ fn a_foreign_create_under_a_known_group_id() {
     assert_eq!(readings(&mut world, &[0, 1, 2]), everybody);
 }
 
-/// What a welcome says of a group: this membership, and of each member but the joiner that it has sent one message.
+/// What a welcome says of a group: this membership, and that each member except the joiner has sent one message.
 fn state(membership: &Membership, joiner: &MemberId) -> Vec<u8> {
     let mut state = Vec::new();
     membership.encode(&mut state);
@@ -137,7 +141,7 @@ fn forged_welcome_state() {
         others.into_iter().for_each(|other| membership.acknowledge(other, creator, 1).unwrap());
         membership
     };
-    // A state that is made by hand as those below, and fair.
+    // A valid state, made by hand like those below.
     let fair = state(&found(zero, &[one, two]), &three);
     let (add, welcome) = Invitation { state: fair, ..genuine.clone() }.sign(&world, &mallory);
     let mut joins = fork(&world);
@@ -164,7 +168,7 @@ fn forged_welcome_state() {
     membership.add(adder, genuine.number, four);
     states.push(("the add is another's", state(&membership, &three)));
 
-    // Three are known, the joiner the second of them; the creator has added the third, the inviter.
+    // Three users are known, the joiner as the second. The creator has added the third, the inviter.
     let records = [&[3][..], &zero.0, &three.0, &two.0, &[1, 2, 3, 1, 0, 2, 4, 1, 0, 0]].concat();
     Membership::decode(three, &mut &records[..]).unwrap();
     states.push(("the joiner is known and nobody has added it", [&records[..], &[2, 0, 1, 0]].concat()));
@@ -179,13 +183,13 @@ fn forged_welcome_state() {
     clock("there is one clock too many", &|state| state.extend([1, 0]));
     let key = *Malicious::rob(&world, 1).key.verification_key().as_bytes();
     let at = genuine.state.windows(32).position(|window| *window == key).unwrap();
-    clock("a flag is none", &|state| state[at - 1] = 2);
+    clock("a flag is invalid", &|state| state[at - 1] = 2);
     clock("a number has two bytes where one would do", &|state| {
         state[at - 2] |= 0x80;
         state.insert(at - 1, 0);
     });
     for bad in BAD_VERIFICATION_KEYS {
-        clock("a key is none", &|state| state[at..at + 32].copy_from_slice(&bad));
+        clock("a key is invalid", &|state| state[at..at + 32].copy_from_slice(&bad));
     }
 
     let (add, welcome) = genuine.sign(&world, &mallory);
@@ -194,7 +198,7 @@ fn forged_welcome_state() {
     let another = SigningKey::random(&mut ChaCha20Rng::seed_from_u64(4));
     let signed = genuine.sign_welcome(&world, &mallory, &digest, &another);
     let mut forged = vec![("another has signed it", signed, Some(Error::NotAuthentic))];
-    // These wait: the add to which they belong may still come.
+    // These wait: the add to which they belong may still arrive.
     let other_hash = genuine.sign_welcome(&world, &mallory, &Digest([7; 32]), &mallory.identity);
     forged.push(("it names another add", other_hash, None));
     let other_number = Invitation { number: genuine.number + 1, ..genuine.clone() };
@@ -206,7 +210,7 @@ fn forged_welcome_state() {
     }
 
     for (what, welcome, error) in &forged {
-        // The add first: the welcome is looked into when it comes. It is refused, and the genuine one goes through.
+        // The add first: the welcome is checked when it arrives. It is refused, and the genuine one is accepted.
         let mut first = fork(&world);
         assert_eq!(first.receive(2, &add, 3), Ok(Received::default()), "{what}");
         match error {
@@ -217,24 +221,24 @@ fn forged_welcome_state() {
         first.settle();
         first.check(&[0, 1, 2, 3]);
 
-        // The welcome first: it waits where its signature is good, and the add shows what it is.
+        // The welcome first: it waits if its signature is valid, and the add shows that it is invalid.
         let mut second = fork(&clean);
         second.users[2].online = false;
         let waits = second.receive(2, welcome, 3);
         assert_eq!(waits.clone().err(), error.filter(|error| *error == Error::NotAuthentic), "{what}");
         assert_eq!(second.receive(2, &add, 3), Ok(Received::default()), "{what}");
         assert_eq!(second.users[3].member.group(), None, "{what}");
-        // Another member invites it, whom that add has not reached yet.
+        // Another member, which that add has not reached yet, invites the user.
         second.add(1, 3);
         second.sent.push(Sent { author: 2, to: None, kind: "add", bytes: add.clone() });
         second.settle();
-        // The add of somebody who is a member needs no welcome; the genuine one, come late, does nothing.
+        // The add of a member needs no welcome. The genuine one arrives late and does nothing.
         assert_eq!(readings(&mut second, &[0, 1, 3]), all_but(&[0, 1, 3], &[]), "{what}");
         second.sent.push(world.sent[invited[1]].clone());
         second.settle();
         assert_eq!(readings(&mut second, &[0, 1, 3]), all_but(&[0, 1, 3], &[]), "{what}");
     }
-    // The genuine state, from an inviter who is not in the group.
+    // The genuine state, from an inviter that is not in the group.
     let stranger = Malicious::rob(&world, 4);
     let (add, welcome) = genuine.sign(&world, &stranger);
     assert_eq!(world.receive(4, &add, 3), Ok(Received::default()));

@@ -1,4 +1,4 @@
-//! What is too long, or says that more is coming than there is.
+//! Messages that are too long, or that announce more than they have.
 
 use dcgka::{Dcgka, MAX_MEMBERS, MAX_PLAINTEXT_LEN};
 use protocol::crypto::hash::Digest;
@@ -9,11 +9,11 @@ use protocol::membership::Membership;
 use protocol::wire::codec::MAX_MESSAGE_LEN;
 use protocol::wire::envelope::Subject;
 
-use crate::common::{World, deliver};
+use crate::common::{World, carry};
 use crate::malicious::{ACK, ADD, ADD_ACK, CREATE, Invitation, MESSAGE, Malicious, UPDATE};
 use crate::{all_but, fork, readings, refused, rejected};
 
-/// The largest number that a varint can say.
+/// The largest number that a varint can express.
 const HUGE: [u8; 5] = [0xff, 0xff, 0xff, 0xff, 0x0f];
 
 #[test]
@@ -26,7 +26,7 @@ fn counts_and_sizes_over_the_limits() {
     assert_eq!(world.act(0, |member, context| member.send(&long, context)), Err(Error::PlaintextTooLong));
     assert!(world.users[0].member.export() == before);
     let said = world.act(0, |member, context| member.send(&long[1..], context)).unwrap();
-    deliver(&mut world, &[&said], &[1, 2, 3]);
+    carry(&mut world, &[&said], &[1, 2, 3]);
     let message = Event::Message { from: world.id(0), plaintext: long[1..].to_vec() };
     assert!([1, 2, 3].into_iter().all(|user| world.users[user].events.contains(&message)));
     let crowd: Vec<_> = (0..=u8::MAX)
@@ -50,11 +50,11 @@ fn counts_and_sizes_over_the_limits() {
     }
     let place = mallory.post(&mut world, MESSAGE, Subject::None, &body[1..]);
     assert_eq!(world.sent[place].bytes.len(), MAX_MESSAGE_LEN);
-    let (received, _) = world.try_deliver(place, 0);
+    let (received, _) = world.try_carry(place, 0);
     assert_eq!(received.unwrap().events, [Event::Undecryptable { from: mallory.id }]);
     world.settle();
 
-    // Ciphertexts too few and too many, half a slot, and bytes behind the last one: refused by all alike.
+    // Too few and too many ciphertexts, half a slot, and bytes after the last one: everybody refuses them.
     let acknowledged = Subject::Acknowledged(world.id(0), 1);
     let fair = mallory.update_body(&world, &[0, 2, 3]);
     let slot = mallory.honest_slot(&world, 0, &protocol::crypto::secret::Secret::new([1; 32]));
@@ -79,7 +79,7 @@ fn counts_and_sizes_over_the_limits() {
     }
     assert_eq!(readings(&mut world, &[0, 2, 3]), all_but(&[0, 2, 3], &[]));
 
-    // Counts larger than the rest of the message. Whatever took room for them before it looked would not come back.
+    // Counts larger than the rest of the message. Code that allocated for them before checking would not return.
     let mut elsewhere = World::new(3, 451);
     let creator = Malicious::rob(&elsewhere, 0);
     elsewhere.group = GroupId::new(&creator.id, &Digest([7; 32]));
@@ -92,7 +92,7 @@ fn counts_and_sizes_over_the_limits() {
     let inviter = Malicious::rob(&world, 2);
     let invited = world.add(2, 4);
     let genuine = Invitation::of(&world, invited[0], invited[1]);
-    world.deliver(invited[0], 4);
+    world.carry(invited[0], 4);
     let mut clocks = &genuine.state[..];
     Membership::decode(world.id(4), &mut clocks).unwrap();
     for at in 0..genuine.state.len() {
@@ -101,7 +101,7 @@ fn counts_and_sizes_over_the_limits() {
         if at < genuine.state.len() - clocks.len() {
             assert_eq!(refused(&mut world, 2, &welcome, 4), Error::Malformed, "a huge number at {at}");
         } else {
-            // A clock can say anything, in its form. It is the inviter's word.
+            // A well-formed clock can say anything. The joiner has only the inviter's word for it.
             let result = fork(&world).receive(2, &welcome, 4);
             assert!(matches!(result, Ok(_) | Err(Error::Malformed)), "{result:?}");
         }
@@ -109,17 +109,17 @@ fn counts_and_sizes_over_the_limits() {
     world.settle();
     assert_eq!(readings(&mut world, &[0, 2, 3, 4]), all_but(&[0, 2, 3, 4], &[]));
 
-    // Exports: of a member with all sorts of things in it, and of somebody who waits.
+    // Exports of a member with many kinds of state, and of a user with waiting messages.
     let mut world = fork(&world);
     world.update(0);
-    world.deliver(world.sent.len() - 1, 2);
+    world.carry(world.sent.len() - 1, 2);
     let outside = &world.sent[invited[0]].bytes.clone();
     world.receive(2, outside, 5).unwrap();
     for user in [2, 5] {
         let state = world.users[user].member.export();
         for at in 0..state.len() {
             let damaged = [&state[..at], &HUGE, &state[at + 1..]].concat();
-            // Where it is no count, it may be what the member knows.
+            // If it is not a count, it may be valid state.
             let _ = Dcgka::CORRECTED.restore(&damaged);
             assert!(Dcgka::CORRECTED.restore(&state[..at]).is_err(), "{at} bytes");
         }

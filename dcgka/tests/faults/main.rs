@@ -1,5 +1,5 @@
-//! Messages that are damaged, forged, lost, replayed or against the rules, and members that start anew: what a member must
-//! bear. Each test is one scenario, and bears its name.
+//! What a member must tolerate: messages that are damaged, forged, lost, replayed or against the rules, and members
+//! that restart. Each test is one scenario, and has its name.
 
 #![allow(clippy::unwrap_used, clippy::panic, unreachable_pub, reason = "tests")]
 
@@ -11,19 +11,20 @@ mod damage;
 mod groups;
 mod limits;
 mod malicious;
+mod points;
 mod prekeys;
 mod restarts;
 
 use std::collections::BTreeSet;
 
-use common::{User, World};
+use common::{User, World, carry, says_none};
 use dcgka::Dcgka;
 use protocol::error::Error;
 use protocol::member::{Backend as _, Event, Rule};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
 
-/// Encodings that are no verification key: a point of small order, one that is not canonical, and none at all.
+/// Encodings that are no verification key: a point of small order, one that is not canonical, and no point at all.
 const BAD_VERIFICATION_KEYS: [[u8; 32]; 3] = {
     let (mut small, mut not_canonical, mut off_curve) = ([0; 32], [0xff; 32], [0; 32]);
     small[0] = 1;
@@ -33,7 +34,7 @@ const BAD_VERIFICATION_KEYS: [[u8; 32]; 3] = {
     [small, not_canonical, off_curve]
 };
 
-/// X25519 keys with which every agreement comes out as zero.
+/// X25519 keys with which every agreement results in zero.
 const SMALL_ORDER_KEYS: [[u8; 32]; 3] = {
     let (zero, mut one, mut prime) = ([0; 32], [0; 32], [0xff; 32]);
     one[0] = 1;
@@ -58,13 +59,13 @@ fn readings(world: &mut World, users: &[usize]) -> Readings {
     readings
 }
 
-/// All pairs of these but some.
+/// All pairs of these users except the lost ones.
 fn all_but(users: &[usize], lost: &[(usize, usize)]) -> Readings {
     let pairs = users.iter().flat_map(|one| users.iter().map(|other| (*one, *other)));
     pairs.filter(|pair| pair.0 != pair.1 && !lost.contains(pair)).collect()
 }
 
-/// A copy of everything, that goes on by itself.
+/// An independent copy of everything.
 fn fork(world: &World) -> World {
     let users = world.users.iter().map(|user| User {
         id: user.id,
@@ -77,14 +78,14 @@ fn fork(world: &World) -> World {
     World { users: users.collect(), directory: world.directory.clone(), sent: world.sent.clone(), group: world.group }
 }
 
-/// Randomness other than that of the seed with which a world was made.
+/// Gives users other randomness than the seed with which the world was made.
 fn reseed(world: &mut World, seed: u64) {
     for (number, user) in world.users.iter_mut().enumerate() {
         user.rng = ChaCha20Rng::seed_from_u64(seed << 32 | number as u64);
     }
 }
 
-/// A user's device starts anew.
+/// Restarts a user's device from its export.
 fn restart(world: &mut World, user: usize) {
     let state = world.users[user].member.export();
     restore(world, user, &state);
@@ -95,7 +96,7 @@ fn restore(world: &mut World, user: usize, state: &[u8]) {
     world.users[user].member = Dcgka::CORRECTED.restore(state).unwrap();
 }
 
-/// Hands bytes to a user who must refuse them, and stay as it was.
+/// Carries bytes to a user, which must refuse them and stay as it was.
 #[track_caller]
 fn refused(world: &mut World, author: usize, bytes: &[u8], to: usize) -> Error {
     let before = world.users[to].member.export();
@@ -104,23 +105,33 @@ fn refused(world: &mut World, author: usize, bytes: &[u8], to: usize) -> Error {
     error
 }
 
-/// Delivers a message to a user who rejects it by this rule and does nothing else.
+/// Carries a message to a user, which must reject it by this rule and do nothing else.
 #[track_caller]
 fn rejected(world: &mut World, place: usize, to: usize, rule: Rule) {
     let from = world.id(world.sent[place].author);
-    let (received, sent) = world.try_deliver(place, to);
+    let (received, sent) = world.try_carry(place, to);
     assert_eq!(received.unwrap().events, [Event::Rejected { from, rule }]);
     assert!(sent.is_empty());
 }
 
-/// Delivers everything to everybody, with a look before each delivery of a message to a user.
+/// Which of these users say `none` to a message.
+fn nones(world: &mut World, place: usize, users: &[usize]) -> Vec<usize> {
+    let says_none = |user: &&usize| {
+        let answers = carry(world, &[&[place]], &[**user]);
+        assert_eq!(answers.len(), 1);
+        says_none(world, answers[0])
+    };
+    users.iter().filter(says_none).copied().collect()
+}
+
+/// Carries everything to everybody, and calls `look` before each message reaches a user.
 fn settle_with(world: &mut World, look: &mut dyn FnMut(&mut World, usize, usize)) {
     loop {
         let before = world.sent.len();
         for user in 0..world.users.len() {
-            for place in world.undelivered(user) {
+            for place in world.in_transit(user) {
                 look(world, place, user);
-                world.deliver(place, user);
+                world.carry(place, user);
             }
         }
         if world.sent.len() == before {
@@ -133,13 +144,13 @@ fn settle_with(world: &mut World, look: &mut dyn FnMut(&mut World, usize, usize)
 fn live(world: &mut World, look: &mut dyn FnMut(&mut World, usize, usize)) {
     world.create(0, &[1, 2, 3]);
     settle_with(world, look);
-    // Whoever processes the add first forwards its secret of the update to the joiner.
+    // A member that processes the add first forwards its secret of the update to the joiner.
     world.add(0, 4);
     world.update(1);
     settle_with(world, look);
     world.say(2, "in the middle");
     settle_with(world, look);
-    // Whoever processes the remove first takes nothing from the update.
+    // A member that processes the remove first takes nothing from the update.
     world.remove(0, 3);
     world.update(3);
     settle_with(world, look);

@@ -1,6 +1,7 @@
-//! A member who does what no honest one does: whoever has a user's secrets can sign any body, as any kind, under any number.
+//! A member that does what no honest one does: with a user's secrets it can sign any body, as any kind, under any
+//! number.
 //!
-//! The layout of bodies that tests of malice need stands here and nowhere else: [`Payload`], [`Invitation`] and [`slots`].
+//! The layout of bodies that such tests need is here and nowhere else: [`Payload`], [`Invitation`] and [`slots`].
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -34,15 +35,15 @@ pub fn kind_of(bytes: &[u8]) -> Kind {
     Kind(bytes[1] & 0x1f)
 }
 
-/// The secrets of a user, in the hands of somebody who keeps no rule.
+/// The secrets of a user, held by somebody that follows no rules.
 pub struct Malicious {
     pub user: usize,
     pub id: MemberId,
     pub identity: SigningKey,
     pub prekeys: PrekeySecrets,
-    /// What signs its next message.
+    /// The key that signs its next message.
     pub key: SigningKey,
-    /// Its last message.
+    /// The number of its last message.
     pub number: u32,
     /// Keys that it has made for its peers, and will encrypt to next.
     made: BTreeMap<usize, PublicKey>,
@@ -50,11 +51,11 @@ pub struct Malicious {
 }
 
 impl Malicious {
-    /// A thief's copy of a user's keys. The user goes on.
+    /// A thief's copy of a user's keys. The user continues.
     pub fn rob(world: &World, user: usize) -> Self {
         let id = world.id(user);
         let state = world.users[user].member.export();
-        // Wherever they stand in the export.
+        // Their places in the export are not known.
         let key_at = |at: usize| SigningKey::from_secret(&Secret::new(state[at..at + 32].try_into().unwrap()));
         let find = |wanted: &[u8; 32]| {
             let mut places = 0..state.len() - 31;
@@ -72,13 +73,13 @@ impl Malicious {
         Self { user, id, identity: key_at(at), prekeys, key, number, made: BTreeMap::new(), rng }
     }
 
-    /// The user itself turns malicious: it hears of nothing, so that nothing honest comes from it any more.
+    /// The user itself turns malicious. It receives nothing, so that it sends nothing honest any more.
     pub fn turn(world: &mut World, user: usize) -> Self {
         world.users[user].online = false;
         Self::rob(world, user)
     }
 
-    /// Its next message, to be changed as a test likes.
+    /// Its next message, which a test can change.
     pub fn draft<'a>(&self, kind: Kind, body: &'a [u8]) -> Draft<'a> {
         Draft { kind, sender: self.id, number: self.number + 1, subject: Subject::None, new_key: None, body }
     }
@@ -89,7 +90,7 @@ impl Malicious {
         draft.sign(&world.group, draft.sender.handle(), subject, &self.key).0
     }
 
-    /// Broadcasts its next message, with a new key where the kind has one. Returns the place.
+    /// Broadcasts its next message, with a new key if the kind has one. Returns the place.
     pub fn post(&mut self, world: &mut World, kind: Kind, subject: Subject<MemberId>, body: &[u8]) -> usize {
         let new_key = [ADD, REMOVE, UPDATE].contains(&kind).then(|| SigningKey::random(&mut self.rng));
         let draft =
@@ -101,7 +102,7 @@ impl Malicious {
         world.sent.len() - 1
     }
 
-    /// Changes the body of a message which the robbed user has sent under the key that was stolen.
+    /// Changes the body of a message that the robbed user has sent under the stolen key.
     pub fn alter(&self, world: &mut World, place: usize, change: impl FnOnce(&mut Vec<u8>)) {
         let genuine = world.sent[place].bytes.clone();
         let envelope = Envelope::decode(&genuine).unwrap();
@@ -151,7 +152,7 @@ impl Malicious {
         (info, [&self.key.verification_key().as_bytes()[..], &(self.number + 1).to_be_bytes()].concat())
     }
 
-    /// The body of an UPDATE or REMOVE: committed to one seed, and to each recipient whatever it is to get.
+    /// The body of an UPDATE or REMOVE: a commitment to one seed, and a given slot for each recipient.
     pub fn seeded(&mut self, world: &World, committed: &Secret, slots: &[(usize, Vec<u8>)]) -> Vec<u8> {
         let number = self.number + 1;
         let parts: [&[u8]; 4] = [&world.group.0, &self.id.0, &number.to_be_bytes(), committed.expose()];
@@ -162,14 +163,14 @@ impl Malicious {
         body
     }
 
-    /// The same with the one seed for all.
+    /// The same with the committed seed for all.
     pub fn update_body(&mut self, world: &World, recipients: &[usize]) -> Vec<u8> {
         let seed = self.secret();
         let slots: Vec<_> = recipients.iter().map(|user| (*user, self.honest_slot(world, *user, &seed))).collect();
         self.seeded(world, &seed, &slots)
     }
 
-    /// The body of an ADD, with a ciphertext in form only.
+    /// The body of an ADD, with a ciphertext that is only well formed.
     pub fn add_body(&mut self, user: &MemberId) -> Vec<u8> {
         [&user.0[..], &[1], &[0; COLD - 1]].concat()
     }
@@ -198,7 +199,7 @@ impl Payload {
     }
 }
 
-/// Where the two-party ciphertexts stand in the body of a message.
+/// Where the two-party ciphertexts are in the body of a message.
 pub fn slots(bytes: &[u8]) -> Vec<Range<usize>> {
     let body = Envelope::decode(bytes).unwrap().body;
     let kind = kind_of(bytes);
@@ -231,12 +232,12 @@ pub struct Invitation {
     pub new_key: VerificationKey,
     /// The adder's ratchet, encrypted to the joiner.
     pub slot: Vec<u8>,
-    /// What the joiner is told of the group.
+    /// What the joiner learns of the group.
     pub state: Vec<u8>,
 }
 
 impl Invitation {
-    /// Takes genuine ones apart.
+    /// Takes a genuine ADD and WELCOME apart.
     pub fn of(world: &World, add: usize, welcome: usize) -> Self {
         let (add, welcome) = (&world.sent[add].bytes, &world.sent[welcome].bytes);
         let slot = slots(add).remove(0);

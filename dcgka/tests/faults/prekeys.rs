@@ -1,4 +1,4 @@
-//! What the directory hands out: prekeys that nobody has signed, that are somebody else's, or that are gone.
+//! What the directory returns: prekeys that nobody has signed, that are somebody else's, or that are used up.
 
 use protocol::crypto::hash;
 use protocol::crypto::label;
@@ -10,7 +10,7 @@ use protocol::x3dh::PrekeySecrets;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
 
-use crate::common::{COLD, World, deliver, says_none};
+use crate::common::{COLD, World, carry, says_none};
 use crate::malicious::{Malicious, slots};
 use crate::{all_but, fork, readings};
 
@@ -25,7 +25,7 @@ fn unsigned_expired_or_foreign_prekeys() {
     let signed_by_another = [&genuine[..64], &bundle(2)[64..]].concat();
     let swapped = [&genuine[32..64], &genuine[..32], &genuine[64..]].concat();
     let used = {
-        // One that has served the creator.
+        // One that the creator has used.
         let fresh = World::new(6, 430);
         fresh.directory.one_time(&fresh.id(3)).unwrap()
     };
@@ -39,7 +39,7 @@ fn unsigned_expired_or_foreign_prekeys() {
         [identity, signed, &signature.0].concat()
     };
 
-    // What 3 publishes, and whether anybody can encrypt to that; it opens never.
+    // What user 3 publishes, and whether anybody can encrypt to it. The ciphertext never opens.
     let cases = [
         ("no signature", unsigned, Vec::new(), false),
         ("the signature of another", signed_by_another, Vec::new(), false),
@@ -58,18 +58,18 @@ fn unsigned_expired_or_foreign_prekeys() {
         let update = world.update(1);
         let empty = slots(&world.sent[update[0]].bytes).iter().filter(|slot| slot.len() == 1).count();
         assert_eq!(empty, usize::from(!sealed), "{what}");
-        let answers = deliver(&mut world, &[&update], &[0, 2, 3]);
+        let answers = carry(&mut world, &[&update], &[0, 2, 3]);
         let nones: Vec<_> = answers.iter().map(|place| says_none(&world, *place)).collect();
         assert_eq!(nones, [false, false, true], "{what}");
         world.directory.publish(world.id(3), genuine.clone(), Vec::new());
         world.settle();
         let users = [0, 1, 2, 3];
         assert_eq!(readings(&mut world, &users), all_but(&users, &[(0, 3), (1, 3), (2, 3)]), "{what}");
-        // The blind member is heard, and answers: the two-party channel takes what comes next.
+        // The blind member is read, and answers: the two-party channel works again.
         world.update(3);
         world.settle();
         let update = world.update(1);
-        let answer = deliver(&mut world, &[&update], &[3]);
+        let answer = carry(&mut world, &[&update], &[3]);
         assert!(!says_none(&world, answer[0]), "{what}");
         world.remove(0, 3);
         world.settle();
@@ -78,7 +78,7 @@ fn unsigned_expired_or_foreign_prekeys() {
         world.check(&[0, 1, 2, 4]);
     }
 
-    // An add of somebody with such a bundle is refused.
+    // An add of a user with such a bundle is refused.
     let joiner = world.id(5);
     let (genuine, signature) = (bundle(5), bundle(4)[64..].to_vec());
     for bad in [bundle(4), [&genuine[..64], &signature[..]].concat(), [&genuine[..64], &[0; 64]].concat()] {
@@ -97,7 +97,7 @@ fn one_time_prekeys_exhausted() {
     let mut world = World::new(5, 431);
     for user in 0..5 {
         let (id, bundle) = (world.id(user), world.directory.bundle(&world.id(user)).unwrap());
-        // One is left, for whoever asks first.
+        // One is left, for the first member that requests it.
         let last = world.directory.one_time(&id).unwrap();
         world.directory.publish(id, bundle, vec![last]);
     }
@@ -110,7 +110,7 @@ fn one_time_prekeys_exhausted() {
     world.add(1, 4);
     world.settle();
     world.check(&[0, 1, 2, 3, 4]);
-    // The ids of the one-time prekeys that served: each user's only one once, and for the rest none.
+    // The ids of the one-time prekeys in use: each user's only one once, and no prekey for the rest.
     let mut with = 0;
     let mut without = 0;
     for sent in &world.sent {
@@ -122,6 +122,6 @@ fn one_time_prekeys_exhausted() {
             }
         }
     }
-    assert_eq!(with, 5 - 1, "all but the creator's, whom nobody met first");
+    assert_eq!(with, 5 - 1, "all but the creator's, to whom nobody wrote first");
     assert!(without > 4, "{without}");
 }

@@ -1,14 +1,14 @@
-//! Members who start anew from what they have exported: in time, too late, and from too long ago.
+//! Members that restart from an export: in time, too late, and from one that is too old.
 
 use std::collections::BTreeSet;
 
 use protocol::error::Error;
 use protocol::member::{Event, Received};
 
-use crate::common::{World, deliver, rejections, says_none};
+use crate::common::{World, carry, rejections, says_none};
 use crate::{all_but, fork, live, readings, restart, restore};
 
-/// How often a user has been told that another signs twice.
+/// How many events report to a user that another signs twice.
 fn reports(world: &World, user: usize, by: usize) -> usize {
     let by = world.id(by);
     world.users[user].events.iter().filter(|event| **event == Event::Equivocation { by }).count()
@@ -17,7 +17,7 @@ fn reports(world: &World, user: usize, by: usize) -> usize {
 #[test]
 fn rollback_to_an_old_export() {
     let others = [0, 2, 3];
-    // Over messages alone: the one under a used number is reported and lost, the next is read.
+    // Back before messages alone: the one under a used number is reported and lost, the next is read.
     let mut world = World::with_group(4, 6, 460);
     let old = world.users[1].member.export();
     world.say(1, "before");
@@ -33,7 +33,7 @@ fn rollback_to_an_old_export() {
     }
     world.check(&[0, 1, 2, 3]);
 
-    // Over an update: its key is lost, so whatever comes next is of nobody.
+    // Back before an update: its key is lost, so nothing that follows is authentic.
     let old = world.users[1].member.export();
     let had = world.users[1].received.clone();
     world.update(1);
@@ -45,23 +45,23 @@ fn rollback_to_an_old_export() {
     let said = world.say(1, "of nobody")[0];
     let later = world.say(1, "of nobody either")[0];
     for user in others {
-        let (received, _) = world.try_deliver(again, user);
+        let (received, _) = world.try_carry(again, user);
         assert_eq!(
             received,
             Ok(Received { outgoing: Vec::new(), events: vec![Event::Equivocation { by: world.id(1) }] })
         );
         for place in [said, later] {
-            assert_eq!(world.try_deliver(place, user).0, Err(Error::NotAuthentic));
+            assert_eq!(world.try_carry(place, user).0, Err(Error::NotAuthentic));
         }
     }
-    // Nobody else is split.
+    // The others are not split.
     world.users[1].online = false;
     assert_eq!(readings(&mut world, &others), all_but(&others, &[]));
     world.update(2);
     world.settle();
     assert_eq!(readings(&mut world, &others), all_but(&others, &[]));
-    // When it listens again it waits for what does not come again; and if all comes again, the others have moved on by an
-    // update which is not the one that it knows.
+    // When it is online again it waits for messages that do not arrive again. If they do, the others have stepped with
+    // an update that is not the one it knows.
     world.users[1].online = true;
     world.say(0, "to all");
     let before = world.users[1].events.len();
@@ -81,7 +81,7 @@ fn rollback_to_an_old_export() {
     world.settle();
     world.check(&[0, 2, 3, 4]);
 
-    // Over what others have sent, the network having kept it: everything is taken in again.
+    // Back before messages of others, which the network has kept: all are received again.
     let old = world.users[2].member.export();
     let had = world.users[2].received.clone();
     let number = world.sent.iter().filter(|sent| sent.author == 2).count();
@@ -128,7 +128,7 @@ fn a_thousand_updates_by_one_member_while_the_others_only_acknowledge() {
     for _ in 0..1000 {
         world.update(0);
         world.settle();
-        // The network forgets what everybody has had.
+        // The network forgets what everybody has received.
         world.sent.clear();
         world.users.iter_mut().for_each(|user| user.received.clear());
         seen.push(sizes(&world));
@@ -147,7 +147,7 @@ fn a_thousand_updates_by_one_member_while_the_others_only_acknowledge() {
 
 type Act = fn(&mut World, usize) -> Vec<usize>;
 
-/// What user 1 does, and who are members then.
+/// What user 1 does, and the members after it.
 const ACTS: [(Act, &[usize]); 4] = [
     (|world, user| world.update(user), &[0, 1, 2, 3]),
     (|world, user| world.say(user, "crash"), &[0, 1, 2, 3]),
@@ -174,7 +174,7 @@ fn crash_before_and_after_sending() {
         world.settle();
         world.check(members);
 
-        // What was sent late, and twice, has happened once. Meanwhile the others go on.
+        // What was sent late, and twice, has happened once. Meanwhile the others continue.
         let mut world = fork(&start);
         world.users[4].online = false;
         let sent = act(&mut world, 1);
@@ -195,19 +195,19 @@ fn crash_before_and_after_sending() {
         assert_eq!(rejections(&world), 0);
         world.check(members);
     }
-    // An acknowledgement that was not sent: the operation comes again, and is answered anew.
+    // An acknowledgement that was not sent: the update arrives again, and is acknowledged again.
     let mut world = start;
     let saved = world.users[1].member.export();
     let update = world.update(0);
-    let answer = world.deliver(update[0], 1)[0];
+    let answer = world.carry(update[0], 1)[0];
     world.sent.truncate(answer);
     restore(&mut world, 1, &saved);
-    let answer = deliver(&mut world, &[&update], &[1]);
+    let answer = carry(&mut world, &[&update], &[1]);
     assert!(!says_none(&world, answer[0]));
     world.settle();
-    // One that was sent late, and twice.
+    // An acknowledgement that was sent late, and twice.
     let update = world.update(0);
-    let answer = world.deliver(update[0], 1)[0];
+    let answer = world.carry(update[0], 1)[0];
     restart(&mut world, 1);
     let late = world.sent[answer].clone();
     world.users.iter_mut().for_each(|user| {

@@ -64,6 +64,15 @@ pub enum Change {
     Remove(MemberIndex),
 }
 
+/// A user that is a member or has been one: its id, and its index in one [`Membership`]. Ordered by id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct KnownUser {
+    /// The same in every membership.
+    pub id: MemberId,
+    /// Differs between memberships.
+    pub index: MemberIndex,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Record {
     author: MemberIndex,
@@ -163,8 +172,11 @@ impl Membership {
     }
 
     /// The members of `set` with their ids, in order of the ids: the same order for everybody.
-    pub fn in_order_of_ids<'a>(&'a self, set: &'a MemberSet) -> impl Iterator<Item = (MemberId, MemberIndex)> + 'a {
-        self.by_id.iter().filter(|(_, member)| set.contains(**member)).map(|(id, member)| (*id, *member))
+    pub fn in_order_of_ids<'a>(&'a self, set: &'a MemberSet) -> impl Iterator<Item = KnownUser> + 'a {
+        self.by_id
+            .iter()
+            .filter(|(_, index)| set.contains(**index))
+            .map(|(id, index)| KnownUser { id: *id, index: *index })
     }
 
     /// Who is a member in the view of `member`: for me, by all that I know; for anybody else, by the changes that it

@@ -359,7 +359,7 @@ fn names_lead_to_indices() {
     }
     assert_eq!(group.index(&id(9)), None);
     let mixed = Membership::found(id(2), id(2), [id(5), id(1)]).unwrap();
-    let ordered: Vec<_> = mixed.in_order_of_ids(mine(&mixed)).collect();
+    let ordered: Vec<_> = mixed.in_order_of_ids(mine(&mixed)).map(|user| (user.id, user.index)).collect();
     assert_eq!(ordered, [(id(1), member(2)), (id(2), member(0)), (id(5), member(1))]);
 }
 

@@ -1,7 +1,7 @@
-//! Everybody outside a group together: what their states held, and everything that was ever sent.
+//! All users outside a group together, with what their states held and everything that was ever sent.
 //!
-//! No member's code stops them: they take a message whether it is meant for them or not, follow whatever ratchet they can,
-//! and try each key that may fit. A wrong guess costs them nothing, since no message opens with a wrong key.
+//! They do not run a member's code: they take messages that are not for them, follow every ratchet that they can, and
+//! try each key that may fit. A wrong guess costs them nothing, since no message opens with a wrong key.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,8 +14,8 @@ use protocol::wire::codec::Reader;
 use protocol::wire::envelope::{Envelope, Subject};
 
 use super::Net;
-use crate::agreement::add::add_steps;
-use crate::agreement::state::{Sender, User};
+use crate::agreement::sender::Sender;
+use crate::agreement::state::User;
 use crate::dsgm::{Dsgm, Stage};
 use crate::messages::{self, ACK, ADD, ADD_ACK, CREATE, MESSAGE, REMOVE, UPDATE, WELCOME};
 use crate::two_party::{Binding, Slot, TwoParty};
@@ -23,7 +23,7 @@ use crate::two_party::{Binding, Slot, TwoParty};
 /// A message: its author and its number.
 type Name = (usize, u32);
 
-/// One of them, with its side of each channel.
+/// A user outside, with its side of each channel.
 struct Colluder {
     user: User,
     channels: BTreeMap<MemberId, TwoParty>,
@@ -33,10 +33,10 @@ struct Colluder {
 struct Knowledge {
     /// Each user's ratchet and chain, as far as they are known, after each of its messages.
     senders: BTreeMap<Name, Sender>,
-    /// Ratchets that somebody has sent, before the steps of the message that carries them.
+    /// Ratchets that were sent, as they are before the steps of the message that carries them.
     sent_ratchets: BTreeMap<Name, Secret>,
     seeds: BTreeMap<Name, Secret>,
-    /// What a member steps its ratchet with when it acknowledges an operation.
+    /// What a member steps its ratchet with when it acknowledges a control message.
     member_secrets: BTreeMap<(Name, usize), Secret>,
 }
 
@@ -73,9 +73,9 @@ impl Knowledge {
                     self.senders.insert((user_of(net, &id(member)), delivered), sender.clone());
                 }
             }
-            for ((author, number), pending) in &group.pending {
+            for (control, pending) in &group.pending {
                 for (member, secret) in &pending.secrets {
-                    let name = (user_of(net, &id(*author)), *number);
+                    let name = (user_of(net, &id(control.author)), control.number);
                     self.member_secrets.insert((name, user_of(net, &id(*member))), secret.clone());
                 }
             }
@@ -84,7 +84,7 @@ impl Knowledge {
         Colluder { user: state.user.clone(), channels }
     }
 
-    /// Every ciphertext that one of them can open, whomever it is addressed to.
+    /// Opens every ciphertext that one of them can open, even if it is addressed to somebody else.
     fn open_slots(&mut self, net: &Net, colluders: &mut [Colluder]) {
         let mut keys: Vec<_> = net.users.iter().map(|(member, ..)| member.user.id.0).collect();
         for (author, _, bytes) in &net.sent {
@@ -110,9 +110,9 @@ impl Knowledge {
                     self.sent_ratchets.extend(opened.map(|ratchet| (name, ratchet)));
                 }
                 ACK => {
-                    let operation = named(net, &envelope.subject).unwrap();
+                    let acknowledged = named(net, &envelope.subject).unwrap();
                     for (_, slot) in messages::decode_forwards(body).unwrap() {
-                        self.member_secrets.extend(open(&slot).map(|secret| ((operation, *author), secret)));
+                        self.member_secrets.extend(open(&slot).map(|secret| ((acknowledged, *author), secret)));
                     }
                 }
                 _ => {}
@@ -123,7 +123,7 @@ impl Knowledge {
         }
     }
 
-    /// Steps every ratchet as its owner does. What was sent stands in an order in which it can be understood.
+    /// Steps every ratchet as its owner does. Messages were sent in an order in which they can be processed.
     fn follow(&mut self, net: &Net) -> BTreeSet<usize> {
         let mut read = BTreeSet::new();
         for user in 0..net.users.len() {
@@ -150,12 +150,12 @@ impl Knowledge {
                 }
                 ADD => {
                     let joiner = user_of(net, &MemberId(*envelope.body.first_chunk().unwrap()));
-                    self.member_secrets.extend(add_steps(&mut sender).map(|secret| ((name, joiner), secret)));
+                    self.member_secrets.extend(sender.add_steps().map(|secret| ((name, joiner), secret)));
                 }
                 ADD_ACK => sender.advance(label::ADD_STEP),
                 ACK => {
-                    let operation = named(net, &envelope.subject).unwrap();
-                    if let Some(secret) = self.member_secrets.get(&(operation, *author)) {
+                    let acknowledged = named(net, &envelope.subject).unwrap();
+                    if let Some(secret) = self.member_secrets.get(&(acknowledged, *author)) {
                         sender.advance(secret.expose());
                     }
                 }
@@ -173,7 +173,7 @@ impl Knowledge {
     }
 }
 
-/// The ciphertexts of a seed, for however many recipients.
+/// The ciphertexts of a seed, for any number of recipients.
 fn slots_of_seed<'a>(net: &Net, envelope: &Envelope<'a>) -> Vec<Slot<'a>> {
     let rules = net.users[0].0.user.rules;
     if envelope.kind == CREATE {

@@ -1,4 +1,4 @@
-//! What a member of an implementation that minds no limits can do to others.
+//! What a member whose implementation ignores all limits can do to others.
 
 use protocol::causal_order::MAX_WAITING_BYTES;
 use protocol::crypto::signature::SigningKey;
@@ -9,12 +9,12 @@ use protocol::wire::envelope::Subject;
 
 use super::Net;
 use crate::agreement::seed::Seed;
-use crate::agreement::state::{Env, MAX_KNOWN, MAX_PENDING, MAX_UNACKNOWLEDGED};
+use crate::agreement::state::{ControlId, Env};
 use crate::dsgm::Stage;
+use crate::limits::{MAX_KEPT_KEYS, MAX_KNOWN, MAX_PENDING, MAX_UNACKNOWLEDGED};
 use crate::messages::{Seeded, UPDATE};
-use crate::two_party::MAX_KEPT_KEYS;
 
-/// An update, whatever is unacknowledged.
+/// Sends an update, whatever is unacknowledged.
 fn update_beyond_limits(net: &mut Net, user: usize) -> usize {
     net.act(user, |member, context| {
         let Stage::Inside(group) = &mut member.stage else { return Err(Error::Internal) };
@@ -24,7 +24,7 @@ fn update_beyond_limits(net: &mut Net, user: usize) -> usize {
         let seed = Seed::generate(&group.id, number, env);
         let mut body = Seeded::encode_head(seed.commitment(), recipients.len());
         group.send_seed(&seed, &recipients, number, env, &mut body);
-        group.apply_seed(Some(seed), (group.me(), number), &recipients);
+        group.apply_seed(Some(seed), ControlId { author: group.me(), number }, &recipients);
         let new_key = SigningKey::random(&mut *env.context.rng);
         group.broadcast(UPDATE, Subject::None, &body, Some(new_key), env)?;
         Ok(core::mem::take(&mut env.outgoing))
@@ -33,7 +33,7 @@ fn update_beyond_limits(net: &mut Net, user: usize) -> usize {
 
 fn pending(net: &mut Net, user: usize, author: usize) -> usize {
     let author = net.index(user, author);
-    net.group(user).pending.keys().filter(|(of, _)| *of == author).count()
+    net.group(user).pending.keys().filter(|control| control.author == author).count()
 }
 
 fn has_read(net: &Net, user: usize, text: &[u8]) -> bool {
@@ -57,19 +57,19 @@ fn an_author_with_too_much_pending_waits_and_nobody_else_does() {
     }
     net.settle_among(&active);
     assert!(active.iter().all(|user| has_read(&net, *user, b"still speaking")));
-    // Answers make room, one for one.
-    net.deliver(&updates[..2], 3);
+    // Each answer makes room for one update.
+    net.carry(&updates[..2], 3);
     let answers = (0..net.sent.len()).filter(|place| net.sent[*place].0 == 3).collect::<Vec<_>>();
-    net.deliver(&answers, 0);
+    net.carry(&answers, 0);
     let author = net.index(0, 1);
     assert_eq!(pending(&mut net, 0, 1), MAX_PENDING);
-    let last = net.group(0).pending.keys().rfind(|(of, _)| *of == author).map(|(_, number)| *number);
+    let last = net.group(0).pending.keys().rfind(|control| control.author == author).map(|control| control.number);
     assert_eq!(last, Some(u32::try_from(1 + MAX_PENDING + 2).unwrap()));
     net.check_nothing_is_left(&[0, 1, 2, 3]);
 }
 
 #[test]
-fn an_author_with_too_much_pending_can_be_removed_and_can_remove_the_silent() {
+fn an_author_with_too_much_pending_can_be_removed_and_can_remove_silent_members() {
     for author_is_removed in [true, false] {
         let mut net = Net::new(5, 5, 21);
         for _ in 0..MAX_PENDING {
@@ -80,7 +80,7 @@ fn an_author_with_too_much_pending_can_be_removed_and_can_remove_the_silent() {
             net.remove(0, 1);
             net.check_nothing_is_left(&[0, 2, 3, 4]);
         } else {
-            // Two are silent, so that each removal leaves an operation unacknowledged.
+            // Two are silent, so that each removal leaves a control message unacknowledged.
             net.remove(1, 3);
             net.remove(1, 4);
             net.settle_among(&[0, 1, 2]);
@@ -97,13 +97,13 @@ fn a_member_that_opens_nothing_blocks_nobody() {
     for _ in 0..MAX_KEPT_KEYS + 2 {
         let update = net.update(0);
         net.group(2).two_party.entry(zero).or_default().lose_received();
-        let answers = [net.deliver(&update, 1), net.deliver(&update, 2)].concat();
-        (0..3).for_each(|user| drop(net.deliver(&answers, user)));
+        let answers = [net.carry(&update, 1), net.carry(&update, 2)].concat();
+        (0..3).for_each(|user| drop(net.carry(&answers, user)));
     }
     net.settle();
     let two = net.index(0, 2);
     assert_eq!(net.group(0).two_party[&two].kept(), MAX_KEPT_KEYS);
-    assert!(!net.group(0).pending.keys().any(|operation| operation.0 == zero));
+    assert!(!net.group(0).pending.keys().any(|control| control.author == zero));
     net.act(0, |member, context| member.send(b"still speaking", context));
     net.settle();
     assert!(has_read(&net, 1, b"still speaking"));
@@ -112,14 +112,14 @@ fn a_member_that_opens_nothing_blocks_nobody() {
 }
 
 #[test]
-fn what_is_kept_of_sent_ciphertexts_goes_with_the_keys() {
+fn what_is_kept_of_sent_ciphertexts_is_deleted_with_the_keys() {
     let mut net = Net::new(2, 2, 23);
     let (zero, one) = (net.index(1, 0), net.index(0, 1));
     for _ in 0..40 {
         let update = net.update(0);
         // It acknowledges with `none` and answers by two-party messages of its own.
         net.group(1).two_party.entry(zero).or_default().lose_received();
-        net.deliver(&update, 1);
+        net.carry(&update, 1);
         net.update(1);
         net.settle();
     }
@@ -133,10 +133,10 @@ fn an_author_that_ignores_a_member_cannot_exhaust_the_channels_to_it() {
     let mut net = Net::new(3, 4, 24);
     net.add(0, 3);
     net.settle_among(&[0, 2, 3]);
-    // To user 1 user 3 is nobody, so that the others forward.
+    // User 1 does not know user 3, so the others forward to it.
     let updates: Vec<_> = (0..3 * MAX_UNACKNOWLEDGED).map(|_| update_beyond_limits(&mut net, 1)).collect();
     for user in [0, 2, 3] {
-        net.deliver(&updates, user);
+        net.carry(&updates, user);
     }
     net.settle_among(&[0, 2, 3]);
     let three = net.index(2, 3);
@@ -149,7 +149,7 @@ fn an_author_that_ignores_a_member_cannot_exhaust_the_channels_to_it() {
 }
 
 #[test]
-fn nobody_is_added_by_an_author_that_has_known_too_many() {
+fn nobody_is_added_by_an_author_that_has_known_too_many_users() {
     let mut net = Net::new(2, 2, 25);
     let (me, one) = (net.index(0, 0), net.index(0, 1));
     let group = net.group(0);
@@ -165,13 +165,13 @@ fn nobody_is_added_by_an_author_that_has_known_too_many() {
 }
 
 #[test]
-fn with_its_numbers_used_up_a_member_does_nothing_at_all() {
+fn a_member_without_numbers_left_does_nothing_at_all() {
     let mut net = Net::new(3, 4, 26);
     let last = u32::MAX - (MAX_WAITING_BYTES / 16) as u32;
     net.group(1).number = last;
     let (update, said) = (net.update(0), net.act(0, |member, context| member.send(b"hello", context)));
-    // One call may send several messages, and goes through.
-    assert_eq!(net.deliver(&update, 1).len(), 1);
+    // One call may send several messages, and succeeds.
+    assert_eq!(net.carry(&update, 1).len(), 1);
     assert_eq!(net.group(1).number, last + 1);
     let before = net.users[1].0.export();
     let (group, author, user) = (net.group, net.id(0), net.id(3));
@@ -194,7 +194,7 @@ fn with_its_numbers_used_up_a_member_does_nothing_at_all() {
 #[test]
 fn a_joiner_with_less_pending_is_not_cut_off() {
     let mut net = Net::new(4, 5, 30);
-    // 3 is silent, 1 minds no limits, 4 is a joiner, of whom the welcome says nothing of what is pending.
+    // User 3 is silent, user 1 ignores limits, and user 4 is a joiner, whose welcome says nothing of what is pending.
     for _ in 0..MAX_PENDING {
         update_beyond_limits(&mut net, 1);
     }
@@ -212,9 +212,9 @@ fn a_joiner_with_less_pending_is_not_cut_off() {
 }
 
 #[test]
-fn members_who_retire_somebody_at_different_times_do_not_wait_for_each_other() {
+fn members_that_retire_a_member_at_different_times_do_not_wait_for_each_other() {
     let mut net = Net::new(6, 7, 31);
-    // 4 is silent; 5 is removed; 6 is added and never comes.
+    // User 4 is silent, user 5 is removed, and user 6 is added and never comes online.
     for _ in 0..MAX_UNACKNOWLEDGED {
         net.update(0);
         net.settle_among(&[0, 1, 2, 3, 5]);
@@ -222,17 +222,17 @@ fn members_who_retire_somebody_at_different_times_do_not_wait_for_each_other() {
     net.remove(0, 5);
     let active = [0, 1, 2, 3];
     net.settle_among(&active);
-    // Users 0 and 3 have all acknowledgements of a removal before they learn of an add, user 2 after it.
+    // Users 0 and 3 have all acknowledgements of a removal before they receive an add, user 2 after it.
     let removal = net.remove(0, 4);
-    let first = net.deliver(&removal, 1);
+    let first = net.carry(&removal, 1);
     let add = net.add(1, 6);
-    let second = net.deliver(&removal, 2);
-    net.deliver(&first, 2);
-    net.deliver(&add, 2);
-    let third = net.deliver(&removal, 3);
+    let second = net.carry(&removal, 2);
+    net.carry(&first, 2);
+    net.carry(&add, 2);
+    let third = net.carry(&removal, 3);
     for answer in [&first, &second, &third] {
-        net.deliver(answer, 0);
-        net.deliver(answer, 3);
+        net.carry(answer, 0);
+        net.carry(answer, 3);
     }
     net.settle_among(&active);
     while net.group(0).check_unacknowledged().is_ok() {

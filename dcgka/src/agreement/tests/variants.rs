@@ -1,14 +1,16 @@
-//! What the rules keep out that the variant `published` leaves out: each hole is open in it, and closed otherwise.
+//! The attacks that the variant `published` permits: each succeeds there, and fails under all rules.
 
 use protocol::crypto::label;
 use protocol::crypto::signature::SigningKey;
 use protocol::error::Error;
 use protocol::member::{Context, Member as _};
+use protocol::membership::KnownUser;
 use protocol::wire::envelope::{Draft, Envelope, Subject};
 
 use super::Net;
 use crate::agreement::seed::Seed;
-use crate::agreement::state::{Env, Sender};
+use crate::agreement::sender::Sender;
+use crate::agreement::state::{ControlId, Env};
 use crate::dsgm::{Dsgm, Stage};
 use crate::messages::{self, ADD_ACK, Seeded, UPDATE};
 use crate::rules::Rules;
@@ -30,7 +32,7 @@ fn different_seeds_for_different_members_are_noticed_unless_as_published() {
             group.broadcast(UPDATE, Subject::None, &body, Some(new_key), env)?;
             Ok(core::mem::take(&mut env.outgoing))
         });
-        let answers: Vec<_> = [0, 2, 3].into_iter().flat_map(|user| net.deliver(&places, user)).collect();
+        let answers: Vec<_> = [0, 2, 3].into_iter().flat_map(|user| net.carry(&places, user)).collect();
         assert_eq!(answers.iter().filter(|place| net.says_none(**place)).count(), nones, "{rules:?}");
     }
 }
@@ -40,8 +42,8 @@ fn ciphertexts_under_the_key_of_a_thief_do_not_open_unless_as_published() {
     for (rules, opens) in [(Rules::Corrected, false), (Rules::Published, true)] {
         let mut net = Net::following(rules, 3, 3, 5);
         let author = net.id(1);
-        // The thief has one signing key, and none of the author's other secrets. It puts a key of its own in the author's
-        // place, and passes on what the author encrypts.
+        // The thief has one signing key of the author, and no other secret. It replaces the author's next key by one of
+        // its own, and passes on what the author encrypts.
         let (stolen, thief) = (net.group(1).signing.clone(), SigningKey::random(&mut net.rng));
         let mut answers = Vec::new();
         for key in [&stolen, &thief] {
@@ -51,7 +53,7 @@ fn ciphertexts_under_the_key_of_a_thief_do_not_open_unless_as_published() {
             let new_key = Some(thief.verification_key());
             let draft = Draft { kind, sender: author, number, subject: Subject::None, new_key, body };
             net.sent[place].2 = draft.sign(&net.group, author.handle(), None, key).0;
-            answers.extend(net.deliver(&[place], 2));
+            answers.extend(net.carry(&[place], 2));
         }
         assert!(!net.says_none(answers[0]), "what the stolen key has signed is authentic");
         assert_eq!(!net.says_none(answers[1]), opens, "{rules:?}");
@@ -59,19 +61,19 @@ fn ciphertexts_under_the_key_of_a_thief_do_not_open_unless_as_published() {
 }
 
 #[test]
-fn an_accomplice_of_somebody_removed_learns_no_secret_unless_as_published() {
+fn an_accomplice_of_a_removed_member_learns_no_secret_unless_as_published() {
     for (rules, learns) in [(Rules::Corrected, false), (Rules::Published, true)] {
         let mut net = Net::following(rules, 4, 5, 6);
         net.remove(0, 3);
         net.settle_among(&[0, 1, 2]);
         let add = net.add(3, 4);
-        net.deliver(&add, 4);
-        let answer = net.deliver(&add, 1)[0];
+        net.carry(&add, 4);
+        let answer = net.carry(&add, 1)[0];
         assert_eq!(learned_from(&mut net, answer, 1, 4), learns, "{rules:?}");
     }
 }
 
-/// Whether the answer to its add tells a user the secret of the member's next messages.
+/// Whether the answer to its add gives a user the secret of the member's next messages.
 fn learned_from(net: &mut Net, answer: usize, member: usize, user: usize) -> bool {
     let bytes = net.sent[answer].2.clone();
     let Envelope { kind, number, body, .. } = Envelope::decode(&bytes).unwrap();
@@ -79,10 +81,10 @@ fn learned_from(net: &mut Net, answer: usize, member: usize, user: usize) -> boo
         return false;
     }
     let slot = messages::decode_add_ack(body).unwrap();
-    let peer = (net.id(member), net.index(user, member));
+    let peer = KnownUser { id: net.id(member), index: net.index(user, member) };
     let mut context = Context { rng: &mut net.rng, directory: &net.directory, confirm_inviter: &|_| true };
     let Dsgm { user, stage: Stage::Inside(group) } = &mut net.users[user].0 else { panic!("it has not joined") };
-    let ratchet = group.decrypt_from(peer, (number, &peer.0.0), &slot, &mut Env::new(user, &mut context));
+    let ratchet = group.decrypt_from(peer, (number, &peer.id.0), &slot, &mut Env::new(user, &mut context));
     let mut stolen = Sender { ratchet, chain: None };
     stolen.advance(label::ADD_STEP);
     reads(net, &mut stolen, member)
@@ -102,15 +104,15 @@ fn two_colluders_removed_by_different_members_read_nobody_unless_as_published() 
     for (rules, reads_on) in [(Rules::Corrected, false), (Rules::Published, true)] {
         let mut net = Net::following(rules, 5, 5, 7);
         let (one, other) = (net.remove(0, 3), net.remove(1, 4));
-        let (one_ack, _) = (net.deliver(&one, 2), net.deliver(&other, 2));
-        // Each colluder has the seed of the other's removal, and keeps its own from its state.
-        net.deliver(&[&one[..], &one_ack].concat(), 4);
-        net.deliver(&other, 3);
+        let (one_ack, _) = (net.carry(&one, 2), net.carry(&other, 2));
+        // Each colluder has the seed of the other's removal, and its own last state.
+        net.carry(&[&one[..], &one_ack].concat(), 4);
+        net.carry(&other, 3);
         let two = net.index(4, 2);
         let mut stolen = net.group(4).senders[two.to_usize()].clone();
         let (two, author) = (net.index(3, 2), net.index(3, 1));
         let number = Envelope::decode(&net.sent[other[0]].2).unwrap().number;
-        let secret = net.group(3).pending[&(author, number)].secrets[&two].clone();
+        let secret = net.group(3).pending[&ControlId { author, number }].secrets[&two].clone();
         stolen.advance(secret.expose());
         assert_eq!(reads(&mut net, &mut stolen, 2), reads_on, "{rules:?}");
     }

@@ -1,21 +1,21 @@
-//! What holds only because of one rule: each test fails where that rule is left out (`scripts/mutants.sh`).
+//! What holds only because of one rule: each test kills the mutant without that rule (`scripts/mutants.sh`).
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod common;
 
-use common::{Sent, World, deliver, says_none};
+use common::{Sent, World, carry, says_none};
 use protocol::directory::Directory as _;
 use protocol::error::Error;
 use protocol::member::{Context, Incoming};
 
 #[test]
-fn what_somebody_removed_meanwhile_says_after_its_add_is_read() {
+fn a_message_of_a_member_removed_meanwhile_is_read_after_its_add() {
     let mut world = World::with_group(5, 6, 600);
     let remove = world.remove(0, 3);
     let add = world.add(3, 5);
     let said = world.say(3, "not knowing");
-    let answers = deliver(&mut world, &[&remove, &add, &said], &[1]);
+    let answers = carry(&mut world, &[&remove, &add, &said], &[1]);
     assert!(says_none(&world, answers[1]));
     assert!(world.has_read(1, 3, "not knowing"));
     world.settle();
@@ -23,27 +23,27 @@ fn what_somebody_removed_meanwhile_says_after_its_add_is_read() {
 }
 
 #[test]
-fn what_somebody_removed_meanwhile_says_after_its_answer_to_an_add_is_read() {
+fn a_message_of_a_member_removed_meanwhile_is_read_after_its_answer_to_an_add() {
     let mut world = World::with_group(5, 6, 601);
     let add = world.add(0, 5);
     let remove = world.remove(1, 3);
-    let answer = deliver(&mut world, &[&add], &[3]);
+    let answer = carry(&mut world, &[&add], &[3]);
     assert_eq!(world.kinds(&answer), ["add-ack"]);
     let said = world.say(3, "not knowing");
-    deliver(&mut world, &[&remove, &add, &answer, &said], &[2]);
+    carry(&mut world, &[&remove, &add, &answer, &said], &[2]);
     assert!(world.has_read(2, 3, "not knowing"));
     world.settle();
     world.check(&[0, 1, 2, 4, 5]);
 }
 
 #[test]
-fn a_seed_from_somebody_removed_repairs_nothing() {
+fn a_seed_from_a_removed_member_repairs_nothing() {
     let mut world = World::with_group(6, 6, 602);
     let (one, other) = (world.remove(0, 4), world.remove(1, 5));
-    let ack = deliver(&mut world, &[&other], &[4]);
+    let ack = carry(&mut world, &[&other], &[4]);
     // Its recipients are all who remain, but its author has been removed.
     let update = world.update(4);
-    deliver(&mut world, &[&one, &other, &ack, &update], &[2]);
+    carry(&mut world, &[&one, &other, &ack, &update], &[2]);
     let said = world.say(2, "repaired");
     assert_eq!(world.kinds(&said), ["update", "message"]);
     world.settle();
@@ -51,14 +51,14 @@ fn a_seed_from_somebody_removed_repairs_nothing() {
 }
 
 #[test]
-fn whoever_lacks_a_seed_knows_no_ratchet_any_more_that_moved_on_with_it() {
+fn a_member_without_a_seed_loses_every_ratchet_that_stepped_with_it() {
     let mut world = World::with_group(4, 4, 603);
     let id = world.id(1);
     let bundle = world.directory.bundle(&id).unwrap();
     let update = world.update(1);
     // User 3 cannot open its ciphertext.
     world.directory.publish(id, Vec::new(), Vec::new());
-    let answer = deliver(&mut world, &[&update], &[3]);
+    let answer = carry(&mut world, &[&update], &[3]);
     assert!(says_none(&world, answer[0]));
     world.directory.publish(id, bundle, Vec::new());
     world.settle();

@@ -1,5 +1,5 @@
-//! Situations with several operations at once: whoever is left keeps nothing that it need not keep, and whoever is out
-//! reads nothing, even if all of them put together what they have.
+//! Scenarios with concurrent control messages: the members that are left keep nothing that they do not need, and the
+//! users outside read nothing, even if they combine all that they have.
 
 use protocol::member::Member as _;
 use rand_chacha::ChaCha20Rng;
@@ -13,18 +13,18 @@ use crate::rules::Rules;
 const FOUNDERS: usize = 6;
 const USERS: usize = 9;
 
-struct Situation {
+struct Scenario {
     name: &'static str,
-    /// Whether the rules that the variant `published` leaves out are what keeps outsiders out.
+    /// Whether only the rules that the variant `published` leaves out keep outsiders out.
     leaks_as_published: bool,
     acts: fn(&mut Net),
     members: &'static [usize],
 }
 
 /// Users 0 to 5 are members at first.
-const SITUATIONS: &[Situation] = &[
-    Situation {
-        name: "update next to add",
+const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "update concurrent with add",
         leaks_as_published: false,
         acts: |net| {
             net.update(1);
@@ -32,7 +32,7 @@ const SITUATIONS: &[Situation] = &[
         },
         members: &[0, 1, 2, 3, 4, 5, 6],
     },
-    Situation {
+    Scenario {
         name: "two adds",
         leaks_as_published: false,
         acts: |net| {
@@ -41,7 +41,7 @@ const SITUATIONS: &[Situation] = &[
         },
         members: &[0, 1, 2, 3, 4, 5, 6, 7],
     },
-    Situation {
+    Scenario {
         name: "the same user added twice",
         leaks_as_published: false,
         acts: |net| {
@@ -50,19 +50,19 @@ const SITUATIONS: &[Situation] = &[
         },
         members: &[0, 1, 2, 3, 4, 5, 6],
     },
-    Situation {
-        name: "the same user added twice, by one who knows of an update and by one who does not",
+    Scenario {
+        name: "the same user added twice, by one member that knows of an update and by one that does not",
         leaks_as_published: false,
         acts: |net| {
             let update = net.update(3);
-            net.deliver(&update, 0);
+            net.carry(&update, 0);
             let add = net.add(0, 6);
             net.add(1, 6);
-            net.deliver(&add, 6);
+            net.carry(&add, 6);
         },
         members: &[0, 1, 2, 3, 4, 5, 6],
     },
-    Situation {
+    Scenario {
         name: "a user added again when it has acknowledged what the second adder has not",
         leaks_as_published: false,
         acts: |net| {
@@ -73,8 +73,8 @@ const SITUATIONS: &[Situation] = &[
         },
         members: &[0, 1, 2, 3, 4, 5, 6],
     },
-    Situation {
-        name: "add next to removal of the adder",
+    Scenario {
+        name: "add concurrent with removal of the adder",
         leaks_as_published: true,
         acts: |net| {
             net.add(0, 6);
@@ -82,29 +82,29 @@ const SITUATIONS: &[Situation] = &[
         },
         members: &[1, 2, 3, 4, 5],
     },
-    Situation {
+    Scenario {
         name: "the same transitively",
         leaks_as_published: true,
         acts: |net| {
             let add = net.add(0, 6);
-            net.deliver(&add, 6);
+            net.carry(&add, 6);
             net.add(6, 7);
             net.remove(1, 0);
         },
         members: &[1, 2, 3, 4, 5],
     },
-    Situation {
+    Scenario {
         name: "add acknowledged before the adder's removal",
         leaks_as_published: false,
         acts: |net| {
             let add = net.add(0, 6);
-            net.deliver(&add, 1);
+            net.carry(&add, 1);
             net.remove(1, 0);
         },
         members: &[1, 2, 3, 4, 5, 6],
     },
-    Situation {
-        name: "add next to a remove by another",
+    Scenario {
+        name: "add concurrent with a remove by another",
         leaks_as_published: true,
         acts: |net| {
             net.add(0, 6);
@@ -112,34 +112,34 @@ const SITUATIONS: &[Situation] = &[
         },
         members: &[0, 1, 2, 4, 5, 6],
     },
-    Situation {
+    Scenario {
         name: "a removed member adds an accomplice",
         leaks_as_published: true,
         acts: |net| {
             net.remove(0, 3);
             net.settle_among(&[0, 1, 2, 4, 5]);
             let add = net.add(3, 6);
-            net.deliver(&add, 6);
+            net.carry(&add, 6);
             net.update(6);
             net.update(3);
         },
         members: &[0, 1, 2, 4, 5],
     },
-    Situation {
+    Scenario {
         name: "a removed member adds an accomplice that adds another",
         leaks_as_published: true,
         acts: |net| {
             net.remove(0, 3);
             let add = net.add(3, 6);
-            net.deliver(&add, 6);
+            net.carry(&add, 6);
             let add = net.add(6, 7);
-            net.deliver(&add, 7);
+            net.carry(&add, 7);
             net.update(7);
             net.update(1);
         },
         members: &[0, 1, 2, 4, 5],
     },
-    Situation {
+    Scenario {
         name: "a member removed by processing an add",
         leaks_as_published: true,
         acts: |net| {
@@ -149,7 +149,7 @@ const SITUATIONS: &[Situation] = &[
         },
         members: &[0, 1, 2, 4, 5],
     },
-    Situation {
+    Scenario {
         name: "mutual removes",
         leaks_as_published: true,
         acts: |net| {
@@ -158,7 +158,7 @@ const SITUATIONS: &[Situation] = &[
         },
         members: &[2, 3, 4, 5],
     },
-    Situation {
+    Scenario {
         name: "a cycle of three removes",
         leaks_as_published: true,
         acts: |net| {
@@ -168,7 +168,7 @@ const SITUATIONS: &[Situation] = &[
         },
         members: &[3, 4, 5],
     },
-    Situation {
+    Scenario {
         name: "two removes of one user",
         leaks_as_published: false,
         acts: |net| {
@@ -177,7 +177,7 @@ const SITUATIONS: &[Situation] = &[
         },
         members: &[0, 1, 2, 3, 4],
     },
-    Situation {
+    Scenario {
         name: "two colluders removed by different members",
         leaks_as_published: true,
         acts: |net| {
@@ -186,8 +186,8 @@ const SITUATIONS: &[Situation] = &[
         },
         members: &[0, 1, 2, 3],
     },
-    Situation {
-        name: "remove next to update by the removed",
+    Scenario {
+        name: "remove concurrent with update by the removed",
         leaks_as_published: false,
         acts: |net| {
             net.remove(0, 3);
@@ -195,8 +195,8 @@ const SITUATIONS: &[Situation] = &[
         },
         members: &[0, 1, 2, 4, 5],
     },
-    Situation {
-        name: "remove next to update by another",
+    Scenario {
+        name: "remove concurrent with update by another",
         leaks_as_published: false,
         acts: |net| {
             net.remove(0, 3);
@@ -204,7 +204,7 @@ const SITUATIONS: &[Situation] = &[
         },
         members: &[0, 1, 2, 4, 5],
     },
-    Situation {
+    Scenario {
         name: "concurrent updates",
         leaks_as_published: false,
         acts: |net| {
@@ -214,18 +214,18 @@ const SITUATIONS: &[Situation] = &[
         },
         members: &[0, 1, 2, 3, 4, 5],
     },
-    Situation {
+    Scenario {
         name: "joiner updates before it has all add-acks",
         leaks_as_published: false,
         acts: |net| {
             let add = net.add(0, 6);
-            let acks = net.deliver(&add, 1);
-            net.deliver(&[&add[..], &acks].concat(), 6);
+            let acks = net.carry(&add, 1);
+            net.carry(&[&add[..], &acks].concat(), 6);
             net.update(6);
         },
         members: &[0, 1, 2, 3, 4, 5, 6],
     },
-    Situation {
+    Scenario {
         name: "a joiner, and colluders removed by different members",
         leaks_as_published: true,
         acts: |net| {
@@ -236,8 +236,8 @@ const SITUATIONS: &[Situation] = &[
         },
         members: &[0, 1, 2, 3, 6],
     },
-    Situation {
-        name: "mutual removes next to adds by both",
+    Scenario {
+        name: "mutual removes concurrent with adds by both",
         leaks_as_published: true,
         acts: |net| {
             net.add(0, 6);
@@ -248,33 +248,33 @@ const SITUATIONS: &[Situation] = &[
         },
         members: &[2, 3, 4, 5, 8],
     },
-    Situation {
+    Scenario {
         name: "ack after removal",
         leaks_as_published: false,
         acts: |net| {
-            let operations = [net.update(0), net.add(1, 6)].concat();
-            net.deliver(&operations, 3);
+            let sent = [net.update(0), net.add(1, 6)].concat();
+            net.carry(&sent, 3);
             net.settle_among(&[0, 1, 2, 4, 5, 6]);
             net.remove(0, 3);
             net.settle_among(&[0, 1, 2, 4, 5]);
         },
         members: &[0, 1, 2, 4, 5, 6],
     },
-    Situation {
+    Scenario {
         name: "a removed author's message in flight past a joiner",
         leaks_as_published: false,
         acts: |net| {
-            let operation = net.update(1);
-            let acks = net.deliver(&operation, 3);
+            let update = net.update(1);
+            let acks = net.carry(&update, 3);
             let update = net.update(3);
-            net.deliver(&[acks, update].concat(), 1);
+            net.carry(&[acks, update].concat(), 1);
             net.remove(0, 3);
             net.add(0, 6);
         },
         members: &[0, 1, 2, 4, 5, 6],
     },
-    Situation {
-        name: "re-add under the old id by somebody unaware",
+    Scenario {
+        name: "re-add under the old id by a member that does not know",
         leaks_as_published: true,
         acts: |net| {
             net.add(0, 6);
@@ -284,7 +284,7 @@ const SITUATIONS: &[Situation] = &[
         },
         members: &[0, 1, 2, 3, 4, 5],
     },
-    Situation {
+    Scenario {
         name: "a long partition",
         leaks_as_published: true,
         acts: |net| {
@@ -309,12 +309,12 @@ const SITUATIONS: &[Situation] = &[
         },
         members: &[0, 3, 6, 7, 8],
     },
-    Situation {
-        name: "a joiner removes whoever adds another",
+    Scenario {
+        name: "a joiner removes a member that adds another user",
         leaks_as_published: true,
         acts: |net| {
             let add = net.add(0, 6);
-            net.deliver(&add, 6);
+            net.carry(&add, 6);
             net.remove(6, 1);
             net.add(1, 7);
             net.update(2);
@@ -327,13 +327,13 @@ const SITUATIONS: &[Situation] = &[
 enum Order {
     AsSent,
     Backwards,
-    /// Every other user the one way, the rest the other.
+    /// Backwards at every other user, as sent at the rest.
     Mixed,
 }
 
 const ORDERS: [Order; 3] = [Order::AsSent, Order::Backwards, Order::Mixed];
 
-/// Delivers everything.
+/// Carries everything to everybody.
 fn settle(net: &mut Net, order: Order) {
     loop {
         let before = net.sent.len();
@@ -342,7 +342,7 @@ fn settle(net: &mut Net, order: Order) {
             if order == Order::Backwards || (order == Order::Mixed && user % 2 == 0) {
                 places.reverse();
             }
-            net.deliver(&places, user);
+            net.carry(&places, user);
         }
         if net.sent.len() == before {
             break;
@@ -350,7 +350,7 @@ fn settle(net: &mut Net, order: Order) {
     }
 }
 
-/// Lets every member speak twice, the network quiet before each; whether the states read any of it.
+/// Lets every member speak twice, each time with nothing in transit. Returns whether the states can read any of it.
 fn any_read(net: &mut Net, members: &[usize], states: &[Dsgm]) -> bool {
     let mut said = Vec::new();
     for sender in [members, members].concat() {
@@ -362,11 +362,11 @@ fn any_read(net: &mut Net, members: &[usize], states: &[Dsgm]) -> bool {
     said.iter().any(|place| read.contains(place))
 }
 
-/// Whether those who are out in the end read what is said then.
-fn leaks(rules: Rules, situation: &Situation, order: Order, seed: u64) -> bool {
+/// Whether the users that are outside in the end can read what is said then.
+fn leaks(rules: Rules, scenario: &Scenario, order: Order, seed: u64) -> bool {
     let mut net = Net::following(rules, FOUNDERS, USERS, seed);
-    (situation.acts)(&mut net);
-    let outsiders = (0..USERS).filter(|user| !situation.members.contains(user));
+    (scenario.acts)(&mut net);
+    let outsiders = (0..USERS).filter(|user| !scenario.members.contains(user));
     let mut states: Vec<_> = outsiders.map(|user| net.users[user].0.clone()).collect();
     settle(&mut net, order);
     states.append(&mut net.last_states);
@@ -377,39 +377,39 @@ fn leaks(rules: Rules, situation: &Situation, order: Order, seed: u64) -> bool {
         };
         let mut members: Vec<_> = members.iter().map(|id| user_of(&net, id)).collect();
         members.sort_unstable();
-        let expected = if situation.members.contains(&user) { situation.members } else { &[] };
-        assert_eq!(members, expected, "{} {order:?}: as user {user} sees it", situation.name);
+        let expected = if scenario.members.contains(&user) { scenario.members } else { &[] };
+        assert_eq!(members, expected, "{} {order:?}: as user {user} sees it", scenario.name);
     }
-    net.check_nothing_is_left(situation.members);
-    any_read(&mut net, situation.members, &states)
+    net.check_nothing_is_left(scenario.members);
+    any_read(&mut net, scenario.members, &states)
 }
 
 #[test]
-fn after_each_situation_nothing_is_left_and_all_who_are_out_together_read_nothing() {
-    for (number, situation) in SITUATIONS.iter().enumerate() {
+fn after_each_scenario_nothing_is_left_and_all_outsiders_together_read_nothing() {
+    for (number, scenario) in SCENARIOS.iter().enumerate() {
         for order in ORDERS {
-            assert!(!leaks(Rules::Corrected, situation, order, 100 + number as u64), "{} {order:?}", situation.name);
+            assert!(!leaks(Rules::Corrected, scenario, order, 100 + number as u64), "{} {order:?}", scenario.name);
         }
     }
 }
 
-/// The attack works where nothing stands against it.
+/// The attack works if nothing prevents it.
 #[test]
-fn as_published_outsiders_read_on_in_most_situations_with_removals() {
-    for situation in SITUATIONS {
-        let leaks = ORDERS.into_iter().any(|order| leaks(Rules::Published, situation, order, 200));
-        assert_eq!(leaks, situation.leaks_as_published, "{}", situation.name);
+fn as_published_outsiders_can_read_in_most_scenarios_with_removals() {
+    for scenario in SCENARIOS {
+        let leaks = ORDERS.into_iter().any(|order| leaks(Rules::Published, scenario, order, 200));
+        assert_eq!(leaks, scenario.leaks_as_published, "{}", scenario.name);
     }
 }
 
-/// Random operations and deliveries, by and to whoever is a member in its own eyes.
+/// Random acts of the users that are members in their own view, and random messages carried to all users.
 fn random_schedule(net: &mut Net, steps: usize, rng: &mut ChaCha20Rng) {
     let mut below = |bound: usize| usize::try_from(rng.next_u64() % bound as u64).unwrap();
     for _ in 0..steps {
         let (user, other) = (below(USERS), below(USERS));
         let Stage::Inside(group) = &net.users[user].0.stage else {
             let places = [below(net.sent.len())];
-            net.deliver(&places, user);
+            net.carry(&places, user);
             continue;
         };
         let (me, view) = (group.me(), group.view());
@@ -420,7 +420,7 @@ fn random_schedule(net: &mut Net, steps: usize, rng: &mut ChaCha20Rng) {
             1 if target.is_none() => {
                 let add = net.add(user, other);
                 if below(2) == 0 {
-                    net.deliver(&add, other);
+                    net.carry(&add, other);
                 }
             }
             2 if is_in && view.len() > 3 => drop(net.remove(user, other)),
@@ -430,15 +430,15 @@ fn random_schedule(net: &mut Net, steps: usize, rng: &mut ChaCha20Rng) {
             }
             _ => {
                 let place = below(net.sent.len());
-                net.deliver(&[place], user);
+                net.carry(&[place], user);
             }
         }
     }
 }
 
-/// `SCHEDULES` and `FIRST` ask for others than the usual ones.
+/// `SCHEDULES` and `FIRST` choose other schedules than the usual ones.
 #[test]
-fn whatever_happens_all_who_are_out_together_read_nothing() {
+fn after_random_schedules_all_outsiders_together_read_nothing() {
     let setting = |name: &str, usual: u64| std::env::var(name).map_or(usual, |value| value.parse().unwrap());
     let (first, count) = (setting("FIRST", 0), setting("SCHEDULES", 30));
     for seed in first..first + count {
@@ -451,7 +451,7 @@ fn whatever_happens_all_who_are_out_together_read_nothing() {
         let mut states: Vec<_> = outside.iter().map(|user| before[*user].clone()).collect();
         states.append(&mut net.last_states);
         assert!(!any_read(&mut net, &members, &states), "schedule {seed}");
-        // Keys for what acknowledgements carry go with the next operation.
+        // Keys for the ciphertexts in acknowledgements are deleted with the next update.
         for user in &members {
             net.update(*user);
             net.settle();

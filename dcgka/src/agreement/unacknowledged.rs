@@ -1,0 +1,67 @@
+//! What waits while control messages are not acknowledged, so that nobody has to keep too much for one author.
+
+use std::collections::BTreeMap;
+
+use protocol::causal_order::{CausalOrder, Verified};
+use protocol::error::Error;
+use protocol::id::MemberId;
+use protocol::member::Incoming;
+use protocol::membership::{MemberIndex, Membership};
+use protocol::wire::envelope::{Envelope, Kind};
+
+use super::state::{ControlId, Group, Pending};
+use crate::limits::{MAX_PENDING, MAX_UNACKNOWLEDGED};
+use crate::messages::{ADD, UPDATE};
+
+impl Group {
+    /// Fails if too many of my control messages are unacknowledged for an update or add.
+    pub(crate) fn check_unacknowledged(&self) -> Result<(), Error> {
+        let full = has_pending(&self.pending, self.me(), MAX_UNACKNOWLEDGED);
+        if full { Err(Error::TooManyUnacknowledged) } else { Ok(()) }
+    }
+
+    /// The next message to process. An author with too much pending waits, but nobody waits because of it: a message
+    /// that the next message of another member acknowledges is processed, whatever is pending. Members have different
+    /// messages pending, a joiner the fewest, and would otherwise wait for each other.
+    pub(super) fn next_message(&mut self) -> Option<(MemberId, Verified)> {
+        let Self { order, membership, pending, .. } = self;
+        let awaited = awaited(order, membership);
+        order.deliver(|author, message| {
+            !is_held_back(membership, pending, author, message.kind) || awaited.contains(&(*author, message.number))
+        })
+    }
+
+    /// Whether a message would have to wait for acknowledgements and there is no room for it.
+    pub(crate) fn has_no_room_for(&self, message: &Incoming<'_>) -> bool {
+        let Ok(envelope) = Envelope::decode(message.bytes) else { return false };
+        !self.order.has_room(message.bytes.len())
+            && is_held_back(&self.membership, &self.pending, &message.author, envelope.kind)
+            && !awaited(&self.order, &self.membership).contains(&(message.author, envelope.number))
+    }
+}
+
+/// The messages that other members of my view wait for, because their next messages acknowledge them.
+fn awaited(order: &CausalOrder, membership: &Membership) -> Vec<(MemberId, u32)> {
+    let inside = |by: &MemberId| membership.index(by).is_some_and(|by| membership.is_member(by));
+    let awaited = order.awaited().filter(|(by, of)| *by != of.author && inside(by));
+    awaited.map(|(_, of)| (of.author, of.number)).collect()
+}
+
+/// Whether a message waits because too much of its author is pending. A removal never does by itself: there are no more
+/// removals than members.
+fn is_held_back(
+    membership: &Membership,
+    pending: &BTreeMap<ControlId, Pending>,
+    author: &MemberId,
+    kind: Kind,
+) -> bool {
+    [ADD, UPDATE].contains(&kind)
+        && membership.index(author).is_some_and(|author| has_pending(pending, author, MAX_PENDING))
+}
+
+/// Whether at least `count` control messages of an author are pending. Usually few are, so they are counted only when
+/// it matters.
+fn has_pending(pending: &BTreeMap<ControlId, Pending>, author: MemberIndex, count: usize) -> bool {
+    let id = |number| ControlId { author, number };
+    pending.range(id(0)..=id(u32::MAX)).nth(count - 1).is_some()
+}

@@ -1,0 +1,175 @@
+//! What a user outside the group does with messages: they wait until the user has been invited and can join.
+
+use std::collections::BTreeMap;
+
+use protocol::causal_order::CausalOrder;
+use protocol::error::Error;
+use protocol::id::{GROUP_ID_LEN, GroupId, MemberId};
+use protocol::member::Incoming;
+use protocol::wire::codec::{Reader, put_len, put_prefixed, put_varint};
+use protocol::wire::envelope::Envelope;
+
+use crate::agreement::state::{Env, Group};
+use crate::agreement::welcome::Invitation;
+use crate::limits::{MAX_INVITATIONS, MAX_LOBBIES};
+use crate::messages::{ADD, CREATE, Create, WELCOME};
+
+/// The messages of each group that has sent any.
+#[derive(Clone, Default)]
+pub(crate) struct Lobbies(BTreeMap<GroupId, Lobby>);
+
+/// The messages of one group, and the invitations to it whose adds are still missing.
+#[derive(Clone, Default)]
+struct Lobby {
+    waiting: CausalOrder,
+    invitations: Vec<Invitation>,
+}
+
+impl Lobbies {
+    /// Receives a message. Returns the group if the user joins by it, with all messages of the group that have waited.
+    pub(crate) fn receive(&mut self, message: &Incoming<'_>, env: &mut Env<'_, '_>) -> Result<Option<Group>, Error> {
+        let envelope = Envelope::decode(message.bytes)?;
+        let joined = match envelope.kind {
+            // By its group and number it is the group's first message. Any other of this kind waits like the rest:
+            // members refuse it, and the user must do so once it is one.
+            CREATE if Group::is_created_by(&message.group, &message.author, &envelope) => {
+                self.receive_create(message, &envelope, env)?
+            }
+            WELCOME => self.receive_welcome(message, &envelope, env)?,
+            ADD => self.receive_add(message, env)?,
+            _ => {
+                self.wait(message)?;
+                None
+            }
+        };
+        let Some(mut group) = joined else { return Ok(None) };
+        let lobby = self.0.remove(&message.group).unwrap_or_default();
+        for (author, bytes) in lobby.waiting.into_unverified() {
+            // Forged messages are dropped here.
+            let _ = group.order.receive(&author, &message.group, &bytes);
+        }
+        Ok(Some(group))
+    }
+
+    /// The CREATE of its group: it makes the user a founder if it names it.
+    fn receive_create(
+        &mut self,
+        message: &Incoming<'_>,
+        envelope: &Envelope<'_>,
+        env: &Env<'_, '_>,
+    ) -> Result<Option<Group>, Error> {
+        let create = Create::decode(envelope.body, env.user.rules)?;
+        if !create.others.contains(&env.user.id) {
+            self.wait(message)?;
+            return Ok(None);
+        }
+        env.confirm(&message.author)?;
+        let mut group = Group::invited(message.group, message.author, &create, env.user)?;
+        group.order.receive(&message.author, &message.group, message.bytes)?;
+        Ok(Some(group))
+    }
+
+    /// A welcome: it waits unless its add is here.
+    fn receive_welcome(
+        &mut self,
+        message: &Incoming<'_>,
+        envelope: &Envelope<'_>,
+        env: &mut Env<'_, '_>,
+    ) -> Result<Option<Group>, Error> {
+        env.confirm(&message.author)?;
+        let invitation = Invitation::decode(&message.group, message.author, envelope)?;
+        let joined = {
+            let lobby = self.0.get(&message.group);
+            let waiting = lobby.into_iter().flat_map(|lobby| lobby.waiting.unverified(&message.author));
+            let me = env.user.id;
+            let mut adds = waiting.filter_map(|bytes| invitation.is_for(&message.group, &me, bytes)).peekable();
+            match adds.peek() {
+                Some(_) => Group::join(message.group, &invitation, adds, env)?,
+                None => None,
+            }
+        };
+        if joined.is_none() {
+            self.keep_invitation(message.group, invitation)?;
+        }
+        Ok(joined)
+    }
+
+    /// An add: it waits unless its welcome is here.
+    fn receive_add(&mut self, message: &Incoming<'_>, env: &mut Env<'_, '_>) -> Result<Option<Group>, Error> {
+        let me = env.user.id;
+        let invitations = self.0.get(&message.group).into_iter().flat_map(|lobby| &lobby.invitations);
+        let found = invitations
+            .filter(|invitation| invitation.inviter == message.author)
+            .find_map(|invitation| invitation.is_for(&message.group, &me, message.bytes).map(|add| (invitation, add)));
+        let joined = found.and_then(|(invitation, add)| {
+            Group::join(message.group, invitation, std::iter::once(add), env).ok().flatten()
+        });
+        if joined.is_none() {
+            // An add with an invalid welcome waits like any other: another member may invite the user to the group.
+            self.wait(message)?;
+        }
+        Ok(joined)
+    }
+
+    /// Keeps an invitation by a confirmed inviter. If there are too many groups, it replaces one without an invitation.
+    fn keep_invitation(&mut self, group: GroupId, invitation: Invitation) -> Result<(), Error> {
+        if self.has_no_room_for(&group) {
+            let uninvited = self.0.iter().find(|(_, lobby)| lobby.invitations.is_empty()).map(|(id, _)| *id);
+            self.0.remove(&uninvited.ok_or(Error::QueueFull)?);
+        }
+        let invitations = &mut self.0.entry(group).or_default().invitations;
+        let known = |other: &Invitation| (other.inviter, other.number) == (invitation.inviter, invitation.number);
+        if invitations.iter().any(known) {
+            return Ok(());
+        }
+        if invitations.len() >= MAX_INVITATIONS {
+            return Err(Error::QueueFull);
+        }
+        invitations.push(invitation);
+        Ok(())
+    }
+
+    fn wait(&mut self, message: &Incoming<'_>) -> Result<(), Error> {
+        if self.has_no_room_for(&message.group) {
+            return Err(Error::QueueFull);
+        }
+        let mut lobby = self.0.remove(&message.group).unwrap_or_default();
+        let receipt = lobby.waiting.receive(&message.author, &message.group, message.bytes);
+        if receipt.is_ok() || !lobby.waiting.is_idle() || !lobby.invitations.is_empty() {
+            self.0.insert(message.group, lobby);
+        }
+        receipt.map(drop)
+    }
+
+    fn has_no_room_for(&self, group: &GroupId) -> bool {
+        !self.0.contains_key(group) && self.0.len() >= MAX_LOBBIES
+    }
+
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        put_len(out, self.0.len());
+        for (id, Lobby { waiting, invitations }) in &self.0 {
+            out.extend_from_slice(&id.0);
+            waiting.encode(out);
+            put_len(out, invitations.len());
+            for Invitation { inviter, number, body } in invitations {
+                out.extend_from_slice(&inviter.0);
+                put_varint(out, *number);
+                put_prefixed(out, body);
+            }
+        }
+    }
+
+    pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<Self, Error> {
+        let mut lobbies = BTreeMap::new();
+        for _ in 0..reader.count(GROUP_ID_LEN)? {
+            let id = GroupId(reader.array()?);
+            let mut lobby = Lobby { waiting: CausalOrder::decode(reader)?, invitations: Vec::new() };
+            for _ in 0..reader.count(1)? {
+                let (inviter, number) = (MemberId(reader.array()?), reader.varint()?);
+                lobby.invitations.push(Invitation { inviter, number, body: reader.prefixed()?.to_vec() });
+            }
+            lobbies.insert(id, lobby);
+        }
+        Ok(Self(lobbies))
+    }
+}
