@@ -7,7 +7,7 @@
 //! | first contact, Xi and Xr | V + 2KG + 5DH | V + 5DH |
 //! | turn of a ratchet | KG + DH | DH |
 //!
-//! A letter turns the ratchet where the peer has spoken since the sender's last turn, and only there. Where both members of a
+//! A message turns the ratchet where the peer has spoken since the sender's last turn, and only there. Where both members of a
 //! pair hand out new keys at once, one of the two turns: it is the one that heard the other last. So a removal or an
 //! update with sender keys costs less than a turn in each direction for all pairs but those of the operator. Nothing is
 //! lost: the other member's channel was not compromised, or has turned by its answer to the operator.
@@ -24,7 +24,7 @@ use protocol::x3dh;
 use crate::chain;
 use crate::double_ratchet::ROOT_KDF_CALLS;
 use crate::group::MAX_MEMBERS;
-use crate::letter::group_id_blocks;
+use crate::messages::group_id_blocks;
 use crate::sender_key::{DISTRIBUTION_LEN, PREFIX_LEN};
 use crate::user::Protocol;
 
@@ -68,17 +68,17 @@ impl Costs {
     fn create(&mut self, n: usize, mesh: bool) {
         let (others, pairs) = others_and_pairs(n - 1);
         let founded = n as u64 * handle() + blocks(group_id_blocks(n - 1));
-        let mut generate = founded + others * (initiate() + letter(self.key_len()));
-        let mut process = others * (founded + handle() + respond() + letter(self.key_len()));
+        let mut generate = founded + others * (initiate() + sealed(self.key_len()));
+        let mut process = others * (founded + handle() + respond() + sealed(self.key_len()));
         self.send("founders", 1);
         self.send("create", others);
         if mesh {
-            process += pairs * (initiate() + letter(0));
-            self.add_up(Role::Recipient, Phase::Responses, pairs * (respond() + letter(0)));
+            process += pairs * (initiate() + sealed(0));
+            self.add_up(Role::Recipient, Phase::Responses, pairs * (respond() + sealed(0)));
             self.send("hello", pairs);
         }
         if self.protocol.is_eager() {
-            let key = letter(DISTRIBUTION_LEN);
+            let key = sealed(DISTRIBUTION_LEN);
             generate += new_key();
             process += others * (new_key() + turn() + key) + pairs * (initiate() + key);
             self.add_up(Role::Sender, Phase::Responses, others * (turn_back() + key));
@@ -96,17 +96,17 @@ impl Costs {
         // The notice with its length; ids with their count, how many are founders, one record which its author alone has
         // acknowledged; and of everybody how many notices have been delivered.
         let state = varint_len(n as u32) + n * MEMBER_ID_LEN + varint_len(n as u32) + 1 + 2 + n;
-        let welcome = letter(1 + notice + state + self.held_key_len());
-        let hello = letter(self.held_key_len());
-        let mut generate = handle() + initiate() + others * letter(notice) + welcome;
-        let mut process = others * (letter(notice) + handle() + initiate() + hello);
+        let welcome = sealed(1 + notice + state + self.held_key_len());
+        let hello = sealed(self.held_key_len());
+        let mut generate = handle() + initiate() + others * sealed(notice) + welcome;
+        let mut process = others * (sealed(notice) + handle() + initiate() + hello);
         let mut joins = handle() + respond() + welcome + (n as u64 + 1) * handle();
         let mut greeted = others * (respond() + hello);
         self.send("add", others);
         self.send("welcome", 1);
         self.send("hello", others);
         if self.protocol.is_eager() {
-            let key = letter(DISTRIBUTION_LEN);
+            let key = sealed(DISTRIBUTION_LEN);
             generate += others * turn();
             process += others * turn_back();
             joins += new_key() + turn() + key;
@@ -126,23 +126,23 @@ impl Costs {
         let remaining = n as u64 - 2;
         self.send("remove", remaining + 1);
         if !self.protocol.is_eager() {
-            self.add_up(Role::Sender, Phase::Generate, (remaining + 1) * letter(notice));
-            self.add_up(Role::Recipient, Phase::Process, remaining * letter(notice));
-            self.add_up(Role::Removed, Phase::Process, letter(notice));
+            self.add_up(Role::Sender, Phase::Generate, (remaining + 1) * sealed(notice));
+            self.add_up(Role::Recipient, Phase::Process, remaining * sealed(notice));
+            self.add_up(Role::Removed, Phase::Process, sealed(notice));
             return;
         }
-        let told = letter(notice + DISTRIBUTION_LEN);
-        let generate = new_key() + remaining * (turn() + told) + turn() + letter(notice);
+        let told = sealed(notice + DISTRIBUTION_LEN);
+        let generate = new_key() + remaining * (turn() + told) + turn() + sealed(notice);
         self.add_up(Role::Sender, Phase::Generate, generate);
         self.add_up(Role::Recipient, Phase::Process, remaining * (turn_back() + told));
-        self.add_up(Role::Removed, Phase::Process, turn_back() + letter(notice));
+        self.add_up(Role::Removed, Phase::Process, turn_back() + sealed(notice));
         self.all_others_rotate(n - 2);
     }
 
     /// The creator has spoken last on all its channels: it asks for a turn.
     fn update_pairwise(&mut self, n: usize) {
         let others = n as u64 - 1;
-        let empty = letter(0);
+        let empty = sealed(0);
         self.add_up(Role::Sender, Phase::Generate, others * empty);
         self.add_up(Role::Recipient, Phase::Process, others * (empty + turn() + empty));
         self.add_up(Role::Sender, Phase::Responses, others * (turn_back() + empty + turn() + empty));
@@ -153,7 +153,7 @@ impl Costs {
     /// The others have spoken last on the creator's channels, when they handed out their keys.
     fn update(&mut self, n: usize) {
         let others = n as u64 - 1;
-        let key = letter(DISTRIBUTION_LEN);
+        let key = sealed(DISTRIBUTION_LEN);
         self.send("update", others);
         self.add_up(Role::Sender, Phase::Generate, new_key() + others * (turn() + key));
         self.add_up(Role::Recipient, Phase::Process, others * (turn_back() + key));
@@ -163,7 +163,7 @@ impl Costs {
     /// Each of so many members hands out a new key, to the operator over a channel that has just turned and to each other.
     fn all_others_rotate(&mut self, members: usize) {
         let (members, pairs) = others_and_pairs(members);
-        let key = letter(DISTRIBUTION_LEN);
+        let key = sealed(DISTRIBUTION_LEN);
         self.add_up(Role::Recipient, Phase::Process, members * (new_key() + turn() + key) + pairs * (turn() + 2 * key));
         self.add_up(Role::Sender, Phase::Responses, members * (turn_back() + key));
         self.add_up(Role::Recipient, Phase::Responses, pairs * (turn_back() + 2 * key));
@@ -174,16 +174,16 @@ impl Costs {
     fn update_cold_pairwise(&mut self, n: usize) {
         let strangers = n as u64 - 2;
         self.send("update", strangers + 1);
-        let generate = turn() + letter(0) + strangers * (initiate() + letter(0));
+        let generate = turn() + sealed(0) + strangers * (initiate() + sealed(0));
         self.add_up(Role::Sender, Phase::Generate, generate);
-        let process = turn_back() + letter(0) + strangers * (respond() + letter(0));
+        let process = turn_back() + sealed(0) + strangers * (respond() + sealed(0));
         self.add_up(Role::Recipient, Phase::Process, process);
     }
 
     /// All channels are open. The member has spoken last to the creator, and heard the others last.
     fn update_cold(&mut self, n: usize) {
         let (later, pairs) = others_and_pairs(n - 2);
-        let (empty, key) = (letter(0), letter(DISTRIBUTION_LEN));
+        let (empty, key) = (sealed(0), sealed(DISTRIBUTION_LEN));
         self.send("update-request", 1);
         self.send("turn", 1);
         self.send("update", later + 1);
@@ -206,10 +206,10 @@ impl Costs {
     /// To so many others.
     fn message(&mut self, others: usize) {
         let others = others as u64;
-        let letters = !self.protocol.has_sender_keys();
-        let one = |signature: Counts| if letters { letter(PLAINTEXT_LEN) } else { group_message() + signature };
+        let pairwise = !self.protocol.has_sender_keys();
+        let one = |signature: Counts| if pairwise { sealed(PLAINTEXT_LEN) } else { group_message() + signature };
         let (signs, verifies) = (Counts { sign: 1, ..Counts::default() }, Counts { verify: 1, ..Counts::default() });
-        let copies = if letters { others } else { 1 };
+        let copies = if pairwise { others } else { 1 };
         self.send("message", copies);
         self.add_up(Role::Sender, Phase::Generate, copies * one(signs));
         self.add_up(Role::Recipient, Phase::Process, others * one(verifies));
@@ -221,12 +221,12 @@ impl Costs {
         if self.protocol == Protocol::Lazy {
             let others = others as u64;
             self.send("key", others);
-            self.add_up(Role::Sender, Phase::Generate, new_key() + others * letter(DISTRIBUTION_LEN));
-            self.add_up(Role::Recipient, Phase::Process, others * letter(DISTRIBUTION_LEN));
+            self.add_up(Role::Sender, Phase::Generate, new_key() + others * sealed(DISTRIBUTION_LEN));
+            self.add_up(Role::Recipient, Phase::Process, others * sealed(DISTRIBUTION_LEN));
         }
     }
 
-    /// Bytes of a key that goes with a letter of the creation.
+    /// Bytes of a key that goes with a message of the creation.
     fn key_len(&self) -> usize {
         if self.protocol.is_eager() { DISTRIBUTION_LEN } else { 0 }
     }
@@ -251,12 +251,12 @@ fn others_and_pairs(members: usize) -> (u64, u64) {
     (members, members * members.saturating_sub(1) / 2)
 }
 
-/// Xi, without the letter.
+/// Xi, without the message.
 fn initiate() -> Counts {
     Counts { dh: 5, keygen: 2, kdf: x3dh::KDF_CALLS + ROOT_KDF_CALLS, ..bundle() }
 }
 
-/// Xr, without the letter.
+/// Xr, without the message.
 fn respond() -> Counts {
     Counts { dh: 5, kdf: x3dh::KDF_CALLS + ROOT_KDF_CALLS, ..bundle() }
 }
@@ -275,15 +275,15 @@ fn turn_back() -> Counts {
     Counts { dh: 1, kdf: ROOT_KDF_CALLS, ..Counts::default() }
 }
 
-/// A letter with a plaintext of this length, at either end.
-fn letter(plaintext: usize) -> Counts {
+/// A message with a plaintext of this length over a channel, at either end.
+fn sealed(plaintext: usize) -> Counts {
     Counts { kdf: chain::KDF_CALLS, aead_bytes: plaintext as u64, ..Counts::default() }
 }
 
 /// A message under a sender key, at either end, its signature aside.
 fn group_message() -> Counts {
     let body = PREFIX_LEN + PLAINTEXT_LEN + aead::OVERHEAD;
-    letter(PLAINTEXT_LEN) + blocks(envelope::digest_blocks(false, false, body))
+    sealed(PLAINTEXT_LEN) + blocks(envelope::digest_blocks(false, false, body))
 }
 
 fn new_key() -> Counts {

@@ -13,7 +13,7 @@ use protocol::membership::{MemberIndex, MemberSet};
 use protocol::wire::codec::{Reader, put_prefixed, put_varint};
 use protocol::wire::envelope::{self, Draft, Envelope, Subject};
 
-use crate::letter::{self, Founders, Kind, Letter};
+use crate::messages::{self, ChannelMessage, Founders, Kind};
 use crate::parked::Parked;
 use crate::roster::{Applied, Notice, Roster};
 use crate::sender_key::{DISTRIBUTION_LEN, NotOpened, SenderKeys, put_set, take_member, take_set};
@@ -73,12 +73,12 @@ impl Group {
         Ok(group)
     }
 
-    /// A founder's side, with the creator's letter.
+    /// A founder's side, with the creator's message to it.
     pub(crate) fn join_founded(
         id: GroupId,
         creator: MemberId,
         founders: &Founders,
-        letter: &Letter<'_>,
+        message: &ChannelMessage<'_>,
         env: &mut Env<'_, '_>,
     ) -> Result<Self, Error> {
         let senseless = founders.mesh && !env.user.protocol.defers_channels();
@@ -88,8 +88,8 @@ impl Group {
         let roster = Roster::found(env.user.id, creator, &founders.others).map_err(|_| Error::Malformed)?;
         let mut group = Self::new(id, roster);
         let creator_index = MemberIndex(0);
-        let plaintext = group.open(creator_index, letter, env)?;
-        let body = group.split_distribution(creator_index, letter, plaintext.expose())?;
+        let plaintext = group.open(creator_index, message, env)?;
+        let body = group.split_distribution(creator_index, message, plaintext.expose())?;
         if !body.is_empty() {
             return Err(Error::Malformed);
         }
@@ -106,17 +106,17 @@ impl Group {
     pub(crate) fn join_invited(
         id: GroupId,
         inviter: MemberId,
-        letter: &Letter<'_>,
+        message: &ChannelMessage<'_>,
         env: &mut Env<'_, '_>,
     ) -> Result<Self, Error> {
-        // The channel comes before the group here: whom the letter is from is known, who is in the group it says itself.
-        let header = letter.prekeys.as_ref().ok_or(Error::NotAuthentic)?;
+        // The channel comes before the group here: whom the message is from is known, who is in the group it says itself.
+        let header = message.prekeys.as_ref().ok_or(Error::NotAuthentic)?;
         let me = env.user.id;
-        let context = context(&id, letter.header);
+        let context = context(&id, message.header);
         let binding = Binding { sender: &inviter, recipient: &me, context: &context };
         let (own, directory) = (&mut env.user.prekeys, env.context.directory);
-        let (channel, plaintext) = Channel::respond(header, letter.message, &binding, own, directory)?;
-        let (body, distribution) = split(letter, plaintext.expose())?;
+        let (channel, plaintext) = Channel::respond(header, message.ratchet_message, &binding, own, directory)?;
+        let (body, distribution) = split(message, plaintext.expose())?;
         let mut reader = Reader::new(body);
         let notice = Notice::decode(reader.prefixed()?, true)?;
         let roster = Roster::join(me, &inviter, &notice, reader.rest())?;
@@ -248,22 +248,22 @@ impl Group {
             Kind::GroupMessage => return self.take_group_message(author, bytes, env),
             _ => {}
         }
-        let letter = Letter::decode(bytes)?;
+        let message = ChannelMessage::decode(bytes)?;
         let Some(from) = self.roster.membership.index(author) else {
             return self.parked.park(author, bytes);
         };
-        if letter.sender != self.roster.handle(from)? {
+        if message.sender != self.roster.handle(from)? {
             return Err(Error::WrongAuthor);
         }
-        let plaintext = self.open(from, &letter, env)?;
-        let Ok(body) = self.split_distribution(from, &letter, plaintext.expose()) else {
+        let plaintext = self.open(from, &message, env)?;
+        let Ok(body) = self.split_distribution(from, &message, plaintext.expose()) else {
             env.events.push(Event::Rejected { from: *author, rule: Rule::Form });
             return Ok(());
         };
-        self.process((*author, from), letter.kind, body, env)
+        self.process((*author, from), message.kind, body, env)
     }
 
-    /// An authentic letter. What breaks a rule has no effect.
+    /// An authentic channel message. What breaks a rule has no effect.
     fn process(
         &mut self,
         from: (MemberId, MemberIndex),
@@ -406,7 +406,7 @@ impl Group {
         Ok(())
     }
 
-    /// Hands my key to whom it is due. Of two members without a channel the later one waits for the earlier one's letter.
+    /// Hands my key to whom it is due. Of two members without a channel the later one waits for the earlier one's message.
     fn settle(&mut self, env: &mut Env<'_, '_>) -> Result<(), Error> {
         if !env.user.protocol.is_eager() || !self.roster.is_inside() {
             return Ok(());
@@ -494,25 +494,31 @@ impl Group {
             plaintext.put(key.distribution(kind == Kind::Update).expose());
             key.holders.insert(peer);
         }
-        let header = letter::header(kind, channel.is_unanswered(), distributes, sender, number);
+        let header = messages::header(kind, channel.is_unanswered(), distributes, sender, number);
         let context = context(&self.id, &header);
         let binding = Binding { sender: &env.user.id, recipient: &recipient, context: &context };
         let sealed = channel.encrypt(plaintext.expose(), &binding, &mut *env.context.rng)?;
         Ok([header, sealed.prekey_header.unwrap_or_default(), sealed.message].concat())
     }
 
-    /// Decrypts a letter of somebody known. Nothing has changed where that fails.
-    fn open(&mut self, from: MemberIndex, letter: &Letter<'_>, env: &mut Env<'_, '_>) -> Result<SecretBytes, Error> {
+    /// Decrypts a channel message of somebody known. Nothing has changed where that fails.
+    fn open(
+        &mut self,
+        from: MemberIndex,
+        message: &ChannelMessage<'_>,
+        env: &mut Env<'_, '_>,
+    ) -> Result<SecretBytes, Error> {
         let (sender, recipient) = (self.roster.id(from), env.user.id);
-        let context = context(&self.id, letter.header);
+        let context = context(&self.id, message.header);
         let binding = Binding { sender: &sender, recipient: &recipient, context: &context };
         let (own, directory) = (&mut env.user.prekeys, env.context.directory);
         if let Some(channel) = self.channels.get_mut(&from) {
-            let closes = letter.kind == Kind::Update;
-            return channel.decrypt((letter.prekeys.as_ref(), letter.message), closes, &binding, own, directory);
+            let closes = message.kind == Kind::Update;
+            let received = (message.prekeys.as_ref(), message.ratchet_message);
+            return channel.decrypt(received, closes, &binding, own, directory);
         }
-        let header = letter.prekeys.as_ref().ok_or(Error::NotAuthentic)?;
-        let (channel, plaintext) = Channel::respond(header, letter.message, &binding, own, directory)?;
+        let header = message.prekeys.as_ref().ok_or(Error::NotAuthentic)?;
+        let (channel, plaintext) = Channel::respond(header, message.ratchet_message, &binding, own, directory)?;
         self.channels.insert(from, channel);
         Ok(plaintext)
     }
@@ -521,13 +527,13 @@ impl Group {
     fn split_distribution<'a>(
         &mut self,
         from: MemberIndex,
-        letter: &Letter<'_>,
+        message: &ChannelMessage<'_>,
         plaintext: &'a [u8],
     ) -> Result<&'a [u8], Error> {
-        let (body, distribution) = split(letter, plaintext)?;
+        let (body, distribution) = split(message, plaintext)?;
         // A key of somebody who is removed would never be used.
         if let Some(distribution) = distribution.filter(|_| self.roster.membership.is_member(from)) {
-            self.keys.take(from, distribution, letter.kind == Kind::Update)?;
+            self.keys.take(from, distribution, message.kind == Kind::Update)?;
         }
         Ok(body)
     }
@@ -562,14 +568,14 @@ impl Group {
     }
 }
 
-/// What every letter is bound to: the group and the letter's own header.
+/// What every channel message is bound to: the group and the message's own header.
 fn context(group: &GroupId, header: &[u8]) -> Vec<u8> {
     [&group.0[..], header].concat()
 }
 
 /// Body and distribution.
-fn split<'a>(letter: &Letter<'_>, plaintext: &'a [u8]) -> Result<(&'a [u8], Option<&'a [u8]>), Error> {
-    if !letter.distributes {
+fn split<'a>(message: &ChannelMessage<'_>, plaintext: &'a [u8]) -> Result<(&'a [u8], Option<&'a [u8]>), Error> {
+    if !message.distributes {
         return Ok((plaintext, None));
     }
     let at = plaintext.len().checked_sub(DISTRIBUTION_LEN).ok_or(Error::Malformed)?;

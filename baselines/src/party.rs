@@ -13,7 +13,7 @@ use protocol::x3dh::PrekeySecrets;
 use rand_core::CryptoRng;
 
 use crate::group::Group;
-use crate::letter::{Founders, Kind, Letter};
+use crate::messages::{ChannelMessage, Founders, Kind};
 use crate::parked::Parked;
 use crate::user::{Env, Protocol, User};
 
@@ -124,9 +124,9 @@ impl Party {
                 }
                 let lobby = lobby(lobbies, &message.group)?;
                 lobby.founders = Some((message.author, message.bytes.to_vec()));
-                // Of several letters of the creator's, forged ones among them, one may be the right one.
-                let letters: Vec<Vec<u8>> = lobby.parked.of(&message.author).map(<[u8]>::to_vec).collect();
-                let mut create = letters.iter().filter(|bytes| Kind::of(bytes) == Ok(Kind::Create));
+                // Of several messages of the creator's, forged ones among them, one may be the right one.
+                let waiting: Vec<Vec<u8>> = lobby.parked.of(&message.author).map(<[u8]>::to_vec).collect();
+                let mut create = waiting.iter().filter(|bytes| Kind::of(bytes) == Ok(Kind::Create));
                 create.find_map(|bytes| join_founded(message.group, lobby, bytes, &mut env).ok())
             }
             Kind::Create => {
@@ -139,11 +139,11 @@ impl Party {
             }
             Kind::Welcome => {
                 confirm(&message.author, env.context)?;
-                let letter = Letter::decode(message.bytes)?;
-                if letter.sender != message.author.handle() {
+                let welcome = ChannelMessage::decode(message.bytes)?;
+                if welcome.sender != message.author.handle() {
                     return Err(Error::WrongAuthor);
                 }
-                Some(Group::join_invited(message.group, message.author, &letter, &mut env)?)
+                Some(Group::join_invited(message.group, message.author, &welcome, &mut env)?)
             }
             _ => None,
         };
@@ -238,11 +238,11 @@ impl Party {
 fn join_founded(group: GroupId, lobby: &Lobby, bytes: &[u8], env: &mut Env<'_, '_>) -> Result<Group, Error> {
     let (creator, founders) = lobby.founders.as_ref().ok_or(Error::Internal)?;
     confirm(creator, env.context)?;
-    let letter = Letter::decode(bytes)?;
-    if letter.sender != creator.handle() {
+    let create = ChannelMessage::decode(bytes)?;
+    if create.sender != creator.handle() {
         return Err(Error::WrongAuthor);
     }
-    Group::join_founded(group, *creator, &Founders::decode(founders)?, &letter, env)
+    Group::join_founded(group, *creator, &Founders::decode(founders)?, &create, env)
 }
 
 fn confirm(inviter: &MemberId, context: &Context<'_>) -> Result<(), Error> {

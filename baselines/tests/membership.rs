@@ -167,7 +167,7 @@ fn a_joiner_hears_from_each_author_what_its_adder_had_not_heard() {
 }
 
 #[test]
-fn letters_that_come_before_the_welcome_wait_for_it() {
+fn messages_that_come_before_the_welcome_wait_for_it() {
     for variant in ALL {
         let mut world = World::with_group(variant, 4, 5, 11);
         let add = world.add(0, 4);

@@ -1,7 +1,7 @@
 //! Random schedules of operations and deliveries, after which all must agree.
 //!
 //! Whoever is removed hears of it last, and an adder has heard all from those who are gone: otherwise joiners may never hear
-//! what these have announced (see the limits in the crate's documentation). Nor does an update overtake the first letters of a
+//! what these have announced (see the limits in the crate's documentation). Nor does an update overtake the first messages of a
 //! session.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
@@ -76,7 +76,7 @@ fn perform(world: &mut World, step: Step) {
             return;
         }
         Step::Update(actor) => {
-            deliver_first_letters(world, actor);
+            deliver_first_messages(world, actor);
             if !world.inside().contains(&actor) {
                 return;
             }
@@ -121,7 +121,7 @@ fn deliver(world: &mut World, place: usize, to: usize) {
 }
 
 /// What an update overtakes of a session that it closes would be lost.
-fn deliver_first_letters(world: &mut World, actor: usize) {
+fn deliver_first_messages(world: &mut World, actor: usize) {
     for user in 0..USERS {
         for place in world.undelivered(user) {
             let sent = &world.sent[place];

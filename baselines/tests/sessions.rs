@@ -25,7 +25,7 @@ fn len(world: &World, place: usize) -> usize {
 }
 
 #[test]
-fn a_letter_is_56_bytes_longer_than_its_content_and_72_more_until_it_is_answered() {
+fn a_channel_message_is_56_bytes_longer_than_its_content_and_72_more_until_it_is_answered() {
     assert_eq!(PREKEY_HEADER_LEN, 72);
     let mut world = World::with_group(PAIRWISE, 2, 2, 1);
     let first = world.say(0, "seven b")[0];
@@ -39,7 +39,7 @@ fn a_letter_is_56_bytes_longer_than_its_content_and_72_more_until_it_is_answered
 }
 
 #[test]
-fn a_message_under_a_sender_key_is_88_bytes_longer_and_a_key_is_72_bytes_in_a_letter() {
+fn a_message_under_a_sender_key_is_88_bytes_longer_and_a_key_is_72_bytes_in_a_channel_message() {
     assert_eq!(DISTRIBUTION_LEN, 72);
     let mut world = World::with_group(LAZY, 2, 2, 2);
     let cold = world.say(0, "seven b");
@@ -74,14 +74,14 @@ fn both_sides_may_initiate_at_once_whatever_the_order_of_delivery() {
         // Of two seeds the ids of users 1 and 2 are in either order.
         for seed in [seed as u64, seed as u64 + 100, seed as u64 + 200] {
             let mut world = World::with_group(PAIRWISE, 3, 3, seed);
-            let mut letters = Vec::new();
+            let mut sent = Vec::new();
             for round in 0..2 {
                 for (from, other) in [(1, 2), (2, 1)] {
                     let said = world.say(from, &format!("{round} from {from}"));
-                    letters.push((to(&world, &said, other), other));
+                    sent.push((to(&world, &said, other), other));
                 }
             }
-            for (place, reader) in order.iter().map(|item| letters[*item]) {
+            for (place, reader) in order.iter().map(|item| sent[*item]) {
                 assert!(has_prekey_header(&world, place));
                 world.deliver(place, reader);
             }
@@ -186,7 +186,7 @@ fn a_damaged_message_changes_nothing() {
         let created = world.create(&[1, 2]);
         let founders = created[0];
         world.deliver(founders, 1);
-        // A first letter. With another kind it is not for somebody outside to check.
+        // A first message. With another kind it is not for somebody outside to check.
         check_damage(&world, to(&world, &created, 1), 1, |position| position == 1);
         world.settle();
         world.say(0, "hello");
@@ -200,7 +200,7 @@ fn a_damaged_message_changes_nothing() {
             // Key ids are numbers 1 to 4 of the body.
             check_damage(&world, message, 1, |position| (HEADER..HEADER + 4).contains(&position));
         }
-        // A letter of the membership.
+        // A message of the membership.
         let removal = world.remove(0, 2);
         check_damage(&world, to(&world, &removal, 1), 1, |position| position == 1);
         world.settle();
@@ -234,8 +234,8 @@ fn an_initiator_with_another_identity_key_is_refused() {
         world.users[0].member = variant.restore(&export).unwrap();
         let created = world.create(&[1, 2]);
         world.deliver(created[0], 1);
-        let letter = world.sent[to(&world, &created, 1)].bytes.clone();
-        let (refused, changed) = world.try_out(0, &letter, 1);
+        let first = world.sent[to(&world, &created, 1)].bytes.clone();
+        let (refused, changed) = world.try_out(0, &first, 1);
         assert_eq!((refused.unwrap_err(), changed), (Error::NotAuthentic, false));
     }
 }
@@ -253,8 +253,8 @@ fn somebody_elses_bundle_in_the_directory_is_refused_on_both_sides() {
         }
         assert_eq!(world.try_add(0, 3).unwrap_err(), Error::NoBundle);
         world.deliver(created[0], 1);
-        let letter = world.sent[to(&world, &created, 1)].bytes.clone();
-        let (refused, changed) = world.try_out(0, &letter, 1);
+        let first = world.sent[to(&world, &created, 1)].bytes.clone();
+        let (refused, changed) = world.try_out(0, &first, 1);
         assert_eq!((refused.unwrap_err(), changed), (Error::NoBundle, false));
         for (user, bundle) in [0, 3].into_iter().zip(genuine) {
             world.directory.publish(world.id(user), bundle, Vec::new());

@@ -26,7 +26,7 @@ pub const LAZY: Variant = &SenderKeys::LAZY;
 pub const PCS: Variant = &SenderKeys::PCS;
 pub const ALL: [Variant; 4] = [PAIRWISE, EAGER, LAZY, PCS];
 
-/// What a letter is preceded by when its number has one byte: version, kind, sender, number.
+/// What a message begins with when its number has one byte: version, kind, sender, number.
 pub const HEADER: usize = 11;
 
 /// A message on the network.

@@ -1,12 +1,12 @@
 //! The messages of both protocols.
 //!
 //! ```text
-//! letter      version 1 | kind 1 | sender 8 | number 1..5 | [prekey header 72] | Double Ratchet message
+//! channel     version 1 | kind 1 | sender 8 | number 1..5 | [prekey header 72] | Double Ratchet message
 //! founders    version 1 | kind 1 | sender 8 | number 1..5 | nonce 32 | mesh 1 | count | ids of the others 32 each
 //! message under a sender key                              a signed envelope (protocol::wire::envelope)
 //! ```
 //!
-//! A letter goes to one member over the channel with it; what stands in front of the ratchet's message is not signed but bound to
+//! A channel message goes to one member over the channel with it; what stands in front of the ratchet's message is not signed but bound to
 //! it. Bits of the kind say whether there is a prekey header, and whether the last bytes of the plaintext are a distribution
 //! of the sender's key. Plaintexts, the distribution aside:
 //!
@@ -93,7 +93,7 @@ impl Kind {
     }
 }
 
-/// Version, kind, sender and number of a letter.
+/// Version, kind, sender and number of a channel message.
 pub(crate) fn header(kind: Kind, prekeys: bool, distributes: bool, sender: Handle, number: u32) -> Vec<u8> {
     let bits = if prekeys { PREKEYS } else { 0 } | if distributes { DISTRIBUTES } else { 0 };
     let mut out = vec![VERSION, kind as u8 | bits];
@@ -102,17 +102,17 @@ pub(crate) fn header(kind: Kind, prekeys: bool, distributes: bool, sender: Handl
     out
 }
 
-/// A received letter, decoded and not yet checked.
-pub(crate) struct Letter<'a> {
+/// A received channel message, decoded and not yet checked.
+pub(crate) struct ChannelMessage<'a> {
     pub(crate) kind: Kind,
     pub(crate) distributes: bool,
     pub(crate) sender: Handle,
     pub(crate) header: &'a [u8],
     pub(crate) prekeys: Option<PrekeyHeader>,
-    pub(crate) message: &'a [u8],
+    pub(crate) ratchet_message: &'a [u8],
 }
 
-impl<'a> Letter<'a> {
+impl<'a> ChannelMessage<'a> {
     pub(crate) fn decode(bytes: &'a [u8]) -> Result<Self, Error> {
         let kind = Kind::of(bytes)?;
         if matches!(kind, Kind::Founders | Kind::GroupMessage) {
@@ -125,7 +125,7 @@ impl<'a> Letter<'a> {
         let header = &bytes[..bytes.len() - reader.remaining().len()];
         let prekeys = (bits & PREKEYS != 0).then(|| PrekeyHeader::decode(&mut reader)).transpose()?;
         let distributes = bits & DISTRIBUTES != 0;
-        Ok(Self { kind, distributes, sender, header, prekeys, message: reader.rest() })
+        Ok(Self { kind, distributes, sender, header, prekeys, ratchet_message: reader.rest() })
     }
 }
 
