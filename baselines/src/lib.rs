@@ -7,7 +7,7 @@
 //! | `session` | sessions that X3DH starts, both sides at once too | The X3DH Key Agreement Protocol, revision 1 |
 //! | `sender_key` | a chain and a signature key for each sender | Signal's and WhatsApp's group messages |
 //! | `messages` | the layout of messages | |
-//! | `roster` | notices of adds and removals, in causal order | `protocol::membership` |
+//! | `notice`, `roster` | notices of adds and removals, in causal order | `protocol::membership` |
 //! | `user` | what the protocols differ in | |
 //! | `group` | what a member does in its group | |
 //! | `party`, `backends` | the project's contract | |
@@ -41,6 +41,7 @@ mod costs;
 pub mod double_ratchet;
 mod group;
 mod messages;
+mod notice;
 mod parked;
 mod party;
 mod roster;

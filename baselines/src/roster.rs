@@ -1,9 +1,5 @@
 //! Who is in the group: notices of adds and removals in causal order, over [`protocol::membership`].
 //!
-//! ```text
-//! notice   sequence 1..5 | count, and of each dependency: author 8, sequence 1..5 | added id 32, or removed handle 8 or id 32
-//! ```
-//!
 //! An author numbers its own notices, and names those of others that it has delivered since its last one. So everybody knows
 //! what an author had acknowledged when it spoke, which is all that membership needs, without acknowledgements of their own.
 //! A notice waits until all that it names has been delivered. It names each once, so that the work to check it is bounded by
@@ -12,11 +8,12 @@
 use std::collections::BTreeSet;
 
 use protocol::error::Error;
-use protocol::id::{HANDLE_LEN, Handle, MEMBER_ID_LEN, MemberId};
+use protocol::id::{Handle, MemberId};
 use protocol::member::Rule;
 use protocol::membership::{MemberIndex, MemberSet, Membership};
 use protocol::wire::codec::{Reader, put_len, put_prefixed, put_varint};
 
+use crate::notice::{Announced, Notice};
 use crate::sender_key::take_member;
 
 /// Notices of one author that may wait for others.
@@ -36,22 +33,6 @@ pub(crate) struct Roster {
     waiting: Vec<(MemberIndex, Notice)>,
 }
 
-/// A change of the membership, as its author tells the others.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Notice {
-    pub(crate) sequence: u32,
-    dependencies: Vec<(Handle, u32)>,
-    pub(crate) change: Announced,
-}
-
-/// What a notice says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Announced {
-    Add(MemberId),
-    /// By handle, or by id where members share a handle.
-    Remove(Vec<u8>),
-}
-
 /// What has come of a notice.
 pub(crate) struct Applied {
     pub(crate) author: MemberIndex,
@@ -61,48 +42,6 @@ pub(crate) struct Applied {
     pub(crate) joins: bool,
     /// Who was a member before and is none now.
     pub(crate) lost: MemberSet,
-}
-
-impl Notice {
-    pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::new();
-        put_varint(&mut out, self.sequence);
-        put_len(&mut out, self.dependencies.len());
-        for (author, sequence) in &self.dependencies {
-            out.extend_from_slice(&author.0);
-            put_varint(&mut out, *sequence);
-        }
-        match &self.change {
-            Announced::Add(user) => out.extend_from_slice(&user.0),
-            Announced::Remove(target) => out.extend_from_slice(target),
-        }
-        out
-    }
-
-    /// Reads a notice, of an add or else of a removal.
-    pub(crate) fn decode(bytes: &[u8], adds: bool) -> Result<Self, Error> {
-        let mut reader = Reader::new(bytes);
-        let sequence = reader.varint()?;
-        let count = reader.count(HANDLE_LEN + 1)?;
-        let dependency = |_| Ok((Handle(reader.array()?), reader.varint()?));
-        let dependencies: Vec<_> = (0..count).map(dependency).collect::<Result<_, Error>>()?;
-        if dependencies.iter().collect::<BTreeSet<_>>().len() < dependencies.len() {
-            return Err(Error::Malformed);
-        }
-        let subject = reader.rest();
-        let change = if adds {
-            Announced::Add(MemberId(subject.try_into().map_err(|_| Error::Malformed)?))
-        } else if [HANDLE_LEN, MEMBER_ID_LEN].contains(&subject.len()) {
-            Announced::Remove(subject.to_vec())
-        } else {
-            return Err(Error::Malformed);
-        };
-        Ok(Self { sequence, dependencies, change })
-    }
-
-    pub(crate) fn adds(&self) -> bool {
-        matches!(self.change, Announced::Add(_))
-    }
 }
 
 impl Roster {
@@ -384,16 +323,6 @@ mod tests {
     const A: MemberId = MemberId([1; 32]);
     const B: MemberId = MemberId([2; 32]);
     const C: MemberId = MemberId([3; 32]);
-
-    #[test]
-    fn a_notice_that_names_something_twice_is_refused() {
-        let notice = |dependencies| Notice { sequence: 1, dependencies, change: Announced::Add(C) };
-        let (one, other) = (Handle([1; 8]), Handle([2; 8]));
-        let fine = notice(vec![(other, 1), (one, 1), (one, 2)]);
-        assert_eq!(Notice::decode(&fine.encode(), true), Ok(fine));
-        let twice = notice(vec![(one, 1), (other, 1), (one, 1)]);
-        assert_eq!(Notice::decode(&twice.encode(), true), Err(Error::Malformed));
-    }
 
     #[test]
     fn a_welcome_in_which_the_joiner_is_known_already_is_refused() {
