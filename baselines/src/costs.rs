@@ -1,16 +1,16 @@
-//! The exact cost of each operation, to be compared with what is measured. A difference is a bug in one of the two.
+//! The exact primitive counts of each operation, for comparison with the measured ones. A difference is a bug in one of
+//! the two. V is a verification, KG a key generation, DH a key agreement:
 //!
-//! In a group of `n` members, with V for verification, KG for key generation, K for a new signature key, S for signature:
-//!
-//! | | initiator | responder or receiver |
+//! | | initiator or sender | responder or receiver |
 //! |---|---|---|
 //! | first contact, Xi and Xr | V + 2KG + 5DH | V + 5DH |
 //! | turn of a ratchet | KG + DH | DH |
 //!
-//! A message turns the ratchet where the peer has spoken since the sender's last turn, and only there. Where both members of a
-//! pair hand out new keys at once, one of the two turns: it is the one that heard the other last. So a removal or an
-//! update with sender keys costs less than a turn in each direction for all pairs but those of the operator. Nothing is
-//! lost: the other member's channel was not compromised, or has turned by its answer to the operator.
+//! A message turns the ratchet if and only if the peer has sent a message since the sender's last turn. If both members
+//! of a pair hand out new keys concurrently, only one of them turns: the one that was the last to receive. So with
+//! sender keys, a removal or an update costs less than one turn in each direction for each pair without the operation's
+//! sender. No security is lost: the other member's channel was not compromised, or has turned with its answer to that
+//! sender.
 
 use protocol::crypto::count::Counts;
 use protocol::crypto::hash;
@@ -28,12 +28,13 @@ use crate::messages::group_id_blocks;
 use crate::sender_key::{DISTRIBUTION_LEN, PREFIX_LEN};
 use crate::user::Protocol;
 
-/// Bytes of the application data that is sent.
+/// Bytes of the application data in the operations that send a message.
 const PLAINTEXT_LEN: usize = 32;
-/// Bytes of a notice before its subject: a sequence number, and no dependencies.
+/// Bytes of a notice in front of the added or removed member: a sequence number, and a count of 0 dependencies.
 const NOTICE_LEN: usize = 2;
 
-/// What `operation` costs in a group of `n` members, at least 2. None: there is no such operation.
+/// The cost of `operation` in a group of `n` members, at least 2. `None` if the protocol does not have the operation,
+/// if there is no formula for it, or if the group would be larger than [`MAX_MEMBERS`].
 pub(crate) fn expected(protocol: Protocol, operation: Operation, n: usize) -> Option<Expected> {
     let members = n + usize::from(operation == Operation::Add);
     if members > MAX_MEMBERS {
@@ -64,7 +65,8 @@ struct Costs {
 }
 
 impl Costs {
-    /// The creator's channels and, with `mesh` or where keys are handed out at once, those of all pairs among the others.
+    /// The channels of the creator. Channels between the others are opened too, with `mesh` or if members hand out keys
+    /// immediately.
     fn create(&mut self, n: usize, mesh: bool) {
         let (others, pairs) = others_and_pairs(n - 1);
         let founded = n as u64 * handle() + blocks(group_id_blocks(n - 1));
@@ -93,8 +95,9 @@ impl Costs {
     fn add(&mut self, n: usize) {
         let others = n as u64 - 1;
         let notice = NOTICE_LEN + MEMBER_ID_LEN;
-        // The notice with its length; ids with their count, how many are founders, one record which its author alone has
-        // acknowledged; and of everybody how many notices have been delivered.
+        // In front of the notice, its length. In the state: the ids with their count; the number of founders; one
+        // record, the creation, which its author alone has acknowledged; and for each member, how many of its notices
+        // were delivered.
         let state = varint_len(n as u32) + n * MEMBER_ID_LEN + varint_len(n as u32) + 1 + 2 + n;
         let welcome = sealed(1 + notice + state + self.held_key_len());
         let hello = sealed(self.held_key_len());
@@ -131,15 +134,15 @@ impl Costs {
             self.add_up(Role::Removed, Phase::Process, sealed(notice));
             return;
         }
-        let told = sealed(notice + DISTRIBUTION_LEN);
-        let generate = new_key() + remaining * (turn() + told) + turn() + sealed(notice);
+        let notified = sealed(notice + DISTRIBUTION_LEN);
+        let generate = new_key() + remaining * (turn() + notified) + turn() + sealed(notice);
         self.add_up(Role::Sender, Phase::Generate, generate);
-        self.add_up(Role::Recipient, Phase::Process, remaining * (turn_back() + told));
+        self.add_up(Role::Recipient, Phase::Process, remaining * (turn_back() + notified));
         self.add_up(Role::Removed, Phase::Process, turn_back() + sealed(notice));
         self.all_others_rotate(n - 2);
     }
 
-    /// The creator has spoken last on all its channels: it asks for a turn.
+    /// The creator was the last to send on all its channels, so it asks for turns.
     fn update_pairwise(&mut self, n: usize) {
         let others = n as u64 - 1;
         let empty = sealed(0);
@@ -150,7 +153,7 @@ impl Costs {
         ["update-request", "turn", "update"].into_iter().for_each(|kind| self.send(kind, others));
     }
 
-    /// The others have spoken last on the creator's channels, when they handed out their keys.
+    /// The others were the last to send on the creator's channels, when they handed out their keys.
     fn update(&mut self, n: usize) {
         let others = n as u64 - 1;
         let key = sealed(DISTRIBUTION_LEN);
@@ -160,7 +163,8 @@ impl Costs {
         self.all_others_rotate(n - 1);
     }
 
-    /// Each of so many members hands out a new key, to the operator over a channel that has just turned and to each other.
+    /// Each of these members hands out a new key: to the operation's sender over a channel that has just turned, and to
+    /// the others.
     fn all_others_rotate(&mut self, members: usize) {
         let (members, pairs) = others_and_pairs(members);
         let key = sealed(DISTRIBUTION_LEN);
@@ -170,7 +174,7 @@ impl Costs {
         self.send("key", members + 2 * pairs);
     }
 
-    /// The member has heard the creator and nobody else.
+    /// The updating member has received messages from the creator and from nobody else.
     fn update_cold_pairwise(&mut self, n: usize) {
         let strangers = n as u64 - 2;
         self.send("update", strangers + 1);
@@ -180,7 +184,8 @@ impl Costs {
         self.add_up(Role::Recipient, Phase::Process, process);
     }
 
-    /// All channels are open. The member has spoken last to the creator, and heard the others last.
+    /// All channels are open. The updating member sent last on its channel with the creator, and received last on the
+    /// others.
     fn update_cold(&mut self, n: usize) {
         let (later, pairs) = others_and_pairs(n - 2);
         let (empty, key) = (sealed(0), sealed(DISTRIBUTION_LEN));
@@ -190,11 +195,12 @@ impl Costs {
         self.send("key", later * (later + 1) + later + 1);
         self.add_up(Role::Sender, Phase::Generate, new_key() + empty + later * (turn() + key));
         let creator_turns = empty + turn() + empty;
-        // To the member over a channel that has just turned, to the creator over one that has not, and to each other.
+        // Their keys go to the updating member over a channel that has just turned, to the creator over one that has
+        // not, and to each other.
         let rotate = new_key() + turn_back() + key + turn() + 2 * key;
         let process = creator_turns + later * rotate + pairs * (turn() + 2 * key);
         self.add_up(Role::Recipient, Phase::Process, process);
-        // The creator's turn and the update for it, the later members' keys, and at last the creator's.
+        // The creator's turn and the update for it, then the later members' keys, then the creator's key.
         let sender = turn_back() + empty + turn() + key + later * (turn_back() + key) + turn_back() + key;
         self.add_up(Role::Sender, Phase::Responses, sender);
         let creator_rotates = turn_back() + key + new_key() + (later + 1) * (turn() + key);
@@ -203,7 +209,7 @@ impl Costs {
         self.add_up(Role::Recipient, Phase::Responses, creator + others);
     }
 
-    /// To so many others.
+    /// A message to this many others.
     fn message(&mut self, others: usize) {
         let others = others as u64;
         let pairwise = !self.protocol.has_sender_keys();
@@ -215,7 +221,7 @@ impl Costs {
         self.add_up(Role::Recipient, Phase::Process, others * one(verifies));
     }
 
-    /// Keys that are handed out lazily go with the first message after a removal.
+    /// Lazy members hand out new keys with their first message after a removal.
     fn message_after_remove(&mut self, others: usize) {
         self.message(others);
         if self.protocol == Protocol::Lazy {
@@ -226,12 +232,12 @@ impl Costs {
         }
     }
 
-    /// Bytes of a key that goes with a message of the creation.
+    /// Bytes of the sender key in a message of the creation.
     fn key_len(&self) -> usize {
         if self.protocol.is_eager() { DISTRIBUTION_LEN } else { 0 }
     }
 
-    /// Bytes of the key of a member that has sent a message.
+    /// Bytes of the sender key of a member that has sent an application message.
     fn held_key_len(&self) -> usize {
         if self.protocol.has_sender_keys() { DISTRIBUTION_LEN } else { 0 }
     }
@@ -245,42 +251,43 @@ impl Costs {
     }
 }
 
-/// So many members, and the pairs among them.
+/// The number of members, and the number of pairs among them.
 fn others_and_pairs(members: usize) -> (u64, u64) {
     let members = members as u64;
     (members, members * members.saturating_sub(1) / 2)
 }
 
-/// Xi, without the message.
+/// Xi, without the message that carries it.
 fn initiate() -> Counts {
     Counts { dh: 5, keygen: 2, kdf: x3dh::KDF_CALLS + ROOT_KDF_CALLS, ..bundle() }
 }
 
-/// Xr, without the message.
+/// Xr, without the message that carries it.
 fn respond() -> Counts {
     Counts { dh: 5, kdf: x3dh::KDF_CALLS + ROOT_KDF_CALLS, ..bundle() }
 }
 
+/// Verification of a bundle.
 fn bundle() -> Counts {
     Counts { verify: 1, hash_blocks: x3dh::bundle_blocks(), ..Counts::default() }
 }
 
-/// A new ratchet key, at its maker.
+/// A new ratchet key, at the member that makes it.
 fn turn() -> Counts {
     Counts { dh: 1, keygen: 1, kdf: ROOT_KDF_CALLS, ..Counts::default() }
 }
 
-/// A new ratchet key, at the peer.
+/// A new ratchet key, at the member that receives it.
 fn turn_back() -> Counts {
     Counts { dh: 1, kdf: ROOT_KDF_CALLS, ..Counts::default() }
 }
 
-/// A message with a plaintext of this length over a channel, at either end.
+/// A channel message with a plaintext of this length, at either end.
 fn sealed(plaintext: usize) -> Counts {
     Counts { kdf: chain::KDF_CALLS, aead_bytes: plaintext as u64, ..Counts::default() }
 }
 
-/// A message under a sender key, at either end, its signature aside.
+/// A message under a sender key, at either end, without its signature.
 fn group_message() -> Counts {
     let body = PREFIX_LEN + PLAINTEXT_LEN + aead::OVERHEAD;
     sealed(PLAINTEXT_LEN) + blocks(envelope::digest_blocks(false, false, body))

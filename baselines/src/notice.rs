@@ -1,7 +1,8 @@
 //! Notices: the messages by which an author tells the others of an add or a removal.
 //!
 //! ```text
-//! notice   sequence 1..5 | count, and of each dependency: author 8, sequence 1..5 | added id 32, or removed handle 8 or id 32
+//! notice       sequence 1..5 | count | dependencies | added id 32, or removed handle 8 or id 32
+//! dependency   author 8 | sequence 1..5
 //! ```
 
 use std::collections::BTreeSet;
@@ -10,19 +11,21 @@ use protocol::error::Error;
 use protocol::id::{HANDLE_LEN, Handle, MEMBER_ID_LEN, MemberId};
 use protocol::wire::codec::{Reader, put_len, put_varint};
 
-/// A change of the membership, as its author tells the others.
+/// A membership change, as its author reports it to the others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Notice {
+    /// Number of this notice among its author's, from 1. The creation counts as the creator's first.
     pub(crate) sequence: u32,
+    /// Notices of others that its author has delivered since its previous notice.
     pub(crate) dependencies: Vec<(Handle, u32)>,
     pub(crate) change: Announced,
 }
 
-/// What a notice says.
+/// The membership change that a notice reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Announced {
     Add(MemberId),
-    /// By handle, or by id where members share a handle.
+    /// The handle of the member, or its id if several users share the handle.
     Remove(Vec<u8>),
 }
 
@@ -42,7 +45,7 @@ impl Notice {
         out
     }
 
-    /// Reads a notice, of an add or else of a removal.
+    /// Decodes a notice of an add, or of a removal if not `adds`. A notice that names a dependency twice is refused.
     pub(crate) fn decode(bytes: &[u8], adds: bool) -> Result<Self, Error> {
         let mut reader = Reader::new(bytes);
         let sequence = reader.varint()?;
@@ -72,11 +75,9 @@ impl Notice {
 mod tests {
     use super::*;
 
-    const C: MemberId = MemberId([3; 32]);
-
     #[test]
-    fn a_notice_that_names_something_twice_is_refused() {
-        let notice = |dependencies| Notice { sequence: 1, dependencies, change: Announced::Add(C) };
+    fn a_notice_that_names_a_dependency_twice_is_refused() {
+        let notice = |dependencies| Notice { sequence: 1, dependencies, change: Announced::Add(MemberId([3; 32])) };
         let (one, other) = (Handle([1; 8]), Handle([2; 8]));
         let fine = notice(vec![(other, 1), (one, 1), (one, 2)]);
         assert_eq!(Notice::decode(&fine.encode(), true), Ok(fine));

@@ -1,4 +1,4 @@
-//! What a member does in its group: create it, add and remove members, update, send.
+//! What a member does of its own accord: create a group, add and remove members, update, send.
 
 use protocol::crypto::hash::Digest;
 use protocol::crypto::secret::Secret;
@@ -16,7 +16,7 @@ use crate::session::Channel;
 use crate::user::Env;
 
 impl Group {
-    /// Creates a group, and its creator's channels. With `mesh` the founders open the others at once.
+    /// Creates a group and the channels of its creator. With `mesh` the founders open the other channels immediately.
     pub(crate) fn create(others: &[MemberId], mesh: bool, env: &mut Env<'_, '_>) -> Result<Self, Error> {
         let mut sorted = others.to_vec();
         sorted.sort_unstable();
@@ -38,14 +38,14 @@ impl Group {
         Ok(group)
     }
 
-    /// Adds a user.
+    /// Adds a user: sends the notice to the members and a welcome to the joiner.
     pub(crate) fn add(&mut self, user: &MemberId, env: &mut Env<'_, '_>) -> Result<(), Error> {
         self.roster.membership.check_add(self.me(), user).map_err(|_| Error::AlreadyAMember)?;
         if self.roster.view().len() >= MAX_MEMBERS {
             return Err(Error::GroupSize);
         }
         self.next_number()?;
-        // Somebody who cannot be reached is not added.
+        // A user that cannot be reached is not added.
         let channel = Channel::open(user, &env.user.prekeys, env.context.directory, &mut *env.context.rng)?;
         let mut state = Vec::new();
         self.roster.encode_for_joiner(&mut state);
@@ -60,23 +60,24 @@ impl Group {
         self.post(&[joiner], Kind::Welcome, &welcome, env)
     }
 
-    /// Removes a member, and tells it too.
+    /// Removes a member. The notice goes to the removed member too.
     pub(crate) fn remove(&mut self, user: &MemberId, env: &mut Env<'_, '_>) -> Result<(), Error> {
         self.next_number()?;
-        let told = self.roster.others();
+        let recipients = self.roster.others();
         let before = self.roster.view().clone();
         let notice = self.roster.remove(user)?.encode();
         let lost = before.difference(self.roster.view());
         self.lose(self.me(), &lost, env)?;
-        self.post(&told, Kind::Remove, &notice, env)
+        self.post(&recipients, Kind::Remove, &notice, env)
     }
 
-    /// Replaces what a thief of my state would need: the ratchet keys of all channels and, where there are sender keys, my
-    /// own; the others replace theirs when they see it.
+    /// Replaces what a thief of my state could use: the ratchet keys of all channels and, with sender keys, my own
+    /// sender key. The others replace theirs when they process the update.
     pub(crate) fn update(&mut self, env: &mut Env<'_, '_>) -> Result<(), Error> {
         self.next_number()?;
         self.renew_key_if_eager(env)?;
-        // A channel on which I was the last to turn waits for the peer's turn: over it, a new key would heal nothing.
+        // On channels where I made the last ratchet key, I wait for the peer's turn: a new key sent over them now would
+        // heal nothing.
         let waits = |peer: &MemberIndex| self.channels.get(peer).is_some_and(|channel| !channel.turns_next());
         let (asked, ready): (Vec<_>, Vec<_>) = self.roster.others().into_iter().partition(waits);
         self.awaited = asked.iter().copied().collect();
@@ -84,7 +85,7 @@ impl Group {
         self.post(&ready, Kind::Update, &[], env)
     }
 
-    /// Encrypts to the group.
+    /// Sends an application message to the group.
     pub(crate) fn send(&mut self, plaintext: &[u8], env: &mut Env<'_, '_>) -> Result<(), Error> {
         if plaintext.len() > MAX_PLAINTEXT_LEN {
             return Err(Error::PlaintextTooLong);

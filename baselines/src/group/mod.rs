@@ -1,5 +1,7 @@
-//! What a member knows of its group, and what it does in it: the protocol proper, for pairwise Signal and Sender Keys alike.
-//! The latter is the former with keys on top.
+//! What a member knows of its group and does in it: the protocol itself, for pairwise Signal and Sender Keys alike.
+//! Sender Keys add keys on top of pairwise Signal.
+//!
+//! This file holds the state, what goes over the channels, and which members need my sender key.
 
 mod act;
 mod receive;
@@ -22,9 +24,10 @@ use crate::sender_key::{DISTRIBUTION_LEN, SenderKeys, put_set, take_member, take
 use crate::session::{Binding, Channel};
 use crate::user::Env;
 
-/// Members of a group at most. The author of an operation minds it, and a founder minds that of the creation.
+/// Maximum number of members of a group. The author of a creation or an add checks it, and every founder checks the
+/// creation.
 pub const MAX_MEMBERS: usize = 1024;
-/// Longest plaintext of an application message, in bytes.
+/// Maximum length of the plaintext of an application message, in bytes.
 pub const MAX_PLAINTEXT_LEN: usize = 1 << 16;
 
 #[derive(Clone)]
@@ -32,9 +35,9 @@ pub(crate) struct Group {
     pub(crate) id: GroupId,
     pub(crate) roster: Roster,
     channels: BTreeMap<MemberIndex, Channel>,
-    /// My last message.
+    /// Number of my last message.
     number: u32,
-    /// Whom I have asked for a turn: my update goes to them once it has come.
+    /// Members from which I have requested a turn. My update goes to each of them after its turn has arrived.
     awaited: MemberSet,
     keys: SenderKeys,
     pub(crate) parked: Parked,
@@ -53,7 +56,7 @@ impl Group {
         }
     }
 
-    /// What follows when members are removed: nobody sends under a key that they hold.
+    /// Handles the loss of members: I no longer send under a key that they hold, nor accept theirs.
     fn lose(&mut self, author: MemberIndex, lost: &MemberSet, env: &mut Env<'_, '_>) -> Result<(), Error> {
         for member in lost.iter() {
             env.events.push(Event::Removed { by: self.roster.id(author), user: self.roster.id(member) });
@@ -74,12 +77,13 @@ impl Group {
         Ok(())
     }
 
-    /// The members to whom my key can go and has not gone.
+    /// The members to whom my key can go but has not gone.
     fn without_my_key(&self, may: impl Fn(MemberIndex) -> bool) -> Vec<MemberIndex> {
         self.roster.others().into_iter().filter(|peer| self.lacks_my_key(*peer) && may(*peer)).collect()
     }
 
-    /// Over a channel that awaits a turn, a key would be for a thief of my state too.
+    /// Whether my key is due to `peer`. It is not while I wait for the peer's turn: a thief of my state would get the
+    /// key too.
     fn lacks_my_key(&self, peer: MemberIndex) -> bool {
         let holds = self.keys.own.as_ref().is_none_or(|key| key.holders.contains(peer));
         !holds && !self.awaited.contains(peer) && self.roster.membership.is_member(peer)
@@ -89,7 +93,7 @@ impl Group {
         self.roster.me()
     }
 
-    /// For each member whose key I hold, a hash of it.
+    /// A hash of each member's sender key that I hold, with the member's id.
     pub(crate) fn fingerprints(&self) -> Vec<(MemberId, [u8; DIGEST_LEN])> {
         let members = self.roster.membership.in_order_of_ids(self.roster.view());
         members.filter_map(|(id, member)| Some((id, self.keys.fingerprint(member, self.me())?))).collect()
@@ -99,8 +103,8 @@ impl Group {
         self.number.checked_add(1).ok_or(Error::NumbersExhausted)
     }
 
-    /// Sends each of these members the same content as my next message, and my key where it is due. Whoever has no valid bundle
-    /// is left out.
+    /// Sends my next message to each of these members, with the same body, and with my key where it is due. Members
+    /// without a valid bundle are left out.
     fn post(&mut self, peers: &[MemberIndex], kind: Kind, body: &[u8], env: &mut Env<'_, '_>) -> Result<(), Error> {
         if peers.is_empty() {
             return Ok(());
@@ -145,7 +149,7 @@ impl Group {
         let mut plaintext = SecretBytes::with_capacity(body.len() + DISTRIBUTION_LEN);
         plaintext.put(body);
         if let Some(key) = self.keys.own.as_mut().filter(|_| distributes) {
-            // An update brings the key to whoever had to take a turn first.
+            // An update carries the key to members from whom it was withheld until their turn.
             plaintext.put(key.distribution(kind == Kind::Update).expose());
             key.holders.insert(peer);
         }
@@ -156,7 +160,7 @@ impl Group {
         Ok([header, sealed.prekey_header.unwrap_or_default(), sealed.message].concat())
     }
 
-    /// Decrypts a channel message of somebody known. Nothing has changed where that fails.
+    /// Decrypts a channel message of a known sender. After an error nothing has changed.
     fn open(
         &mut self,
         from: MemberIndex,
@@ -178,7 +182,7 @@ impl Group {
         Ok(plaintext)
     }
 
-    /// Takes the sender's key off the end of a plaintext, if there is one.
+    /// Takes the sender's key from the end of a plaintext, if there is one, and returns the rest.
     fn split_distribution<'a>(
         &mut self,
         from: MemberIndex,
@@ -186,7 +190,7 @@ impl Group {
         plaintext: &'a [u8],
     ) -> Result<&'a [u8], Error> {
         let (body, distribution) = split(message, plaintext)?;
-        // A key of somebody who is removed would never be used.
+        // A key of a removed member would never be used.
         if let Some(distribution) = distribution.filter(|_| self.roster.membership.is_member(from)) {
             self.keys.take(from, distribution, message.kind == Kind::Update)?;
         }
@@ -223,12 +227,12 @@ impl Group {
     }
 }
 
-/// What every channel message is bound to: the group and the message's own header.
+/// What every channel message is bound to: the group and the header of the message.
 fn context(group: &GroupId, header: &[u8]) -> Vec<u8> {
     [&group.0[..], header].concat()
 }
 
-/// Body and distribution.
+/// Splits a plaintext into body and distribution.
 fn split<'a>(message: &ChannelMessage<'_>, plaintext: &'a [u8]) -> Result<(&'a [u8], Option<&'a [u8]>), Error> {
     if !message.distributes {
         return Ok((plaintext, None));

@@ -1,4 +1,4 @@
-//! What a member receives: how it joins, and what it does with each message.
+//! What a member does with the messages that it receives, from the one by which it joins.
 
 use protocol::error::Error;
 use protocol::id::{GroupId, MemberId};
@@ -16,7 +16,7 @@ use crate::session::{Binding, Channel};
 use crate::user::Env;
 
 impl Group {
-    /// A founder's side, with the creator's message to it.
+    /// Joins as a founder, with the creator's message to this user.
     pub(crate) fn join_founded(
         id: GroupId,
         creator: MemberId,
@@ -24,8 +24,8 @@ impl Group {
         message: &ChannelMessage<'_>,
         env: &mut Env<'_, '_>,
     ) -> Result<Self, Error> {
-        let senseless = founders.mesh && !env.user.protocol.defers_channels();
-        if senseless || founders.others.len() >= MAX_MEMBERS {
+        let unsupported = founders.mesh && !env.user.protocol.defers_channels();
+        if unsupported || founders.others.len() >= MAX_MEMBERS {
             return Err(Error::Malformed);
         }
         let roster = Roster::found(env.user.id, creator, &founders.others).map_err(|_| Error::Malformed)?;
@@ -45,14 +45,14 @@ impl Group {
         Ok(group)
     }
 
-    /// A joiner's side, with its welcome.
+    /// Joins with a welcome.
     pub(crate) fn join_invited(
         id: GroupId,
         inviter: MemberId,
         message: &ChannelMessage<'_>,
         env: &mut Env<'_, '_>,
     ) -> Result<Self, Error> {
-        // The channel comes before the group here: whom the message is from is known, who is in the group it says itself.
+        // The channel comes before the group: the sender is known, but the members are listed in the welcome.
         let header = message.prekeys.as_ref().ok_or(Error::NotAuthentic)?;
         let me = env.user.id;
         let context = context(&id, message.header);
@@ -73,24 +73,24 @@ impl Group {
         Ok(group)
     }
 
-    /// Handles a message, and what follows.
+    /// Processes a message, and everything that can be processed after it.
     pub(crate) fn receive(&mut self, author: &MemberId, bytes: &[u8], env: &mut Env<'_, '_>) -> Result<(), Error> {
         let known = |group: &Self| (group.roster.membership.everybody().len(), group.keys.taken());
         let before = known(self);
         self.take(author, bytes, env)?;
-        // What waits does so for an author or a key.
+        // Parked messages wait for an author or for a key.
         if known(self) == before { self.settle(env) } else { self.follow_up(env) }
     }
 
-    /// What follows when a message has been delivered or the group joined.
+    /// Processes what a message, or joining the group, has made possible.
     pub(crate) fn follow_up(&mut self, env: &mut Env<'_, '_>) -> Result<(), Error> {
         self.unpark(env)?;
         self.settle(env)
     }
 
-    /// Handles what has waited and can be delivered now. What turns out to be forged is dropped.
+    /// Processes parked messages that can be checked now. Forged ones are dropped.
     fn unpark(&mut self, env: &mut Env<'_, '_>) -> Result<(), Error> {
-        // Each round may make authors or keys known for which others wait.
+        // Each round may reveal authors or keys for which other messages wait.
         loop {
             let (before, known) = (self.parked.len(), &self.roster.membership);
             let waiting = self.parked.take(|author| known.index(author).is_some());
@@ -108,10 +108,10 @@ impl Group {
         }
     }
 
-    /// An `Err` leaves everything as it was.
+    /// Processes one message, or parks it. After an error nothing has changed.
     fn take(&mut self, author: &MemberId, bytes: &[u8], env: &mut Env<'_, '_>) -> Result<(), Error> {
         match Kind::of(bytes)? {
-            // It has been here before, or else has another id.
+            // I have received it before, or it belongs to another group.
             Kind::Founders if Founders::decode(bytes)?.group_id(author) == self.id => return Ok(()),
             Kind::Founders => return Err(Error::WrongGroup),
             Kind::GroupMessage => return self.take_group_message(author, bytes, env),
@@ -132,7 +132,7 @@ impl Group {
         self.process((*author, from), message.kind, body, env)
     }
 
-    /// An authentic channel message. What breaks a rule has no effect.
+    /// Processes an authentic channel message. One that breaks a rule has no effect.
     fn process(
         &mut self,
         from: (MemberId, MemberIndex),
@@ -142,18 +142,18 @@ impl Group {
     ) -> Result<(), Error> {
         let notice = match kind {
             Kind::Add | Kind::Remove => Some(Notice::decode(body, kind == Kind::Add)),
-            // I am a member already, and somebody who does not know that has added me: the add is news.
+            // I am a member already. The author did not know that and has added me, so its notice is new.
             Kind::Welcome => Some(Reader::new(body).prefixed().and_then(|notice| Notice::decode(notice, true))),
             _ => None,
         };
         let result = match notice {
-            Some(notice) => match notice.map_err(|_| Rule::Form).and_then(|it| self.roster.arrive(from.1, it)) {
-                Ok(()) => return self.apply_notices(env),
+            Some(notice) => match notice.map_err(|_| Rule::Form).and_then(|it| self.roster.receive(from.1, it)) {
+                Ok(()) => return self.deliver_notices(env),
                 Err(rule) => Err(rule),
             },
             None if !self.roster.membership.is_member(from.1) => match kind {
                 Kind::Message => Err(Rule::AuthorNotAMember),
-                // It was sent before its author knew, and only served what follows.
+                // The author did not know of its removal. The message only prepares later ones.
                 _ => return Ok(()),
             },
             None if kind == Kind::Update && !env.user.protocol.updates() => Err(Rule::Form),
@@ -176,7 +176,7 @@ impl Group {
             }
             Kind::Update => {
                 env.events.push(Event::Updated { by: from.0 });
-                // Whoever stole that member's state has my key too.
+                // A thief of that member's state has my key too.
                 self.keys.own = None;
             }
             _ => {}
@@ -202,15 +202,15 @@ impl Group {
             }
             Err(NotOpened::Duplicate) => Ok(()),
             Err(NotOpened::NoKey) if self.roster.membership.is_member(from) => self.parked.park(author, bytes),
-            // The keys of whoever is removed are gone.
+            // The keys of removed members are gone.
             Err(NotOpened::NoKey) => Err(Error::NotAuthentic),
             Err(NotOpened::Error(error)) => Err(error),
         }
     }
 
-    /// Applies all notices that are ready.
-    fn apply_notices(&mut self, env: &mut Env<'_, '_>) -> Result<(), Error> {
-        while let Some(result) = self.roster.next() {
+    /// Delivers all notices that are ready.
+    fn deliver_notices(&mut self, env: &mut Env<'_, '_>) -> Result<(), Error> {
+        while let Some(result) = self.roster.deliver() {
             let Applied { author, adds, joins, lost } = match result {
                 Ok(applied) => applied,
                 Err((author, rule)) => {
@@ -232,8 +232,9 @@ impl Group {
         Ok(())
     }
 
-    /// Opens the channel with somebody whom another member has added, and tells it what that member did not know. That is due
-    /// to whoever is a member by another add too, and to whoever is none, which it has to learn.
+    /// Opens the channel with a joiner that another member has added, and sends it my notices that the adder did not
+    /// know. They are due also to a joiner that another add has made a member, and to one that is not a member after
+    /// all, which it learns from them.
     fn greet(
         &mut self,
         joiner: MemberIndex,
@@ -254,7 +255,8 @@ impl Group {
         Ok(())
     }
 
-    /// Hands my key to whom it is due. Of two members without a channel the later one waits for the earlier one's message.
+    /// Hands out my key where it is due. Of two members without a channel, the one with the higher index waits for the
+    /// other's message.
     fn settle(&mut self, env: &mut Env<'_, '_>) -> Result<(), Error> {
         if !env.user.protocol.is_eager() || !self.roster.is_inside() {
             return Ok(());
