@@ -1,4 +1,4 @@
-//! The two backends.
+//! The backends `pairwise` and `sender-keys`.
 
 use protocol::error::Error;
 use protocol::member::{Backend, Capabilities, Description, Member, NewUser, Ordering};
@@ -8,23 +8,23 @@ use rand_core::CryptoRng;
 use crate::user::Protocol;
 use crate::{costs, party};
 
-/// The backend `pairwise`: X3DH and Double Ratchet between every two members, as Signal had it before its post-quantum
+/// The backend `pairwise`: X3DH and Double Ratchet between every two members, as in Signal before its post-quantum
 /// versions.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Pairwise;
 
-/// The backend `sender-keys`.
+/// The backend `sender-keys`, in one of three variants.
 #[derive(Clone, Copy, Debug)]
 pub struct SenderKeys {
     protocol: Protocol,
 }
 
 impl SenderKeys {
-    /// `sender-keys:eager`: after a removal all members hand out new keys at once.
+    /// `sender-keys:eager`: after a removal all members hand out new keys immediately.
     pub const EAGER: Self = Self { protocol: Protocol::Eager };
     /// `sender-keys:lazy`: after a removal each member hands out a new key with its next message, as WhatsApp does.
     pub const LAZY: Self = Self { protocol: Protocol::Lazy };
-    /// `sender-keys:pcs`: besides, a member can heal by an update, in which all members hand out new keys.
+    /// `sender-keys:pcs`: as `eager`, and a member can heal by an update, in which all members hand out new keys.
     pub const PCS: Self = Self { protocol: Protocol::Pcs };
 }
 
@@ -56,7 +56,7 @@ impl Backend for SenderKeys {
         let (variant, summary) = match self.protocol {
             Protocol::Lazy => ("lazy", "Sender Keys, renewed after a removal with each member's next message"),
             Protocol::Pcs => ("pcs", "Sender Keys, renewed by all members after a removal and in an update"),
-            _ => ("eager", "Sender Keys, renewed by all members at once after a removal"),
+            _ => ("eager", "Sender Keys, renewed by all members immediately after a removal"),
         };
         let capabilities = capabilities(self.protocol, "prekey bundles and application messages");
         Description { name: "sender-keys", variant, summary, capabilities }

@@ -1,5 +1,5 @@
-//! Chains of message keys, which both protocols use: each key serves once, and no key leads back to an earlier one (KDF_CK
-//! of the Double Ratchet specification, section 5.2; the same step in Sender Keys).
+//! Chains of message keys, used by both protocols. Each key is used once, and no key leads back to an earlier one
+//! (KDF_CK of the Double Ratchet specification, section 5.2; Sender Keys take the same step).
 //!
 //! ```text
 //! message key = HMAC(chain key, 1)      next chain key = HMAC(chain key, 2)
@@ -15,10 +15,11 @@ use protocol::crypto::secret::{SECRET_LEN, Secret};
 use protocol::error::Error;
 use protocol::wire::codec::{Reader, put_len};
 
-/// Keys of messages that have not come which are kept, for each session or sender key; as many may be skipped at once.
+/// Maximum number of keys of skipped messages that are kept for each session or sender key. One message may skip as
+/// many.
 pub const MAX_SKIPPED: usize = 2000;
 
-/// Calls of HMAC and HKDF for one message: the step, and key and nonce from the message key.
+/// Calls of HMAC and HKDF for one message: the step, then key and nonce from the message key.
 pub(crate) const KDF_CALLS: u64 = STEP_KDF_CALLS + 2;
 /// Calls of HMAC in one step.
 const STEP_KDF_CALLS: u64 = 2;
@@ -40,7 +41,7 @@ impl Chain {
         &self.0
     }
 
-    /// The next message key; the chain moves on.
+    /// Returns the next message key and advances the chain.
     pub(crate) fn step(&mut self) -> MessageKey {
         let key = MessageKey(kdf::hmac(&self.0, &[1]));
         self.0 = kdf::hmac(&self.0, &[2]);
@@ -49,13 +50,13 @@ impl Chain {
 }
 
 impl MessageKey {
-    /// Key and nonce for the message.
+    /// Derives the key and nonce that encrypt the message.
     pub(crate) fn into_aead(self, label: Label) -> OneTimeKey {
         OneTimeKey::new(kdf::derive(label, &[0; DIGEST_LEN], self.0.expose(), &[]))
     }
 }
 
-/// Keys of messages that have not come, the oldest first, by what a message is called.
+/// Keys of skipped messages, the oldest first. A message is identified by its `Name`.
 #[derive(Clone)]
 pub(crate) struct Skipped<Name>(VecDeque<(Name, MessageKey)>);
 
@@ -66,7 +67,7 @@ impl<Name> Default for Skipped<Name> {
 }
 
 impl<Name: PartialEq> Skipped<Name> {
-    /// A copy of the key: it goes only once the message is authentic.
+    /// A copy of the key. The key itself is removed only after the message has opened.
     pub(crate) fn get(&self, name: &Name) -> Option<MessageKey> {
         self.0.iter().find(|(other, _)| other == name).map(|(_, key)| key.clone())
     }
@@ -75,7 +76,7 @@ impl<Name: PartialEq> Skipped<Name> {
         self.0.retain(|(other, _)| other != name);
     }
 
-    /// Keeps more keys; the oldest make room.
+    /// Adds keys, and drops the oldest beyond [`MAX_SKIPPED`].
     pub(crate) fn extend(&mut self, keys: Vec<(Name, MessageKey)>) {
         self.0.extend(keys);
         let excess = self.0.len().saturating_sub(MAX_SKIPPED);

@@ -1,22 +1,22 @@
-//! The exact cost of each operation, to be compared with what is measured. A difference is a bug in one of the two.
+//! The exact primitive counts of each operation, for comparison with the measured ones. A difference is a bug in one of
+//! the two. V is a verification, KG a key generation, DH a key agreement:
 //!
-//! In a group of `n` members, with V for verification, KG for key generation, K for a new signature key, S for signature:
-//!
-//! | | initiator | responder or receiver |
+//! | | initiator or sender | responder or receiver |
 //! |---|---|---|
 //! | first contact, Xi and Xr | V + 2KG + 5DH | V + 5DH |
 //! | turn of a ratchet | KG + DH | DH |
 //!
-//! A letter turns the ratchet where the peer has spoken since the sender's last turn, and only there. Where both members of a
-//! pair hand out new keys at once, one of the two turns: it is the one that heard the other last. So a removal or an
-//! update with sender keys costs less than a turn in each direction for all pairs but those of the operator. Nothing is
-//! lost: the other member's channel was not compromised, or has turned by its answer to the operator.
+//! A message turns the ratchet if and only if the peer has sent a message since the sender's last turn. If both members
+//! of a pair hand out new keys concurrently, only one of them turns: the one that was the last to receive. So with
+//! sender keys, a removal or an update costs less than one turn in each direction for each pair without the operation's
+//! sender. No security is lost: the other member's channel was not compromised, or has turned with its answer to that
+//! sender.
 
 use protocol::crypto::count::Counts;
 use protocol::crypto::hash;
 use protocol::crypto::{aead, label};
 use protocol::id::{HANDLE_LEN, MEMBER_ID_LEN};
-use protocol::operation::{Expected, Operation, Phase, Role};
+use protocol::operation::{Expected, Operation, PLAINTEXT_LEN, Phase, Role};
 use protocol::wire::codec::varint_len;
 use protocol::wire::envelope;
 use protocol::x3dh;
@@ -24,16 +24,15 @@ use protocol::x3dh;
 use crate::chain;
 use crate::double_ratchet::ROOT_KDF_CALLS;
 use crate::group::MAX_MEMBERS;
-use crate::letter::group_id_blocks;
+use crate::messages::group_id_blocks;
 use crate::sender_key::{DISTRIBUTION_LEN, PREFIX_LEN};
 use crate::user::Protocol;
 
-/// Bytes of the application data that is sent.
-const PLAINTEXT_LEN: usize = 32;
-/// Bytes of a notice before its subject: a sequence number, and no dependencies.
+/// Bytes of a notice in front of the added or removed member: a sequence number, and a count of 0 dependencies.
 const NOTICE_LEN: usize = 2;
 
-/// What `operation` costs in a group of `n` members, at least 2. None: there is no such operation.
+/// The cost of `operation` in a group of `n` members, at least 2. `None` if the protocol does not have the operation,
+/// if there is no formula for it, or if the group would be larger than [`MAX_MEMBERS`].
 pub(crate) fn expected(protocol: Protocol, operation: Operation, n: usize) -> Option<Expected> {
     let members = n + usize::from(operation == Operation::Add);
     if members > MAX_MEMBERS {
@@ -64,21 +63,22 @@ struct Costs {
 }
 
 impl Costs {
-    /// The creator's channels and, with `mesh` or where keys are handed out at once, those of all pairs among the others.
+    /// The channels of the creator. Channels between the others are opened too, with `mesh` or if members hand out keys
+    /// immediately.
     fn create(&mut self, n: usize, mesh: bool) {
         let (others, pairs) = others_and_pairs(n - 1);
         let founded = n as u64 * handle() + blocks(group_id_blocks(n - 1));
-        let mut generate = founded + others * (initiate() + letter(self.key_len()));
-        let mut process = others * (founded + handle() + respond() + letter(self.key_len()));
+        let mut generate = founded + others * (initiate() + sealed(self.key_len()));
+        let mut process = others * (founded + handle() + respond() + sealed(self.key_len()));
         self.send("founders", 1);
         self.send("create", others);
         if mesh {
-            process += pairs * (initiate() + letter(0));
-            self.add_up(Role::Recipient, Phase::Responses, pairs * (respond() + letter(0)));
+            process += pairs * (initiate() + sealed(0));
+            self.add_up(Role::Recipient, Phase::Responses, pairs * (respond() + sealed(0)));
             self.send("hello", pairs);
         }
         if self.protocol.is_eager() {
-            let key = letter(DISTRIBUTION_LEN);
+            let key = sealed(DISTRIBUTION_LEN);
             generate += new_key();
             process += others * (new_key() + turn() + key) + pairs * (initiate() + key);
             self.add_up(Role::Sender, Phase::Responses, others * (turn_back() + key));
@@ -93,20 +93,21 @@ impl Costs {
     fn add(&mut self, n: usize) {
         let others = n as u64 - 1;
         let notice = NOTICE_LEN + MEMBER_ID_LEN;
-        // The notice with its length; ids with their count, how many are founders, one record which its author alone has
-        // acknowledged; and of everybody how many notices have been delivered.
+        // In front of the notice, its length. In the state: the ids with their count; the number of founders; one
+        // record, the creation, which its author alone has acknowledged; and for each member, how many of its notices
+        // were delivered.
         let state = varint_len(n as u32) + n * MEMBER_ID_LEN + varint_len(n as u32) + 1 + 2 + n;
-        let welcome = letter(1 + notice + state + self.held_key_len());
-        let hello = letter(self.held_key_len());
-        let mut generate = handle() + initiate() + others * letter(notice) + welcome;
-        let mut process = others * (letter(notice) + handle() + initiate() + hello);
+        let welcome = sealed(1 + notice + state + self.held_key_len());
+        let hello = sealed(self.held_key_len());
+        let mut generate = handle() + initiate() + others * sealed(notice) + welcome;
+        let mut process = others * (sealed(notice) + handle() + initiate() + hello);
         let mut joins = handle() + respond() + welcome + (n as u64 + 1) * handle();
         let mut greeted = others * (respond() + hello);
         self.send("add", others);
         self.send("welcome", 1);
         self.send("hello", others);
         if self.protocol.is_eager() {
-            let key = letter(DISTRIBUTION_LEN);
+            let key = sealed(DISTRIBUTION_LEN);
             generate += others * turn();
             process += others * turn_back();
             joins += new_key() + turn() + key;
@@ -126,23 +127,23 @@ impl Costs {
         let remaining = n as u64 - 2;
         self.send("remove", remaining + 1);
         if !self.protocol.is_eager() {
-            self.add_up(Role::Sender, Phase::Generate, (remaining + 1) * letter(notice));
-            self.add_up(Role::Recipient, Phase::Process, remaining * letter(notice));
-            self.add_up(Role::Removed, Phase::Process, letter(notice));
+            self.add_up(Role::Sender, Phase::Generate, (remaining + 1) * sealed(notice));
+            self.add_up(Role::Recipient, Phase::Process, remaining * sealed(notice));
+            self.add_up(Role::Removed, Phase::Process, sealed(notice));
             return;
         }
-        let told = letter(notice + DISTRIBUTION_LEN);
-        let generate = new_key() + remaining * (turn() + told) + turn() + letter(notice);
+        let notified = sealed(notice + DISTRIBUTION_LEN);
+        let generate = new_key() + remaining * (turn() + notified) + turn() + sealed(notice);
         self.add_up(Role::Sender, Phase::Generate, generate);
-        self.add_up(Role::Recipient, Phase::Process, remaining * (turn_back() + told));
-        self.add_up(Role::Removed, Phase::Process, turn_back() + letter(notice));
+        self.add_up(Role::Recipient, Phase::Process, remaining * (turn_back() + notified));
+        self.add_up(Role::Removed, Phase::Process, turn_back() + sealed(notice));
         self.all_others_rotate(n - 2);
     }
 
-    /// The creator has spoken last on all its channels: it asks for a turn.
+    /// The creator was the last to send on all its channels, so it asks for turns.
     fn update_pairwise(&mut self, n: usize) {
         let others = n as u64 - 1;
-        let empty = letter(0);
+        let empty = sealed(0);
         self.add_up(Role::Sender, Phase::Generate, others * empty);
         self.add_up(Role::Recipient, Phase::Process, others * (empty + turn() + empty));
         self.add_up(Role::Sender, Phase::Responses, others * (turn_back() + empty + turn() + empty));
@@ -150,51 +151,54 @@ impl Costs {
         ["update-request", "turn", "update"].into_iter().for_each(|kind| self.send(kind, others));
     }
 
-    /// The others have spoken last on the creator's channels, when they handed out their keys.
+    /// The others were the last to send on the creator's channels, when they handed out their keys.
     fn update(&mut self, n: usize) {
         let others = n as u64 - 1;
-        let key = letter(DISTRIBUTION_LEN);
+        let key = sealed(DISTRIBUTION_LEN);
         self.send("update", others);
         self.add_up(Role::Sender, Phase::Generate, new_key() + others * (turn() + key));
         self.add_up(Role::Recipient, Phase::Process, others * (turn_back() + key));
         self.all_others_rotate(n - 1);
     }
 
-    /// Each of so many members hands out a new key, to the operator over a channel that has just turned and to each other.
+    /// Each of these members hands out a new key: to the operation's sender over a channel that has just turned, and to
+    /// the others.
     fn all_others_rotate(&mut self, members: usize) {
         let (members, pairs) = others_and_pairs(members);
-        let key = letter(DISTRIBUTION_LEN);
+        let key = sealed(DISTRIBUTION_LEN);
         self.add_up(Role::Recipient, Phase::Process, members * (new_key() + turn() + key) + pairs * (turn() + 2 * key));
         self.add_up(Role::Sender, Phase::Responses, members * (turn_back() + key));
         self.add_up(Role::Recipient, Phase::Responses, pairs * (turn_back() + 2 * key));
         self.send("key", members + 2 * pairs);
     }
 
-    /// The member has heard the creator and nobody else.
+    /// The updating member has received messages from the creator and from nobody else.
     fn update_cold_pairwise(&mut self, n: usize) {
         let strangers = n as u64 - 2;
         self.send("update", strangers + 1);
-        let generate = turn() + letter(0) + strangers * (initiate() + letter(0));
+        let generate = turn() + sealed(0) + strangers * (initiate() + sealed(0));
         self.add_up(Role::Sender, Phase::Generate, generate);
-        let process = turn_back() + letter(0) + strangers * (respond() + letter(0));
+        let process = turn_back() + sealed(0) + strangers * (respond() + sealed(0));
         self.add_up(Role::Recipient, Phase::Process, process);
     }
 
-    /// All channels are open. The member has spoken last to the creator, and heard the others last.
+    /// All channels are open. The updating member sent last on its channel with the creator, and received last on the
+    /// others.
     fn update_cold(&mut self, n: usize) {
         let (later, pairs) = others_and_pairs(n - 2);
-        let (empty, key) = (letter(0), letter(DISTRIBUTION_LEN));
+        let (empty, key) = (sealed(0), sealed(DISTRIBUTION_LEN));
         self.send("update-request", 1);
         self.send("turn", 1);
         self.send("update", later + 1);
         self.send("key", later * (later + 1) + later + 1);
         self.add_up(Role::Sender, Phase::Generate, new_key() + empty + later * (turn() + key));
         let creator_turns = empty + turn() + empty;
-        // To the member over a channel that has just turned, to the creator over one that has not, and to each other.
+        // Their keys go to the updating member over a channel that has just turned, to the creator over one that has
+        // not, and to each other.
         let rotate = new_key() + turn_back() + key + turn() + 2 * key;
         let process = creator_turns + later * rotate + pairs * (turn() + 2 * key);
         self.add_up(Role::Recipient, Phase::Process, process);
-        // The creator's turn and the update for it, the later members' keys, and at last the creator's.
+        // The creator's turn and the update for it, then the later members' keys, then the creator's key.
         let sender = turn_back() + empty + turn() + key + later * (turn_back() + key) + turn_back() + key;
         self.add_up(Role::Sender, Phase::Responses, sender);
         let creator_rotates = turn_back() + key + new_key() + (later + 1) * (turn() + key);
@@ -203,35 +207,35 @@ impl Costs {
         self.add_up(Role::Recipient, Phase::Responses, creator + others);
     }
 
-    /// To so many others.
+    /// A message to this many others.
     fn message(&mut self, others: usize) {
         let others = others as u64;
-        let letters = !self.protocol.has_sender_keys();
-        let one = |signature: Counts| if letters { letter(PLAINTEXT_LEN) } else { group_message() + signature };
+        let pairwise = !self.protocol.has_sender_keys();
+        let one = |signature: Counts| if pairwise { sealed(PLAINTEXT_LEN) } else { group_message() + signature };
         let (signs, verifies) = (Counts { sign: 1, ..Counts::default() }, Counts { verify: 1, ..Counts::default() });
-        let copies = if letters { others } else { 1 };
+        let copies = if pairwise { others } else { 1 };
         self.send("message", copies);
         self.add_up(Role::Sender, Phase::Generate, copies * one(signs));
         self.add_up(Role::Recipient, Phase::Process, others * one(verifies));
     }
 
-    /// Keys that are handed out lazily go with the first message after a removal.
+    /// Lazy members hand out new keys with their first message after a removal.
     fn message_after_remove(&mut self, others: usize) {
         self.message(others);
         if self.protocol == Protocol::Lazy {
             let others = others as u64;
             self.send("key", others);
-            self.add_up(Role::Sender, Phase::Generate, new_key() + others * letter(DISTRIBUTION_LEN));
-            self.add_up(Role::Recipient, Phase::Process, others * letter(DISTRIBUTION_LEN));
+            self.add_up(Role::Sender, Phase::Generate, new_key() + others * sealed(DISTRIBUTION_LEN));
+            self.add_up(Role::Recipient, Phase::Process, others * sealed(DISTRIBUTION_LEN));
         }
     }
 
-    /// Bytes of a key that goes with a letter of the creation.
+    /// Bytes of the sender key in a message of the creation.
     fn key_len(&self) -> usize {
         if self.protocol.is_eager() { DISTRIBUTION_LEN } else { 0 }
     }
 
-    /// Bytes of the key of a member that has sent a message.
+    /// Bytes of the sender key of a member that has sent an application message.
     fn held_key_len(&self) -> usize {
         if self.protocol.has_sender_keys() { DISTRIBUTION_LEN } else { 0 }
     }
@@ -245,45 +249,46 @@ impl Costs {
     }
 }
 
-/// So many members, and the pairs among them.
+/// The number of members, and the number of pairs among them.
 fn others_and_pairs(members: usize) -> (u64, u64) {
     let members = members as u64;
     (members, members * members.saturating_sub(1) / 2)
 }
 
-/// Xi, without the letter.
+/// Xi, without the message that carries it.
 fn initiate() -> Counts {
     Counts { dh: 5, keygen: 2, kdf: x3dh::KDF_CALLS + ROOT_KDF_CALLS, ..bundle() }
 }
 
-/// Xr, without the letter.
+/// Xr, without the message that carries it.
 fn respond() -> Counts {
     Counts { dh: 5, kdf: x3dh::KDF_CALLS + ROOT_KDF_CALLS, ..bundle() }
 }
 
+/// Verification of a bundle.
 fn bundle() -> Counts {
     Counts { verify: 1, hash_blocks: x3dh::bundle_blocks(), ..Counts::default() }
 }
 
-/// A new ratchet key, at its maker.
+/// A new ratchet key, at the member that makes it.
 fn turn() -> Counts {
     Counts { dh: 1, keygen: 1, kdf: ROOT_KDF_CALLS, ..Counts::default() }
 }
 
-/// A new ratchet key, at the peer.
+/// A new ratchet key, at the member that receives it.
 fn turn_back() -> Counts {
     Counts { dh: 1, kdf: ROOT_KDF_CALLS, ..Counts::default() }
 }
 
-/// A letter with a plaintext of this length, at either end.
-fn letter(plaintext: usize) -> Counts {
+/// A channel message with a plaintext of this length, at either end.
+fn sealed(plaintext: usize) -> Counts {
     Counts { kdf: chain::KDF_CALLS, aead_bytes: plaintext as u64, ..Counts::default() }
 }
 
-/// A message under a sender key, at either end, its signature aside.
+/// A message under a sender key, at either end, without its signature.
 fn group_message() -> Counts {
     let body = PREFIX_LEN + PLAINTEXT_LEN + aead::OVERHEAD;
-    letter(PLAINTEXT_LEN) + blocks(envelope::digest_blocks(false, false, body))
+    sealed(PLAINTEXT_LEN) + blocks(envelope::digest_blocks(false, false, body))
 }
 
 fn new_key() -> Counts {

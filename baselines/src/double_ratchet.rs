@@ -5,8 +5,8 @@
 //! ratchet key 32 | length of the previous chain 4 | number in the chain 4 | ciphertext | tag 16
 //! ```
 //!
-//! The second half of a Diffie-Hellman ratchet step, a new key pair and the sending chain from it, waits until there is
-//! something to send: the messages are the same, and the private key is as fresh as can be.
+//! The second half of a Diffie-Hellman ratchet step makes a new key pair and the sending chain from it. It waits until
+//! there is something to send. The messages stay the same, and the private key is as fresh as possible.
 
 use protocol::crypto::aead;
 use protocol::crypto::dh::{PUBLIC_KEY_LEN, PrivateKey, PublicKey};
@@ -19,7 +19,7 @@ use rand_core::CryptoRng;
 
 use crate::chain::{Chain, MAX_SKIPPED, MessageKey, Skipped};
 
-/// Bytes by which a message is longer than its plaintext.
+/// How many bytes longer a message is than its plaintext.
 pub const OVERHEAD: usize = HEADER_LEN + aead::OVERHEAD;
 /// Calls of HKDF when a chain starts.
 pub(crate) const ROOT_KDF_CALLS: u64 = 2;
@@ -27,23 +27,25 @@ pub(crate) const ROOT_KDF_CALLS: u64 = 2;
 const HEADER_LEN: usize = PUBLIC_KEY_LEN + 2 * NUMBER_LEN;
 const NUMBER_LEN: usize = size_of::<u32>();
 
-/// One party's state of a session.
+/// One party's state in a session.
 #[derive(Clone)]
 pub struct DoubleRatchet {
     root: Secret,
-    /// My key pair of the current sending chain.
+    /// The private key of my current sending chain.
     own: PrivateKey,
     own_key: PublicKey,
-    /// The peer's key of the current receiving chain; for an initiator, first its signed prekey.
+    /// The peer's key in the current receiving chain. For an initiator it begins as the peer's signed prekey.
     peer: Option<PublicKey>,
     sending: Option<Chain>,
     receiving: Option<Chain>,
-    /// Messages in the current sending chain, in the one before it, and handled or skipped in the receiving chain.
+    /// Messages in the current sending chain.
     sent: u32,
+    /// Messages in the sending chain before it.
     sent_before: u32,
+    /// Messages decrypted or skipped in the current receiving chain.
     received: u32,
     skipped: Skipped<(PublicKey, u32)>,
-    /// The peer's key is new since I last made one: my next message starts a chain.
+    /// Whether I have received a new key of the peer's since I last made one. My next message then starts a chain.
     turn: bool,
 }
 
@@ -74,11 +76,11 @@ impl Header {
 }
 
 impl DoubleRatchet {
-    /// RatchetInitAlice: `secret` is X3DH's, `peer` the responder's signed prekey. Counts one key generation, one DH and two
-    /// calls of HKDF.
+    /// RatchetInitAlice. `secret` is the output of X3DH, and `peer` is the responder's signed prekey. Counts one key
+    /// generation, one DH and two calls of HKDF.
     ///
     /// # Errors
-    /// [`Error::NotAuthentic`] where the peer's key has small order.
+    /// [`Error::NotAuthentic`] if the peer's key has small order.
     pub fn initiator(secret: Secret, peer: &PublicKey, rng: &mut dyn CryptoRng) -> Result<Self, Error> {
         let own = PrivateKey::random(rng);
         let (root, chain) = root_step(&secret, &own, peer)?;
@@ -86,7 +88,7 @@ impl DoubleRatchet {
         Ok(Self { peer: Some(*peer), sending: Some(chain), ..Self::start(root, own, own_key) })
     }
 
-    /// RatchetInitBob: `own` is the signed prekey's private key, and `own_key` its public one.
+    /// RatchetInitBob. `own` is the private key of the signed prekey, and `own_key` its public key.
     #[must_use]
     pub fn responder(secret: Secret, own: PrivateKey, own_key: PublicKey) -> Self {
         Self::start(secret, own, own_key)
@@ -108,18 +110,18 @@ impl DoubleRatchet {
         }
     }
 
-    /// Whether my next message carries a new key of mine: the peer's has come since my last one.
+    /// Whether my next message carries a new key of mine, because I have received a new one of the peer's.
     #[must_use]
     pub fn turns_next(&self) -> bool {
         self.turn
     }
 
-    /// RatchetEncrypt. Counts four calls of HMAC and HKDF and the bytes; where the chain is new, one key generation, one DH
-    /// and two calls besides.
+    /// RatchetEncrypt. Counts four calls of HMAC and HKDF and the bytes. A new chain costs one key generation, one DH
+    /// and two more calls.
     ///
     /// # Errors
-    /// [`Error::NotInGroup`] of a responder that has received nothing; [`Error::NumbersExhausted`] after 2^32 messages in
-    /// one chain. Nothing has changed then.
+    /// [`Error::NotInGroup`] if this is a responder that has received nothing. [`Error::NumbersExhausted`] after 2^32
+    /// messages in one chain. After an error nothing has changed.
     pub fn encrypt(&mut self, plaintext: &[u8], associated: &[u8], rng: &mut dyn CryptoRng) -> Result<Vec<u8>, Error> {
         if self.turn {
             self.start_sending(rng)?;
@@ -133,12 +135,12 @@ impl DoubleRatchet {
         Ok([&header[..], &ciphertext].concat())
     }
 
-    /// RatchetDecrypt. Counts four calls of HMAC and HKDF and the bytes; two more for each message that was skipped; where
-    /// the peer's key is new, one DH and two calls besides.
+    /// RatchetDecrypt. Counts four calls of HMAC and HKDF and the bytes, and two more calls for each message that was
+    /// skipped. A new key of the peer's costs one DH and two more calls.
     ///
     /// # Errors
-    /// [`Error::Malformed`] where it is shorter than [`OVERHEAD`]; [`Error::NotAuthentic`] otherwise: forged, damaged, seen
-    /// before, or more than [`MAX_SKIPPED`] messages ahead. Nothing has changed then.
+    /// [`Error::Malformed`] if the message is shorter than [`OVERHEAD`]. [`Error::NotAuthentic`] if it is forged,
+    /// damaged or a replay, or skips more than [`MAX_SKIPPED`] messages. After an error nothing has changed.
     pub fn decrypt(&mut self, message: &[u8], associated: &[u8]) -> Result<SecretBytes, Error> {
         if message.len() < OVERHEAD {
             return Err(Error::Malformed);
@@ -184,7 +186,7 @@ impl DoubleRatchet {
         Ok(plaintext)
     }
 
-    /// The second half of DHRatchet.
+    /// The second half of DHRatchet: my new key pair and its sending chain.
     fn start_sending(&mut self, rng: &mut dyn CryptoRng) -> Result<(), Error> {
         let peer = self.peer.ok_or(Error::Internal)?;
         let own = PrivateKey::random(rng);
@@ -232,14 +234,14 @@ impl DoubleRatchet {
     }
 }
 
-/// KDF_RK: the next root key, and a chain from the secret that two ratchet keys share.
+/// KDF_RK: the next root key and a new chain, from the shared secret of two ratchet keys.
 fn root_step(root: &Secret, own: &PrivateKey, peer: &PublicKey) -> Result<(Secret, Chain), Error> {
     let shared = own.agree(peer)?;
     let (root, chain) = kdf::split(&kdf::derive(label::ROOT, root.expose(), shared.expose(), &[]));
     Ok((root, Chain::new(chain)))
 }
 
-/// SkipMessageKeys: takes the keys of messages `from..until` out of a chain.
+/// SkipMessageKeys: advances a chain from message `from` to `until`, and keeps the message keys between.
 fn skip(
     chain: &mut Chain,
     peer: PublicKey,

@@ -1,46 +1,56 @@
-//! What people use today, for comparison with DCGKA: pairwise Signal and Sender Keys, on the same primitives, identities,
-//! directory and membership.
+//! The protocols in use today, for comparison with DCGKA: pairwise Signal and Sender Keys, on the same primitives,
+//! identities, directory and membership.
 //!
-//! | module | what it holds | source |
+//! | module | contents | source |
 //! |---|---|---|
-//! | [`double_ratchet`] | two parties' keys for each message | The Double Ratchet Algorithm, revision 1 |
-//! | `session` | sessions that X3DH starts, both sides at once too | The X3DH Key Agreement Protocol, revision 1 |
+//! | [`double_ratchet`] | the two parties' keys for each message | The Double Ratchet Algorithm, revision 1 |
+//! | `session` | sessions started by X3DH, by one side or by both concurrently | The X3DH Key Agreement Protocol, revision 1 |
 //! | `sender_key` | a chain and a signature key for each sender | Signal's and WhatsApp's group messages |
-//! | `letter` | the layout of messages | |
-//! | `roster` | notices of adds and removals, in causal order | `protocol::membership` |
-//! | `user` | what the protocols differ in | |
+//! | `chain` | chains of message keys, for both protocols | The Double Ratchet Algorithm, section 5.2 |
+//! | `messages` | the layout of messages | |
+//! | `notice`, `roster` | notices of adds and removals, in causal order | `protocol::membership` |
+//! | `parked` | messages that cannot be checked yet | |
+//! | `user` | a user's secrets, and how the protocols differ | |
 //! | `group` | what a member does in its group | |
-//! | `party`, `backends` | the project's contract | |
+//! | `party`, `backends` | implementations of the traits `Member` and `Backend` | |
 //! | `costs` | exact formulas | |
 //!
 //! ```text
-//!  pairwise     message --------> n-1 letters, each under the Double Ratchet with one member
+//!  pairwise     message --------> n-1 messages, each under the Double Ratchet with one member
 //!  sender-keys  message --------> one broadcast under the sender's key, signed
-//!               sender's key ---> n-1 letters
-//!  both         add, remove ----> a letter with the notice to every member; a joiner is greeted by every member
+//!               sender's key ---> n-1 messages
+//!  both         add, remove ----> a message with the notice to every member; every member greets a joiner
 //! ```
 //!
-//! A pairwise update renews the ratchet keys of all channels of one member. A party of the Double Ratchet can make a new key
-//! only once it has received one, so where the updating member has spoken last it asks for a turn first. In
-//! `sender-keys:pcs` the new sender keys of all members follow, since a thief of one member's state has them all.
+//! A pairwise update renews the ratchet keys of all channels of one member. In the Double Ratchet a party can make a
+//! new key only after it has received one. So on each channel where the updating member was the last to make one, it
+//! first asks the peer for a *turn*: the peer's new ratchet key. In `sender-keys:pcs` all members then hand out new
+//! sender keys, because a thief of one member's state has them all.
 //!
-//! Limits: one device for each user; a session for each group; bundles are not renewed. The channels with removed members
-//! stay, because what they sent before they knew may still come; no key goes over them. What a member announces reaches whom
-//! it knows or hears of, and joiners from itself alone: notices are not signed, so nobody can pass them on. If it is
-//! removed first, somebody added meanwhile by a member that has not heard the notice may never hear it, and differs in its view
-//! from the others. An update gives up what it overtakes: messages under the updating member's earlier sender key, and letters
-//! on a session that is not used any more because both sides had initiated one; a notice among these is lost, and with it the
-//! author's later ones at that peer. A member that withholds a notice from some holds up, at those, the notices of all who
-//! have handled it, its own removal too. In `sender-keys:pcs` a member that awaits a peer's turn keeps its chain as it was
-//! when it began to wait, so what it sends until the turn comes is not forward secure. An update that crosses a peer's first
-//! letter leaves that peer on the session which its letter opened.
+//! Limits:
+//!
+//! - Each user has one device. Sessions serve one group only. Bundles are not renewed.
+//! - Channels with removed members are kept, because messages that a removed member sent before it knew of its removal
+//!   may still arrive. No sender key goes over them.
+//! - A member's notices reach the members that it knows or learns of. Notices are not signed, so nobody else can pass
+//!   them on to a joiner. If the author is removed first, a joiner whose adder had not received the notice may never
+//!   receive it. The joiner's view then differs from the others' views.
+//! - Messages that an update overtakes are lost: messages under the updating member's earlier sender key, and messages
+//!   on a session that is no longer used because both sides had initiated one. If a notice is among them, the peer can
+//!   deliver neither that notice nor any later one of its author.
+//! - A member can withhold a notice from some members. At those members it thereby holds up the notices of all members
+//!   that have delivered it, even the notice that removes the withholding member.
+//! - In `sender-keys:pcs` a member that waits for a peer's turn keeps its chain as it was when it began to wait. What
+//!   it sends until the turn arrives is not forward secure.
+//! - If an update crosses a peer's first message, the peer stays on the session that its message opened.
 
 mod backends;
 mod chain;
 mod costs;
 pub mod double_ratchet;
 mod group;
-mod letter;
+mod messages;
+mod notice;
 mod parked;
 mod party;
 mod roster;

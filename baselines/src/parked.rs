@@ -1,22 +1,24 @@
-//! Messages that cannot be checked yet: their author, or the key that they are under, has still to become known.
+//! Messages that cannot be checked yet, because their author or their key is not known yet.
 
 use protocol::error::Error;
 use protocol::id::{MEMBER_ID_LEN, MemberId};
 use protocol::wire::codec::{Reader, put_len, put_prefixed};
 
-/// Messages that may wait, of one author and in all, and their bytes.
+/// Messages of one author that may wait.
 pub(crate) const MAX_PER_AUTHOR: usize = 256;
+/// Messages of all authors that may wait.
 pub(crate) const MAX_MESSAGES: usize = 4096;
+/// Bytes of all messages that wait.
 pub(crate) const MAX_BYTES: usize = 16 << 20;
 
-/// A queue within limits, in order of arrival.
+/// A bounded queue, in order of arrival.
 #[derive(Clone, Default)]
 pub(crate) struct Parked(Vec<(MemberId, Vec<u8>)>);
 
 impl Parked {
-    /// Keeps a message; one that is there already has no effect.
+    /// Keeps a message. One that is in the queue already has no effect.
     ///
-    /// [`Error::QueueFull`], after which it may be delivered again.
+    /// [`Error::QueueFull`] if there is no room. The message may be received again later.
     pub(crate) fn park(&mut self, author: &MemberId, bytes: &[u8]) -> Result<(), Error> {
         let of_author = || self.0.iter().filter(|(other, _)| other == author);
         if of_author().any(|(_, other)| other == bytes) {
@@ -31,12 +33,12 @@ impl Parked {
         Ok(())
     }
 
-    /// Takes out what has waited of these authors.
+    /// Removes and returns the messages of these authors.
     pub(crate) fn take(&mut self, of: impl Fn(&MemberId) -> bool) -> Vec<(MemberId, Vec<u8>)> {
         self.0.extract_if(.., |(author, _)| of(author)).collect()
     }
 
-    /// What waits of an author.
+    /// The waiting messages of an author.
     pub(crate) fn of<'a>(&'a self, author: &'a MemberId) -> impl Iterator<Item = &'a [u8]> {
         self.0.iter().filter(move |(other, _)| other == author).map(|(_, bytes)| bytes.as_slice())
     }

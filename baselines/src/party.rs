@@ -1,4 +1,4 @@
-//! A user in one group, as a member of the project's contract.
+//! A user in one group: the implementation of the trait [`Member`].
 
 use std::collections::BTreeMap;
 
@@ -13,13 +13,13 @@ use protocol::x3dh::PrekeySecrets;
 use rand_core::CryptoRng;
 
 use crate::group::Group;
-use crate::letter::{Founders, Kind, Letter};
+use crate::messages::{ChannelMessage, Founders, Kind};
 use crate::parked::Parked;
 use crate::user::{Env, Protocol, User};
 
-/// Groups of which messages may wait before an invitation comes.
+/// Groups whose messages may wait for an invitation.
 const MAX_LOBBIES: usize = 8;
-/// Version of an export.
+/// Version of the export format.
 const VERSION: u8 = 1;
 
 #[derive(Clone)]
@@ -30,17 +30,18 @@ pub(crate) struct Party {
 
 #[derive(Clone)]
 enum Stage {
-    /// In no group yet. Messages wait for an invitation, by group.
+    /// In no group yet. Messages wait for an invitation, separately for each group.
     Outside(BTreeMap<GroupId, Lobby>),
     Inside(Box<Group>),
-    /// Removed: nothing is left of the group but its name.
+    /// Removed. Only the id of the group is kept.
     Removed(GroupId),
 }
 
-/// What has arrived of a group before this user is in it.
+/// What a user has received of a group before it is in the group.
 #[derive(Clone, Default)]
 struct Lobby {
-    /// The founders' message and its author, whose id and whose list the group's id commits to.
+    /// The author of the founders message, and its bytes. The group's id commits to the author's id and to the
+    /// founders.
     founders: Option<(MemberId, Vec<u8>)>,
     parked: Parked,
 }
@@ -61,15 +62,15 @@ pub(crate) fn restore(protocol: Protocol, state: &[u8]) -> Result<Box<dyn Member
 }
 
 impl Party {
-    /// An operation of this member's own. Where it fails, the group is as it was.
-    fn operate(
+    /// Performs an action of this member. If it fails, the group is unchanged.
+    fn act(
         &mut self,
         context: &mut Context<'_>,
-        operation: impl FnOnce(&mut Group, &mut Env<'_, '_>) -> Result<(), Error>,
+        action: impl FnOnce(&mut Group, &mut Env<'_, '_>) -> Result<(), Error>,
     ) -> Result<Vec<Outgoing>, Error> {
         let Stage::Inside(group) = &mut self.stage else { return Err(Error::NotInGroup) };
         let mut env = Env::new(&mut self.user, context);
-        operation(group, &mut env)?;
+        action(group, &mut env)?;
         Ok(env.outgoing)
     }
 
@@ -101,7 +102,7 @@ impl Party {
 
     fn receive_outside(&mut self, message: &Incoming<'_>, context: &mut Context<'_>) -> Result<Received, Error> {
         let prekeys = self.user.prekeys.clone();
-        // A welcome that opens and makes no sense has used a prekey up by then.
+        // Before a welcome is refused for its content, it may have opened and so used up a prekey.
         self.try_to_join(message, context).inspect_err(|_| self.user.prekeys = prekeys)
     }
 
@@ -117,16 +118,16 @@ impl Party {
                 if !founders.others.contains(&env.user.id) {
                     return Ok(Received::default());
                 }
-                // Founders who name me are worth more than messages of a group that nobody has invited me to.
+                // A founders message that names me takes precedence over a group that nobody has invited me to.
                 if !lobbies.contains_key(&message.group) && lobbies.len() >= MAX_LOBBIES {
                     let uninvited = lobbies.iter().find(|(_, lobby)| lobby.founders.is_none()).map(|(id, _)| *id);
                     lobbies.remove(&uninvited.ok_or(Error::QueueFull)?);
                 }
                 let lobby = lobby(lobbies, &message.group)?;
                 lobby.founders = Some((message.author, message.bytes.to_vec()));
-                // Of several letters of the creator's, forged ones among them, one may be the right one.
-                let letters: Vec<Vec<u8>> = lobby.parked.of(&message.author).map(<[u8]>::to_vec).collect();
-                let mut create = letters.iter().filter(|bytes| Kind::of(bytes) == Ok(Kind::Create));
+                // Several messages may claim to be the creator's. Some may be forged, and one may be genuine.
+                let waiting: Vec<Vec<u8>> = lobby.parked.of(&message.author).map(<[u8]>::to_vec).collect();
+                let mut create = waiting.iter().filter(|bytes| Kind::of(bytes) == Ok(Kind::Create));
                 create.find_map(|bytes| join_founded(message.group, lobby, bytes, &mut env).ok())
             }
             Kind::Create => {
@@ -139,11 +140,11 @@ impl Party {
             }
             Kind::Welcome => {
                 confirm(&message.author, env.context)?;
-                let letter = Letter::decode(message.bytes)?;
-                if letter.sender != message.author.handle() {
+                let welcome = ChannelMessage::decode(message.bytes)?;
+                if welcome.sender != message.author.handle() {
                     return Err(Error::WrongAuthor);
                 }
-                Some(Group::join_invited(message.group, message.author, &letter, &mut env)?)
+                Some(Group::join_invited(message.group, message.author, &welcome, &mut env)?)
             }
             _ => None,
         };
@@ -238,18 +239,20 @@ impl Party {
 fn join_founded(group: GroupId, lobby: &Lobby, bytes: &[u8], env: &mut Env<'_, '_>) -> Result<Group, Error> {
     let (creator, founders) = lobby.founders.as_ref().ok_or(Error::Internal)?;
     confirm(creator, env.context)?;
-    let letter = Letter::decode(bytes)?;
-    if letter.sender != creator.handle() {
+    let create = ChannelMessage::decode(bytes)?;
+    if create.sender != creator.handle() {
         return Err(Error::WrongAuthor);
     }
-    Group::join_founded(group, *creator, &Founders::decode(founders)?, &letter, env)
+    Group::join_founded(group, *creator, &Founders::decode(founders)?, &create, env)
 }
 
 fn confirm(inviter: &MemberId, context: &Context<'_>) -> Result<(), Error> {
     if (context.confirm_inviter)(inviter) { Ok(()) } else { Err(Error::InviterNotConfirmed) }
 }
 
-/// The lobby of a group; there is room for some.
+/// The lobby of a group. Empty lobbies of other groups are dropped.
+///
+/// [`Error::QueueFull`] if there are [`MAX_LOBBIES`] others.
 fn lobby<'a>(lobbies: &'a mut BTreeMap<GroupId, Lobby>, group: &GroupId) -> Result<&'a mut Lobby, Error> {
     lobbies.retain(|id, lobby| id == group || lobby.founders.is_some() || lobby.parked.len() > 0);
     if !lobbies.contains_key(group) && lobbies.len() >= MAX_LOBBIES {
@@ -288,22 +291,22 @@ impl Member for Party {
     }
 
     fn add(&mut self, user: &MemberId, context: &mut Context<'_>) -> Result<Vec<Outgoing>, Error> {
-        self.operate(context, |group, env| group.add(user, env))
+        self.act(context, |group, env| group.add(user, env))
     }
 
     fn remove(&mut self, user: &MemberId, context: &mut Context<'_>) -> Result<Vec<Outgoing>, Error> {
-        self.operate(context, |group, env| group.remove(user, env))
+        self.act(context, |group, env| group.remove(user, env))
     }
 
     fn update(&mut self, context: &mut Context<'_>) -> Result<Vec<Outgoing>, Error> {
         if !self.user.protocol.updates() {
             return Err(Error::Unsupported);
         }
-        self.operate(context, Group::update)
+        self.act(context, Group::update)
     }
 
     fn send(&mut self, plaintext: &[u8], context: &mut Context<'_>) -> Result<Vec<Outgoing>, Error> {
-        self.operate(context, |group, env| group.send(plaintext, env))
+        self.act(context, |group, env| group.send(plaintext, env))
     }
 
     fn receive_one(&mut self, message: &Incoming<'_>, context: &mut Context<'_>) -> Result<Received, Error> {

@@ -1,112 +1,53 @@
-//! Who is in the group: notices of adds and removals in causal order, over [`protocol::membership`].
+//! The members of the group: delivers notices in causal order to [`protocol::membership`].
 //!
-//! ```text
-//! notice   sequence 1..5 | count, and of each dependency: author 8, sequence 1..5 | added id 32, or removed handle 8 or id 32
-//! ```
-//!
-//! An author numbers its own notices, and names those of others that it has delivered since its last one. So everybody knows
-//! what an author had acknowledged when it spoke, which is all that membership needs, without acknowledgements of their own.
-//! A notice waits until all that it names has been delivered. It names each once, so that the work to check it is bounded by
-//! what has been delivered.
+//! An author numbers its notices. Each notice names the notices of others that its author has delivered since its
+//! previous one. So everybody knows what an author had acknowledged when it sent a notice. Membership needs nothing
+//! more, so there are no separate acknowledgements. A received notice waits until all that it names has been
+//! delivered. It names each notice once, so the work to check it is bounded by what has been delivered.
 
 use std::collections::BTreeSet;
 
 use protocol::error::Error;
-use protocol::id::{HANDLE_LEN, Handle, MEMBER_ID_LEN, MemberId};
+use protocol::id::{Handle, MemberId};
 use protocol::member::Rule;
 use protocol::membership::{MemberIndex, MemberSet, Membership};
 use protocol::wire::codec::{Reader, put_len, put_prefixed, put_varint};
 
+use crate::notice::{Announced, Notice};
 use crate::sender_key::take_member;
 
-/// Notices of one author that may wait for others.
+/// Received notices of one author that may wait for others.
 pub(crate) const MAX_WAITING_PER_AUTHOR: usize = 64;
 
-/// Everybody ever known, and what is known of them.
+/// Everybody that I have ever known, and their notices.
 #[derive(Clone)]
 pub(crate) struct Roster {
     pub(crate) membership: Membership,
+    /// Handles of everybody known, by index.
     handles: Vec<Handle>,
-    /// The last notice of each author that was delivered, by index.
+    /// Sequence of the last notice of each author that I have delivered, by index.
     delivered: Vec<u32>,
-    /// Notices of others that I have delivered since my last one.
+    /// Notices of others that I have delivered since my last notice.
     unreported: Vec<(MemberIndex, u32)>,
-    /// My own notices, for joiners whom an author added that had not seen them.
+    /// My notices, for joiners whose adder had not delivered them.
     own: Vec<Notice>,
+    /// Received notices that cannot be delivered yet, with their authors.
     waiting: Vec<(MemberIndex, Notice)>,
 }
 
-/// A change of the membership, as its author tells the others.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Notice {
-    pub(crate) sequence: u32,
-    dependencies: Vec<(Handle, u32)>,
-    pub(crate) change: Announced,
-}
-
-/// What a notice says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Announced {
-    Add(MemberId),
-    /// By handle, or by id where members share a handle.
-    Remove(Vec<u8>),
-}
-
-/// What has come of a notice.
+/// The effect of a delivered notice.
 pub(crate) struct Applied {
     pub(crate) author: MemberIndex,
-    /// Whom it adds, even if that is a member already or none in spite of it.
+    /// The user that it adds, even one that was a member before, or that is not a member afterwards.
     pub(crate) adds: Option<MemberIndex>,
-    /// Whether whom it adds is a member now and was none before.
+    /// Whether that user is a member now and was not before.
     pub(crate) joins: bool,
-    /// Who was a member before and is none now.
+    /// Those who were members before and are not now.
     pub(crate) lost: MemberSet,
 }
 
-impl Notice {
-    pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::new();
-        put_varint(&mut out, self.sequence);
-        put_len(&mut out, self.dependencies.len());
-        for (author, sequence) in &self.dependencies {
-            out.extend_from_slice(&author.0);
-            put_varint(&mut out, *sequence);
-        }
-        match &self.change {
-            Announced::Add(user) => out.extend_from_slice(&user.0),
-            Announced::Remove(target) => out.extend_from_slice(target),
-        }
-        out
-    }
-
-    /// Reads a notice, of an add or else of a removal.
-    pub(crate) fn decode(bytes: &[u8], adds: bool) -> Result<Self, Error> {
-        let mut reader = Reader::new(bytes);
-        let sequence = reader.varint()?;
-        let count = reader.count(HANDLE_LEN + 1)?;
-        let dependency = |_| Ok((Handle(reader.array()?), reader.varint()?));
-        let dependencies: Vec<_> = (0..count).map(dependency).collect::<Result<_, Error>>()?;
-        if dependencies.iter().collect::<BTreeSet<_>>().len() < dependencies.len() {
-            return Err(Error::Malformed);
-        }
-        let subject = reader.rest();
-        let change = if adds {
-            Announced::Add(MemberId(subject.try_into().map_err(|_| Error::Malformed)?))
-        } else if [HANDLE_LEN, MEMBER_ID_LEN].contains(&subject.len()) {
-            Announced::Remove(subject.to_vec())
-        } else {
-            return Err(Error::Malformed);
-        };
-        Ok(Self { sequence, dependencies, change })
-    }
-
-    pub(crate) fn adds(&self) -> bool {
-        matches!(self.change, Announced::Add(_))
-    }
-}
-
 impl Roster {
-    /// The founders of a group; the creator comes first.
+    /// The roster of a new group. The creator gets index 0.
     pub(crate) fn found(me: MemberId, creator: MemberId, others: &[MemberId]) -> Result<Self, Error> {
         let founders = core::iter::once(creator).chain(others.iter().copied());
         let membership = Membership::found(me, creator, founders)?;
@@ -142,7 +83,7 @@ impl Roster {
         self.view().iter().filter(|member| *member != self.me()).collect()
     }
 
-    /// How many there are indices of.
+    /// The number of members that have an index, removed ones included.
     pub(crate) fn known(&self) -> usize {
         self.handles.len()
     }
@@ -155,7 +96,7 @@ impl Roster {
         self.handles.get(member.to_usize()).copied().ok_or(Error::Internal)
     }
 
-    /// Adds a user in my name.
+    /// Adds a user, and returns my notice of it.
     pub(crate) fn add(&mut self, user: &MemberId) -> Result<Notice, Error> {
         self.membership.check_add(self.me(), user).map_err(|_| Error::AlreadyAMember)?;
         let notice = self.announce(Announced::Add(*user))?;
@@ -164,7 +105,7 @@ impl Roster {
         Ok(notice)
     }
 
-    /// Removes a member in my name.
+    /// Removes a member, and returns my notice of it.
     pub(crate) fn remove(&mut self, user: &MemberId) -> Result<Notice, Error> {
         let target = self.membership.index(user).ok_or(Error::NotAMember)?;
         self.membership.check_remove(self.me(), target).map_err(|rule| match rule {
@@ -183,7 +124,7 @@ impl Roster {
         let me = self.me().to_usize();
         let sequence = self.delivered[me].checked_add(1).ok_or(Error::NumbersExhausted)?;
         let name = |(author, sequence): (MemberIndex, u32)| (self.handles[author.to_usize()], sequence);
-        // In the order in which they were delivered. Authors who share a handle share an entry.
+        // In the order of delivery. Authors that share a handle share an entry.
         let mut named = BTreeSet::new();
         let dependencies = self.unreported.iter().copied().map(name).filter(|it| named.insert(*it)).collect();
         self.unreported.clear();
@@ -193,8 +134,8 @@ impl Roster {
         Ok(notice)
     }
 
-    /// Takes a notice in. One that was delivered before, or waits already, has no effect.
-    pub(crate) fn arrive(&mut self, author: MemberIndex, notice: Notice) -> Result<(), Rule> {
+    /// Receives a notice. One that was delivered before, or waits already, has no effect.
+    pub(crate) fn receive(&mut self, author: MemberIndex, notice: Notice) -> Result<(), Rule> {
         if notice.sequence <= self.delivered[author.to_usize()] {
             return Ok(());
         }
@@ -209,8 +150,8 @@ impl Roster {
         Ok(())
     }
 
-    /// Applies the next notice that is ready: what came of it, or the author and the rule that it breaks.
-    pub(crate) fn next(&mut self) -> Option<Result<Applied, (MemberIndex, Rule)>> {
+    /// Delivers the next notice that is ready. Returns its effect, or its author and the rule that it breaks.
+    pub(crate) fn deliver(&mut self) -> Option<Result<Applied, (MemberIndex, Rule)>> {
         let at = self.waiting.iter().position(|(author, notice)| self.is_ready(*author, notice))?;
         let (author, notice) = self.waiting.remove(at);
         self.delivered[author.to_usize()] = notice.sequence;
@@ -233,9 +174,10 @@ impl Roster {
 
     fn apply(&mut self, author: MemberIndex, notice: &Notice) -> Result<Option<MemberIndex>, Rule> {
         for (name, sequence) in &notice.dependencies {
-            let operations: Vec<_> =
+            // Several authors, if they share a handle.
+            let authors: Vec<_> =
                 self.named(name).filter(|member| self.membership.recorded(*member, *sequence).is_some()).collect();
-            for acknowledged in operations {
+            for acknowledged in authors {
                 match self.membership.acknowledge(author, acknowledged, *sequence) {
                     Ok(()) | Err(Rule::NothingToAcknowledge) => {}
                     Err(rule) => return Err(rule),
@@ -280,22 +222,23 @@ impl Roster {
         }
     }
 
-    /// My own notices that the author of an add had not delivered when it sent it: whom it added does not know them.
+    /// My notices that `adder` had not delivered when it sent its add. Its joiner does not know them.
     pub(crate) fn unknown_to(&self, adder: MemberIndex) -> Vec<Notice> {
         let unknown = |notice: &&Notice| {
-            let operation = self.membership.recorded(self.me(), notice.sequence);
-            operation.is_some_and(|operation| !self.membership.acknowledged_by(operation).contains(adder))
+            let change = self.membership.recorded(self.me(), notice.sequence);
+            change.is_some_and(|change| !self.membership.acknowledged_by(change).contains(adder))
         };
         self.own.iter().filter(unknown).cloned().collect()
     }
 
-    /// What a joiner is told: the state before my `notice` that adds it. Call it before [`add`](Self::add).
+    /// Encodes what a joiner needs: the state before my notice that adds it. Call this before [`add`](Self::add).
     pub(crate) fn encode_for_joiner(&self, out: &mut Vec<u8>) {
         self.membership.encode(out);
         self.delivered.iter().for_each(|sequence| put_varint(out, *sequence));
     }
 
-    /// The joiner's roster, after the notice that adds it.
+    /// The joiner's roster after the notice that adds it, from what [`encode_for_joiner`](Self::encode_for_joiner)
+    /// wrote.
     pub(crate) fn join(me: MemberId, adder: &MemberId, notice: &Notice, mut state: &[u8]) -> Result<Self, Error> {
         let listed = Reader::new(state).varint()?;
         let membership = Membership::decode(me, &mut state)?;
@@ -384,16 +327,6 @@ mod tests {
     const A: MemberId = MemberId([1; 32]);
     const B: MemberId = MemberId([2; 32]);
     const C: MemberId = MemberId([3; 32]);
-
-    #[test]
-    fn a_notice_that_names_something_twice_is_refused() {
-        let notice = |dependencies| Notice { sequence: 1, dependencies, change: Announced::Add(C) };
-        let (one, other) = (Handle([1; 8]), Handle([2; 8]));
-        let fine = notice(vec![(other, 1), (one, 1), (one, 2)]);
-        assert_eq!(Notice::decode(&fine.encode(), true), Ok(fine));
-        let twice = notice(vec![(one, 1), (other, 1), (one, 1)]);
-        assert_eq!(Notice::decode(&twice.encode(), true), Err(Error::Malformed));
-    }
 
     #[test]
     fn a_welcome_in_which_the_joiner_is_known_already_is_refused() {

@@ -1,12 +1,12 @@
-//! Sender keys: a chain and a signature key for each sender, which every other member holds.
+//! Sender keys: a chain and a signature key for each sender. Every other member holds them.
 //!
 //! ```text
 //! distribution   key id 4 | iteration 4 | chain key 32 | verification key 32
 //! body           key id 4 | iteration 4 | ciphertext | tag 16          in a signed envelope
 //! ```
 //!
-//! The envelope's signature, by the sender key's own signature key, covers all of the body and is checked before the chain
-//! moves.
+//! The signature of the envelope is made with the sender key's own signature key and covers the whole body. It is
+//! checked before the chain advances.
 
 use std::collections::BTreeMap;
 
@@ -24,11 +24,11 @@ use rand_core::CryptoRng;
 
 use crate::chain::{Chain, MAX_SKIPPED, Skipped};
 
-/// Bytes of a distribution.
+/// Bytes of a distribution, which hands out one sender key.
 pub const DISTRIBUTION_LEN: usize = 2 * NUMBER_LEN + SECRET_LEN + VERIFICATION_KEY_LEN;
 /// Bytes of a body in front of the ciphertext.
 pub(crate) const PREFIX_LEN: usize = 2 * NUMBER_LEN;
-/// Keys of one sender that are kept: messages under the last ones may be on their way.
+/// Maximum number of keys of one sender that are kept, because messages under the latest ones may be under way.
 pub const MAX_KEYS_PER_SENDER: usize = 5;
 
 const NUMBER_LEN: usize = size_of::<u32>();
@@ -41,9 +41,9 @@ pub(crate) struct OwnKey {
     chain: Chain,
     signing: SigningKey,
     verification: VerificationKey,
-    /// Who holds it.
+    /// The members to whom the key has been sent.
     pub(crate) holders: MemberSet,
-    /// Iteration and chain at the first message that went out while the key was withheld from somebody.
+    /// Iteration and chain at the first message that was sent while the key was withheld from a member.
     withheld: Option<(u32, Chain)>,
 }
 
@@ -60,9 +60,9 @@ struct PeerKey {
 /// The keys of another member.
 #[derive(Clone, Default)]
 struct PeerKeys {
-    /// Earlier ones are not accepted.
+    /// Keys with smaller ids are not accepted.
     first: u32,
-    /// In order of their ids.
+    /// Sorted by id.
     keys: Vec<PeerKey>,
 }
 
@@ -72,25 +72,26 @@ pub(crate) struct SenderKeys {
     pub(crate) own: Option<OwnKey>,
     last_id: u32,
     peers: BTreeMap<MemberIndex, PeerKeys>,
-    /// How many keys of others have come since the state was made or restored.
+    /// How many keys of others were kept since this value was made or restored.
     taken: u64,
 }
 
-/// A message that has been checked and read.
+/// The plaintext of a message that has been checked.
 pub(crate) struct Opened(pub(crate) SecretBytes);
 
-/// Why a message is not read.
+/// Why a message is not opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NotOpened {
-    /// Its key has not come.
+    /// Its key has not arrived.
     NoKey,
-    /// It has been read before.
+    /// It has been opened before.
     Duplicate,
     Error(Error),
 }
 
 impl OwnKey {
-    /// What a member needs to read my messages from here on or, if the key was `withheld` from it, from then on.
+    /// What a member needs to read my messages from now on or, if the key was `withheld` from it, from the first one
+    /// that I sent meanwhile.
     pub(crate) fn distribution(&self, withheld: bool) -> SecretBytes {
         let since = self.withheld.as_ref().filter(|_| withheld);
         let (iteration, chain) = since.map_or((self.iteration, &self.chain), |(iteration, chain)| (*iteration, chain));
@@ -102,13 +103,13 @@ impl OwnKey {
         out
     }
 
-    /// Keeps the chain as it is for those from whom the key is withheld. Whoever stole it could read what is sent until they
-    /// have it.
+    /// Keeps the chain as it is now for the members from whom the key is withheld. A thief of that chain could read
+    /// what is sent until those members have the key.
     pub(crate) fn withhold(&mut self) {
         self.withheld.get_or_insert_with(|| (self.iteration, self.chain.clone()));
     }
 
-    /// The key is withheld from nobody any more.
+    /// Drops the kept chain: the key is no longer withheld from any member.
     pub(crate) fn release(&mut self) {
         self.withheld = None;
     }
@@ -117,7 +118,7 @@ impl OwnKey {
         &self.signing
     }
 
-    /// The body of my next message; the chain moves on.
+    /// Seals the body of my next message and advances the chain.
     pub(crate) fn seal(&mut self, plaintext: &[u8], associated: &[u8]) -> Result<Vec<u8>, Error> {
         let next = self.iteration.checked_add(1).ok_or(Error::NumbersExhausted)?;
         let prefix = [self.id.to_be_bytes(), self.iteration.to_be_bytes()].concat();
@@ -129,7 +130,7 @@ impl OwnKey {
 }
 
 impl SenderKeys {
-    /// Makes a new sender key, which nobody holds yet. Counts one signature key generation.
+    /// Makes a new sender key. No other member holds it yet. Counts one signature key generation.
     pub(crate) fn rotate(&mut self, rng: &mut dyn CryptoRng) -> Result<(), Error> {
         let id = self.last_id.checked_add(1).ok_or(Error::NumbersExhausted)?;
         let (chain, signing) = (Chain::new(Secret::random(rng)), SigningKey::random(rng));
@@ -140,8 +141,8 @@ impl SenderKeys {
         Ok(())
     }
 
-    /// Takes a distribution that came over the sender's channel. `alone`: messages under earlier keys of the sender are not
-    /// accepted any more, since somebody else may have those keys.
+    /// Takes a distribution that arrived over the sender's channel. With `alone`, messages under earlier keys of the
+    /// sender are no longer accepted, because somebody else may have those keys.
     pub(crate) fn take(&mut self, sender: MemberIndex, distribution: &[u8], alone: bool) -> Result<(), Error> {
         let mut reader = Reader::new(distribution);
         let key = PeerKey {
@@ -157,7 +158,7 @@ impl SenderKeys {
             *first = key.id.max(*first);
             keys.retain(|known| known.id >= *first);
         }
-        // A later one may have overtaken it. A chain is never set back.
+        // A later key may have overtaken this one. A chain is never set back.
         let place = keys.partition_point(|known| known.id < key.id);
         if key.id < *first || keys.get(place).is_some_and(|known| known.id == key.id) {
             return Ok(());
@@ -169,12 +170,12 @@ impl SenderKeys {
         Ok(())
     }
 
-    /// Grows with each key that [`take`](Self::take) keeps.
+    /// A number that grows with each key that [`take`](Self::take) keeps.
     pub(crate) fn taken(&self) -> u64 {
         self.taken
     }
 
-    /// Checks and reads a message of `sender`. Nothing has changed unless it is read.
+    /// Checks and opens a message of `sender`. After an error nothing has changed.
     pub(crate) fn open(
         &mut self,
         (sender, id): (MemberIndex, &MemberId),
@@ -213,12 +214,12 @@ impl SenderKeys {
         Ok(Opened(plaintext))
     }
 
-    /// Forgets the keys of somebody who is no member any more.
+    /// Forgets the keys of a removed member.
     pub(crate) fn forget(&mut self, sender: MemberIndex) {
         self.peers.remove(&sender);
     }
 
-    /// A hash of a sender's latest key; `me` is my index.
+    /// A hash of a sender's latest key, or `None` if there is none. `me` is my index.
     pub(crate) fn fingerprint(&self, sender: MemberIndex, me: MemberIndex) -> Option<[u8; DIGEST_LEN]> {
         let (chain, verification) = if sender == me {
             self.own.as_ref().map(|key| (&key.chain, &key.verification))?
@@ -259,7 +260,7 @@ impl SenderKeys {
         }
     }
 
-    /// `known`: how many members there are indices of.
+    /// `known` is the number of members that have an index.
     pub(crate) fn decode(reader: &mut Reader<'_>, known: usize) -> Result<Self, Error> {
         let mut keys = Self { last_id: reader.varint()?, ..Self::default() };
         if reader.flag()? {
@@ -313,7 +314,7 @@ pub(crate) fn take_set(reader: &mut Reader<'_>, known: usize) -> Result<MemberSe
     (0..reader.count(1)?).map(|_| take_member(reader, known)).collect()
 }
 
-/// The index of one of so many members: a set takes room for the highest index in it.
+/// Reads an index below `known`. The check bounds memory: a set takes room for the highest index in it.
 pub(crate) fn take_member(reader: &mut Reader<'_>, known: usize) -> Result<MemberIndex, Error> {
     let member = MemberIndex(reader.varint()?);
     if member.to_usize() < known { Ok(member) } else { Err(Error::Malformed) }

@@ -1,14 +1,15 @@
-//! Sessions between two members: X3DH starts them, the Double Ratchet carries them.
+//! Sessions between two members: started by X3DH, continued by the Double Ratchet.
 //!
-//! The initiator's messages carry a *prekey header* until its first answer comes, since any of them may be the first to
-//! arrive:
+//! The initiator's messages carry a *prekey header* until it receives the first answer, because any of them may be the
+//! first to arrive:
 //!
 //! ```text
 //! identity key 32 | ephemeral key 32 | id of the one-time prekey 4 | id of the signed prekey 4
 //! ```
 //!
-//! Where both initiate at once, both sessions are there to receive with, and the one that the member with the smaller id
-//! initiated is sent on. An update closes the other one, over which nothing heals: what is still under way on it is lost.
+//! If both members initiate concurrently, both sessions receive. Both members send on the session initiated by the
+//! member with the smaller id. An update closes the other session, because no update heals it. Messages still under way
+//! on it are lost.
 
 use protocol::crypto::dh::{PUBLIC_KEY_LEN, PublicKey};
 use protocol::crypto::label;
@@ -25,13 +26,13 @@ use crate::double_ratchet::DoubleRatchet;
 /// Bytes of a prekey header.
 pub const PREKEY_HEADER_LEN: usize = PUBLIC_KEY_LEN + FIRST_CONTACT_LEN + size_of::<u32>();
 
-/// There is one signed prekey for each bundle.
+/// Each bundle has one signed prekey.
 const SIGNED_PREKEY_ID: u32 = 1;
 
-/// One that I have initiated, and one that the peer has.
+/// One initiated by me and one initiated by the peer.
 const MAX_SESSIONS: usize = 2;
 
-/// What a session's first messages carry besides the ratchet's.
+/// What a session's first messages carry in front of the Double Ratchet message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PrekeyHeader {
     identity: PublicKey,
@@ -49,16 +50,16 @@ impl PrekeyHeader {
     }
 }
 
-/// Whom a message of a session is between, and what the sender binds to it besides.
+/// What a message of a session is bound to, besides the session itself.
 #[derive(Clone, Copy)]
 pub(crate) struct Binding<'a> {
     pub(crate) sender: &'a MemberId,
     pub(crate) recipient: &'a MemberId,
-    /// The group, and the message's header.
+    /// The group, and the header of the message.
     pub(crate) context: &'a [u8],
 }
 
-/// A sealed message: the prekey header, if it has one, and the ratchet's message.
+/// A sealed message: the prekey header, if it has one, and the Double Ratchet message.
 pub(crate) struct Sealed {
     pub(crate) prekey_header: Option<Vec<u8>>,
     pub(crate) message: Vec<u8>,
@@ -67,27 +68,29 @@ pub(crate) struct Sealed {
 /// All sessions with one peer.
 #[derive(Clone)]
 pub(crate) struct Channel {
-    /// The first one is sent on. There is a second one after both have initiated at once.
+    /// The first session is for sending. There is a second one if both members initiated concurrently.
     sessions: Vec<Session>,
-    /// No other session is accepted any more.
+    /// Whether no other session is accepted any more.
     closed: bool,
 }
 
 #[derive(Clone)]
 struct Session {
     ratchet: DoubleRatchet,
-    /// How it began; it is known by that.
+    /// How the session began. It identifies the session.
     header: PrekeyHeader,
+    /// The responder's identity key.
     responder: PublicKey,
+    /// Whether I initiated the session.
     by_me: bool,
-    /// I initiated it, and no answer has come.
+    /// Whether I initiated the session and have received no answer.
     unanswered: bool,
 }
 
 impl Channel {
     /// Initiates a session. Counts one verification, two key generations, five DHs (four without a one-time prekey).
     ///
-    /// [`Error::NoBundle`] where the directory has no valid bundle of the peer.
+    /// [`Error::NoBundle`] if the directory has no valid bundle of the peer.
     pub(crate) fn open(
         peer: &MemberId,
         own: &PrekeySecrets,
@@ -103,10 +106,11 @@ impl Channel {
         Ok(Self { sessions: vec![session], closed: false })
     }
 
-    /// Answers a peer's first message: the session, and the plaintext. Counts one verification and five DHs (four without a
-    /// one-time prekey), which is deleted.
+    /// Answers a peer's first message: returns the session and the plaintext. Counts one verification and five DHs
+    /// (four without a one-time prekey). The one-time prekey is deleted.
     ///
-    /// [`Error::NotAuthentic`] where it does not open, or the identity key is not the sender's: nothing has changed then.
+    /// [`Error::NotAuthentic`] if the message does not open or the identity key is not the sender's. Nothing has
+    /// changed then.
     pub(crate) fn respond(
         header: &PrekeyHeader,
         message: &[u8],
@@ -150,10 +154,10 @@ impl Channel {
         Ok(Sealed { prekey_header: session.unanswered.then(|| session.header.encode()), message })
     }
 
-    /// Decrypts a message of the peer's. `closes`: from now on the peer sends on this session alone.
+    /// Decrypts a message of the peer's. With `closes`, the peer sends on this session alone from now on.
     ///
-    /// [`Error::NotAuthentic`] where it does not open, or initiates another session although the peer has done so before:
-    /// nothing has changed then.
+    /// [`Error::NotAuthentic`] if the message does not open, or if it initiates another session although the peer has
+    /// initiated one before. Nothing has changed then.
     pub(crate) fn decrypt(
         &mut self,
         (header, message): (Option<&PrekeyHeader>, &[u8]),
@@ -188,7 +192,7 @@ impl Channel {
         Ok(plaintext)
     }
 
-    /// Gives up all sessions but the one that is sent on, once that has been answered: then the peer sends on it too.
+    /// Keeps only the session for sending, if it has been answered. The peer then sends on it too.
     pub(crate) fn close(&mut self) {
         if !self.is_unanswered() {
             self.sessions.truncate(1);
@@ -235,8 +239,8 @@ impl Session {
         Ok(plaintext)
     }
 
-    /// Both identity keys (X3DH specification, section 3.3), the responder's and, in the prekey header that was sent or
-    /// answered, the initiator's; both ids, and what the sender binds. All but the last have fixed lengths.
+    /// The responder's identity key, the prekey header with the initiator's identity key (X3DH specification, section
+    /// 3.3), both ids, and the context of the binding. All but the last have fixed lengths.
     fn associated(&self, binding: &Binding<'_>) -> Vec<u8> {
         let header = self.header.encode();
         [&self.responder.0[..], &header, &binding.sender.0, &binding.recipient.0, binding.context].concat()

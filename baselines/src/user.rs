@@ -1,20 +1,20 @@
-//! A user, which protocol it follows, and the surroundings of a call.
+//! A user, the protocol that it follows, and the environment of a call.
 
 use protocol::crypto::signature::SigningKey;
 use protocol::id::MemberId;
 use protocol::member::{Context, Event, Outgoing};
 use protocol::x3dh::PrekeySecrets;
 
-/// Which protocol: the one place where their differences are named.
+/// The protocols. Their differences are defined here and nowhere else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Protocol {
     /// Every message goes to every member over the channel with it.
     Pairwise = 1,
     /// Sender keys, handed out with the sender's next message.
     Lazy = 2,
-    /// Sender keys, handed out at once.
+    /// Sender keys, handed out immediately.
     Eager = 3,
-    /// The same; in an update all members hand out new ones.
+    /// As `Eager`, and in an update all members hand out new sender keys.
     Pcs = 4,
 }
 
@@ -23,23 +23,23 @@ impl Protocol {
         self != Self::Pairwise
     }
 
-    /// Members hand their keys out as soon as they can.
+    /// Whether members hand out their keys as soon as they can.
     pub(crate) fn is_eager(self) -> bool {
         matches!(self, Self::Eager | Self::Pcs)
     }
 
-    /// A member can heal its own compromise.
+    /// Whether a member can heal its own compromise.
     pub(crate) fn updates(self) -> bool {
         matches!(self, Self::Pairwise | Self::Pcs)
     }
 
-    /// The creation leaves channels between the founders to their first messages.
+    /// Whether a creation leaves it to the founders' first messages to open the channels between them.
     pub(crate) fn defers_channels(self) -> bool {
         matches!(self, Self::Pairwise | Self::Lazy)
     }
 }
 
-/// The user's own long-term secrets.
+/// A user's identity and long-term secrets.
 #[derive(Clone)]
 pub(crate) struct User {
     pub(crate) id: MemberId,
@@ -48,7 +48,7 @@ pub(crate) struct User {
     pub(crate) prekeys: PrekeySecrets,
 }
 
-/// Surroundings of a call: the user's secrets, what the caller brought, and what comes of it.
+/// Environment of a call: the user's secrets, the caller's context, and the results so far.
 pub(crate) struct Env<'a, 'c> {
     pub(crate) user: &'a mut User,
     pub(crate) context: &'a mut Context<'c>,

@@ -1,7 +1,8 @@
-//! The Double Ratchet against two other implementations, message by message: a naive model of the specification, and the
-//! crate `double-ratchet` 0.1 of S. R. Verschoor, which leaves the primitives to its user. Signal publishes no vectors.
+//! The Double Ratchet compared with two other implementations, message by message: a naive model of the specification,
+//! and the crate `double-ratchet` 0.1 by S. R. Verschoor, to which its user supplies the primitives. Signal publishes
+//! no test vectors.
 //!
-//! All get the same private keys, in the same order, whenever they draw them.
+//! All three draw the same private keys in the same order, although at different times.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
@@ -20,9 +21,9 @@ use rand_core::{Rng as _, SeedableRng as _};
 
 /// One party in one of the implementations.
 trait Party {
-    /// None: it cannot send yet.
+    /// `None` if the party cannot send yet.
     fn encrypt(&mut self, plaintext: &[u8], associated: &[u8]) -> Option<Vec<u8>>;
-    /// None: it does not open.
+    /// `None` if the message does not open.
     fn decrypt(&mut self, message: &[u8], associated: &[u8]) -> Option<Vec<u8>>;
 }
 
@@ -77,8 +78,8 @@ impl other::KeyPair for Pair {
 }
 
 impl Primitives {
-    /// The other implementation binds the caller's data ‖ key ‖ number ‖ length of the previous chain; ours the message's
-    /// header ‖ the caller's data.
+    /// The other implementation binds the caller's data ‖ key ‖ number ‖ length of the previous chain. Ours binds the
+    /// message's header ‖ the caller's data.
     fn rearranged(associated: &[u8]) -> Vec<u8> {
         let (callers, header) = associated.split_at(associated.len() - 40);
         let (key, numbers) = header.split_at(32);
@@ -116,7 +117,7 @@ impl other::CryptoProvider for Primitives {
     }
 }
 
-/// The same stream of keys in the form that the other implementation asks for.
+/// The same stream of keys, in the form that the other implementation expects.
 struct Keys(ChaCha20Rng);
 
 impl old_rand_core::RngCore for Keys {
@@ -155,7 +156,7 @@ impl Party for Other {
     }
 }
 
-/// Two parties, each in all implementations side by side.
+/// Two parties, each in all implementations.
 struct Conversation([Vec<Box<dyn Party>>; 2]);
 
 impl Conversation {
@@ -183,19 +184,19 @@ impl Conversation {
         Self([alices, bobs])
     }
 
-    /// All implementations make the same message, or none.
+    /// Lets a party send. All implementations must produce the same message, or none.
     #[track_caller]
     fn send(&mut self, from: usize, plaintext: &[u8], associated: &[u8]) -> Option<Vec<u8>> {
         let all: Vec<_> = self.0[from].iter_mut().map(|party| party.encrypt(plaintext, associated)).collect();
-        assert!(all.iter().all(|message| *message == all[0]), "they send different messages");
+        assert!(all.iter().all(|message| *message == all[0]), "the implementations send different messages");
         all[0].clone()
     }
 
-    /// All implementations read the same from it, or nothing.
+    /// Hands a message to a party. All implementations must read the same plaintext, or none.
     #[track_caller]
     fn deliver(&mut self, to: usize, message: &[u8], associated: &[u8]) -> Option<Vec<u8>> {
         let all: Vec<_> = self.0[to].iter_mut().map(|party| party.decrypt(message, associated)).collect();
-        assert!(all.iter().all(|plaintext| *plaintext == all[0]), "they read different things");
+        assert!(all.iter().all(|plaintext| *plaintext == all[0]), "the implementations read different plaintexts");
         all[0].clone()
     }
 }
@@ -211,8 +212,8 @@ struct Sent {
     plaintext: Vec<u8>,
 }
 
-/// Messages overtake each other, get lost, come twice and damaged, and the parties take turns; returns how often somebody
-/// answered.
+/// Messages overtake each other, get lost, arrive twice or damaged, and the parties take turns. Returns how often a
+/// party answered.
 fn run(seed: u64) -> usize {
     let mut conversation = Conversation::new(seed);
     let mut rng = ChaCha20Rng::seed_from_u64(!seed);
@@ -257,7 +258,7 @@ fn run(seed: u64) -> usize {
 }
 
 #[test]
-fn three_implementations_send_the_same_bytes_and_read_the_same_whatever_the_order_and_losses() {
+fn three_implementations_send_and_read_the_same_bytes_in_any_order_and_with_losses() {
     let mut answers = 0;
     for seed in 0..150 {
         match catch_unwind(AssertUnwindSafe(|| run(seed))) {
@@ -282,7 +283,7 @@ fn a_responder_cannot_send_before_it_has_received() {
 }
 
 #[test]
-fn as_many_messages_as_the_limit_may_be_skipped_and_not_one_more_as_in_the_model() {
+fn exactly_as_many_messages_as_the_limit_may_be_skipped_as_in_the_model() {
     let limit = u32::try_from(MAX_SKIPPED).unwrap();
     assert_eq!(limit, model::MAX_SKIP);
     let mut conversation = Conversation::new(1001);
@@ -291,7 +292,10 @@ fn as_many_messages_as_the_limit_may_be_skipped_and_not_one_more_as_in_the_model
     let messages: Vec<_> = (0..=limit + 1).map(|_| conversation.send(0, b"", b"").unwrap()).collect();
     assert_eq!(conversation.deliver(1, &messages[MAX_SKIPPED + 1], b""), None);
     assert!(conversation.deliver(1, &messages[MAX_SKIPPED], b"").is_some());
-    assert!(conversation.deliver(1, &messages[0], b"").is_some(), "the oldest of the skipped keys is there");
-    assert!(conversation.deliver(1, &messages[MAX_SKIPPED - 1], b"").is_some(), "and the newest");
+    assert!(conversation.deliver(1, &messages[0], b"").is_some(), "the oldest of the skipped keys is kept");
+    assert!(
+        conversation.deliver(1, &messages[MAX_SKIPPED - 1], b"").is_some(),
+        "the newest of the skipped keys is kept"
+    );
     assert!(conversation.deliver(1, &messages[MAX_SKIPPED + 1], b"").is_some());
 }

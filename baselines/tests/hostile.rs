@@ -1,4 +1,5 @@
-//! Exports that somebody has tampered with: they are refused, or give a member whose calls may fail and do nothing worse.
+//! Exports that somebody has tampered with: they are refused, or result in a member whose calls may fail but do no
+//! harm.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
@@ -8,11 +9,11 @@ use common::{ALL, Variant, World};
 use protocol::error::Error;
 use protocol::member::{Context, Incoming};
 
-/// A group in the middle of things: skipped and parked messages, a waiting notice, a session initiated from both sides.
+/// A group with skipped and parked messages, a waiting notice, and a session initiated from both sides.
 fn busy(variant: Variant) -> World {
     let mut world = World::with_group(variant, 4, 6, 1);
-    world.say(1, "at once");
-    world.say(2, "at once");
+    world.say(1, "crossing");
+    world.say(2, "crossing");
     world.settle();
     world.check(&[0, 1, 2, 3]);
     let add = world.add(2, 4);
@@ -31,7 +32,7 @@ fn busy(variant: Variant) -> World {
     world
 }
 
-/// Whether it was restored. Whatever it is, no call of it panics.
+/// Returns whether the export can be restored. If it can, no call of the member panics.
 fn drive(world: &World, export: &[u8]) -> bool {
     let Ok(member) = world.variant.restore(export) else { return false };
     let mut rng = world.users[1].rng.clone();
@@ -60,7 +61,7 @@ fn an_export_that_was_tampered_with_does_no_harm() {
         for position in 0..export.len() {
             assert_eq!(variant.restore(&export[..position]).err(), Some(Error::BadExport), "cut at {position}");
             let mut damaged = export.clone();
-            // A number that is as large as can be.
+            // The largest number in a varint.
             let end = (position + 5).min(export.len());
             damaged[position..end].copy_from_slice(&[0xff, 0xff, 0xff, 0xff, 0x0f][..end - position]);
             let _ = variant.restore(&damaged);

@@ -1,4 +1,5 @@
-//! Adds and removals at once: in the end all members agree on who is in the group, and read each other.
+//! Concurrent adds and removals. In the end all members agree on the members of the group, and read each other's
+//! messages.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
@@ -8,7 +9,7 @@ use common::{ALL, World};
 use protocol::error::Error;
 use protocol::member::Event;
 
-/// Delivers these messages to these users, as far as they are for them.
+/// Delivers these messages to these users, to each the ones that were sent to it.
 fn deliver(world: &mut World, places: &[usize], to: &[usize]) {
     for user in to {
         for place in places {
@@ -41,7 +42,7 @@ fn a_group_is_created_grows_and_shrinks() {
 }
 
 #[test]
-fn joiners_added_at_once_by_different_members_know_each_other_in_the_end() {
+fn joiners_added_concurrently_by_different_members_know_each_other_in_the_end() {
     for variant in ALL {
         let mut world = World::with_group(variant, 3, 6, 2);
         world.add(0, 3);
@@ -54,7 +55,7 @@ fn joiners_added_at_once_by_different_members_know_each_other_in_the_end() {
 }
 
 #[test]
-fn a_joiner_added_by_two_members_at_once_is_in_once_and_knows_what_either_knew() {
+fn a_joiner_added_by_two_members_concurrently_joins_once_and_knows_what_both_knew() {
     for variant in ALL {
         for first in [0, 1] {
             let mut world = World::with_group(variant, 4, 5, 3);
@@ -75,7 +76,7 @@ fn a_joiner_added_by_two_members_at_once_is_in_once_and_knows_what_either_knew()
 }
 
 #[test]
-fn whoever_a_removed_member_adds_meanwhile_is_out_everywhere() {
+fn a_joiner_added_by_a_member_that_is_concurrently_removed_is_out_everywhere() {
     for variant in ALL {
         for joiner_first in [false, true] {
             let mut world = World::with_group(variant, 4, 5, 4);
@@ -94,7 +95,7 @@ fn whoever_a_removed_member_adds_meanwhile_is_out_everywhere() {
 }
 
 #[test]
-fn whoever_was_added_before_the_adder_was_removed_stays() {
+fn a_joiner_added_before_the_adder_was_removed_stays() {
     for variant in ALL {
         let mut world = World::with_group(variant, 4, 5, 5);
         let add = world.add(1, 4);
@@ -119,7 +120,7 @@ fn two_members_that_remove_each_other_are_both_out() {
 }
 
 #[test]
-fn removals_at_once_all_take_effect() {
+fn concurrent_removals_all_take_effect() {
     for variant in ALL {
         let mut world = World::with_group(variant, 5, 5, 7);
         world.remove(0, 3);
@@ -132,7 +133,7 @@ fn removals_at_once_all_take_effect() {
 }
 
 #[test]
-fn a_notice_waits_for_what_its_author_had_handled() {
+fn a_notice_waits_for_what_its_author_had_delivered() {
     for variant in ALL {
         let mut world = World::with_group(variant, 3, 5, 8);
         let first = world.add(0, 3);
@@ -153,7 +154,7 @@ fn a_notice_waits_for_what_its_author_had_handled() {
 }
 
 #[test]
-fn a_joiner_hears_from_each_author_what_its_adder_had_not_heard() {
+fn a_joiner_receives_from_each_author_the_notices_that_its_adder_did_not_know() {
     for variant in ALL {
         let mut world = World::with_group(variant, 5, 6, 9);
         world.remove(1, 4);
@@ -167,7 +168,7 @@ fn a_joiner_hears_from_each_author_what_its_adder_had_not_heard() {
 }
 
 #[test]
-fn letters_that_come_before_the_welcome_wait_for_it() {
+fn messages_that_arrive_before_the_welcome_wait_for_it() {
     for variant in ALL {
         let mut world = World::with_group(variant, 4, 5, 11);
         let add = world.add(0, 4);

@@ -1,8 +1,8 @@
-//! Random schedules of operations and deliveries, after which all must agree.
+//! Random schedules of actions and deliveries. In the end all members must agree.
 //!
-//! Whoever is removed hears of it last, and an adder has heard all from those who are gone: otherwise joiners may never hear
-//! what these have announced (see the limits in the crate's documentation). Nor does an update overtake the first letters of a
-//! session.
+//! A removed member learns of its removal last, and a member that adds a user has first received everything from
+//! removed members. Otherwise joiners may never receive the notices of removed members (see the limits on the crate
+//! page). Nor does an update overtake the first messages of a session.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
@@ -24,14 +24,14 @@ fn below(rng: &mut ChaCha20Rng, bound: usize) -> usize {
     usize::try_from(rng.next_u64() % bound as u64).unwrap()
 }
 
-/// One thing that happens in a random schedule.
+/// A step of a random schedule.
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Deliver {
         place: usize,
         to: usize,
     },
-    /// Everything that has been sent to a user so far.
+    /// Delivers all messages sent to a user so far, except its removal.
     CatchUp(usize),
     Update(usize),
     Add(usize, usize),
@@ -46,7 +46,7 @@ fn random_step(world: &World, rng: &mut ChaCha20Rng) -> Option<Step> {
         10..60 => {
             let waiting = world.undelivered(to);
             let last = waiting.len().checked_sub(1)?;
-            // Mostly the oldest.
+            // In most cases the oldest.
             let place = waiting[below(rng, waiting.len()).min(below(rng, 4) * last)];
             return Some(Step::Deliver { place, to });
         }
@@ -76,7 +76,7 @@ fn perform(world: &mut World, step: Step) {
             return;
         }
         Step::Update(actor) => {
-            deliver_first_letters(world, actor);
+            deliver_first_messages(world, actor);
             if !world.inside().contains(&actor) {
                 return;
             }
@@ -120,8 +120,8 @@ fn deliver(world: &mut World, place: usize, to: usize) {
     }
 }
 
-/// What an update overtakes of a session that it closes would be lost.
-fn deliver_first_letters(world: &mut World, actor: usize) {
+/// Delivers the first messages of the actor's sessions. Those that its update overtakes would be lost.
+fn deliver_first_messages(world: &mut World, actor: usize) {
     for user in 0..USERS {
         for place in world.undelivered(user) {
             let sent = &world.sent[place];
@@ -132,8 +132,8 @@ fn deliver_first_letters(world: &mut World, actor: usize) {
     }
 }
 
-/// Keys of whoever is removed are gone, and whoever updates gives up its earlier keys: then messages that are overtaken can
-/// not be read any more.
+/// The keys of removed members are gone, and an updating member gives up its earlier keys. Messages that are overtaken
+/// can then no longer be read.
 fn check_refusal(world: &World, place: usize, to: usize, error: Error) {
     let sent = &world.sent[place];
     let updated = world.users[sent.author].updates > 0 || world.users[to].updates > 0;
@@ -141,7 +141,7 @@ fn check_refusal(world: &World, place: usize, to: usize, error: Error) {
     assert!(given_up && error == Error::NotAuthentic, "message {place} ({}) at user {to}: {error}", sent.kind);
 }
 
-/// Whether a message tells a user that it is removed.
+/// Whether a message removes the user that receives it.
 fn removes(world: &World, place: usize, user: usize) -> bool {
     let mut copy = world.users[user].member.duplicate();
     let mut rng = world.users[user].rng.clone();
@@ -153,7 +153,7 @@ fn removes(world: &World, place: usize, user: usize) -> bool {
     copy.receive_one(&message, &mut context).is_ok_and(|received| received.events.iter().any(is_removal))
 }
 
-/// Delivers to a user what does not remove it; whether there was anything.
+/// Delivers to a user all messages that do not remove it. Returns whether there were any.
 fn catch_up(world: &mut World, user: usize) -> bool {
     let mut any = false;
     for place in world.undelivered(user) {
@@ -168,16 +168,16 @@ fn catch_up(world: &mut World, user: usize) -> bool {
 fn settle(world: &mut World) {
     loop {
         while (0..USERS).filter(|user| catch_up(world, *user)).count() > 0 {}
-        let goodbyes: Vec<_> =
+        let removals: Vec<_> =
             (0..USERS).flat_map(|user| world.undelivered(user).into_iter().map(move |place| (place, user))).collect();
-        if goodbyes.is_empty() {
+        if removals.is_empty() {
             return;
         }
-        goodbyes.into_iter().for_each(|(place, user)| deliver(world, place, user));
+        removals.into_iter().for_each(|(place, user)| deliver(world, place, user));
     }
 }
 
-/// What all have sent.
+/// Runs a schedule, and returns all messages that were sent in it.
 fn run_schedule(variant: Variant, seed: u64, restores: bool, trace: &mut Vec<Step>) -> Vec<Vec<u8>> {
     let mut rng = ChaCha20Rng::seed_from_u64(seed);
     let founders = 2 + below(&mut rng, 4);
@@ -204,7 +204,8 @@ fn run_schedule(variant: Variant, seed: u64, restores: bool, trace: &mut Vec<Ste
     world.sent.into_iter().map(|sent| sent.bytes).collect()
 }
 
-/// Members at rest have read what members at rest have sent to them, and nobody has read what was not sent to it.
+/// Those who are members in the end have read each other's messages, and nobody has read a message that was not sent to
+/// it.
 fn check_what_was_read(world: &World) {
     let members = world.inside();
     for said in &world.said {
@@ -212,7 +213,7 @@ fn check_what_was_read(world: &World) {
             let read = world.has_read(reader, said.author, &said.text);
             assert!(said.to.contains(&reader) || !read, "user {reader} reads `{}`", said.text);
             let both_stay = members.contains(&said.author) && members.contains(&reader);
-            // What is under way at an update may be lost: its author gives up the key.
+            // Messages under way at an update may be lost, because their author gives up the key.
             let updates = world.users[said.author].updates > 0;
             if both_stay && said.to.contains(&reader) && !updates {
                 assert!(read, "user {reader} does not read `{}`", said.text);
@@ -222,7 +223,7 @@ fn check_what_was_read(world: &World) {
 }
 
 #[test]
-fn whatever_members_do_at_once_they_agree_in_the_end() {
+fn members_agree_in_the_end_after_any_concurrent_actions() {
     let setting = |name: &str, usual: u64| std::env::var(name).map_or(usual, |value| value.parse().unwrap());
     let (first, count) = (setting("FIRST", 0), setting("SCHEDULES", 100));
     for seed in first..first + count {
@@ -232,7 +233,7 @@ fn whatever_members_do_at_once_they_agree_in_the_end() {
                 let plain = run_schedule(variant, seed, false, &mut trace);
                 if seed % 4 == 0 {
                     let restored = run_schedule(variant, seed, true, &mut Vec::new());
-                    assert!(plain == restored, "a restored member goes on otherwise");
+                    assert!(plain == restored, "a restored member continues differently");
                 }
             };
             if let Err(failure) = catch_unwind(AssertUnwindSafe(run)) {
@@ -245,7 +246,7 @@ fn whatever_members_do_at_once_they_agree_in_the_end() {
 }
 
 #[test]
-fn lazy_keys_are_handed_out_by_no_schedule_before_a_message() {
+fn lazy_keys_are_not_handed_out_before_a_message() {
     let mut world = World::with_group(LAZY, 4, USERS, 1);
     world.add(0, 4);
     world.settle();

@@ -1,4 +1,5 @@
-//! What a removed member and a thief of a member's state can do: nothing, once the group has moved on.
+//! After a removal the removed member can read and forge nothing, and after an update neither can a thief of a member's
+//! state.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
@@ -9,7 +10,7 @@ use protocol::member::{Context, Event, Incoming, Member};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
 
-/// Somebody with a copy of a member's state, who sees everything on the network.
+/// Somebody who has a copy of a member's state and sees everything on the network.
 struct Thief {
     victim: usize,
     member: Box<dyn Member>,
@@ -23,7 +24,7 @@ impl Thief {
         Self { victim, member: member.duplicate(), rng: ChaCha20Rng::seed_from_u64(99), read: Vec::new() }
     }
 
-    /// Tries all messages of others since a place, but for those of this kind.
+    /// Tries all messages of others from place `since` on, except those of the kind `but`.
     fn see(&mut self, world: &World, since: usize, but: &str) {
         for sent in &world.sent[since..] {
             if sent.kind == but || sent.author == self.victim {
@@ -45,7 +46,7 @@ impl Thief {
         self.read.iter().any(|plaintext| plaintext == text.as_bytes())
     }
 
-    /// Sends in the victim's name; whether any of these reads it.
+    /// Sends in the victim's name. Returns whether any of the others reads it.
     fn deceives(&mut self, world: &mut World, others: &[usize]) -> bool {
         let directory = world.directory.clone();
         let mut context = Context { rng: &mut self.rng, directory: &directory, confirm_inviter: &|_| true };
@@ -74,7 +75,7 @@ fn a_removed_member_reads_nothing_that_is_sent_after_it() {
         world.say(2, "before");
         world.settle();
         insider.see(&world, since, "");
-        assert!(insider.has_read("before"), "the copy is a good one");
+        assert!(insider.has_read("before"), "the copy can read");
 
         let since = world.sent.len();
         world.remove(1, 3);
@@ -106,7 +107,7 @@ fn what_a_removed_member_sends_is_not_read() {
 }
 
 #[test]
-fn lazy_keys_go_out_with_the_next_message_and_not_before() {
+fn lazy_keys_are_sent_with_the_next_message_and_not_before() {
     let mut world = World::with_group(LAZY, 4, 4, 3);
     world.check(&[0, 1, 2, 3]);
     let since = world.sent.len();
@@ -124,7 +125,7 @@ fn lazy_keys_go_out_with_the_next_message_and_not_before() {
 }
 
 #[test]
-fn eager_keys_go_out_at_once() {
+fn eager_keys_are_sent_immediately() {
     for variant in [EAGER, PCS] {
         let mut world = World::with_group(variant, 4, 4, 4);
         world.remove(0, 3);
@@ -165,26 +166,29 @@ fn a_thief_reads_nothing_after_an_update_and_deceives_nobody() {
             thief.see(&world, since, "");
             for user in 0..3 {
                 let text = format!("after from {user}");
-                assert!(!thief.has_read(&text) && !before.has_read(&text), "seed {seed}: of user {victim} `{text}`");
+                assert!(
+                    !thief.has_read(&text) && !before.has_read(&text),
+                    "seed {seed}: the thief of user {victim} reads `{text}`"
+                );
             }
             assert!(!before.deceives(&mut world, &others));
             let mut thief = Thief::of(&world, victim);
             thief.see(&world, since, "");
             world.update(victim);
             world.settle();
-            assert!(!thief.deceives(&mut world, &others), "seed {seed}: of user {victim}");
+            assert!(!thief.deceives(&mut world, &others), "seed {seed}: the thief of user {victim} deceives");
             world.check(&[0, 1, 2]);
         }
     }
 }
 
 #[test]
-fn an_update_heals_sessions_that_both_sides_have_initiated_at_once() {
+fn an_update_heals_sessions_that_both_sides_have_initiated_concurrently() {
     for seed in 0..6 {
         let mut world = World::with_group(PAIRWISE, 3, 3, 80 + seed);
-        world.say(1, "at once");
-        world.say(2, "at once");
-        // The thief goes on with the session that its victim initiated, whichever is used in the end.
+        world.say(1, "crossing");
+        world.say(2, "crossing");
+        // The thief uses the session that its victim initiated, whichever session is used in the end.
         let mut thief = Thief::of(&world, 1);
         world.settle();
         world.check(&[0, 1, 2]);

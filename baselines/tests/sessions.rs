@@ -1,4 +1,4 @@
-//! Channels and sender keys as they look from outside: sizes, order, losses, forgeries, prekeys.
+//! Channels and sender keys, seen from outside: sizes, order, losses, forgeries, prekeys.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
@@ -11,7 +11,7 @@ use protocol::member::Received;
 use protocol::wire::codec::Reader;
 use protocol::x3dh::PrekeySecrets;
 
-/// Of these messages the one to this user.
+/// The place, among these, of the message for this user.
 fn to(world: &World, places: &[usize], user: usize) -> usize {
     *places.iter().find(|place| world.sent[**place].to == [user].into()).unwrap()
 }
@@ -25,7 +25,7 @@ fn len(world: &World, place: usize) -> usize {
 }
 
 #[test]
-fn a_letter_is_56_bytes_longer_than_its_content_and_72_more_until_it_is_answered() {
+fn a_channel_message_is_56_bytes_longer_than_its_content_and_72_more_until_it_is_answered() {
     assert_eq!(PREKEY_HEADER_LEN, 72);
     let mut world = World::with_group(PAIRWISE, 2, 2, 1);
     let first = world.say(0, "seven b")[0];
@@ -39,7 +39,7 @@ fn a_letter_is_56_bytes_longer_than_its_content_and_72_more_until_it_is_answered
 }
 
 #[test]
-fn a_message_under_a_sender_key_is_88_bytes_longer_and_a_key_is_72_bytes_in_a_letter() {
+fn a_message_under_a_sender_key_is_88_bytes_longer_and_a_key_is_72_bytes_in_a_channel_message() {
     assert_eq!(DISTRIBUTION_LEN, 72);
     let mut world = World::with_group(LAZY, 2, 2, 2);
     let cold = world.say(0, "seven b");
@@ -57,7 +57,7 @@ fn a_message_under_a_sender_key_is_88_bytes_longer_and_a_key_is_72_bytes_in_a_le
 }
 
 #[test]
-fn both_sides_may_initiate_at_once_whatever_the_order_of_delivery() {
+fn both_sides_may_initiate_concurrently_in_any_order_of_delivery() {
     let mut orders = vec![Vec::new()];
     for item in 0..4 {
         let insert = |order: Vec<usize>| {
@@ -71,17 +71,17 @@ fn both_sides_may_initiate_at_once_whatever_the_order_of_delivery() {
     }
     assert_eq!(orders.len(), 24);
     for (seed, order) in orders.iter().enumerate() {
-        // Of two seeds the ids of users 1 and 2 are in either order.
+        // Several seeds, so that the ids of users 1 and 2 occur in either order.
         for seed in [seed as u64, seed as u64 + 100, seed as u64 + 200] {
             let mut world = World::with_group(PAIRWISE, 3, 3, seed);
-            let mut letters = Vec::new();
+            let mut sent = Vec::new();
             for round in 0..2 {
                 for (from, other) in [(1, 2), (2, 1)] {
                     let said = world.say(from, &format!("{round} from {from}"));
-                    letters.push((to(&world, &said, other), other));
+                    sent.push((to(&world, &said, other), other));
                 }
             }
-            for (place, reader) in order.iter().map(|item| letters[*item]) {
+            for (place, reader) in order.iter().map(|item| sent[*item]) {
                 assert!(has_prekey_header(&world, place));
                 world.deliver(place, reader);
             }
@@ -102,7 +102,7 @@ fn both_sides_may_initiate_at_once_whatever_the_order_of_delivery() {
 }
 
 #[test]
-fn messages_are_read_in_any_order_once_each_and_others_may_be_lost() {
+fn messages_are_read_in_any_order_once_each_even_if_others_are_lost() {
     for variant in ALL {
         let mut world = World::with_group(variant, 2, 2, 3);
         world.say(0, "before");
@@ -146,9 +146,9 @@ fn a_message_too_far_ahead_is_refused_and_skipped_keys_are_kept_within_the_limit
         let full = world.users[1].member.export().len();
         let more = say(&mut world, 101);
         world.deliver(more[100], 1);
-        // Numbers grow by a byte at most.
-        assert!(world.users[1].member.export().len() <= full + MAX_SKIPPED + 10, "skipped keys pile up");
-        // The oldest have made room.
+        // Each number grows by one byte at most.
+        assert!(world.users[1].member.export().len() <= full + MAX_SKIPPED + 10, "the skipped keys exceed their limit");
+        // The oldest keys have been dropped.
         let read = |world: &World, place: usize| {
             let bytes = world.sent[place].bytes.clone();
             world.try_out(0, &bytes, 1).0.is_ok_and(|received| !received.events.is_empty())
@@ -157,7 +157,8 @@ fn a_message_too_far_ahead_is_refused_and_skipped_keys_are_kept_within_the_limit
     }
 }
 
-/// Tries every damage of one byte and every truncation. At some places a message may look like one whose key has not come.
+/// Damages each byte, and truncates the message at each length. Where `may_wait` says so, the damaged message may look
+/// like one whose key has not arrived.
 #[track_caller]
 fn check_damage(world: &World, place: usize, to: usize, may_wait: impl Fn(usize) -> bool) {
     let sent = world.sent[place].clone();
@@ -186,7 +187,7 @@ fn a_damaged_message_changes_nothing() {
         let created = world.create(&[1, 2]);
         let founders = created[0];
         world.deliver(founders, 1);
-        // A first letter. With another kind it is not for somebody outside to check.
+        // A first message. A user outside the group cannot check a message of another kind.
         check_damage(&world, to(&world, &created, 1), 1, |position| position == 1);
         world.settle();
         world.say(0, "hello");
@@ -197,10 +198,10 @@ fn a_damaged_message_changes_nothing() {
         if variant.description().name == "pairwise" {
             check_damage(&world, message, 1, |_| false);
         } else {
-            // Key ids are numbers 1 to 4 of the body.
+            // The key id is in the first four bytes of the body.
             check_damage(&world, message, 1, |position| (HEADER..HEADER + 4).contains(&position));
         }
-        // A letter of the membership.
+        // A notice.
         let removal = world.remove(0, 2);
         check_damage(&world, to(&world, &removal, 1), 1, |position| position == 1);
         world.settle();
@@ -209,7 +210,7 @@ fn a_damaged_message_changes_nothing() {
 }
 
 #[test]
-fn a_message_claimed_for_somebody_else_or_another_group_is_refused() {
+fn a_message_attributed_to_another_author_or_group_is_refused() {
     for variant in ALL {
         let mut world = World::with_group(variant, 3, 3, 6);
         world.check(&[0, 1, 2]);
@@ -222,7 +223,7 @@ fn a_message_claimed_for_somebody_else_or_another_group_is_refused() {
     }
 }
 
-/// Where the private identity key for key agreement stands in an export: after version, protocol and signature key.
+/// Position in an export of the private identity key for key agreement: after version, protocol and signature key.
 const IDENTITY_AT: usize = 2 + 32;
 
 #[test]
@@ -234,8 +235,8 @@ fn an_initiator_with_another_identity_key_is_refused() {
         world.users[0].member = variant.restore(&export).unwrap();
         let created = world.create(&[1, 2]);
         world.deliver(created[0], 1);
-        let letter = world.sent[to(&world, &created, 1)].bytes.clone();
-        let (refused, changed) = world.try_out(0, &letter, 1);
+        let first = world.sent[to(&world, &created, 1)].bytes.clone();
+        let (refused, changed) = world.try_out(0, &first, 1);
         assert_eq!((refused.unwrap_err(), changed), (Error::NotAuthentic, false));
     }
 }
@@ -253,8 +254,8 @@ fn somebody_elses_bundle_in_the_directory_is_refused_on_both_sides() {
         }
         assert_eq!(world.try_add(0, 3).unwrap_err(), Error::NoBundle);
         world.deliver(created[0], 1);
-        let letter = world.sent[to(&world, &created, 1)].bytes.clone();
-        let (refused, changed) = world.try_out(0, &letter, 1);
+        let first = world.sent[to(&world, &created, 1)].bytes.clone();
+        let (refused, changed) = world.try_out(0, &first, 1);
         assert_eq!((refused.unwrap_err(), changed), (Error::NoBundle, false));
         for (user, bundle) in [0, 3].into_iter().zip(genuine) {
             world.directory.publish(world.id(user), bundle, Vec::new());
@@ -272,7 +273,7 @@ fn one_time_left(world: &World, user: usize) -> usize {
 }
 
 #[test]
-fn a_one_time_prekey_is_deleted_when_it_has_served_and_sessions_start_without_one_when_none_is_left() {
+fn a_one_time_prekey_is_deleted_after_use_and_sessions_start_without_one_when_none_is_left() {
     for variant in ALL {
         let mut world = World::with_prekeys(variant, 4, 1, 9);
         let created = world.create(&[1, 2]);
@@ -281,7 +282,7 @@ fn a_one_time_prekey_is_deleted_when_it_has_served_and_sessions_start_without_on
         world.deliver(to(&world, &created, 1), 1);
         assert_eq!(one_time_left(&world, 1), 0);
         world.settle();
-        // All members open channels with user 3; one of them gets its prekey.
+        // All members open channels with user 3. One of them gets its prekey.
         world.add(0, 3);
         world.settle();
         assert_eq!(one_time_left(&world, 3), 0);
@@ -330,12 +331,13 @@ fn keys_of_one_sender_may_overtake_each_other_and_their_messages() {
 }
 
 #[test]
-fn what_is_said_while_an_update_waits_for_turns_is_read_after_it() {
+fn messages_sent_while_an_update_waits_for_turns_are_read_after_it() {
     let mut world = World::with_group(PCS, 3, 3, 13);
-    // Its second update follows at once: it has turned last on all channels, and has to ask.
+    // The second update follows immediately. User 0 has made the last ratchet key on all channels, so it requests
+    // turns.
     world.update(0);
-    let asked = world.update(0);
-    assert_eq!(world.kinds(&asked), ["update-request"; 2]);
+    let requests = world.update(0);
+    assert_eq!(world.kinds(&requests), ["update-request"; 2]);
     world.say(0, "meanwhile");
     world.settle();
     assert!(world.has_read(1, 0, "meanwhile") && world.has_read(2, 0, "meanwhile"));

@@ -1,4 +1,4 @@
-//! X3DH against a naive model of its specification, on its own and with the Double Ratchet that follows it.
+//! X3DH compared with a naive model of its specification, alone and followed by the Double Ratchet.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
@@ -43,7 +43,7 @@ fn user(one_time: usize, rng: &mut ChaCha20Rng) -> User {
     User { secrets, bundle, one_time: publication.one_time, identity, signed, one_time_private }
 }
 
-/// The first contact's bytes, and the secret that all four computations give.
+/// Returns the first contact, and the secret, which is the same in all four computations.
 fn agree(alice: &User, bob: &User, one_time: Option<usize>, seed: u64) -> (FirstContact, Bytes32) {
     let stream = || ChaCha20Rng::seed_from_u64(seed);
     let prekey = one_time.map(|index| &bob.one_time[index][..]);
@@ -79,18 +79,18 @@ fn both_sides_agree_with_the_model_with_and_without_a_one_time_prekey() {
         let mut all = [&secrets[..], &others].concat();
         all.sort_unstable();
         all.dedup();
-        assert_eq!(all.len(), 6, "every key counts: seed {seed}");
+        assert_eq!(all.len(), 6, "each key must change the secret: seed {seed}");
     }
 }
 
 #[test]
-fn a_session_from_first_contact_on_is_that_of_the_model() {
+fn a_session_equals_that_of_the_model_from_first_contact_on() {
     let mut rng = ChaCha20Rng::seed_from_u64(2);
     let (alice, bob) = (user(0, &mut rng), user(1, &mut rng));
     let (_, secret) = agree(&alice, &bob, Some(0), 7);
     let keys = |party| ChaCha20Rng::seed_from_u64(party);
 
-    // Ours initiates, the model responds, and the other way round.
+    // First our implementation initiates and the model responds, then the other way round.
     let mut rng = keys(1);
     let mut ours = DoubleRatchet::initiator(Secret::new(secret), &bob.bundle.signed, &mut rng).unwrap();
     let mut theirs = model::State::bob(secret, bob.signed, keys(2));

@@ -18,7 +18,7 @@ use protocol::crypto::count::Counts;
 use protocol::crypto::hash::{self, DIGEST_LEN};
 use protocol::crypto::{aead, hpke, label};
 use protocol::id::MEMBER_ID_LEN;
-use protocol::operation::{Expected, Operation, Phase, Role};
+use protocol::operation::{Expected, Operation, PLAINTEXT_LEN, Phase, Role};
 use protocol::wire::codec::varint_len;
 use protocol::wire::envelope;
 use protocol::x3dh;
@@ -28,9 +28,6 @@ use crate::agreement::sender::{ADD_KDF_CALLS, RATCHET_KDF_CALLS};
 use crate::message_ratchet;
 use crate::rules::Rules;
 use crate::two_party::{COLD_LEN, PAYLOAD_LEN, WARM_LEN};
-
-/// Plaintext bytes of the message that is measured.
-const PLAINTEXT_LEN: usize = 32;
 
 /// What `operation` costs in a group of `n` members, at least 2. `None` if there is no such operation, or no formula
 /// for it.

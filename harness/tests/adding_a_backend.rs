@@ -1,4 +1,4 @@
-//! The example of CONTRIBUTING.md: the file `boxes/mod.rs` is a backend, and the line below makes it known.
+//! The example of CONTRIBUTING.md: the file `boxes/mod.rs` is a backend, and the constant `KNOWN` registers it.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod boxes;
@@ -9,7 +9,7 @@ use harness::registry::{Constructor, Registry};
 use protocol::conformance;
 use protocol::operation::Operation;
 
-/// In `harness/src/registry.rs` this line stands in the list of the backends.
+/// In `harness/src/registry.rs` this element is in the list of backends.
 const KNOWN: &[Constructor] = &[|| Box::new(boxes::Boxes)];
 
 #[test]
@@ -19,7 +19,7 @@ fn the_example_conforms() {
 }
 
 #[test]
-fn the_example_is_measured_and_its_counts_equal_its_formulas() {
+fn the_example_is_measured_and_its_primitive_counts_equal_its_formulas() {
     let backend = Registry::new(KNOWN).find("boxes").unwrap();
     let mut bench = Bench::new(&*backend, 1).unwrap();
     for group_size in [2, 3, 8] {

@@ -1,11 +1,11 @@
-//! Several users on a network whose order of delivery the test decides.
+//! Several users on a network. The test decides in which order messages reach them.
 
 #![allow(
     dead_code,
     unreachable_pub,
     clippy::unwrap_used,
     clippy::panic,
-    reason = "helpers of tests, each of which uses a part"
+    reason = "helpers for tests, each of which uses some of them"
 )]
 
 use std::collections::BTreeSet;
@@ -26,7 +26,7 @@ pub const LAZY: Variant = &SenderKeys::LAZY;
 pub const PCS: Variant = &SenderKeys::PCS;
 pub const ALL: [Variant; 4] = [PAIRWISE, EAGER, LAZY, PCS];
 
-/// What a letter is preceded by when its number has one byte: version, kind, sender, number.
+/// What a message begins with when its number has one byte: version, kind, sender, number.
 pub const HEADER: usize = 11;
 
 /// A message on the network.
@@ -43,7 +43,7 @@ pub struct Sent {
 pub struct Said {
     pub author: usize,
     pub text: String,
-    /// The members besides the author, as it saw them.
+    /// The other members, as the author knew them.
     pub to: BTreeSet<usize>,
 }
 
@@ -60,14 +60,14 @@ pub struct User {
     pub id: MemberId,
     pub member: Box<dyn Member>,
     pub rng: ChaCha20Rng,
-    /// What it has received, by place in `sent`.
+    /// The messages that it has received, by their place in `sent`.
     pub received: BTreeSet<usize>,
     pub events: Vec<Event>,
     pub updates: usize,
 }
 
 impl World {
-    /// So many users with prekeys, in no group.
+    /// This many users, with prekeys but in no group.
     pub fn new(variant: Variant, users: usize, seed: u64) -> Self {
         Self::with_prekeys(variant, users, 16, seed)
     }
@@ -92,7 +92,7 @@ impl World {
         Self { variant, users, directory, sent: Vec::new(), said: Vec::new(), group: GroupId([0; 32]) }
     }
 
-    /// The first `members` of `users` in a group that user 0 has created, everything settled.
+    /// The first `members` of `users` are in a group that user 0 has created. All messages have arrived.
     pub fn with_group(variant: Variant, members: usize, users: usize, seed: u64) -> Self {
         let mut world = Self::new(variant, users, seed);
         world.create(&(1..members).collect::<Vec<_>>());
@@ -108,7 +108,7 @@ impl World {
         self.users.iter().position(|user| user.id == *id).unwrap()
     }
 
-    /// Lets a user act; returns the places of what it sent.
+    /// Lets a user act. Returns the places of the messages that it sent.
     pub fn act(
         &mut self,
         user: usize,
@@ -119,7 +119,7 @@ impl World {
         let before = member.export();
         let result = action(member.as_mut(), &mut context);
         if result.is_err() {
-            assert!(member.export() == before, "a refused call has changed something");
+            assert!(member.export() == before, "a refused call has changed the state");
         }
         Ok(self.post(user, result?))
     }
@@ -173,7 +173,7 @@ impl World {
         sent
     }
 
-    /// Hands a message to a user, whether it has had it or not; returns what it sent.
+    /// Hands a message to a user, which may have received it before. Returns the places of the messages that it sent.
     #[track_caller]
     pub fn deliver(&mut self, place: usize, to: usize) -> Vec<usize> {
         match self.try_deliver(place, to) {
@@ -182,7 +182,7 @@ impl World {
         }
     }
 
-    /// The same where it may be refused.
+    /// As `deliver`, but the message may be refused.
     pub fn try_deliver(&mut self, place: usize, to: usize) -> Result<Vec<usize>, Error> {
         let Sent { author, bytes, .. } = self.sent[place].clone();
         self.users[to].received.insert(place);
@@ -191,7 +191,7 @@ impl World {
         Ok(self.post(to, received.outgoing))
     }
 
-    /// Any bytes, from a claimed author.
+    /// Hands any bytes to a user, with a claimed author.
     pub fn receive(&mut self, author: usize, bytes: &[u8], to: usize) -> Result<Received, Error> {
         let author = self.id(author);
         let User { member, rng, .. } = &mut self.users[to];
@@ -199,7 +199,7 @@ impl World {
         member.receive_one(&Incoming { group: self.group, author, bytes }, &mut context)
     }
 
-    /// Tries bytes out on a copy of a member: what comes of it, and whether the copy has changed.
+    /// Tries bytes out on a copy of a member. Returns the result, and whether the copy has changed.
     pub fn try_out(&self, author: usize, bytes: &[u8], to: usize) -> (Result<Received, Error>, bool) {
         let mut copy = self.users[to].member.duplicate();
         let mut rng = self.users[to].rng.clone();
@@ -209,31 +209,31 @@ impl World {
         (result, copy.export() != self.users[to].member.export())
     }
 
-    /// Replaces a member by what its export gives.
+    /// Replaces a member by one that is restored from its export.
     pub fn restore(&mut self, user: usize) {
         let export = self.users[user].member.export();
         self.users[user].member = self.variant.restore(&export).unwrap();
-        assert!(self.users[user].member.export() == export, "an export of the restored member differs");
+        assert!(self.users[user].member.export() == export, "the restored member has another export");
     }
 
-    /// What has been sent to a user and has not reached it, in the order of sending.
+    /// Messages that have been sent to a user and have not reached it, in the order of sending.
     pub fn undelivered(&self, user: usize) -> Vec<usize> {
         let received = &self.users[user].received;
         (0..self.sent.len()).filter(|place| self.sent[*place].to.contains(&user) && !received.contains(place)).collect()
     }
 
-    /// Lets messages to a user get lost.
+    /// Loses messages on the way to a user.
     pub fn lose(&mut self, places: &[usize], user: usize) {
         self.users[user].received.extend(places);
     }
 
-    /// Delivers everything to everybody until nothing is left.
+    /// Delivers all messages, until none are left.
     #[track_caller]
     pub fn settle(&mut self) {
         self.settle_among(&(0..self.users.len()).collect::<Vec<_>>());
     }
 
-    /// The same on one side of a partition.
+    /// As `settle`, but on one side of a partition.
     #[track_caller]
     pub fn settle_among(&mut self, side: &[usize]) {
         loop {
@@ -252,12 +252,12 @@ impl World {
         }
     }
 
-    /// The kinds of messages, in order.
+    /// The kinds of these messages, in the same order.
     pub fn kinds(&self, places: &[usize]) -> Vec<&'static str> {
         places.iter().map(|place| self.sent[*place].kind).collect()
     }
 
-    /// Who a user thinks the members are; nobody, if it is in no group.
+    /// The members in the view of a user. Empty if it is in no group.
     pub fn members(&self, user: usize) -> BTreeSet<usize> {
         self.users[user].member.members().iter().map(|id| self.index(id)).collect()
     }
@@ -278,14 +278,14 @@ impl World {
         self.users[reader].events.contains(&message)
     }
 
-    /// Checks that exactly these are members in the eyes of each of them, that each reads what each sends, and that nobody
-    /// else does.
+    /// Checks that exactly these are the members in the view of each of them, and that what each sends is read by the
+    /// others and by nobody else.
     #[track_caller]
     pub fn check(&mut self, members: &[usize]) {
         let expected: BTreeSet<usize> = members.iter().copied().collect();
-        assert_eq!(self.inside(), expected, "who is inside");
+        assert_eq!(self.inside(), expected, "the members");
         for user in members {
-            assert_eq!(self.members(*user), expected, "as user {user} sees it");
+            assert_eq!(self.members(*user), expected, "the view of user {user}");
         }
         for sender in members {
             let text = format!("from {sender} after {}", self.sent.len());
@@ -300,7 +300,8 @@ impl World {
         assert!(prints.windows(2).all(|pair| pair[0] == pair[1]), "fingerprints differ");
     }
 
-    /// Checks that nothing was refused as breaking a rule, but for what somebody sent who did not know that it was removed.
+    /// Checks that no message was rejected for breaking a rule, except messages of members that did not know of their
+    /// removal.
     #[track_caller]
     pub fn check_no_rejections(&self) {
         for (user, state) in self.users.iter().enumerate() {

@@ -1,11 +1,11 @@
-//! X3DH and the Double Ratchet a second time: their specifications' pseudo code line by line, on the bare libraries, slow and
-//! with nothing of this project's but the labels, spelt out.
+//! A second implementation of X3DH and the Double Ratchet: the pseudocode of the specifications, line by line, directly
+//! on the libraries. It is slow, and takes nothing from this project but the labels, spelt out.
 
 #![allow(
     dead_code,
     unreachable_pub,
     clippy::unwrap_used,
-    reason = "a helper of tests, each of which uses a part, may panic as a test may"
+    reason = "helpers for tests, each of which uses some of them; they may panic as tests may"
 )]
 
 use std::collections::HashMap;
@@ -21,22 +21,22 @@ use x25519_dalek::{PublicKey, StaticSecret};
 
 pub type Bytes32 = [u8; 32];
 
-/// MAX_SKIP.
+/// MAX_SKIP (Double Ratchet, section 3.1): how many messages may be skipped in one chain.
 pub const MAX_SKIP: u32 = 2000;
 
-/// GENERATE_DH, the private half.
+/// GENERATE_DH (section 3.1), the private key.
 pub fn generate(rng: &mut ChaCha20Rng) -> Bytes32 {
     let mut private = [0; 32];
     rng.fill_bytes(&mut private);
     private
 }
 
-/// The public half.
+/// GENERATE_DH (section 3.1), the public key of a private one.
 pub fn public(private: &Bytes32) -> Bytes32 {
     PublicKey::from(&StaticSecret::from(*private)).to_bytes()
 }
 
-/// DH.
+/// DH (section 3.1).
 pub fn dh(private: &Bytes32, public: &Bytes32) -> Bytes32 {
     StaticSecret::from(*private).diffie_hellman(&PublicKey::from(*public)).to_bytes()
 }
@@ -48,7 +48,7 @@ fn hkdf<const N: usize>(salt: &Bytes32, key_material: &[u8], label: &str) -> [u8
     out
 }
 
-/// KDF_RK: the next root key and a chain key (Double Ratchet, section 5.2).
+/// KDF_RK: the next root key and a chain key (section 5.2).
 pub fn kdf_rk(rk: &Bytes32, dh_out: &Bytes32) -> (Bytes32, Bytes32) {
     let out: [u8; 64] = hkdf(rk, dh_out, "pairwise-v1 root");
     (out[..32].try_into().unwrap(), out[32..].try_into().unwrap())
@@ -69,19 +69,19 @@ fn cipher(mk: &Bytes32) -> (Aes256Gcm, [u8; 12]) {
     (Aes256Gcm::new(<&Key<Aes256Gcm>>::try_from(&out[..32]).unwrap()), out[32..].try_into().unwrap())
 }
 
-/// ENCRYPT.
+/// ENCRYPT (section 3.1), with AES-256-GCM.
 pub fn encrypt(mk: &Bytes32, plaintext: &[u8], associated: &[u8]) -> Vec<u8> {
     let (cipher, nonce) = cipher(mk);
     cipher.encrypt(&nonce.into(), Payload { msg: plaintext, aad: associated }).unwrap()
 }
 
-/// DECRYPT.
+/// DECRYPT (section 3.1). `None` if authentication fails.
 pub fn decrypt(mk: &Bytes32, ciphertext: &[u8], associated: &[u8]) -> Option<Vec<u8>> {
     let (cipher, nonce) = cipher(mk);
     cipher.decrypt(&nonce.into(), Payload { msg: ciphertext, aad: associated }).ok()
 }
 
-/// A message's header.
+/// HEADER (section 3.1): ratchet key, length of the previous chain, number in the chain.
 #[derive(Clone, Copy)]
 pub struct Header {
     pub dh: Bytes32,
@@ -103,7 +103,7 @@ impl Header {
     }
 }
 
-/// The state variables of section 3.2, and where GENERATE_DH gets its keys from.
+/// The state variables of section 3.2, and the source of the keys of GENERATE_DH.
 #[derive(Clone)]
 pub struct State {
     dhs: Bytes32,
@@ -132,7 +132,7 @@ impl State {
         Self { dhs, dhr: None, rk: sk, cks: None, ckr: None, ns: 0, nr: 0, pn: 0, mkskipped, keys }
     }
 
-    /// RatchetEncrypt (section 3.4). None: there is no sending chain yet.
+    /// RatchetEncrypt (section 3.4). `None` if there is no sending chain yet.
     pub fn encrypt(&mut self, plaintext: &[u8], associated: &[u8]) -> Option<Vec<u8>> {
         let (cks, mk) = kdf_ck(&self.cks?);
         self.cks = Some(cks);
@@ -142,7 +142,7 @@ impl State {
         Some([header, ciphertext].concat())
     }
 
-    /// RatchetDecrypt (section 3.5). None: an exception, which discards all changes.
+    /// RatchetDecrypt (section 3.5). `None` is an exception, which discards all changes.
     pub fn decrypt(&mut self, message: &[u8], associated: &[u8]) -> Option<Vec<u8>> {
         let mut state = self.clone();
         let plaintext = state.try_decrypt(message, associated)?;
@@ -197,22 +197,22 @@ impl State {
     }
 }
 
-/// The initiator's SK (X3DH, section 3.3): its private identity and ephemeral keys, the responder's identity key, signed
-/// prekey and one-time prekey.
+/// The initiator's SK (X3DH, section 3.3): its private identity and ephemeral keys, and the responder's identity key,
+/// signed prekey and one-time prekey.
 pub fn x3dh_initiator(ik: &Bytes32, ek: &Bytes32, peer: (&Bytes32, &Bytes32, Option<&Bytes32>), info: &str) -> Bytes32 {
     let (peer_ik, spk, opk) = peer;
     let dh4 = opk.map(|opk| dh(ek, opk));
     x3dh_kdf([dh(ik, spk), dh(ek, peer_ik), dh(ek, spk)], dh4, info)
 }
 
-/// The responder's SK (section 3.4): the initiator's identity and ephemeral keys, the private keys of its own.
+/// The responder's SK (section 3.4): the initiator's identity and ephemeral keys, and the responder's private keys.
 pub fn x3dh_responder(peer: (&Bytes32, &Bytes32), own: (&Bytes32, &Bytes32, Option<&Bytes32>), info: &str) -> Bytes32 {
     let ((peer_ik, peer_ek), (ik, spk, opk)) = (peer, own);
     let dh4 = opk.map(|opk| dh(opk, peer_ek));
     x3dh_kdf([dh(spk, peer_ik), dh(ik, peer_ek), dh(spk, peer_ek)], dh4, info)
 }
 
-/// KDF (section 2.2): HKDF of F ‖ KM, salted with zeros.
+/// KDF (section 2.2): HKDF of F ‖ KM, with a salt of zeros.
 fn x3dh_kdf([dh1, dh2, dh3]: [Bytes32; 3], dh4: Option<Bytes32>, info: &str) -> Bytes32 {
     let key_material = [&[0xff; 32], &dh1, &dh2, &dh3, &dh4.map_or(Vec::new(), Vec::from)[..]].concat();
     hkdf(&[0; 32], &key_material, info)

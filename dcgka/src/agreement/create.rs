@@ -73,8 +73,7 @@ impl Group {
         env: &mut Env<'_, '_>,
     ) -> Result<(), Stop> {
         // The creator's first message alone creates the group.
-        let first =
-            message.number == CREATE_NUMBER && self.membership.recorded(creator.index, CREATE_NUMBER).is_some();
+        let first = message.number == CREATE_NUMBER && self.membership.recorded(creator.index, CREATE_NUMBER).is_some();
         let create = Create::decode(&message.body, env.user.rules).ok().filter(|_| first).ok_or(Rule::GroupExists)?;
         env.events.push(Event::Joined { inviter: creator.id });
         let recipients = self.recipients(self.view(), creator.index);

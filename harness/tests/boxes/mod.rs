@@ -1,10 +1,10 @@
-//! A complete small backend, to copy from: `boxes`. A message is a signed envelope with one box for each other member, sealed
-//! to the keys that the member has published (X3DH with three key agreements). There is no state to update, and so neither
-//! forward secrecy nor healing; and only one member may change the group at a time.
+//! `boxes`, a small but complete backend to copy from. A message is a signed envelope with one box for each other
+//! member. The box is sealed to the keys that the member has published (X3DH with three key agreements). There is no
+//! state to update, so there is neither forward secrecy nor healing. Only one member may change the group at a time.
 
 use std::collections::BTreeSet;
 
-use protocol::causal_order::{Receipt, CausalOrder};
+use protocol::causal_order::{CausalOrder, Receipt};
 use protocol::crypto::count::Counts;
 use protocol::crypto::hash::{self, DIGEST_LEN, Digest};
 use protocol::crypto::label;
@@ -28,7 +28,7 @@ const ADD: Kind = Kind(3);
 const REMOVE: Kind = Kind(4);
 const MESSAGE: Kind = Kind(5);
 
-/// The backend.
+/// The backend `boxes`, which has no variants.
 pub(crate) struct Boxes;
 
 impl Backend for Boxes {
@@ -61,7 +61,7 @@ impl Backend for Boxes {
         Ok(Box::new(User::decode(state).map_err(|_| Error::BadExport)?))
     }
 
-    /// What the measured counts must equal.
+    /// The primitive counts and messages that the measured ones must equal.
     fn expected(&self, operation: Operation, group_size: usize) -> Option<Expected> {
         let n = group_size as u64;
         let blocks = |hash_blocks| Counts { hash_blocks, ..Counts::default() };
@@ -85,12 +85,12 @@ impl Backend for Boxes {
             Operation::Add => {
                 let welcome = (group_size + 1) * (MEMBER_ID_LEN + 1);
                 let added = sign(MEMBER_ID_LEN) + handles(1) + sign(welcome);
-                let told = verify(MEMBER_ID_LEN) + handles(1);
+                let notified = verify(MEMBER_ID_LEN) + handles(1);
                 (
                     vec![("add", 1), ("welcome", 1)],
                     vec![
                         (Role::Sender, Phase::Generate, added),
-                        (Role::Recipient, Phase::Process, (n - 1) * told),
+                        (Role::Recipient, Phase::Process, (n - 1) * notified),
                         (Role::Joiner, Phase::Process, handles(1) + verify(welcome) + handles(n + 1)),
                     ],
                 )
@@ -144,13 +144,13 @@ enum Stage {
 struct Group {
     id: GroupId,
     members: BTreeSet<MemberId>,
-    /// Checks signatures, drops duplicates, and keeps what comes too early.
+    /// Checks signatures, drops duplicates, and keeps messages that arrive too early.
     order: CausalOrder,
     number: u32,
 }
 
 impl Group {
-    /// A group of these members, of whom so many messages have been delivered.
+    /// A group of these members. The number with each is how many of its messages have been delivered.
     fn new(id: GroupId, members: impl IntoIterator<Item = (MemberId, u32)>) -> Result<Self, Error> {
         let mut group = Self { id, members: BTreeSet::new(), order: CausalOrder::default(), number: 0 };
         for (member, delivered) in members {
@@ -175,7 +175,7 @@ impl User {
         }
     }
 
-    /// My next message, signed.
+    /// Signs my next message, and records it as sent.
     fn broadcast(&mut self, kind: Kind, name: &'static str, body: &[u8]) -> Result<Outgoing, Error> {
         let (id, signing) = (self.id, self.signing.clone());
         let group = self.inside()?;
@@ -188,7 +188,7 @@ impl User {
         Ok(Outgoing { to: Recipients::Everyone, kind: name, bytes })
     }
 
-    /// The first message of a group that this user is in.
+    /// Processes a message that this user receives before it is in a group. Joins if the message invites the user.
     fn join(&mut self, message: &Incoming<'_>, context: &Context<'_>) -> Result<Received, Error> {
         let envelope = Envelope::decode(message.bytes)?;
         let group = match envelope.kind {
@@ -203,7 +203,7 @@ impl User {
                 if group.order.receive(&message.author, &message.group, message.bytes)? != Receipt::Verified {
                     return Err(Error::Malformed);
                 }
-                // The group has this message behind it.
+                // The create counts as delivered.
                 group.order.deliver(|_, _| true).ok_or(Error::Malformed)?;
                 group
             }
@@ -218,7 +218,7 @@ impl User {
                 }
                 Group::new(message.group, members)?
             }
-            // Before the user is in the group, its messages are none of the user's business.
+            // The user is not in the group yet, and ignores its other messages.
             _ => return Ok(Received::default()),
         };
         if !group.members.contains(&self.id) {
@@ -231,7 +231,7 @@ impl User {
         Ok(Received { outgoing: Vec::new(), events: vec![Event::Joined { inviter: message.author }] })
     }
 
-    /// A message whose signature has been checked, in its turn. What breaks a rule has no effect.
+    /// Processes a delivered message, whose signature has been checked. A message that breaks a rule has no effect.
     fn process(&mut self, by: MemberId, kind: Kind, body: &[u8], header: &[u8], context: &Context<'_>) -> Event {
         let me = self.id;
         let rejected = |rule| Event::Rejected { from: by, rule };
@@ -393,7 +393,7 @@ impl Member for User {
         if message.group != group.id {
             return Err(Error::WrongGroup);
         }
-        // A welcome has its add's number, and is for somebody else.
+        // A welcome has the number of its add, and is for another user.
         if envelope::kind(message.bytes) == Some(WELCOME) {
             return Ok(Received::default());
         }

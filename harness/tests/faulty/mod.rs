@@ -1,5 +1,5 @@
-//! A wrapper around any backend, which goes wrong in one way and is right in all others: its exports are whole, its formulas
-//! say what it does, and its members agree.
+//! A wrapper around any backend, with one fault. In everything else it is correct: its exports are complete, its
+//! formulas say what it does, and its members agree.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;
@@ -16,38 +16,39 @@ use protocol::operation::{Expected, Operation};
 use protocol::wire::codec::{Reader, put_prefixed};
 use rand_core::{CryptoRng, TryCryptoRng, TryRng};
 
+/// What is wrong with the backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     None,
     /// The member with the smallest id acknowledges nothing.
     SkipsAck,
-    /// Every message carries its signature, which nobody checks: another copy of it goes along, and that one counts.
+    /// Every message carries its signature, but nobody checks it: what is checked is a second copy that is sent along.
     SkipsSignature,
-    /// All randomness of an operation is the same byte.
+    /// All random bytes are the same byte.
     ConstantSecret,
-    /// A removal only hides the removed member, and tells the others to hide it. The keys stay.
+    /// A removal only hides the removed member, and tells the others to hide it. The keys stay the same.
     KeepsKey,
-    /// The same, and there are no fingerprints to show it.
+    /// As `KeepsKey`, but there are no fingerprints that show it.
     KeepsKeyUnseen,
-    /// An update only says so, and there are no fingerprints to show it.
+    /// An update only claims to be one, and there are no fingerprints that show it.
     FakesUpdates,
-    /// What is sent goes along in the clear, for whoever is no member any more.
+    /// The plaintext is sent along in the clear, and removed members read it.
     Leaks,
-    /// Sends four bytes for a message, and hands the message over in the memory of the backend.
+    /// Sends four bytes instead of a message, and hands over the message in the backend's memory.
     LiesAboutBytes,
-    /// The same, in memory that all instances share.
+    /// As `LiesAboutBytes`, but in memory that all instances share.
     LiesInSharedMemory,
     /// The first export, with all one-time prekeys, is part of every later one.
     KeepsPrekeys,
-    /// Every refused message leaves a byte in the export.
+    /// Every refused message adds a byte to the export.
     KeepsTraces,
-    /// An empty message ends in a panic.
+    /// An empty message causes a panic.
     Panics,
-    /// Whoever has updated loses what others update, until it does something else.
+    /// A member that has updated loses the updates of others until its next action.
     LosesCrossingUpdates,
 }
 
-/// Where a liar puts its messages.
+/// Messages that are handed over in memory.
 type Memory = Arc<Mutex<Vec<Vec<u8>>>>;
 
 static SHARED: LazyLock<Memory> = LazyLock::new(Memory::default);
@@ -117,7 +118,7 @@ impl Fault {
         matches!(self, Self::KeepsKey | Self::KeepsKeyUnseen)
     }
 
-    /// Whether messages end in a byte that says whose they are.
+    /// Whether messages end in a byte that marks them as genuine or faked.
     fn marks(self) -> bool {
         self.keeps_key() || self == Self::FakesUpdates
     }
@@ -131,14 +132,17 @@ struct FaultyMember {
     inner: Box<dyn Member>,
     fault: Fault,
     memory: Memory,
-    /// What the export has besides the inner member's: the first one, traces, or that an update was its last deed.
+    /// Extra bytes of the export: the first export, traces of refused messages, or a mark that the last action was an
+    /// update.
     kept: Vec<u8>,
     hidden: BTreeSet<MemberId>,
 }
 
-/// The last byte of a message, where it has been marked: whether it is the inner member's, or which fault's.
+/// Last byte of a marked message of the inner member.
 const GENUINE: u8 = 0;
+/// Last byte of a message that only hides a removed member.
 const HIDES: u8 = 1;
+/// Last byte of an update that changes nothing.
 const SAYS_UPDATED: u8 = 2;
 
 impl FaultyMember {
@@ -146,7 +150,7 @@ impl FaultyMember {
         self.inner.group().is_some() && self.members().is_empty()
     }
 
-    /// Lets the inner member act.
+    /// Lets the inner member act, with the fault.
     fn act(
         &mut self,
         plaintext: &[u8],
@@ -174,7 +178,7 @@ impl FaultyMember {
         action(&mut *self.inner, &mut Context { rng, directory: *directory, confirm_inviter: *confirm_inviter })
     }
 
-    /// What goes over the network for what the inner member sends.
+    /// Turns messages of the inner member into those that go over the network.
     fn disguise(&self, sent: Vec<Outgoing>, plaintext: &[u8]) -> Vec<Outgoing> {
         let skips = self.fault == Fault::SkipsAck && self.members().first() == Some(&self.inner.id());
         let sent = sent.into_iter().filter(|message| !(skips && message.kind == "ack"));
@@ -199,7 +203,7 @@ impl FaultyMember {
         disguised.collect()
     }
 
-    /// The inner member's message in what came over the network, and what leaks beside it.
+    /// Reverses `disguise`: returns the inner member's message, and the plaintext that leaks with it.
     fn uncover(&self, bytes: &[u8]) -> Result<(Vec<u8>, Vec<u8>), Error> {
         let split = |from_end: usize| {
             let at = bytes.len().checked_sub(from_end).ok_or(Error::Malformed)?;
@@ -309,7 +313,7 @@ impl Member for FaultyMember {
             let events = vec![Event::Updated { by: message.author }];
             return Ok(Received { events, ..Received::default() });
         }
-        assert!(self.fault != Fault::Panics || !message.bytes.is_empty(), "as planned");
+        assert!(self.fault != Fault::Panics || !message.bytes.is_empty(), "the intended panic");
         let (bytes, leaked) = self.uncover(message.bytes)?;
         if self.is_removed() && !leaked.is_empty() {
             let events = vec![Event::Message { from: message.author, plaintext: leaked }];
@@ -357,7 +361,7 @@ impl Member for FaultyMember {
     }
 }
 
-/// A generator that only ever gives one byte.
+/// A generator that returns the same byte forever.
 struct Constant;
 
 impl TryRng for Constant {

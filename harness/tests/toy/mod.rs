@@ -1,5 +1,6 @@
-//! A small protocol with nothing to protect: whoever operates sends fresh key material in the clear, everybody
-//! acknowledges, and messages are encrypted under the group's key. It has exact formulas and a few planted faults.
+//! A small protocol with no security: a member that changes the group sends fresh key material in the clear, all
+//! members acknowledge, and application messages are encrypted under the group's key. It has exact formulas, and some
+//! variants are faulty.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
 use protocol::crypto::count::Counts;
@@ -18,31 +19,32 @@ const KEY: Label = b"toy key";
 const ACK: Label = b"toy ack";
 const FINGERPRINT: Label = b"toy fingerprint";
 
-/// What is wrong with it. Its name is the backend's variant.
+/// What is wrong with the protocol. The name of the flaw is the backend's variant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flaw {
     None,
-    /// Shows no fingerprints; a fair variant.
+    /// Shows no fingerprints. This variant is not faulty.
     Hidden,
     /// The member with the smallest id never acknowledges.
     SkipsAck,
-    /// Fresh key material is always the same.
+    /// Fresh key material is always the same bytes.
     ConstantSecret,
     /// A removal leaves the key as it was.
     KeepsKey,
-    /// A removed member still takes the new key.
+    /// A removed member still adopts the new key.
     Leaks,
-    /// A removal leaves the key as it was, and no fingerprint would show it; and a message goes to each member alone.
+    /// As `KeepsKey`, but there are no fingerprints that show it, and an application message is sent to each member
+    /// separately.
     HiddenKeepsKey,
-    /// Members derive different keys.
+    /// The member with the smallest id derives another key.
     Splits,
-    /// Counts one hash more than the formula.
+    /// Computes one hash more than the formula says, with each new key.
     Wasteful,
-    /// The joiner rejects what it gets.
+    /// The joiner reports its welcome as rejected.
     Rejects,
-    /// An update never ends.
+    /// An update sleeps for an hour.
     Hangs,
-    /// An update ends the process.
+    /// An update panics.
     Crashes,
 }
 
@@ -84,6 +86,7 @@ impl Flaw {
     }
 }
 
+/// The backend `toy`, with one flaw or none.
 pub(crate) struct Toy(pub(crate) Flaw);
 
 /// All variants, for a registry.
@@ -145,7 +148,7 @@ impl Backend for Toy {
         let ack = Counts { hash_blocks: hash::blocks_of(ACK, &[32]), ..Counts::default() };
         let group = Counts { hash_blocks: hash::blocks_of(GROUP_ID, &[32, 32]), ..Counts::default() };
         let crypt = Counts { kdf: 2, aead_bytes: 32, ..Counts::default() };
-        // The messages, the operator's hashes, and for each role its members and the acks that each receives.
+        // The messages, the sender's hashes, and for each role its members and the acks that each receives.
         let (messages, generate, rows) = match operation {
             Operation::Create => (
                 vec![("create", 1), ("ack", n - 1)],
@@ -196,7 +199,7 @@ struct ToyMember {
     key: [u8; 32],
     acks: u64,
     sent: u32,
-    /// Key material that came after the own removal.
+    /// Key material that the member received with its own removal.
     stolen: Option<Vec<u8>>,
 }
 
@@ -294,7 +297,7 @@ impl Member for ToyMember {
         self.in_group()?;
         match self.flaw {
             Flaw::Hangs => std::thread::sleep(std::time::Duration::from_secs(3600)),
-            #[allow(clippy::panic, reason = "the planted fault")]
+            #[allow(clippy::panic, reason = "the fault")]
             Flaw::Crashes => panic!("the toy crashes as planned"),
             _ => {}
         }
@@ -320,7 +323,7 @@ impl Member for ToyMember {
         let (tag, body) = message.bytes.split_first().ok_or(Error::Malformed)?;
         let removed_reader = self.flaw == Flaw::Leaks && self.members.is_empty() && *tag == b'M';
         if !matches!(tag, b'C' | b'W') && self.group.is_none() && !removed_reader {
-            // The joiner hears of its own add before or after its welcome.
+            // The joiner receives its own add before or after its welcome.
             return if *tag == b'A' { Ok(Received::default()) } else { Err(Error::NotInGroup) };
         }
         let by = message.author;
@@ -414,7 +417,7 @@ fn everyone(kind: &'static str, tag: &[u8], parts: &[&[u8]]) -> Outgoing {
     Outgoing { to: Recipients::Everyone, kind, bytes: [tag, &parts.concat()].concat() }
 }
 
-/// Stands for a signature: costs nothing that is counted, and shows every single altered byte.
+/// Replaces a signature: costs no counted primitive, and reveals every single altered byte.
 fn check_byte(body: &[u8]) -> u8 {
     body.iter().fold(0, |sum, byte| sum ^ byte)
 }

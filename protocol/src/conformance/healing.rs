@@ -3,9 +3,9 @@
 
 use super::trial::Trial;
 use super::verdict::{Verdict, ensure};
-use super::world::{Action, PLAINTEXT_LEN, World};
+use super::world::{Action, World};
 use crate::member::{Context, Event, Incoming, Member};
-use crate::operation::{Operation, Start};
+use crate::operation::{Operation, PLAINTEXT_LEN, Start};
 
 pub(super) fn check(trial: &mut Trial<'_>) -> Verdict {
     if !trial.capabilities().pcs_update {

@@ -3,9 +3,10 @@
 use rand_core::Rng as _;
 
 use super::verdict::{Verdict, ensure};
-use super::world::{Action, PLAINTEXT_LEN, User, World};
+use super::world::{Action, User, World};
 use crate::agreement;
 use crate::member::Fingerprints;
+use crate::operation::PLAINTEXT_LEN;
 
 impl World<'_> {
     /// All members, by their numbers.

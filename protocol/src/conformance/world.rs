@@ -9,7 +9,7 @@ use crate::directory::InMemoryDirectory;
 use crate::error::Error;
 use crate::id::{GroupId, MemberId};
 use crate::member::{Backend, Context, Event, Incoming, Member, NewUser, Outgoing, Received, Recipients};
-use crate::operation::{Measured, Operation, Phase, Role};
+use crate::operation::{Measured, Operation, PLAINTEXT_LEN, Phase, Role};
 
 /// The greatest number of rounds: a protocol that still sends after them sends for ever.
 const MAX_ROUNDS: usize = 64;
@@ -17,8 +17,6 @@ const MAX_ROUNDS: usize = 64;
 const SPARE_PREKEYS: usize = 4;
 /// The number of the first user's stream of randomness.
 const OPERATIONS: u64 = 1 << 16;
-/// The length of a message's application data, in bytes.
-pub(super) const PLAINTEXT_LEN: usize = 32;
 
 /// What a user does. Users are named by their numbers.
 #[derive(Clone, Debug)]

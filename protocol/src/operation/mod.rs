@@ -14,6 +14,9 @@ pub use role::{Phase, Role, UnknownPhase, UnknownRole};
 /// The size of the smallest group in which operations mean something.
 pub const MIN_GROUP_SIZE: usize = 2;
 
+/// Bytes of application data in the message of [`Operation::Message`], as in the paper.
+pub const PLAINTEXT_LEN: usize = 32;
+
 /// The name of [`Operation::ConcurrentUpdates`] without its number.
 const CONCURRENT_UPDATES: &str = "concurrent-updates:";
 

@@ -1,19 +1,19 @@
 //! The messages of both protocols.
 //!
 //! ```text
-//! letter      version 1 | kind 1 | sender 8 | number 1..5 | [prekey header 72] | Double Ratchet message
-//! founders    version 1 | kind 1 | sender 8 | number 1..5 | nonce 32 | mesh 1 | count | ids of the others 32 each
-//! message under a sender key                              a signed envelope (protocol::wire::envelope)
+//! channel message    version 1 | kind 1 | sender 8 | number 1..5 | [prekey header 72] | Double Ratchet message
+//! founders message   version 1 | kind 1 | sender 8 | number 1..5 | nonce 32 | mesh 1 | count | ids of the others 32 each
+//! group message      a signed envelope (protocol::wire::envelope), under a sender key
 //! ```
 //!
-//! A letter goes to one member over the channel with it; what stands in front of the ratchet's message is not signed but bound to
-//! it. Bits of the kind say whether there is a prekey header, and whether the last bytes of the plaintext are a distribution
-//! of the sender's key. Plaintexts, the distribution aside:
+//! A channel message goes to one member over the channel with it. The bytes in front of the Double Ratchet message are
+//! not signed, but that message is bound to them. Bits of the kind say whether there is a prekey header, and whether
+//! the last bytes of the plaintext are a distribution of the sender's key. Plaintexts without the distribution:
 //!
 //! | kind | plaintext |
 //! |---|---|
 //! | create, hello, update-request, turn, update, key | |
-//! | welcome | notice with its length in front, roster |
+//! | welcome | length of the notice, notice, roster |
 //! | add, remove | notice |
 //! | message | application data |
 
@@ -26,28 +26,29 @@ use protocol::wire::envelope::VERSION;
 
 use crate::session::PrekeyHeader;
 
-/// What a message is.
+/// The kind of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// Who founds the group: everybody gets it, and the group's id commits to it.
+    /// Names the founders. Everybody gets it, and the group's id commits to it.
     Founders = 1,
-    /// Says that the creator means it.
+    /// Shows that the founders message is the creator's.
     Create = 2,
     Welcome = 3,
     Add = 4,
     Remove = 5,
     /// Opens a channel.
     Hello = 6,
+    /// An application message over a channel.
     Message = 7,
-    /// Asks for a turn: the sender cannot make a new ratchet key before one of the peer's has come.
+    /// Asks for a turn: the sender can make a new ratchet key only after it has received one of the peer's.
     UpdateRequest = 8,
-    /// Brings the peer's new ratchet key.
+    /// Carries the new ratchet key that was requested.
     Turn = 9,
-    /// Brings the updating member's new ratchet key.
+    /// Carries the updating member's new ratchet key.
     Update = 10,
-    /// Brings a sender key and nothing else.
+    /// Carries a sender key and nothing else.
     Key = 11,
-    /// A message under a sender key.
+    /// An application message under a sender key.
     GroupMessage = 12,
 }
 
@@ -72,7 +73,7 @@ impl Kind {
         }
     }
 
-    /// What a message says it is, before anything of it is checked.
+    /// The kind that a message claims. Nothing has been checked yet.
     pub(crate) fn of(bytes: &[u8]) -> Result<Self, Error> {
         let [VERSION, kind, ..] = bytes else { return Err(Error::Malformed) };
         Ok(match kind & !(PREKEYS | DISTRIBUTES) {
@@ -93,7 +94,7 @@ impl Kind {
     }
 }
 
-/// Version, kind, sender and number of a letter.
+/// Encodes version, kind, sender and number.
 pub(crate) fn header(kind: Kind, prekeys: bool, distributes: bool, sender: Handle, number: u32) -> Vec<u8> {
     let bits = if prekeys { PREKEYS } else { 0 } | if distributes { DISTRIBUTES } else { 0 };
     let mut out = vec![VERSION, kind as u8 | bits];
@@ -102,17 +103,17 @@ pub(crate) fn header(kind: Kind, prekeys: bool, distributes: bool, sender: Handl
     out
 }
 
-/// A received letter, decoded and not yet checked.
-pub(crate) struct Letter<'a> {
+/// A received channel message, decoded but not yet checked.
+pub(crate) struct ChannelMessage<'a> {
     pub(crate) kind: Kind,
     pub(crate) distributes: bool,
     pub(crate) sender: Handle,
     pub(crate) header: &'a [u8],
     pub(crate) prekeys: Option<PrekeyHeader>,
-    pub(crate) message: &'a [u8],
+    pub(crate) ratchet_message: &'a [u8],
 }
 
-impl<'a> Letter<'a> {
+impl<'a> ChannelMessage<'a> {
     pub(crate) fn decode(bytes: &'a [u8]) -> Result<Self, Error> {
         let kind = Kind::of(bytes)?;
         if matches!(kind, Kind::Founders | Kind::GroupMessage) {
@@ -125,17 +126,17 @@ impl<'a> Letter<'a> {
         let header = &bytes[..bytes.len() - reader.remaining().len()];
         let prekeys = (bits & PREKEYS != 0).then(|| PrekeyHeader::decode(&mut reader)).transpose()?;
         let distributes = bits & DISTRIBUTES != 0;
-        Ok(Self { kind, distributes, sender, header, prekeys, message: reader.rest() })
+        Ok(Self { kind, distributes, sender, header, prekeys, ratchet_message: reader.rest() })
     }
 }
 
-/// Who founds a group.
+/// The content of a founders message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Founders {
     pub(crate) nonce: Digest,
-    /// Every two founders open the channel between them at once.
+    /// Whether every two founders open the channel between them immediately.
     pub(crate) mesh: bool,
-    /// Without the creator, in the order in which the creator named them.
+    /// All founders but the creator, in the order in which the creator named them.
     pub(crate) others: Vec<MemberId>,
 }
 
@@ -156,7 +157,7 @@ impl Founders {
         let mut reader = Reader::new(bytes);
         let [_, bits] = reader.array()?;
         let _sender: [u8; protocol::id::HANDLE_LEN] = reader.array()?;
-        // A group begins with its first message.
+        // The founders message is the first message of a group.
         if bits != Kind::Founders as u8 || reader.varint()? != 1 {
             return Err(Error::Malformed);
         }
@@ -168,7 +169,7 @@ impl Founders {
         Ok(Self { nonce, mesh, others })
     }
 
-    /// The id of the group: nobody else can create it, nor with others.
+    /// The id of the group. Nobody else can create a group with this id, and no other founders fit it.
     pub(crate) fn group_id(&self, creator: &MemberId) -> GroupId {
         let ids: Vec<u8> = self.others.iter().flat_map(|id| id.0).collect();
         let digest = hash::hash(label::FOUNDERS, &[self.nonce.as_bytes(), &[self.mesh.into()], &ids]);
@@ -176,7 +177,7 @@ impl Founders {
     }
 }
 
-/// Blocks that the hashes of a group's id cost.
+/// Hash blocks that a group's id costs.
 pub(crate) fn group_id_blocks(others: usize) -> u64 {
     hash::blocks_of(label::FOUNDERS, &[DIGEST_LEN, 1, others * MEMBER_ID_LEN])
         + hash::blocks_of(label::GROUP_ID, &[MEMBER_ID_LEN, DIGEST_LEN])

@@ -1,5 +1,5 @@
-//! Each fault that is planted in a backend is found, by the guard that the test's name says: the conformance suite before
-//! anything is measured, the proof of a run, or the simulation.
+//! Each faulty backend is found, by the guard that the test's name says: the conformance suite before anything is
+//! measured, the validation of an iteration, or the simulation.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod faulty;
@@ -34,7 +34,7 @@ fn run(fault: Fault, operation: Operation) -> Result<Outcome, Refusal> {
     Bench::new(&backend, 1).unwrap().run(&Cell { operation, origin })
 }
 
-/// Of DCGKA and of the baselines alike.
+/// Checks that the suite refuses the fault in DCGKA and in both baseline protocols.
 fn refused_by_the_suite(fault: Fault, reasons: [&str; 3]) {
     for (base, reason) in BASES.into_iter().zip(reasons) {
         let found = violation(base, fault);
@@ -53,7 +53,7 @@ fn without_a_fault_the_wrapper_passes_both_guards() {
 }
 
 #[test]
-fn a_skipped_acknowledgement_is_found_by_suite_and_proof() {
+fn a_skipped_acknowledgement_is_found_by_suite_and_validation() {
     let found = violation(DCGKA, Fault::SkipsAck);
     assert!(found.starts_with("operations: ack messages: expected 1, measured 0; op."), "{found}");
     assert!(found.contains(" (create, 2 members, seed "), "{found}");
@@ -71,13 +71,13 @@ fn a_signature_that_nobody_checks_is_found_by_the_suite() {
 #[test]
 fn a_constant_secret_is_found_by_the_suite() {
     let same = "randomness: other randomness of the member that acts gives the same bytes (create, 4 members";
-    // Those who draw more than the creator does not even get that far.
+    // Backends in which not only the creator draws randomness fail before that check.
     let refused = "operations: a genuine message of kind `message` was refused";
     refused_by_the_suite(Fault::ConstantSecret, [same, refused, "operations: two senders have the same key material"]);
 }
 
 #[test]
-fn a_key_that_survives_a_removal_is_found_by_suite_and_proof() {
+fn a_key_that_survives_a_removal_is_found_by_suite_and_validation() {
     let found = violation(DCGKA, Fault::KeepsKey);
     let reason = "operations: the operation has left a sender's key material as it was (remove, 2 members, ";
     assert!(found.starts_with(reason), "{found}");
@@ -85,7 +85,7 @@ fn a_key_that_survives_a_removal_is_found_by_suite_and_proof() {
 }
 
 #[test]
-fn a_key_that_survives_a_removal_unseen_is_found_by_suite_and_proof() {
+fn a_key_that_survives_a_removal_without_fingerprints_is_found_by_suite_and_validation() {
     let found = violation(DCGKA, Fault::KeepsKeyUnseen);
     let reason =
         "secrecy: a copy of the removed member from before its removal, which it does not know of, reads a message";
@@ -95,14 +95,14 @@ fn a_key_that_survives_a_removal_unseen_is_found_by_suite_and_proof() {
 }
 
 #[test]
-fn a_message_that_the_removed_member_reads_is_found_by_suite_and_proof() {
+fn a_message_that_the_removed_member_reads_is_found_by_suite_and_validation() {
     let reason = "secrecy: the removed member reads a message that was sent after the removal (remove, ";
     refused_by_the_suite(Fault::Leaks, [reason; 3]);
     assert_eq!(run(Fault::Leaks, Operation::Remove), Err(Refusal::ReadByRemoved));
 }
 
 #[test]
-fn a_lie_about_bytes_is_found_by_the_suite_and_by_nobody_else() {
+fn a_lie_about_bytes_is_found_by_the_suite_alone() {
     let refused = |kind: &str| {
         format!("operations: a genuine message of kind `{kind}` was refused by a member in another instance: ")
     };
@@ -131,14 +131,14 @@ fn an_update_that_changes_nothing_is_found_by_the_suite() {
 }
 
 #[test]
-fn a_refused_message_that_leaves_traces_is_found_by_the_suite() {
+fn a_refused_message_that_changes_the_state_is_found_by_the_suite() {
     let found = violation(DCGKA, Fault::KeepsTraces);
     assert!(found.starts_with("hostile network: a message of kind `create` "), "{found}");
     assert!(found.contains(" was refused, and has changed the state (create, 3 members, "), "{found}");
 }
 
 #[test]
-fn updates_that_are_lost_where_they_cross_are_found_by_suite_and_proof() {
+fn crossing_updates_that_are_lost_are_found_by_suite_and_validation() {
     let lost = |base: Base| {
         let found = violation(base, Fault::LosesCrossingUpdates);
         assert!(found.starts_with("concurrency: ") && found.contains("(two updates at once, 5 members"), "{found}");
@@ -152,7 +152,7 @@ fn updates_that_are_lost_where_they_cross_are_found_by_suite_and_proof() {
     };
     let acks = Refusal::Messages { kind: "ack".to_owned(), expected: 10, measured: 8 };
     assert_eq!(lost(DCGKA), acks);
-    // Without a formula it is the proof's other parts that show it.
+    // There is no formula, so another part of the validation shows the fault.
     assert_eq!(lost(|| Box::new(SenderKeys::PCS)), Refusal::FingerprintsDiffer);
 }
 
@@ -162,7 +162,7 @@ fn a_panic_is_found_by_the_suite() {
     assert!(found.starts_with("hostile network: the backend panicked (create, 3 members, "), "{found}");
 }
 
-/// What the simulation says of the first random schedules of a faulty backend.
+/// The first counterexample that the simulation finds for a fault, in the first 20 random schedules.
 fn simulated(fault: Fault) -> Option<Box<Counterexample>> {
     let backend = Faulty::new(DCGKA(), fault);
     let subject = Subject { backend: &backend, audit: None };
@@ -175,10 +175,10 @@ fn without_a_fault_the_wrapper_passes_the_simulation() {
 }
 
 #[test]
-fn a_skipped_acknowledgement_is_found_by_the_simulation_at_once() {
+fn a_skipped_acknowledgement_is_found_by_the_simulation_within_one_step() {
     let found = simulated(Fault::SkipsAck).unwrap();
     assert!(found.failure.what.contains("has other key material"), "{found}");
-    assert!(found.schedule.steps.len() <= 1, "any operation suffices: {found}");
+    assert!(found.schedule.steps.len() <= 1, "any step suffices: {found}");
 }
 
 #[test]
@@ -189,13 +189,13 @@ fn a_message_that_the_removed_member_reads_is_found_by_the_simulation() {
 }
 
 #[test]
-fn a_refused_message_that_leaves_traces_is_found_by_the_simulation() {
+fn a_refused_message_that_changes_the_state_is_found_by_the_simulation() {
     let found = simulated(Fault::KeepsTraces).unwrap();
     assert!(found.failure.what.contains("has effects"), "{found}");
 }
 
 #[test]
-fn a_repeated_schedule_ends_as_it_did() {
+fn a_repeated_schedule_ends_in_the_same_way() {
     let backend = Faulty::new(DCGKA(), Fault::Leaks);
     let subject = Subject { backend: &backend, audit: None };
     let found = simulated(Fault::Leaks).unwrap();

@@ -1,0 +1,115 @@
+//! What a member does of its own accord: create a group, add and remove members, update, send.
+
+use protocol::crypto::hash::Digest;
+use protocol::crypto::secret::Secret;
+use protocol::error::Error;
+use protocol::id::MemberId;
+use protocol::member::{Outgoing, Recipients};
+use protocol::membership::MemberIndex;
+use protocol::wire::codec::put_prefixed;
+use protocol::wire::envelope::{self, Draft, Subject};
+
+use super::{Group, MAX_MEMBERS, MAX_PLAINTEXT_LEN};
+use crate::messages::{Founders, Kind};
+use crate::roster::Roster;
+use crate::session::Channel;
+use crate::user::Env;
+
+impl Group {
+    /// Creates a group and the channels of its creator. With `mesh` the founders open the other channels immediately.
+    pub(crate) fn create(others: &[MemberId], mesh: bool, env: &mut Env<'_, '_>) -> Result<Self, Error> {
+        let mut sorted = others.to_vec();
+        sorted.sort_unstable();
+        if sorted.windows(2).any(|pair| pair[0] == pair[1]) || sorted.contains(&env.user.id) {
+            return Err(Error::AlreadyAMember);
+        }
+        if others.len() >= MAX_MEMBERS {
+            return Err(Error::GroupSize);
+        }
+        let nonce = Digest(*Secret::random(&mut *env.context.rng).expose());
+        let founders = Founders { nonce, mesh, others: others.to_vec() };
+        let roster = Roster::found(env.user.id, env.user.id, others)?;
+        let mut group = Self::new(founders.group_id(&env.user.id), roster);
+        let number = group.next_number()?;
+        let bytes = founders.encode(group.roster.handle(group.me())?, number);
+        env.outgoing.push(Outgoing { to: Recipients::Everyone, kind: Kind::Founders.name(), bytes });
+        group.renew_key_if_eager(env)?;
+        group.post(&group.roster.others(), Kind::Create, &[], env)?;
+        Ok(group)
+    }
+
+    /// Adds a user: sends the notice to the members and a welcome to the joiner.
+    pub(crate) fn add(&mut self, user: &MemberId, env: &mut Env<'_, '_>) -> Result<(), Error> {
+        self.roster.membership.check_add(self.me(), user).map_err(|_| Error::AlreadyAMember)?;
+        if self.roster.view().len() >= MAX_MEMBERS {
+            return Err(Error::GroupSize);
+        }
+        self.next_number()?;
+        // A user that cannot be reached is not added.
+        let channel = Channel::open(user, &env.user.prekeys, env.context.directory, &mut *env.context.rng)?;
+        let mut state = Vec::new();
+        self.roster.encode_for_joiner(&mut state);
+        let others = self.roster.others();
+        let notice = self.roster.add(user)?.encode();
+        let joiner = self.roster.membership.index(user).ok_or(Error::Internal)?;
+        self.channels.insert(joiner, channel);
+        self.post(&others, Kind::Add, &notice, env)?;
+        let mut welcome = Vec::with_capacity(notice.len() + state.len() + 8);
+        put_prefixed(&mut welcome, &notice);
+        welcome.extend_from_slice(&state);
+        self.post(&[joiner], Kind::Welcome, &welcome, env)
+    }
+
+    /// Removes a member. The notice goes to the removed member too.
+    pub(crate) fn remove(&mut self, user: &MemberId, env: &mut Env<'_, '_>) -> Result<(), Error> {
+        self.next_number()?;
+        let recipients = self.roster.others();
+        let before = self.roster.view().clone();
+        let notice = self.roster.remove(user)?.encode();
+        let lost = before.difference(self.roster.view());
+        self.lose(self.me(), &lost, env)?;
+        self.post(&recipients, Kind::Remove, &notice, env)
+    }
+
+    /// Replaces what a thief of my state could use: the ratchet keys of all channels and, with sender keys, my own
+    /// sender key. The others replace theirs when they process the update.
+    pub(crate) fn update(&mut self, env: &mut Env<'_, '_>) -> Result<(), Error> {
+        self.next_number()?;
+        self.renew_key_if_eager(env)?;
+        // On channels where I made the last ratchet key, I wait for the peer's turn: a new key sent over them now would
+        // heal nothing.
+        let waits = |peer: &MemberIndex| self.channels.get(peer).is_some_and(|channel| !channel.turns_next());
+        let (asked, ready): (Vec<_>, Vec<_>) = self.roster.others().into_iter().partition(waits);
+        self.awaited = asked.iter().copied().collect();
+        self.post(&asked, Kind::UpdateRequest, &[], env)?;
+        self.post(&ready, Kind::Update, &[], env)
+    }
+
+    /// Sends an application message to the group.
+    pub(crate) fn send(&mut self, plaintext: &[u8], env: &mut Env<'_, '_>) -> Result<(), Error> {
+        if plaintext.len() > MAX_PLAINTEXT_LEN {
+            return Err(Error::PlaintextTooLong);
+        }
+        if !env.user.protocol.has_sender_keys() {
+            return self.post(&self.roster.others(), Kind::Message, plaintext, env);
+        }
+        if self.keys.own.is_none() {
+            self.keys.rotate(&mut *env.context.rng)?;
+        }
+        let without = self.without_my_key(|_| true);
+        self.post(&without, Kind::Key, &[], env)?;
+        let number = self.next_number()?;
+        let sender = self.roster.handle(self.me())?;
+        let key = self.keys.own.as_mut().ok_or(Error::Internal)?;
+        if !self.awaited.is_empty() {
+            key.withhold();
+        }
+        let kind = envelope::Kind(Kind::GroupMessage as u8);
+        let draft = Draft { kind, sender: env.user.id, number, subject: Subject::None, new_key: None, body: &[] };
+        let body = key.seal(plaintext, &draft.header(sender))?;
+        let (bytes, _) = Draft { body: &body, ..draft }.sign(&self.id, sender, None, key.signing());
+        self.number = number;
+        env.outgoing.push(Outgoing { to: Recipients::Everyone, kind: Kind::GroupMessage.name(), bytes });
+        Ok(())
+    }
+}
