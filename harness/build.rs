@@ -1,10 +1,10 @@
-//! Notes the conditions of the build for the manifests of runs.
+//! Records the conditions of the build, for the manifests of runs.
 
 use std::env;
 use std::path::Path;
 use std::process::Command;
 
-/// What the program is made of, from this package's directory.
+/// The sources of the program, relative to this package's directory.
 const SOURCES: [&str; 9] = [
     "build.rs",
     "src",
@@ -18,27 +18,27 @@ const SOURCES: [&str; 9] = [
 ];
 
 fn main() {
-    // A setting of the curve library, which the manifest reports.
+    // The manifest reports this setting of the curve library.
     println!("cargo::rustc-check-cfg=cfg(curve25519_dalek_backend, values(any()))");
     let sources: Vec<&str> = SOURCES.into_iter().filter(|path| Path::new(path).exists()).collect();
     sources.iter().for_each(|path| println!("cargo::rerun-if-changed={path}"));
-    // Grows with each commit and check-out.
+    // This log grows with each commit and checkout.
     if let Some(log) = git(&["rev-parse", "--git-path", "logs/HEAD"]).filter(|path| Path::new(path).exists()) {
         println!("cargo::rerun-if-changed={log}");
     }
 
     let status = git(&[&["status", "--porcelain", "--"], &sources[..]].concat());
-    note("COMMIT", &git(&["rev-parse", "HEAD"]).unwrap_or_default());
-    note("DIRTY", status.map_or("", |changes| if changes.is_empty() { "false" } else { "true" }));
-    note("RUSTFLAGS", &variable("CARGO_ENCODED_RUSTFLAGS").replace('\u{1f}', " "));
-    note("PROFILE", &variable("PROFILE"));
-    note("OPT_LEVEL", &variable("OPT_LEVEL"));
-    note("TARGET", &variable("TARGET"));
-    note("FEATURES", &features());
-    note("RUSTC", &output(Command::new(variable("RUSTC")).arg("--version")).unwrap_or_default());
+    record("COMMIT", &git(&["rev-parse", "HEAD"]).unwrap_or_default());
+    record("DIRTY", status.map_or("", |changes| if changes.is_empty() { "false" } else { "true" }));
+    record("RUSTFLAGS", &variable("CARGO_ENCODED_RUSTFLAGS").replace('\u{1f}', " "));
+    record("PROFILE", &variable("PROFILE"));
+    record("OPT_LEVEL", &variable("OPT_LEVEL"));
+    record("TARGET", &variable("TARGET"));
+    record("FEATURES", &features());
+    record("RUSTC", &output(Command::new(variable("RUSTC")).arg("--version")).unwrap_or_default());
 }
 
-fn note(name: &str, value: &str) {
+fn record(name: &str, value: &str) {
     println!("cargo::rustc-env=HARNESS_{name}={}", value.replace('\n', " "));
 }
 

@@ -14,7 +14,7 @@ export CARGO_TARGET_DIR=$work/build
 
 # The patch, the arguments for the gate, and a pattern that a row of its table must match.
 regressions=(
-    "1-ack-one-byte-longer|--exact|regression .* dcgka/update/128 .* bytes_sent/ack .* each of 127 .ack. by \+1 B"
+    "1-ack-one-byte-longer|--exact|regression .* dcgka/update/128 .* bytes_sent/ack .* \+1 B in each of 127 messages of kind .ack."
     "2-one-more-key-agreement|--exact|regression .* dcgka/update/128 .* op.dh/recipient .* \+127 in phase process"
     "3-one-more-hash-per-ack|--exact|regression .* dcgka/update/128 .* op.hash_blocks/recipient .* in phase responses"
     "4-more-instructions-per-ack||regression .* dcgka/update/128 .* instructions/recipient .* no primitive"

@@ -1,65 +1,32 @@
-//! Measures group key agreement protocols: an in-memory network, a meter, cells, runner processes, samples and reports.
+//! Measures group key agreement protocols: an in-memory network, a meter, runner processes, samples and reports.
+//!
+//! The modules of this crate. Each uses only those below it:
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`network`], [`meter`], [`calibrate`] | carries messages between members; counts bytes, operations and thread CPU time |
-//! | [`randomness`], [`group`] | streams of randomness that a seed fixes, and the groups made from them |
-//! | [`script`], [`cell`], [`proof`] | what an operation is; one, measured; and what must hold before it counts |
-//! | [`runner`], [`cell_protocol`] | the process that measures, and how its parent talks with it |
-//! | [`schedule`], [`plan`] | the parent: which cells, in which order, into which files |
-//! | [`sample`], [`store`], [`manifest`] | the data: a line for each run, and the conditions of them all |
-//! | [`recorded`] | the data of a finished run, read again |
-//! | [`statistics`], [`cell_costs`], `measurement` | what samples come to: figures, rows of a table, costs of a cell |
-//! | `paper`, `claims` | the published figures, and what the paper claims |
-//! | `comparison` | several backends side by side |
-//! | `plot`, `summary`, `export`, `report`, `readme` | pictures, text and files made from a run |
-//! | `gate`, `replay` | whether a build costs more than a recorded one |
+//! | `cmd` | the command line: one file for each subcommand, options, exit codes |
+//! | `gate` | whether a build costs more than a recorded one |
+//! | `report` | a run as files, tables and figures |
+//! | [`run`] | the parent, which decides what is measured, and the runners, which measure |
+//! | [`measure`] | one sample: network, meter, operation, validation |
 //! | [`registry`] | the backends by name |
+//! | [`analysis`] | statistics, costs of cells, comparisons |
+//! | [`record`] | the data: samples, manifest, metrics, files |
 //!
-//! Modules without a link, and the backends of this workspace, come with the feature `cli`, which is on unless turned off.
+//! The modules without a link, most of `analysis`, and the backends of this workspace need the feature `cli`, which is
+//! on by default.
 
-pub mod calibrate;
-pub mod cell;
-pub mod cell_costs;
-pub mod cell_protocol;
-pub mod child;
+pub mod analysis;
 #[cfg(feature = "cli")]
-pub mod claims;
-#[cfg(feature = "cli")]
-pub mod comparison;
-#[cfg(feature = "cli")]
-pub mod export;
+pub mod cmd;
 #[cfg(feature = "cli")]
 pub mod gate;
-pub mod group;
-pub mod manifest;
-#[cfg(feature = "cli")]
-pub mod measurement;
-pub mod meter;
-pub mod network;
-#[cfg(feature = "cli")]
-pub mod paper;
-pub mod plan;
-#[cfg(feature = "cli")]
-pub mod plot;
-pub mod proof;
-pub mod randomness;
-#[cfg(feature = "cli")]
-pub mod readme;
-pub mod recorded;
+pub mod measure;
+pub mod record;
 pub mod registry;
 #[cfg(feature = "cli")]
-pub mod replay;
-#[cfg(feature = "cli")]
 pub mod report;
-pub mod runner;
-pub mod sample;
-pub mod schedule;
-pub mod script;
-pub mod statistics;
-pub mod store;
-#[cfg(feature = "cli")]
-pub mod summary;
+pub mod run;
 
 #[cfg(test)]
 #[cfg(feature = "cli")]

@@ -1,9 +1,9 @@
-//! The command line.
-
-mod cmd;
+//! The command line, with the backends of this workspace.
 
 use std::process::ExitCode;
 
+use harness::registry::Registry;
+
 fn main() -> ExitCode {
-    cmd::main()
+    harness::cmd::main(&Registry::built_in())
 }

@@ -4,10 +4,12 @@ use protocol::member::Backend;
 #[cfg(feature = "cli")]
 use protocol::simulation::NewAudit;
 
-/// Makes a backend.
+use crate::record::name::join;
+
+/// Makes an instance of a backend.
 pub type Constructor = fn() -> Box<dyn Backend>;
 
-/// The backends of this workspace: one line each.
+/// The backends of this workspace, one line each.
 #[cfg(feature = "cli")]
 const BUILT_IN: &[Constructor] = &[
     || Box::new(dcgka::Dcgka::CORRECTED),
@@ -18,23 +20,23 @@ const BUILT_IN: &[Constructor] = &[
     || Box::new(baselines::SenderKeys::PCS),
 ];
 
-/// What a backend brings to simulations besides what is checked of all.
+/// Auditors, by the full name of their backend. In simulations they add checks that only this backend has.
 #[cfg(feature = "cli")]
 const AUDITS: &[(&str, NewAudit)] = &[("dcgka", dcgka::audit::Auditor::boxed)];
 
-/// Backends that can be asked for by name.
+/// A list of backends that finds them by name.
 #[derive(Clone, Copy, Debug)]
 pub struct Registry {
     constructors: &'static [Constructor],
 }
 
-/// Nobody has that name.
+/// No backend has the requested name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no backend `{asked}`; known are: {}", known.join(", "))]
+#[error("there is no backend `{asked}`; try {}", known.join(", "))]
 pub struct UnknownBackend {
-    /// What was asked for.
+    /// The requested name.
     pub asked: String,
-    /// All names that would do.
+    /// The full names of all backends.
     pub known: Vec<String>,
 }
 
@@ -46,20 +48,20 @@ impl Registry {
         Self::new(BUILT_IN)
     }
 
-    /// These backends.
+    /// A registry of these backends. The first variant of each name is the default.
     #[must_use]
     pub const fn new(constructors: &'static [Constructor]) -> Self {
         Self { constructors }
     }
 
-    /// The auditor that a backend brings to simulations, by its full name.
+    /// The auditor of the backend with this full name; `None` if it has none.
     #[cfg(feature = "cli")]
     #[must_use]
     pub fn audit(&self, name: &str) -> Option<NewAudit> {
         AUDITS.iter().find(|(audited, _)| *audited == name).map(|(_, make)| *make)
     }
 
-    /// All backends.
+    /// A new instance of each backend.
     pub fn all(&self) -> impl Iterator<Item = Box<dyn Backend>> {
         self.constructors.iter().map(|construct| construct())
     }
@@ -67,12 +69,12 @@ impl Registry {
     /// The backend with this name: `name` or `name:variant`. A name alone means the first variant.
     ///
     /// # Errors
-    /// No backend has the name; the error lists those there are.
+    /// No backend has the name. The error lists all names.
     pub fn find(&self, name: &str) -> Result<Box<dyn Backend>, UnknownBackend> {
         self.constructor(name).map(|construct| construct())
     }
 
-    /// What makes the backend with this name.
+    /// The constructor of the backend with this name.
     ///
     /// # Errors
     /// As [`find`](Self::find).
@@ -86,22 +88,16 @@ impl Registry {
     }
 }
 
-/// Whether this is the backend that its name without a variant means.
+/// Whether the backend is the default variant: the one that its name means without a variant.
 #[must_use]
 pub fn is_default(registry: &Registry, backend: &dyn Backend) -> bool {
     let description = backend.description();
     registry.find(description.name).is_ok_and(|found| found.description().variant == description.variant)
 }
 
-/// `name`, or `name:variant` where there is a variant.
+/// `name`, or `name:variant` if there is a variant.
 #[must_use]
 pub fn full_name(backend: &dyn Backend) -> String {
     let description = backend.description();
     join(description.name, description.variant)
-}
-
-/// A name and a variant as one.
-#[must_use]
-pub fn join(name: &str, variant: &str) -> String {
-    if variant.is_empty() { name.to_owned() } else { format!("{name}:{variant}") }
 }

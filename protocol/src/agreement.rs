@@ -20,13 +20,13 @@ pub struct User<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Disagreement {
     /// A member's list of members is not the list of all who should be.
-    #[error("a member does not know exactly the right members")]
+    #[error("a member's list of members is wrong")]
     WrongMembers {
         /// The member's position.
         at: usize,
     },
     /// The list of a user who should not be a member is not empty.
-    #[error("somebody who is no member knows members")]
+    #[error("a user outside the group still lists members")]
     OutsiderKnowsMembers {
         /// The user's position.
         at: usize,
@@ -46,6 +46,20 @@ pub enum Disagreement {
     /// Two members have the same fingerprint.
     #[error("two senders have the same key material")]
     FingerprintsAlike,
+}
+
+impl Disagreement {
+    /// The position of the first user that does not agree with those before it; None where two fingerprints are alike.
+    #[must_use]
+    pub fn at(self) -> Option<usize> {
+        match self {
+            Self::WrongMembers { at }
+            | Self::OutsiderKnowsMembers { at }
+            | Self::FingerprintsIncomplete { at }
+            | Self::FingerprintsDiffer { at } => Some(at),
+            Self::FingerprintsAlike => None,
+        }
+    }
 }
 
 /// Checks that each member knows exactly all members and everybody else none; and that all members show the same

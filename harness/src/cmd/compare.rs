@@ -1,49 +1,50 @@
 //! `harness compare`: backends side by side.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use clap::Args;
-use harness::child::Launch;
-use harness::comparison::{Comparison, with_derived};
-use harness::manifest::LargeGroups;
-use harness::plan::{Choice, Plan};
-use harness::registry::{Registry, full_name};
-use harness::schedule::{self, Run};
-use harness::{report, summary};
 use protocol::operation::Operation;
 
-use super::options::{COMPARED, Conditions, choices, group_size, iterations_of, operation};
-use super::{Failure, USAGE, complain, print, running};
+use super::failure::{Failure, USAGE};
+use super::options::{COMPARED, Conditions, REFERENCE, group_size, iterations_of, operation};
+use super::output::{complain, print};
+use super::running;
+use crate::analysis::comparison::{Comparison, with_derived};
+use crate::record::manifest::LargeGroups;
+use crate::registry::{Registry, full_name};
+use crate::report::{files, summary};
+use crate::run::plan::{Choice, Plan};
+use crate::run::schedule::Run;
 
 const ITERATIONS: u32 = 5;
 const QUICK_ITERATIONS: u32 = 2;
-/// Where messages grow with the square of the group, an iteration of a large one takes many seconds.
+/// In protocols whose messages grow with the square of the group size, an iteration of a large group takes many seconds.
 const LARGE_GROUPS: LargeGroups = LargeGroups { from: 100, iterations: 3 };
 const SIZES: [u32; 3] = [8, 32, 128];
 const QUICK_SIZES: [u32; 2] = [8, 32];
 
 #[derive(Args)]
 pub(super) struct Options {
-    /// The backends, separated by commas [default: all that `harness list` names]
+    /// Backends to compare, separated by commas [default: all that `harness list` shows]
     #[arg(long, value_name = "NAME[:VARIANT]", value_delimiter = ',')]
     backend: Vec<String>,
-    /// The backend that the others are compared with
-    #[arg(long, value_name = "NAME[:VARIANT]", default_value = "dcgka")]
+    /// Backend that the others are compared with
+    #[arg(long, value_name = "NAME[:VARIANT]", default_value = REFERENCE)]
     reference: String,
-    /// The operations, separated by commas [default: all that `measure` has by default]
+    /// Operations to measure, separated by commas [default: those of `harness measure`]
     #[arg(long, value_delimiter = ',', value_parser = operation)]
     operation: Vec<Operation>,
     /// Group sizes, separated by commas [default: 8,32,128]
     #[arg(long, value_delimiter = ',', value_parser = group_size)]
     sizes: Vec<u32>,
-    /// Iterations of each operation [default: 5, and 3 in groups of 100 and more]
+    /// Iterations of each operation [default: 5; at most 3 in groups of 100 or more]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     iterations: Option<u32>,
-    /// Two iterations of groups of 8 and 32, where nothing else is said
+    /// Measure 2 iterations in groups of 8 and 32, unless --iterations or --sizes say otherwise
     #[arg(long)]
     quick: bool,
-    /// Where the files go [default: results/compare, whose earlier run is replaced]
+    /// Directory for the files [default: results/compare; an earlier run there is replaced]
     #[arg(long, value_name = "DIRECTORY")]
     out: Option<PathBuf>,
     #[command(flatten)]
@@ -52,30 +53,18 @@ pub(super) struct Options {
 
 pub(super) fn run(options: &Options, registry: &Registry) -> Result<u8, Failure> {
     let backends = match options.backend.as_slice() {
-        [] => choices(registry, &registry.all().map(|backend| full_name(&*backend)).collect::<Vec<_>>())?,
-        named => choices(registry, named)?,
+        [] => Choice::find_all(registry, &registry.all().map(|backend| full_name(&*backend)).collect::<Vec<_>>())?,
+        named => Choice::find_all(registry, named)?,
     };
     let reference = reference(registry, &options.reference, &backends)?;
     let out = options.out.clone().unwrap_or_else(|| COMPARED.into());
+    let iterations = iterations_of(&options.operation, options.iterations())?;
     let plan = Plan {
-        backends,
-        iterations: iterations_of(&options.operation, options.iterations())?,
         large_groups: (!options.quick && options.iterations.is_none()).then_some(LARGE_GROUPS),
-        sizes: options.sizes(),
-        seed: options.conditions.seed,
-        jobs: options.conditions.jobs(),
-        timeout: Duration::from_secs(options.conditions.timeout),
-        peak: false,
-        conformance: true,
-        out: Some(out.clone()),
-        resume: options.conditions.resume,
-        launch: Launch::this_program()?,
-        argv: running::argv(),
+        ..options.conditions.plan(backends, iterations, options.sizes(), Some(out.clone()))?
     };
-    if options.out.is_none() && !options.conditions.resume {
-        // The earlier run goes only once nothing stands in the way of another.
-        schedule::check(&plan)?;
-        running::clear(&out)?;
+    if options.out.is_none() {
+        running::replace_earlier(&plan)?;
     }
     let start = Instant::now();
     let run = running::run(&plan)?;
@@ -86,7 +75,7 @@ pub(super) fn run(options: &Options, registry: &Registry) -> Result<u8, Failure>
     Ok(running::verdict(&run.samples))
 }
 
-/// The full name of the reference, which must be one of the backends.
+/// The full name of the reference. It must be one of the measured backends.
 fn reference(registry: &Registry, name: &str, backends: &[Choice]) -> Result<String, Failure> {
     let name = full_name(&*registry.find(name)?);
     let measured: Vec<String> = backends.iter().map(Choice::full_name).collect();
@@ -94,8 +83,8 @@ fn reference(registry: &Registry, name: &str, backends: &[Choice]) -> Result<Str
         return Ok(name);
     }
     let message = format!(
-        "the reference `{name}` is not among the backends that are measured: add it to --backend, or name one of these \
-         with --reference: {}",
+        "the reference `{name}` is not among the measured backends; try to add it to --backend, or try --reference with \
+         one of these: {}",
         measured.join(", ")
     );
     Err(Failure { code: USAGE, message })
@@ -107,15 +96,15 @@ fn write(run: &Run, reference: &str, out: &Path) -> Result<(), Failure> {
     let all = with_derived(samples);
     let compared = Comparison::new(&all, &manifest.options.backends);
     let text = summary::comparison(&compared, reference, samples, manifest);
-    report::write_measurements(out, samples)?;
-    report::write_comparison(out, &compared, reference)?;
-    if compared.nothing_counts() {
-        complain("nothing that counts was measured, so there are no pictures");
-    } else {
-        report::write_comparison_figures(out, &compared)?;
-    }
-    report::write_summary(out, &text)?;
+    files::write_measurements(out, samples)?;
+    files::write_comparison(out, &compared, reference)?;
+    files::write_summary(out, &text)?;
     print(text.as_bytes())?;
+    if compared.nothing_counts() {
+        complain("no sample counts, so no figures are drawn");
+    } else {
+        files::write_comparison_figures(out, &compared)?;
+    }
     Ok(())
 }
 

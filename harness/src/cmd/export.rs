@@ -1,11 +1,12 @@
-//! `harness export`: a recorded run in the forms of other programs.
+//! `harness export`: writes a recorded run in the formats of other programs.
 
 use clap::{Args, Subcommand};
-use harness::recorded::Recorded;
-use harness::report;
 
+use super::failure::{Failure, OK};
 use super::options::Source;
-use super::{Failure, OK, print};
+use super::output::print;
+use crate::record::recorded::Recorded;
+use crate::report::files;
 
 #[derive(Args)]
 pub(super) struct Options {
@@ -15,9 +16,9 @@ pub(super) struct Options {
 
 #[derive(Subcommand)]
 enum Form {
-    /// time.csv and traffic.csv, as the paper's notebook reads them
+    /// Write time.csv and traffic.csv, as the paper's notebook reads them
     Paper(Source),
-    /// gha.json, for github-action-benchmark (its form customSmallerIsBetter)
+    /// Write gha.json for github-action-benchmark, in its format customSmallerIsBetter
     Gha(Source),
 }
 
@@ -26,8 +27,8 @@ pub(super) fn run(options: &Options) -> Result<u8, Failure> {
     let Recorded { samples, .. } = Recorded::open(&source.directory)?;
     let out = source.out()?;
     let written = match options.form {
-        Form::Paper(_) => report::write_export(out, &samples)?.to_vec(),
-        Form::Gha(_) => vec![report::write_tracked(out, &samples)?],
+        Form::Paper(_) => files::write_export(out, &samples)?.to_vec(),
+        Form::Gha(_) => vec![files::write_tracked(out, &samples)?],
     };
     let lines: String = written.iter().map(|path| format!("{}\n", path.display())).collect();
     print(lines.as_bytes())?;

@@ -1,16 +1,18 @@
 //! `harness list`: the backends and what they can do.
 
 use clap::Args;
-use harness::registry::{Registry, full_name, is_default};
 use protocol::member::{Backend, Ordering};
 use serde_json::json;
 
+use super::failure::{Failure, OK};
 use super::options::Format;
-use super::{Failure, OK, print};
+use super::output::print;
+use crate::analysis::measurement::or_not_applicable;
+use crate::registry::{Registry, full_name, is_default};
 
 #[derive(Args)]
 pub(super) struct Options {
-    /// The form of the list
+    /// Format of the list
     #[arg(long, value_enum, default_value_t = Format::Human)]
     format: Format,
 }
@@ -35,7 +37,7 @@ pub(super) fn run(options: &Options, registry: &Registry) -> Result<u8, Failure>
             for backend in registry.all() {
                 let (name, description) = (full_name(&*backend), backend.description());
                 let alone = if is_default(registry, &*backend) && name != description.name {
-                    format!(" (what `{}` alone means)", description.name)
+                    format!(" (the default variant of `{}`)", description.name)
                 } else {
                     String::new()
                 };
@@ -68,7 +70,9 @@ pub(super) fn run(options: &Options, registry: &Registry) -> Result<u8, Failure>
             let mut writer = csv::Writer::from_writer(&mut text);
             writer.write_record(COLUMNS)?;
             for backend in registry.all() {
-                writer.write_record(fields(registry, &*backend))?;
+                let mut fields = fields(registry, &*backend);
+                fields[1] = or_not_applicable(&fields[1]).to_owned();
+                writer.write_record(fields)?;
             }
             writer.flush()?;
         }
@@ -77,7 +81,7 @@ pub(super) fn run(options: &Options, registry: &Registry) -> Result<u8, Failure>
     Ok(OK)
 }
 
-/// What stands in the columns.
+/// The fields of a backend, in the order of [`COLUMNS`].
 fn fields(registry: &Registry, backend: &dyn Backend) -> [String; COLUMNS.len()] {
     let description = backend.description();
     let capabilities = description.capabilities;

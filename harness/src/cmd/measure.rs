@@ -1,19 +1,19 @@
 //! `harness measure`: any cells of any backends.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::Args;
-use harness::child::Launch;
-use harness::measurement;
-use harness::plan::Plan;
-use harness::registry::Registry;
-use harness::sample::Sample;
-use harness::{report, summary};
 use protocol::operation::Operation;
 
-use super::options::{Conditions, Format, PAPER_SIZES, choices, group_size, iterations_of};
-use super::{Failure, print, running};
+use super::failure::Failure;
+use super::options::{Conditions, Format, PAPER_SIZES, group_size, iterations_of};
+use super::output::print;
+use super::running;
+use crate::analysis::measurement;
+use crate::record::sample::Sample;
+use crate::registry::Registry;
+use crate::report::{files, summary};
+use crate::run::plan::{Choice, Plan};
 
 const ITERATIONS: u32 = 5;
 const QUICK_ITERATIONS: u32 = 2;
@@ -21,27 +21,27 @@ const QUICK_SIZES: [u32; 3] = [8, 16, 32];
 
 #[derive(Args)]
 pub(super) struct Options {
-    /// The backends, separated by commas; `harness list` names them all
+    /// Backends to measure, separated by commas; see `harness list`
     #[arg(long, value_name = "NAME[:VARIANT]", value_delimiter = ',', default_value = "dcgka")]
     backend: Vec<String>,
-    /// The operations, separated by commas [default: create, create-mesh, add, remove, update, update-cold, message,
-    /// message-after-remove]; by name only: concurrent-updates:K (so many members update at once), partition-heal (two
-    /// halves of the group go on by themselves and meet again)
+    /// Operations to measure, separated by commas [default: create, create-mesh, add, remove, update, update-cold, message,
+    /// message-after-remove]; by name only: concurrent-updates:K (K members update concurrently), partition-heal (the
+    /// group splits into halves, both change, and the partition heals)
     #[arg(long, value_delimiter = ',')]
     operation: Vec<Operation>,
-    /// Group sizes, separated by commas [default: the paper's, 8,11,16,22,32,45,64,90,128]
+    /// Group sizes, separated by commas [default: those of the paper: 8,11,16,22,32,45,64,90,128]
     #[arg(long, value_delimiter = ',', value_parser = group_size)]
     sizes: Vec<u32>,
     /// Iterations of each operation [default: 5]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     iterations: Option<u32>,
-    /// Two iterations of groups of 8, 16 and 32, where nothing else is said, and no peak memory
+    /// Measure 2 iterations in groups of 8, 16 and 32, unless --iterations or --sizes say otherwise; no peak memory
     #[arg(long)]
     quick: bool,
-    /// Where samples.jsonl, manifest.json and measurements.csv go [default: no files]
+    /// Directory for samples.jsonl, manifest.json and measurements.csv [default: no files]
     #[arg(long, value_name = "DIRECTORY", required_if_eq("resume", "true"))]
     out: Option<PathBuf>,
-    /// The form of the data on standard output
+    /// Format of the data on standard output
     #[arg(long, value_enum, default_value_t = Format::Human)]
     format: Format,
     #[command(flatten)]
@@ -49,24 +49,15 @@ pub(super) struct Options {
 }
 
 pub(super) fn run(options: &Options, registry: &Registry) -> Result<u8, Failure> {
+    let backends = Choice::find_all(registry, &options.backend)?;
+    let iterations = iterations_of(&options.operation, options.iterations())?;
     let plan = Plan {
-        backends: choices(registry, &options.backend)?,
-        iterations: iterations_of(&options.operation, options.iterations())?,
-        large_groups: None,
-        sizes: options.sizes(),
-        seed: options.conditions.seed,
-        jobs: options.conditions.jobs(),
-        conformance: true,
-        timeout: Duration::from_secs(options.conditions.timeout),
         peak: !options.quick,
-        out: options.out.clone(),
-        resume: options.conditions.resume,
-        launch: Launch::this_program()?,
-        argv: running::argv(),
+        ..options.conditions.plan(backends, iterations, options.sizes(), options.out.clone())?
     };
     let run = running::run(&plan)?;
     if let Some(out) = &options.out {
-        report::write_measurements(out, &run.samples)?;
+        files::write_measurements(out, &run.samples)?;
     }
     print(&data(&run.samples, options.format)?)?;
     Ok(running::verdict(&run.samples))

@@ -1,13 +1,13 @@
-//! `harness plot`: the pictures of a recorded run: of one backend beside the published figures, or of several.
+//! `harness plot`: draws the figures of a recorded run: of one backend beside the published figures, or of several backends.
 
-use clap::Args;
-use harness::comparison::{Comparison, with_derived};
-use harness::paper::Paper;
-use harness::recorded::Recorded;
-use harness::report;
-
+use super::failure::{Failure, OK};
 use super::options::Source;
-use super::{Failure, OK, print};
+use super::output::print;
+use crate::analysis::comparison::{Comparison, with_derived};
+use crate::analysis::paper::Paper;
+use crate::record::recorded::Recorded;
+use crate::report::files;
+use clap::Args;
 
 #[derive(Args)]
 pub(super) struct Options {
@@ -19,8 +19,8 @@ pub(super) fn run(options: &Options) -> Result<u8, Failure> {
     let recorded = Recorded::open(&options.source.directory)?;
     let (out, samples) = (options.source.out()?, &recorded.samples);
     let written = match recorded.manifest.options.backends.as_slice() {
-        [backend] => report::write_figures(out, samples, backend, &Paper::load()?)?,
-        several => report::write_comparison_figures(out, &Comparison::new(&with_derived(samples), several))?,
+        [backend] => files::write_figures(out, samples, backend, &Paper::load()?)?,
+        several => files::write_comparison_figures(out, &Comparison::new(&with_derived(samples), several))?,
     };
     let lines: String = written.iter().map(|path| format!("{}\n", path.display())).collect();
     print(lines.as_bytes())?;

@@ -1,38 +1,103 @@
-//! `harness report`: the tables of a recorded comparison, put into a Markdown file.
+//! `harness report`: writes the tables of a recorded run again, or puts them into a Markdown file.
 
 use std::fs;
 use std::path::PathBuf;
 
 use clap::Args;
-use harness::readme;
-use harness::recorded::Recorded;
-use harness::report;
 
-use super::options::COMPARED;
-use super::{Failure, OK, USAGE, print, running};
+use super::failure::{ERROR, Failure, OK, USAGE};
+use super::options::{COMPARED, REFERENCE};
+use super::output::print;
+use super::running;
+use crate::analysis::cell_costs::Cells;
+use crate::analysis::claims;
+use crate::analysis::comparison::{Comparison, with_derived};
+use crate::analysis::paper::Paper;
+use crate::record::recorded::Recorded;
+use crate::report::summary::{self, Reproduction};
+use crate::report::{files, readme};
 
 #[derive(Args)]
 pub(super) struct Options {
-    /// The directory of the run
+    /// Directory of the run
     #[arg(default_value = COMPARED)]
     directory: PathBuf,
-    /// The file; the tables go between its lines `<!-- BEGIN compare -->` and `<!-- END compare -->`
+    /// Put the tables into this Markdown file, between its lines `<!-- BEGIN compare -->` and `<!-- END compare -->`, and
+    /// likewise for `findings` and `reproduction` [default: write summary.md and the CSV files of the run again]
     #[arg(long, value_name = "FILE")]
-    readme: PathBuf,
+    readme: Option<PathBuf>,
 }
 
 pub(super) fn run(options: &Options) -> Result<u8, Failure> {
-    let Options { directory, readme: path } = options;
-    let recorded = Recorded::open(directory)?;
+    let recorded = Recorded::open(&options.directory)?;
     let verdict = running::verdict(&recorded.samples);
     if verdict != OK {
         return Ok(verdict);
     }
-    let named = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
-    let text = fs::read_to_string(path).map_err(|error| Failure { code: super::ERROR, message: named(&error) })?;
-    let section = readme::section(&recorded, path, directory);
-    let spliced = readme::splice(&text, &section).map_err(|error| Failure { code: USAGE, message: named(&error) })?;
-    report::write(path, spliced.as_bytes())?;
-    print(format!("{}\n", path.display()).as_bytes())?;
+    let written = match &options.readme {
+        Some(path) => vec![splice(&recorded, options, path)?],
+        None => rewrite(&recorded, options)?,
+    };
+    let lines: String = written.iter().map(|path| format!("{}\n", path.display())).collect();
+    print(lines.as_bytes())?;
     Ok(OK)
+}
+
+fn splice(recorded: &Recorded, options: &Options, path: &PathBuf) -> Result<PathBuf, Failure> {
+    let named = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    let text = fs::read_to_string(path).map_err(|error| Failure { code: ERROR, message: named(&error) })?;
+    let spliced = readme::splice(&text, recorded, path, &options.directory);
+    let spliced = spliced.map_err(|error| Failure { code: USAGE, message: named(&error) })?;
+    files::write(path, spliced.as_bytes())?;
+    Ok(path.clone())
+}
+
+/// Writes the derived text files that the run has again, in the formats of this program.
+fn rewrite(recorded: &Recorded, options: &Options) -> Result<Vec<PathBuf>, Failure> {
+    let Recorded { manifest, samples } = recorded;
+    let out = &options.directory;
+    let mut written = vec![files::write_measurements(out, samples)?];
+    if !out.join(files::SUMMARY).exists() {
+        return Ok(written);
+    }
+    let text = match manifest.options.backends.as_slice() {
+        [backend] => {
+            let (paper, claims) = (Paper::load()?, claims::check(&Cells::new(samples), backend));
+            summary::reproduction(&Reproduction { samples, manifest, paper: &paper, backend, claims: &claims })
+        }
+        backends => {
+            let all = with_derived(samples);
+            let compared = Comparison::new(&all, backends);
+            let reference = reference(&manifest.argv);
+            written.push(files::write_comparison(out, &compared, &reference)?);
+            summary::comparison(&compared, &reference, samples, manifest)
+        }
+    };
+    written.push(files::write_summary(out, &text)?);
+    Ok(written)
+}
+
+/// The reference that a recorded command line asks for.
+fn reference(argv: &[String]) -> String {
+    let option = "--reference";
+    let mut arguments = argv.iter();
+    let separate = arguments.by_ref().find(|argument| argument.starts_with(option));
+    let given = separate.and_then(|argument| match argument.split_once('=') {
+        Some((_, name)) => Some(name.to_owned()),
+        None => arguments.next().cloned(),
+    });
+    given.unwrap_or_else(|| REFERENCE.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reference_is_that_of_the_recorded_command() {
+        let of = |line: &str| reference(&line.split(' ').map(str::to_owned).collect::<Vec<_>>());
+        assert_eq!(of("harness compare --quick"), "dcgka");
+        assert_eq!(of("harness compare --reference pairwise --quick"), "pairwise");
+        assert_eq!(of("harness compare --reference=sender-keys:pcs"), "sender-keys:pcs");
+    }
 }

@@ -1,42 +1,43 @@
-//! `harness reproduce`: the paper's evaluation.
+//! `harness reproduce`: repeats the paper's evaluation.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use clap::Args;
-use harness::cell_costs::Cells;
-use harness::child::Launch;
-use harness::claims::{self, Verdict};
-use harness::paper::Paper;
-use harness::plan::Plan;
-use harness::registry::Registry;
-use harness::report;
-use harness::schedule::{self, Run};
-use harness::summary::{self, Reproduction};
 use protocol::operation::Operation;
 
-use super::options::{Conditions, LATEST, PAPER_SIZES, choices};
-use super::{Failure, OK, REGRESSION, complain, print, running};
+use super::failure::{Failure, OK, REGRESSION};
+use super::options::{Conditions, LATEST, PAPER_SIZES};
+use super::output::{complain, print};
+use super::running;
+use crate::analysis::cell_costs::Cells;
+use crate::analysis::claims::{self, Verdict};
+use crate::analysis::paper::Paper;
+use crate::registry::Registry;
+use crate::report::files;
+use crate::report::summary::{self, Reproduction};
+use crate::run::plan::{Choice, Plan};
+use crate::run::schedule::Run;
 
-/// Iterations of the paper.
+/// Iterations in the paper.
 const ITERATIONS: u32 = 25;
-/// Iterations of an update over fresh channels, which the paper does not have.
+/// Iterations of an update over cold channels, which the paper does not have.
 const COLD_ITERATIONS: u32 = 5;
 const QUICK_ITERATIONS: u32 = 2;
 
 #[derive(Args)]
 pub(super) struct Options {
-    /// Two iterations of everything instead of the paper's 25
+    /// Measure 2 iterations of each operation instead of the paper's 25; no peak memory
     #[arg(long)]
     quick: bool,
-    /// Iterations of each operation [default: 25, and 5 of update-cold]
+    /// Iterations of each operation [default: 25 as in the paper; 5 of update-cold]
     #[arg(long, conflicts_with = "quick", value_parser = clap::value_parser!(u32).range(1..))]
     iterations: Option<u32>,
-    /// The backend
+    /// Backend to measure
     #[arg(long, value_name = "NAME[:VARIANT]", default_value = "dcgka")]
     backend: String,
-    /// Where the files go [default: results/latest, whose earlier run is replaced]
+    /// Directory for the files [default: results/latest; an earlier run there is replaced]
     #[arg(long, value_name = "DIRECTORY")]
     out: Option<PathBuf>,
     #[command(flatten)]
@@ -44,28 +45,14 @@ pub(super) struct Options {
 }
 
 pub(super) fn run(options: &Options, registry: &Registry) -> Result<u8, Failure> {
-    let backends = choices(registry, std::slice::from_ref(&options.backend))?;
+    let backends = Choice::find_all(registry, std::slice::from_ref(&options.backend))?;
     let name = backends.first().map(|choice| choice.full_name()).unwrap_or_default();
     let out = options.out.clone().unwrap_or_else(|| LATEST.into());
-    let plan = Plan {
-        backends,
-        iterations: iterations(options),
-        large_groups: None,
-        sizes: PAPER_SIZES.to_vec(),
-        seed: options.conditions.seed,
-        jobs: options.conditions.jobs(),
-        conformance: true,
-        timeout: Duration::from_secs(options.conditions.timeout),
-        peak: !options.quick,
-        out: Some(out.clone()),
-        resume: options.conditions.resume,
-        launch: Launch::this_program()?,
-        argv: running::argv(),
-    };
-    if options.out.is_none() && !options.conditions.resume {
-        // The earlier run goes only once nothing stands in the way of another.
-        schedule::check(&plan)?;
-        running::clear(&out)?;
+    let (iterations, sizes) = (iterations(options), PAPER_SIZES.to_vec());
+    let plan =
+        Plan { peak: !options.quick, ..options.conditions.plan(backends, iterations, sizes, Some(out.clone()))? };
+    if options.out.is_none() {
+        running::replace_earlier(&plan)?;
     }
     let start = Instant::now();
     let run = running::run(&plan)?;
@@ -81,21 +68,21 @@ pub(super) fn run(options: &Options, registry: &Registry) -> Result<u8, Failure>
     Ok(verdict)
 }
 
-/// Writes all files, prints the tables, and says whether no claim fails.
+/// Writes all files, prints the tables, and returns whether no claim fails.
 fn write(run: &Run, backend: &str, out: &Path) -> Result<bool, Failure> {
     let Run { samples, manifest } = run;
     let paper = Paper::load()?;
     let cells = Cells::new(samples);
     let claims = claims::check(&cells, backend);
     let text = summary::reproduction(&Reproduction { samples, manifest, paper: &paper, backend, claims: &claims });
-    report::write_measurements(out, samples)?;
-    report::write_export(out, samples)?;
+    files::write_measurements(out, samples)?;
+    files::write_export(out, samples)?;
     if cells.backends().is_empty() {
-        complain("nothing that counts was measured, so there are no pictures");
+        complain("no sample counts, so no figures are drawn");
     } else {
-        report::write_figures(out, samples, backend, &paper)?;
+        files::write_figures(out, samples, backend, &paper)?;
     }
-    report::write_summary(out, &text)?;
+    files::write_summary(out, &text)?;
     print(text.as_bytes())?;
     Ok(claims.iter().all(|claim| claim.verdict != Verdict::Fail))
 }

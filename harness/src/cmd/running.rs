@@ -1,26 +1,27 @@
-//! Running a plan before the user's eyes.
+//! Runs a plan and shows its progress.
 
 use std::fs;
 use std::io;
 use std::path::Path;
 
-use harness::plan::Plan;
-use harness::report;
-use harness::sample::{Sample, Status};
-use harness::schedule::{self, MeasureError, Progress, Run};
-use harness::store;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{Failure, INCOMPLETE, INTERRUPTED, OK, complain};
+use super::failure::{Failure, INCOMPLETE, INTERRUPTED, OK};
+use super::output::complain;
+use crate::record::sample::{Sample, Status};
+use crate::record::store;
+use crate::report::files;
+use crate::run::plan::Plan;
+use crate::run::schedule::{self, MeasureError, Progress, Run};
 
 const BAR: &str = "{bar:32} {pos}/{len} {elapsed} (left: {eta}) {msg}";
 
-/// Measures, with a bar on standard error where that is a terminal. An interrupt or a request to terminate ends the
-/// program, and with it its runners.
+/// Measures, with a progress bar on standard error if that is a terminal. An interrupt or a request to terminate ends the
+/// program and its runners.
 pub(super) fn run(plan: &Plan) -> Result<Run, Failure> {
     end_on_interrupt(plan.out.as_deref())?;
     let bar = bar(0);
-    // The bar moves with each sample only: a thread that keeps it moving would disturb the clock.
+    // The bar moves only when a sample is done: a thread that keeps it moving would disturb the timers.
     let run = schedule::measure(plan, &mut |progress| match progress {
         Progress::Start { total, done } => {
             bar.set_length(total as u64);
@@ -37,7 +38,7 @@ pub(super) fn run(plan: &Plan) -> Result<Run, Failure> {
     run.map_err(|error: MeasureError| error.into())
 }
 
-/// A bar on standard error, where that is a terminal.
+/// A progress bar on standard error, hidden if that is not a terminal.
 pub(super) fn bar(length: u64) -> ProgressBar {
     let bar = ProgressBar::new(length);
     match ProgressStyle::with_template(BAR) {
@@ -46,7 +47,7 @@ pub(super) fn bar(length: u64) -> ProgressBar {
     }
 }
 
-/// The command, for the manifest. Where the program lies is this machine's affair.
+/// The command, for the manifest. The directory of the program is left out, because it depends on the machine.
 pub(super) fn argv() -> Vec<String> {
     let mut argv: Vec<String> = std::env::args().collect();
     if let Some(program) = argv.first_mut() {
@@ -55,8 +56,7 @@ pub(super) fn argv() -> Vec<String> {
     argv
 }
 
-/// Complains of runs that do not count, and gives the exit code that they ask for. What a backend cannot do is no
-/// failure.
+/// Reports samples that do not count, and returns the exit code. An operation that a backend does not have is no failure.
 pub(super) fn verdict(samples: &[Sample]) -> u8 {
     let counts = |sample: &&Sample| matches!(sample.status, Status::Ok | Status::Unsupported);
     match samples.iter().find(|sample| !counts(sample)) {
@@ -65,7 +65,7 @@ pub(super) fn verdict(samples: &[Sample]) -> u8 {
             let failed = samples.iter().filter(|sample| !counts(sample)).count();
             let total = samples.len();
             complain(&format!(
-                "{failed} of {total} runs do not count; the first is {}: {}",
+                "{failed} of {total} samples do not count; the first is {}: {}",
                 first.cell_id, first.reason
             ));
             INCOMPLETE
@@ -73,13 +73,25 @@ pub(super) fn verdict(samples: &[Sample]) -> u8 {
     }
 }
 
+/// Makes room for a run in a default directory. The earlier run is removed only if nothing prevents the new one.
+pub(super) fn replace_earlier(plan: &Plan) -> Result<(), Failure> {
+    if let Some(out) = plan.out.as_deref().filter(|_| !plan.resume) {
+        schedule::check(plan)?;
+        clear(out)?;
+    }
+    Ok(())
+}
+
 /// Removes the files of an earlier run, and nothing else.
-pub(super) fn clear(directory: &Path) -> io::Result<()> {
-    let names = report::names().into_iter().chain([store::MANIFEST, store::SAMPLES].map(str::to_owned));
+fn clear(directory: &Path) -> io::Result<()> {
+    let names = files::names().into_iter().chain([store::MANIFEST, store::SAMPLES].map(str::to_owned));
     for name in names {
         match fs::remove_file(directory.join(name)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound && error.kind() != io::ErrorKind::NotADirectory => {
-                let text = format!("cannot replace the run in {}: {error}", directory.display());
+                let text = format!(
+                    "cannot replace the run in {}: {error}; try another directory with --out",
+                    directory.display()
+                );
                 return Err(io::Error::new(error.kind(), text));
             }
             _ => (),
@@ -88,17 +100,17 @@ pub(super) fn clear(directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Ends the program with its exit code when it is interrupted or asked to terminate.
 pub(super) fn end_on_interrupt(out: Option<&Path>) -> Result<(), io::Error> {
     let text = match out {
-        Some(out) => format!(
-            "\ninterrupted: what was measured is in {}; the same command with --resume goes on with it",
-            out.display()
-        ),
-        None => "\ninterrupted: without --out nothing is kept".to_owned(),
+        Some(out) => {
+            format!("\ninterrupted: the samples so far are in {}; try the same command with --resume", out.display())
+        }
+        None => "\ninterrupted: nothing was recorded".to_owned(),
     };
     let handler = move || {
         complain(&text);
-        // A sample is added by one write and every other file is moved to its place, so nothing is left in halves.
+        // A sample is appended by one write, and every other file is moved into place, so nothing is left half written.
         std::process::exit(INTERRUPTED.into());
     };
     ctrlc::set_handler(handler).map_err(io::Error::other)

@@ -1,4 +1,4 @@
-//! `harness soak`: random schedules on a network without order, for as long as wanted.
+//! `harness soak`: runs random schedules on a network without order, for a given time.
 
 use std::num::NonZeroU64;
 use std::sync::Mutex;
@@ -7,36 +7,38 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use harness::registry::{Registry, full_name};
 use protocol::simulation::{self, Counterexample, Extent, MAX_STEPS, NotASchedule, Schedule, Subject};
 
+use super::failure::{ERROR, Failure, OK, USAGE};
 use super::options::all_processors;
-use super::{ERROR, Failure, OK, USAGE, complain, print, running};
+use super::output::{complain, print};
+use super::running;
+use crate::registry::{Registry, full_name};
 
-/// Between two lines on standard error.
+/// The time between two progress lines on standard error.
 const REPORT_EVERY: Duration = Duration::from_secs(30);
 
 #[derive(Args)]
 pub(super) struct Options {
-    /// The backend; `harness list` names them all
+    /// Backend to check; see `harness list`
     #[arg(long, value_name = "NAME[:VARIANT]", default_value = "dcgka")]
     backend: String,
-    /// How long to go on
-    #[arg(long, value_name = "SECONDS", default_value = "60")]
+    /// Time limit
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = clap::value_parser!(u64).range(1..))]
     seconds: u64,
-    /// Stop after so many schedules, if that comes first
+    /// Stop after this number of schedules, if that comes first [default: no limit]
     #[arg(long, value_name = "COUNT")]
     schedules: Option<NonZeroU64>,
-    /// The seed of the first schedule; the following count up from it
+    /// Seed of the first schedule; each schedule after it has the next seed
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Steps of each schedule
+    /// Steps in each schedule
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..=MAX_STEPS as i64))]
     steps: u16,
-    /// Schedules that run at once, each in one thread [default: as many as there are processors]
+    /// Schedules to run in parallel [default: the number of processors]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
-    /// Run this schedule alone, as an earlier run has printed it
+    /// Repeat one schedule, given in the form that an earlier run printed
     #[arg(long, value_name = "SCHEDULE", value_parser = schedule, conflicts_with_all = ["seed", "seconds", "schedules", "steps"])]
     repeat: Option<Schedule>,
 }
@@ -49,7 +51,9 @@ pub(super) fn run(options: &Options, registry: &Registry) -> Result<u8, Failure>
     let backend = registry.find(&options.backend)?;
     let name = full_name(&*backend);
     if !backend.description().capabilities.concurrent_operations {
-        let message = format!("{name} does not claim to bear concurrent operations: there is nothing to hold it to");
+        let message = format!(
+            "{name} does not declare the capability concurrent_operations, so there is nothing to check; try --backend dcgka"
+        );
         return Err(Failure { code: USAGE, message });
     }
     let subject = Subject { backend: &*backend, audit: registry.audit(&name) };
@@ -63,7 +67,7 @@ pub(super) fn run(options: &Options, registry: &Registry) -> Result<u8, Failure>
     let soaked = soak(subject, options, start);
     let speed = soaked.done as f64 / start.elapsed().as_secs_f64();
     let head = format!(
-        "{name}, from seed {} to {}: {} schedules of {} steps, {speed:.1} schedules/s\n",
+        "{name}, seeds {} to {}: {} schedules of {} steps, {speed:.1} schedules/s\n",
         options.seed,
         options.seed.saturating_add(soaked.done.saturating_sub(1)),
         soaked.done,
@@ -92,7 +96,7 @@ struct Soaked {
     failed: Option<Box<Counterexample>>,
 }
 
-/// Schedules in several threads, until the time is over, there are enough or one fails.
+/// Runs schedules in several threads until the time or the number of schedules is reached, or one fails.
 fn soak(subject: Subject<'_>, options: &Options, start: Instant) -> Soaked {
     let (limit, length) = (options.schedules.map_or(u64::MAX, NonZeroU64::get), Duration::from_secs(options.seconds));
     let (next, stop) = (AtomicU64::new(0), AtomicBool::new(false));

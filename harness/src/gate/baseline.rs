@@ -7,77 +7,77 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::exact::{Figures, Key};
+use super::figures::{Cells, Figures, UnknownKey};
 use super::instructions::{Conditions, Instructions};
-use crate::manifest::Build;
-use crate::report::{self, ReportError};
+use crate::record::manifest::Build;
+use crate::report::files::{self, ReportError};
 
-/// Version of the form below.
+/// Version of the file format.
 pub const SCHEMA: u32 = 1;
 
-/// A build's costs, and where they come from.
+/// The costs of a build, and how they were recorded.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Baseline {
-    /// Why it was recorded.
+    /// Why it was recorded, as given to `--reason`.
     pub reason: String,
-    /// When, in seconds since 1970 in UTC.
+    /// When it was recorded, in seconds since 1970 in UTC.
     pub recorded_unix: u64,
     /// The program that was measured.
     pub build: Build,
     /// The seed of all randomness.
     pub seed: u64,
-    /// Exact figures by cell; None where the backend does not have the operation.
-    pub cells: BTreeMap<String, Option<Figures>>,
-    /// Instructions; None where they could not be counted.
+    /// Exact figures by cell name. `None` if the backend does not have the operation.
+    pub cells: Cells,
+    /// Instruction counts. `None` if they were not counted.
     pub instructions: Option<RecordedInstructions>,
 }
 
-/// Instructions, and where they can be compared.
+/// Instruction counts, and the conditions under which they can be compared.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RecordedInstructions {
-    /// What must be the same elsewhere.
+    /// What must be the same for a comparison.
     pub conditions: Conditions,
-    /// By cell.
+    /// The counts by cell name.
     pub cells: BTreeMap<String, Instructions>,
 }
 
-/// What can be wrong with the file.
+/// Why a baseline cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum BaselineError {
-    /// There is none.
-    #[error("there is no baseline in {}; `harness gate --update-baseline --reason \"...\"` records one", .0.display())]
+    /// The file does not exist.
+    #[error("there is no baseline in {}; try to record one with `harness gate --update-baseline --reason \"...\"`", .0.display())]
     Missing(PathBuf),
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("cannot read {}: {source}", path.display())]
     Io {
-        /// Which.
+        /// The file of the baseline.
         path: PathBuf,
-        /// Why.
+        /// The error from the system.
         source: io::Error,
     },
-    /// It is of another version.
-    #[error("{}: its form has version {theirs}, this program reads and writes version {SCHEMA}; {REPLACE}", path.display())]
+    /// The file has another version.
+    #[error("{} has version {theirs} of the format, but this program reads and writes version {SCHEMA}; {REPLACE}", path.display())]
     Schema {
-        /// Which.
+        /// The file of the baseline.
         path: PathBuf,
-        /// Its version.
+        /// The version in the file.
         theirs: u64,
     },
-    /// It is not of the form.
-    #[error("{} is no baseline: {reason}; {REPLACE}", path.display())]
+    /// The file does not have the format of a baseline.
+    #[error("{} is not a baseline: {reason}; {REPLACE}", path.display())]
     Malformed {
-        /// Which.
+        /// The file of the baseline.
         path: PathBuf,
-        /// Why, and where.
+        /// What is wrong, and where in the file.
         reason: String,
     },
 }
 
-const REPLACE: &str = "right would be the file of the last good commit, or to remove it and record another with \
+const REPLACE: &str = "try the file of the last good commit, or remove the file and record another one with \
                        `harness gate --update-baseline --reason \"...\"`";
 
-/// The form of the file.
+/// The format of the file.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
@@ -91,10 +91,10 @@ struct File {
 }
 
 impl Baseline {
-    /// Reads the file.
+    /// Reads a baseline from its file.
     ///
     /// # Errors
-    /// As [`BaselineError`] says.
+    /// The file is missing, cannot be read, or is not a baseline of this version.
     pub fn read(path: &Path) -> Result<Self, BaselineError> {
         let text = fs::read_to_string(path).map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => BaselineError::Missing(path.to_owned()),
@@ -113,21 +113,21 @@ impl Baseline {
         }
         let file: File = serde_json::from_str(text).map_err(|error| malformed(error.to_string()))?;
         let File { schema: _, reason, recorded_unix, build, seed, cells, instructions } = file;
-        let key = |name: &String| Key::parse(name).ok_or_else(|| malformed(format!("there is no metric `{name}`")));
-        let figures = |named: BTreeMap<String, u64>| -> Result<Figures, BaselineError> {
-            named.iter().map(|(name, value)| Ok((key(name)?, *value))).collect()
+        let figures = |named: BTreeMap<String, u64>| -> Result<Figures, UnknownKey> {
+            named.iter().map(|(name, value)| Ok((name.parse()?, *value))).collect()
         };
-        let cells: Result<BTreeMap<String, Option<Figures>>, BaselineError> =
+        let cells: Result<Cells, UnknownKey> =
             cells.into_iter().map(|(cell, named)| Ok((cell, named.map(figures).transpose()?))).collect();
+        let cells = cells.map_err(|unknown| malformed(unknown.to_string()));
         Ok(Self { reason, recorded_unix, build, seed, cells: cells?, instructions })
     }
 
     /// Writes the file in one step.
     ///
     /// # Errors
-    /// It cannot be written.
+    /// The file cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), ReportError> {
-        let named = |figures: &Figures| figures.iter().map(|(key, value)| (key.name(), *value)).collect();
+        let named = |figures: &Figures| figures.iter().map(|(key, value)| (key.to_string(), *value)).collect();
         let file = File {
             schema: SCHEMA,
             reason: self.reason.clone(),
@@ -140,6 +140,6 @@ impl Baseline {
         let mut text = serde_json::to_vec_pretty(&file)
             .map_err(|error| ReportError::Io { path: path.to_owned(), source: error.into() })?;
         text.push(b'\n');
-        report::write(path, &text)
+        files::write(path, &text)
     }
 }

@@ -1,50 +1,96 @@
-//! What has become dearer or cheaper, and the likely cause.
+//! Which costs have grown or shrunk, and the likely cause.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::fmt;
+
+use protocol::operation::Role;
 
 use serde::Serialize;
 
 use super::baseline::RecordedInstructions;
 use super::config::Config;
-use super::exact::{Figures, INSTRUCTIONS, Key, Measured, figures};
-use crate::sample::Status;
+use super::figures::{Cells, Cost, Figures, Key, Of};
+use crate::analysis::measurement::number;
+use crate::record::by_name;
+use crate::record::metric::Metric;
 
-/// Causes that are named for one change.
+/// The most causes that are named for one change.
 const MAX_CAUSES: usize = 3;
 
-/// A cost that is not what it was.
+/// A cost that has changed.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Change {
     /// Backend, operation and group size.
     pub cell: String,
-    /// The metric, and of which kind of message or role.
-    pub metric: String,
-    /// What it was; None where there was nothing to compare with.
+    /// What has changed. In data: `cell`, `metric/kind` or `metric/role`.
+    #[serde(serialize_with = "by_name::serialize")]
+    pub metric: Subject,
+    /// The cost before. `None` if a whole cell has changed.
     pub before: Option<f64>,
-    /// What it is; None where it is not there any more.
+    /// The cost now. `None` if a whole cell has changed.
     pub after: Option<f64>,
-    /// What that means.
+    /// What the change means for the gate.
     pub verdict: Verdict,
-    /// What has moved, in words.
+    /// The likely cause, in words: what else has changed in the cell.
     pub cause: String,
+}
+
+/// What a change is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// The whole cell: it is new, or its operation is lost or new.
+    Cell,
+    /// One cost of the cell.
+    Cost {
+        /// An exact metric, instructions or CPU time.
+        metric: Metric,
+        /// A kind of message, or the name of a role.
+        of: String,
+    },
+}
+
+impl Subject {
+    /// The metric. `None` for a whole cell.
+    #[must_use]
+    pub fn metric(&self) -> Option<Metric> {
+        match self {
+            Self::Cell => None,
+            Self::Cost { metric, .. } => Some(*metric),
+        }
+    }
+}
+
+impl From<Cost<'_>> for Subject {
+    fn from(cost: Cost<'_>) -> Self {
+        Self::Cost { metric: cost.metric, of: cost.of.to_owned() }
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cell => f.write_str("cell"),
+            Self::Cost { metric, of } => Cost { metric: *metric, of }.fmt(f),
+        }
+    }
 }
 
 /// What a change means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
-    /// Dearer by more than is tolerated.
+    /// The cost has grown by more than is tolerated.
     Regression,
-    /// The same, measured in a way that may be wrong, so that it decides nothing.
+    /// The cost has grown by more than is tolerated, but it was measured in a way that may be wrong. This is only reported.
     Advisory,
-    /// Not there before.
+    /// The baseline has nothing to compare with.
     New,
-    /// Cheaper: a new baseline is wanted, so that it stays so.
+    /// The cost has shrunk. A new baseline is needed, so that it stays so.
     Improvement,
 }
 
 impl Change {
-    /// The relative change; None where there is nothing to divide by.
+    /// The relative change: 0.01 is one percent more. `None` if a cost is missing or the cost before is zero.
     #[must_use]
     pub fn relative(&self) -> Option<f64> {
         let (before, after) = (self.before?, self.after?);
@@ -52,25 +98,25 @@ impl Change {
     }
 }
 
-/// Compares the exact figures of all cells of the samples, which are those of the configuration.
+/// Compares the exact figures of all measured cells with the recorded ones.
 #[must_use]
 pub fn exact(config: &Config, before: &Cells, after: &Cells) -> Vec<Change> {
     let mut changes = Vec::new();
     for (cell, now) in after {
         let change = |verdict, cause: &str| Change {
             cell: cell.clone(),
-            metric: "cell".to_owned(),
+            metric: Subject::Cell,
             before: None,
             after: None,
             verdict,
             cause: cause.to_owned(),
         };
         match (before.get(cell), now) {
-            (None, _) => changes.push(change(Verdict::New, "the baseline does not have it")),
+            (None, _) => changes.push(change(Verdict::New, "the baseline does not have this cell")),
             (Some(None), None) => (),
-            (Some(None), Some(_)) => changes.push(change(Verdict::New, "the backend has this operation now")),
+            (Some(None), Some(_)) => changes.push(change(Verdict::New, "the backend now has this operation")),
             (Some(Some(_)), None) => {
-                changes.push(change(Verdict::Regression, "the backend does not have this operation any more"));
+                changes.push(change(Verdict::Regression, "the backend no longer has this operation"));
             }
             (Some(Some(then)), Some(now)) => changes.extend(of_cell(config, cell, then, now)),
         }
@@ -78,51 +124,27 @@ pub fn exact(config: &Config, before: &Cells, after: &Cells) -> Vec<Change> {
     changes
 }
 
-/// Exact figures by cell; None where the backend does not have the operation.
-pub type Cells = BTreeMap<String, Option<Figures>>;
-
-/// The exact figures of these cells, and why some are not among them.
-#[must_use]
-pub fn cells(measured: Vec<Measured>) -> (Cells, Vec<String>) {
-    let (mut cells, mut trouble) = (Cells::new(), Vec::new());
-    for (cell, sample) in measured {
-        match sample {
-            Ok(sample) => drop(cells.insert(cell, (sample.status == Status::Ok).then(|| figures(&sample)))),
-            Err(reason) => trouble.push(format!("{cell}: {reason}")),
-        }
-    }
-    (cells, trouble)
-}
-
-/// A cost that does not care for phases.
-type Cost<'a> = (&'a str, &'a str);
-
 fn of_cell(config: &Config, cell: &str, then: &Figures, now: &Figures) -> Vec<Change> {
-    let costs: BTreeSet<Cost<'_>> =
-        then.keys().chain(now.keys()).map(|key| (key.metric.as_str(), key.of.as_str())).collect();
-    let change = |(metric, of): Cost<'_>| {
+    let costs: BTreeSet<Cost<'_>> = then.keys().chain(now.keys()).map(Key::cost).collect();
+    let change = |cost: Cost<'_>| {
         let sum = |figures: &Figures| -> u64 {
-            figures
-                .iter()
-                .filter(|(key, _)| (key.metric.as_str(), key.of.as_str()) == (metric, of))
-                .map(|(_, n)| n)
-                .sum()
+            figures.iter().filter(|(key, _)| key.cost() == cost).map(|(_, amount)| amount).sum()
         };
         let (before, after) = (sum(then) as f64, sum(now) as f64);
-        let verdict = judge(before, after, config.threshold(metric))?;
+        let verdict = judge(before, after, config.threshold(cost.metric))?;
         Some(Change {
             cell: cell.to_owned(),
-            metric: format!("{metric}/{of}"),
+            metric: cost.into(),
             before: Some(before),
             after: Some(after),
             verdict,
-            cause: exact_cause(metric, of, then, now),
+            cause: exact_cause(cost, then, now),
         })
     };
     costs.into_iter().filter_map(change).collect()
 }
 
-/// None where the change is tolerated.
+/// What a change means. `None` if it is tolerated.
 fn judge(before: f64, after: f64, threshold: f64) -> Option<Verdict> {
     if after > before * (1.0 + threshold) {
         Some(Verdict::Regression)
@@ -131,36 +153,35 @@ fn judge(before: f64, after: f64, threshold: f64) -> Option<Verdict> {
     }
 }
 
-/// Of bytes: whether messages became more or longer. Of counts: in which phase.
-fn exact_cause(metric: &str, of: &str, then: &Figures, now: &Figures) -> String {
+/// For traffic: whether there are more messages, or longer ones. For other metrics: the phase.
+fn exact_cause(cost: Cost<'_>, then: &Figures, now: &Figures) -> String {
+    let Cost { metric, of } = cost;
     let figure = |figures: &Figures, key: &Key| figures.get(key).copied().unwrap_or(0);
-    if metric.starts_with("op.") || metric == "bytes_fetched" {
-        let keys: BTreeSet<&Key> = then
-            .keys()
-            .chain(now.keys())
-            .filter(|key| (key.metric.as_str(), key.of.as_str()) == (metric, of))
-            .collect();
+    if !Metric::TRAFFIC.contains(&metric) {
+        let keys: BTreeSet<&Key> = then.keys().chain(now.keys()).filter(|key| key.cost() == cost).collect();
         let moved = keys.into_iter().filter_map(|key| {
+            let Of::Members(_, phase) = key.of else { return None };
             let difference = signed(figure(then, key), figure(now, key));
-            (difference != 0).then(|| format!("{difference:+} in phase {}", key.phase))
+            (difference != 0).then(|| format!("{difference:+} in phase {phase}"))
         });
         return moved.collect::<Vec<_>>().join(", ");
     }
-    let messages = Key { metric: "messages".to_owned(), of: of.to_owned(), phase: String::new() };
-    let (messages_then, messages_now) = (figure(then, &messages), figure(now, &messages));
+    let key = |metric| Key { metric, of: Of::Kind(of.to_owned()) };
+    let (messages_then, messages_now) = (figure(then, &key(Metric::Messages)), figure(now, &key(Metric::Messages)));
     match signed(messages_then, messages_now) {
-        0 if metric == "bytes_sent" => {
-            let key = Key { metric: metric.to_owned(), ..messages };
+        0 if metric == Metric::BytesSent => {
+            let key = key(metric);
             let each = signed(figure(then, &key), figure(now, &key)) as f64 / messages_now.max(1) as f64;
-            let each = crate::measurement::number((each * 100.0).round() / 100.0);
-            format!("each of {messages_now} `{of}` by {}{each} B", if each.starts_with('-') { "" } else { "+" })
+            let each = number((each * 100.0).round() / 100.0);
+            let sign = if each.starts_with('-') { "" } else { "+" };
+            format!("{sign}{each} B in each of {messages_now} messages of kind `{of}`")
         }
-        0 => format!("messages of kind `{of}`"),
+        0 => format!("the length or the receivers of messages of kind `{of}`"),
         more => format!("{more:+} messages of kind `{of}`"),
     }
 }
 
-/// Compares instructions that were counted under the same conditions.
+/// Compares instruction counts. Both must have been made under the same conditions.
 #[must_use]
 pub fn instructions(
     config: &Config,
@@ -170,13 +191,13 @@ pub fn instructions(
     let mut changes = Vec::new();
     for (cell, now) in &after.cells {
         let Some(then) = before.cells.get(cell) else { continue };
-        let roles = [("sender", then.sender, now.sender), ("recipient", then.recipient, now.recipient)];
+        let roles = [(Role::Sender, then.sender, now.sender), (Role::Recipient, then.recipient, now.recipient)];
         for (role, before, after) in roles {
             let (before, after) = (before as f64, after as f64);
-            if let Some(verdict) = judge(before, after, config.threshold(INSTRUCTIONS)) {
+            if let Some(verdict) = judge(before, after, config.threshold(Metric::Instructions)) {
                 changes.push(Change {
                     cell: cell.clone(),
-                    metric: format!("{INSTRUCTIONS}/{role}"),
+                    metric: Cost { metric: Metric::Instructions, of: role.name() }.into(),
                     before: Some(before),
                     after: Some(after),
                     verdict,
@@ -192,23 +213,26 @@ fn flat<'a>(cells: &'a Cells, cell: &str) -> Option<&'a Figures> {
     cells.get(cell)?.as_ref()
 }
 
-/// Which counted operations of a role, and which kinds of message, have moved.
+/// Which primitive counts of a role and which kinds of message have changed: those with the largest relative changes.
 #[must_use]
-pub fn cause(role: &str, then: Option<&Figures>, now: Option<&Figures>) -> String {
+pub fn cause(role: Role, then: Option<&Figures>, now: Option<&Figures>) -> String {
     let (Some(then), Some(now)) = (then, now) else { return "unknown: there are no exact figures".to_owned() };
     let keys: BTreeSet<&Key> = then.keys().chain(now.keys()).collect();
     let mut moved: Vec<(f64, String)> = keys
         .into_iter()
-        .filter(|key| (key.metric.starts_with("op.") && key.of == role) || key.metric == "bytes_sent")
+        .filter(|key| match (key.metric, &key.of) {
+            (Metric::Primitive(_), Of::Members(of, _)) => *of == role,
+            (metric, _) => metric == Metric::BytesSent,
+        })
         .filter_map(|key| {
             let [before, after] = [then, now].map(|figures| figures.get(key).copied().unwrap_or(0));
             let difference = signed(before, after);
             let weight = difference.unsigned_abs() as f64 / before.max(1) as f64;
-            (difference != 0).then(|| (weight, format!("{} {difference:+}", key.name())))
+            (difference != 0).then(|| (weight, format!("{key} {difference:+}")))
         })
         .collect();
     if moved.is_empty() {
-        return "no counted operation and no message: the code around them".to_owned();
+        return "no primitive count and no message has changed: the code around them has".to_owned();
     }
     moved.sort_by(|one, other| other.0.total_cmp(&one.0));
     moved.into_iter().take(MAX_CAUSES).map(|(_, text)| text).collect::<Vec<_>>().join(", ")
@@ -235,7 +259,7 @@ mod tests {
     }
 
     fn cells_of(figures: &[(&str, u64)]) -> Cells {
-        let figures = figures.iter().map(|(name, value)| (Key::parse(name).unwrap(), *value)).collect();
+        let figures = figures.iter().map(|(name, value)| (name.parse().unwrap(), *value)).collect();
         Cells::from([("toy/update/128".to_owned(), Some(figures))])
     }
 
@@ -251,7 +275,7 @@ mod tests {
         let mut now = FIGURES.to_vec();
         now.iter_mut().filter(|(other, _)| *other == name).for_each(|figure| figure.1 = value);
         let changes = exact(&config(), &cells_of(&FIGURES), &cells_of(&now));
-        changes.into_iter().map(|change| (change.verdict, change.metric, change.cause)).collect()
+        changes.into_iter().map(|change| (change.verdict, change.metric.to_string(), change.cause)).collect()
     }
 
     fn one(verdict: Verdict, metric: &str, cause: &str) -> Vec<(Verdict, String, String)> {
@@ -259,12 +283,12 @@ mod tests {
     }
 
     #[test]
-    fn any_increase_of_an_exact_metric_is_a_regression_and_any_decrease_is_told() {
+    fn any_increase_of_an_exact_metric_is_a_regression_and_any_decrease_is_reported() {
         assert_eq!(changes("messages/ack", 127), []);
         let bytes = changes("bytes_sent/ack", 127 * 85);
-        assert_eq!(bytes, one(Verdict::Regression, "bytes_sent/ack", "each of 127 `ack` by +1 B"));
+        assert_eq!(bytes, one(Verdict::Regression, "bytes_sent/ack", "+1 B in each of 127 messages of kind `ack`"));
         let bytes = changes("bytes_sent/ack", 127 * 84 - 127);
-        assert_eq!(bytes, one(Verdict::Improvement, "bytes_sent/ack", "each of 127 `ack` by -1 B"));
+        assert_eq!(bytes, one(Verdict::Improvement, "bytes_sent/ack", "-1 B in each of 127 messages of kind `ack`"));
         let dh = changes("op.dh/recipient/process", 254);
         assert_eq!(dh, one(Verdict::Regression, "op.dh/recipient", "+127 in phase process"));
         let messages = changes("messages/ack", 128);
@@ -279,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn a_threshold_tolerates_so_much_and_no_more() {
+    fn a_threshold_tolerates_its_increase_and_no_more() {
         let mut config = config();
         config.tolerate("op.kdf", 0.01).unwrap();
         let verdicts = |value| {
@@ -295,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn an_operation_that_is_lost_is_a_regression_and_one_that_is_new_wants_a_baseline() {
+    fn an_operation_that_is_lost_is_a_regression_and_one_that_is_new_needs_a_baseline() {
         let there = cells_of(&FIGURES);
         fn verdicts(before: &Cells, after: &Cells) -> Vec<Verdict> {
             exact(&config(), before, after).into_iter().map(|change| change.verdict).collect()
@@ -308,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn instructions_have_one_percent_and_the_cause_is_what_was_counted() {
+    fn instructions_may_grow_by_one_percent_and_the_cause_is_what_was_counted() {
         let counted = |sender, recipient| RecordedInstructions {
             conditions: Conditions {
                 rustc: String::new(),
@@ -325,10 +349,13 @@ mod tests {
             let (then, now) = (cells_of(&FIGURES), cells_of(now));
             let (before, after) = (counted(1000, 1000), counted(sender, recipient));
             let changes = instructions(&config(), (&before, &then), (&after, &now));
-            changes.into_iter().map(|change| (change.verdict, change.metric, change.cause)).collect::<Vec<_>>()
+            changes
+                .into_iter()
+                .map(|change| (change.verdict, change.metric.to_string(), change.cause))
+                .collect::<Vec<_>>()
         };
         assert_eq!(found(1010, 991, &FIGURES), []);
-        let cause = "no counted operation and no message: the code around them";
+        let cause = "no primitive count and no message has changed: the code around them has";
         assert_eq!(found(1000, 1011, &FIGURES), one(Verdict::Regression, "instructions/recipient", cause));
         assert_eq!(found(900, 1000, &FIGURES), one(Verdict::Improvement, "instructions/sender", cause));
         let mut now = FIGURES;

@@ -1,4 +1,4 @@
-//! What the gate measures, and which increase it tolerates: gate.toml.
+//! What the gate measures, and which increases it tolerates: gate.toml.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,43 +8,43 @@ use std::path::{Path, PathBuf};
 use protocol::operation::Operation;
 use serde::Deserialize;
 
-use super::exact::{self, INSTRUCTIONS};
-use super::time::CPU_NS;
-use crate::plan::Choice;
+use super::figures;
+use crate::record::metric::Metric;
 use crate::registry::{Registry, UnknownBackend};
+use crate::run::plan::Choice;
 
-/// Instructions move a little with whatever moves code or data about.
+/// Anything that moves code or data about changes the instructions a little.
 const TOLERATED_INSTRUCTIONS: f64 = 0.01;
-/// On a busy machine, two builds of the same source were seen to differ by up to 5.3 percent in the median of their pairs.
+/// On a busy machine, two builds of the same source differed by up to 5.3 percent in the median of their pairs.
 const TOLERATED_CPU_NS: f64 = 0.07;
 
-/// gate.toml, its names resolved.
+/// The contents of gate.toml, with its names resolved.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// The seed of all randomness.
     pub seed: u64,
-    /// Members of each group.
+    /// Members of each group before the operation; for create, members created.
     pub group_size: u32,
-    /// Whose exact metrics are compared.
+    /// The backends whose exact metrics are compared.
     pub backends: Vec<Choice>,
-    /// In which operations.
+    /// The operations in which exact metrics are compared.
     pub operations: Vec<Operation>,
-    /// Whose instructions are compared.
+    /// The backends whose instructions in an update are compared.
     pub instructions: Vec<Choice>,
-    /// Whose CPU time is compared.
+    /// The backends whose CPU time in an update is compared.
     pub time: Vec<Choice>,
-    /// How often.
+    /// The number of pairs in which CPU time is compared.
     pub pairs: Pairs,
-    /// Which relative increase of a metric is tolerated. Of metrics that are not in it: none.
-    thresholds: BTreeMap<String, f64>,
+    /// The relative increase that is tolerated of each metric. Other metrics must not grow.
+    thresholds: BTreeMap<Metric, f64>,
 }
 
-/// How many pairs of runs CPU times are compared in: so many groups, and in each so many updates.
+/// The number of pairs of samples in which CPU times are compared: updates in each group, times groups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pairs {
-    /// Groups, each with keys of its own.
+    /// The number of groups, each with keys of its own.
     pub groups: u32,
-    /// Updates from the same state of a group.
+    /// The number of updates in each group, all from the same state.
     pub runs: u32,
 }
 
@@ -52,46 +52,46 @@ pub struct Pairs {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("cannot read {}: {source}; the gate wants a file like gate.toml at the top of the repository, named by --config", path.display())]
+    #[error("cannot read {}: {source}; try --config with a file like gate.toml at the top of the repository", path.display())]
     Io {
-        /// Which.
+        /// The file of the configuration.
         path: PathBuf,
-        /// Why.
+        /// The error from the system.
         source: io::Error,
     },
-    /// It is not of the form.
+    /// The file does not have the format of a configuration.
     #[error("{}: {reason}", path.display())]
     Malformed {
-        /// Which.
+        /// The file of the configuration.
         path: PathBuf,
-        /// Why, and where.
+        /// What is wrong, and where in the file.
         reason: String,
     },
-    /// It names a backend that does not exist.
+    /// The file names a backend that does not exist.
     #[error(transparent)]
     Unknown(#[from] UnknownBackend),
-    /// A threshold is for something that is not measured.
-    #[error("there is no metric `{asked}`; known are: {}", known().join(", "))]
+    /// A threshold is for a metric that is not compared.
+    #[error("there is no metric `{asked}`; try one of these: {}", known().map(Metric::name).collect::<Vec<_>>().join(", "))]
     UnknownMetric {
-        /// What was asked for.
+        /// The name that no metric has.
         asked: String,
     },
-    /// A threshold is no fraction.
-    #[error("the threshold of `{metric}` is {value}; right would be a fraction from 0, such as 0.01 for one percent")]
+    /// A threshold is negative or not finite.
+    #[error("the threshold of `{metric}` is {value}; try a fraction of at least 0, such as 0.01 for one percent")]
     Threshold {
-        /// Of which metric.
-        metric: String,
-        /// What stands there.
+        /// The metric of the threshold.
+        metric: Metric,
+        /// The threshold as given.
         value: f64,
     },
 }
 
-/// The metrics that have a threshold.
-fn known() -> Vec<String> {
-    exact::metrics().into_iter().chain([INSTRUCTIONS, CPU_NS]).map(str::to_owned).collect()
+/// The metrics that can have a threshold.
+fn known() -> impl Iterator<Item = Metric> {
+    figures::metrics().chain([Metric::Instructions, Metric::CpuNs])
 }
 
-/// The form of the file.
+/// The format of the file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
@@ -120,10 +120,10 @@ struct Time {
 }
 
 impl Config {
-    /// Reads the file.
+    /// Reads a configuration from its file, and looks its backends up in `registry`.
     ///
     /// # Errors
-    /// As [`ConfigError`] says.
+    /// The file cannot be read, is malformed, or names something that does not exist.
     pub fn read(path: &Path, registry: &Registry) -> Result<Self, ConfigError> {
         let text = fs::read_to_string(path).map_err(|source| ConfigError::Io { path: path.to_owned(), source })?;
         Self::parse(&text, path, registry)
@@ -137,52 +137,48 @@ impl Config {
             operations.map_err(|error: protocol::operation::UnknownOperation| malformed(error.to_string()))?;
         let least = operations.iter().map(|operation| operation.min_group_size()).max().unwrap_or(usize::MAX);
         if operations.is_empty() || file.backends.is_empty() {
-            return Err(malformed("nothing to measure: it wants at least one backend and one operation".to_owned()));
+            return Err(malformed("nothing to measure; try at least one backend and one operation".to_owned()));
         }
         if (file.group_size as usize) < least {
-            return Err(malformed(format!("these operations need a group_size of at least {least}")));
+            let size = file.group_size;
+            return Err(malformed(format!(
+                "group_size {size} is too small for these operations; try at least {least}"
+            )));
         }
         if file.time.groups == 0 || file.time.runs < 2 {
-            return Err(malformed("[time] wants at least 1 of groups and 2 of runs".to_owned()));
+            return Err(malformed("[time] has too few pairs; try at least groups = 1 and runs = 2".to_owned()));
         }
         let mut config = Self {
             seed: file.seed,
             group_size: file.group_size,
-            backends: choices(registry, &file.backends)?,
+            backends: Choice::find_all(registry, &file.backends)?,
             operations,
-            instructions: choices(registry, &file.instructions.backends)?,
-            time: choices(registry, &file.time.backends)?,
+            instructions: Choice::find_all(registry, &file.instructions.backends)?,
+            time: Choice::find_all(registry, &file.time.backends)?,
             pairs: Pairs { groups: file.time.groups, runs: file.time.runs },
-            thresholds: [(INSTRUCTIONS, TOLERATED_INSTRUCTIONS), (CPU_NS, TOLERATED_CPU_NS)]
-                .map(|(metric, fraction)| (metric.to_owned(), fraction))
-                .into(),
+            thresholds: [(Metric::Instructions, TOLERATED_INSTRUCTIONS), (Metric::CpuNs, TOLERATED_CPU_NS)].into(),
         };
         file.thresholds.into_iter().try_for_each(|(metric, fraction)| config.tolerate(&metric, fraction))?;
         Ok(config)
     }
 
-    /// Sets the threshold of a metric.
+    /// Sets the relative increase of a metric that is tolerated.
     ///
     /// # Errors
-    /// There is no such metric, or the threshold is no fraction.
+    /// There is no such metric, or the fraction is negative or not finite.
     pub fn tolerate(&mut self, metric: &str, fraction: f64) -> Result<(), ConfigError> {
-        if !known().iter().any(|known| known == metric) {
-            return Err(ConfigError::UnknownMetric { asked: metric.to_owned() });
-        }
+        let found = known().find(|known| known.name() == metric);
+        let metric = found.ok_or_else(|| ConfigError::UnknownMetric { asked: metric.to_owned() })?;
         if !(fraction.is_finite() && fraction >= 0.0) {
-            return Err(ConfigError::Threshold { metric: metric.to_owned(), value: fraction });
+            return Err(ConfigError::Threshold { metric, value: fraction });
         }
-        self.thresholds.insert(metric.to_owned(), fraction);
+        self.thresholds.insert(metric, fraction);
         Ok(())
     }
 
-    /// Which relative increase of a metric is tolerated.
+    /// The relative increase of a metric that is tolerated: 0 unless it is set.
     #[must_use]
-    pub fn threshold(&self, metric: &str) -> f64 {
-        self.thresholds.get(metric).copied().unwrap_or(0.0)
+    pub fn threshold(&self, metric: Metric) -> f64 {
+        self.thresholds.get(&metric).copied().unwrap_or(0.0)
     }
-}
-
-fn choices(registry: &Registry, names: &[String]) -> Result<Vec<Choice>, UnknownBackend> {
-    names.iter().map(|name| Choice::find(registry, name)).collect()
 }

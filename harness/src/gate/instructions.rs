@@ -1,8 +1,8 @@
-//! Instructions of an update: its sender's and one recipient's, all acknowledgements included, counted by callgrind.
+//! Instructions of an update, counted by callgrind: of its sender and of one recipient, all acknowledgements included.
 //!
-//! A count is the same in each run of the same program, however busy the machine is. It is not the same for another
-//! compiler, on a processor for which other code is chosen, under another valgrind, which imitates another processor, or with
-//! another C library. Valgrind runs SHA-256 in software, so counts compare a backend with itself alone.
+//! A count is the same each time the same program runs, however busy the machine is. It differs for another compiler,
+//! another C library, a processor for which other code is chosen, or another valgrind, which imitates another processor.
+//! Valgrind runs SHA-256 in software, so these counts compare a backend only with itself.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,26 +15,26 @@ use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 use serde::{Deserialize, Serialize};
 
 use super::config::Config;
-use super::exact::cell_name;
-use crate::manifest::{Build, curve_backend};
-use crate::plan::Choice;
-use crate::proof::Refusal;
+use super::figures::cell_name;
+use crate::measure::replay::{self, Recording, ReplayError};
+use crate::measure::validation::Refusal;
+use crate::record::manifest::{Build, curve_backend};
 use crate::registry::{Registry, UnknownBackend};
-use crate::replay::{self, Recording, ReplayError};
+use crate::run::plan::Choice;
 
-/// The function whose instructions are counted, as callgrind writes its name, with or without what follows it.
-const COUNTED: &str = "harness::replay::member_part*";
+/// The function whose instructions are counted, as callgrind writes its name. The star stands for what may follow it.
+const COUNTED: &str = "harness::measure::replay::member_part*";
 /// The hidden subcommand that replays a recording.
 pub const VERB: &str = "replay";
 const CALLGRIND_OUT: &str = "counts";
 
-/// Instructions in one cell.
+/// The instruction counts of one cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Instructions {
-    /// Of the member that updates.
+    /// Instructions of the member that updates.
     pub sender: u64,
-    /// Of the member in the seat after it.
+    /// Instructions of the member after it.
     pub recipient: u64,
 }
 
@@ -42,24 +42,24 @@ pub struct Instructions {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Conditions {
-    /// The compiler.
+    /// Version of the compiler.
     pub rustc: String,
-    /// For which kind of machine.
+    /// Target triple of the program.
     pub target: String,
-    /// Cargo's profile.
+    /// Cargo's profile and its optimisation.
     pub profile: String,
     /// Compiler flags.
     pub rustflags: String,
-    /// The C library.
+    /// Name and version of the C library; empty if unknown.
     pub libc: String,
-    /// Valgrind.
+    /// Version of valgrind.
     pub valgrind: String,
-    /// What the program takes the processor for, under valgrind.
+    /// The processor as the program sees it under valgrind.
     pub cpu: Cpu,
 }
 
 impl Conditions {
-    /// Those of this machine and program, if it has seen this processor under valgrind.
+    /// The conditions of this machine and program. `cpu` is the processor as the program sees it under valgrind.
     ///
     /// # Errors
     /// There is no valgrind.
@@ -75,7 +75,7 @@ impl Conditions {
         })
     }
 
-    /// What was different when the counts were recorded; None where they can be compared.
+    /// The first condition that was different when the counts were recorded, in words. `None` if they can be compared.
     #[must_use]
     pub fn difference(&self, recorded: &Self) -> Option<String> {
         let parts = |of: &Self| {
@@ -86,29 +86,29 @@ impl Conditions {
         let names = ["compiler", "target", "profile", "compiler flags", "C library", "valgrind", "processor"];
         let both = parts(self).into_iter().zip(parts(recorded));
         let (name, (now, then)) = names.into_iter().zip(both).find(|(_, (now, then))| now != then)?;
-        Some(format!("the {name} is `{now}`, and was `{then}` when the baseline was recorded"))
+        Some(format!("the {name} is `{now}`, but was `{then}` when the baseline was recorded"))
     }
 }
 
-/// What decides which code runs.
+/// What decides which code runs on a processor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Cpu {
-    /// Which code of the curve library.
+    /// Code of the curve library that is in effect: avx512, avx2 or serial.
     pub curve_backend: String,
-    /// Features that code is chosen by.
+    /// Processor features by which the primitives choose their code.
     pub features: Vec<String>,
 }
 
 impl Cpu {
-    /// As this process sees it.
+    /// The processor as this process sees it.
     #[must_use]
     pub fn seen() -> Self {
         Self { curve_backend: curve_backend().to_owned(), features: features() }
     }
 }
 
-/// Features by which the primitives choose their code at run time.
+/// Processor features by which the primitives choose their code at run time.
 fn features() -> Vec<String> {
     #[cfg(target_arch = "x86_64")]
     let all = [
@@ -135,51 +135,51 @@ fn features() -> Vec<String> {
 /// Why instructions were not counted.
 #[derive(Debug, thiserror::Error)]
 pub enum CountError {
-    /// There is no valgrind.
-    #[error("there is no valgrind on this machine ({0})")]
+    /// Valgrind cannot be started.
+    #[error("there is no valgrind on this machine ({0}); try to install it")]
     NoValgrind(io::Error),
+    /// The system does not say where this program is.
+    #[error("cannot find this program: {0}")]
+    Program(io::Error),
     /// An update cannot be recorded.
     #[error("{cell}: {refusal}")]
     Refused {
-        /// Of which cell.
+        /// Name of the cell.
         cell: String,
-        /// Why.
+        /// Why the sample would not count.
         refusal: Refusal,
     },
     /// A recording cannot be replayed.
-    #[error("{cell}, seat {seat}: {reason}")]
+    #[error("{cell}, participant {participant}: {reason}")]
     Failed {
-        /// Of which cell.
+        /// Name of the cell.
         cell: String,
-        /// Whose.
-        seat: usize,
-        /// Why.
+        /// Position of the member whose part was replayed.
+        participant: usize,
+        /// What valgrind, the replay or its output says.
         reason: String,
     },
-    /// Files that the two processes share.
+    /// A file that the two processes share cannot be used.
     #[error("cannot use {}: {source}", path.display())]
     Io {
-        /// Which.
+        /// The file or its directory.
         path: PathBuf,
-        /// Why.
+        /// The error from the system.
         source: io::Error,
     },
-    /// A backend that does not exist.
+    /// There is no backend of a configured name.
     #[error(transparent)]
     Unknown(#[from] UnknownBackend),
 }
 
-/// Counts both members' instructions in each backend's update, on all threads of the pool that calls. Gives what the
-/// program has taken the processor for, too.
+/// Counts the instructions of both members in each backend's update, on all threads of the pool in which it is called. Also
+/// returns the processor as the program saw it under valgrind.
 ///
 /// # Errors
-/// As [`CountError`] says.
-pub fn count(
-    config: &Config,
-    registry: &Registry,
-    program: &Path,
-) -> Result<(BTreeMap<String, Instructions>, Cpu), CountError> {
+/// An update cannot be recorded, or a recording cannot be replayed under valgrind.
+pub fn count(config: &Config, registry: &Registry) -> Result<(BTreeMap<String, Instructions>, Cpu), CountError> {
     let directory = Scratch::new()?;
+    let program = std::env::current_exe().map_err(CountError::Program)?;
     let parts: Result<Vec<(String, Vec<Recording>)>, CountError> =
         config.instructions.clone().into_par_iter().map(|choice| record(config, registry, &choice)).collect();
     let parts: Vec<(String, Recording)> = parts?
@@ -189,15 +189,16 @@ pub fn count(
     let counted: Result<Vec<(String, usize, Counted)>, CountError> = parts
         .into_par_iter()
         .map(|(cell, recording)| {
-            let counted = run(program, &directory, &cell, &recording)?;
-            Ok((cell, recording.seat, counted))
+            let counted = run(&program, &directory, &cell, &recording)?;
+            Ok((cell, recording.participant, counted))
         })
         .collect();
     let mut cells = BTreeMap::<String, Instructions>::new();
     let mut cpu = Cpu::seen();
-    for (cell, seat, counted) in counted? {
+    for (cell, participant, counted) in counted? {
         let instructions = cells.entry(cell).or_insert(Instructions { sender: 0, recipient: 0 });
-        *(if seat == SENDER { &mut instructions.sender } else { &mut instructions.recipient }) = counted.instructions;
+        *(if participant == SENDER { &mut instructions.sender } else { &mut instructions.recipient }) =
+            counted.instructions;
         cpu = counted.cpu;
     }
     Ok((cells, cpu))
@@ -208,7 +209,7 @@ const RECIPIENT: usize = 1;
 
 fn record(config: &Config, registry: &Registry, choice: &Choice) -> Result<(String, Vec<Recording>), CountError> {
     let name = choice.full_name();
-    let cell = cell_name(&name, &Operation::Update.name(), config.group_size);
+    let cell = cell_name(&name, Operation::Update, config.group_size);
     let backend = registry.find(&name)?;
     let recorded = replay::record(&*backend, &name, (config.seed, config.group_size as usize), &[SENDER, RECIPIENT]);
     match recorded {
@@ -224,8 +225,9 @@ struct Counted {
 
 /// Replays a recording under callgrind.
 fn run(program: &Path, scratch: &Scratch, cell: &str, recording: &Recording) -> Result<Counted, CountError> {
-    let failed = |reason: String| CountError::Failed { cell: cell.to_owned(), seat: recording.seat, reason };
-    let directory = scratch.0.join(format!("{}-{}", cell.replace(['/', ':'], "-"), recording.seat));
+    let failed =
+        |reason: String| CountError::Failed { cell: cell.to_owned(), participant: recording.participant, reason };
+    let directory = scratch.0.join(format!("{}-{}", cell.replace(['/', ':'], "-"), recording.participant));
     let at = |path: &Path| {
         let path = path.to_owned();
         |source| CountError::Io { path, source }
@@ -235,7 +237,8 @@ fn run(program: &Path, scratch: &Scratch, cell: &str, recording: &Recording) -> 
     let text = serde_json::to_vec(recording).map_err(|error| at(&file)(error.into()))?;
     fs::write(&file, text).map_err(at(&file))?;
     let output = Command::new("valgrind")
-        // Arguments and environment lie on the stack, whose place can decide which code copies memory: the same for all.
+        // Arguments and environment are on the stack, and its place can decide which code copies memory. So all replays
+        // have the same.
         .env_clear()
         .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
         .current_dir(&directory)
@@ -247,7 +250,7 @@ fn run(program: &Path, scratch: &Scratch, cell: &str, recording: &Recording) -> 
         .map_err(CountError::NoValgrind)?;
     if !output.status.success() {
         let complaint = String::from_utf8_lossy(&output.stderr);
-        let last = complaint.lines().rev().find(|line| !line.starts_with("==")).unwrap_or("no word of why");
+        let last = complaint.lines().rev().find(|line| !line.starts_with("==")).unwrap_or("the replay failed silently");
         return Err(failed(last.to_owned()));
     }
     let cpu: Cpu = serde_json::from_slice(&output.stdout).map_err(|error| failed(error.to_string()))?;
@@ -255,19 +258,21 @@ fn run(program: &Path, scratch: &Scratch, cell: &str, recording: &Recording) -> 
     let text = fs::read_to_string(&counts).map_err(at(&counts))?;
     match total(&text) {
         Some(instructions) if instructions > 0 => Ok(Counted { instructions, cpu }),
-        _ => Err(failed(format!("callgrind counted nothing: is `{COUNTED}` still the name of the function?"))),
+        _ => {
+            Err(failed(format!("callgrind counted nothing; check that `{COUNTED}` is still the name of the function")))
+        }
     }
 }
 
-/// The sum that callgrind has written at the end of its file.
+/// The sum at the end of callgrind's file.
 fn total(text: &str) -> Option<u64> {
     text.lines().rev().find_map(|line| line.strip_prefix("totals:"))?.trim().parse().ok()
 }
 
-/// Replays the recording in a file: the hidden subcommand. Gives what the processor looks like from here, in JSON.
+/// Replays the recording in a file, for the hidden subcommand. Returns the processor as this process sees it, in JSON.
 ///
 /// # Errors
-/// The file cannot be read, or the recording does not come out as recorded.
+/// The file cannot be read, or the replay differs from the recording.
 pub fn replay_file(registry: &Registry, path: &Path) -> Result<Vec<u8>, ReplayFileError> {
     let text = fs::read(path)?;
     let recording: Recording = serde_json::from_slice(&text)?;
@@ -278,21 +283,21 @@ pub fn replay_file(registry: &Registry, path: &Path) -> Result<Vec<u8>, ReplayFi
 /// Why a file was not replayed.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayFileError {
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("cannot read the recording: {0}")]
     Io(#[from] io::Error),
-    /// It is none.
-    #[error("no recording: {0}")]
+    /// The file does not have the format of a recording.
+    #[error("the file is not a recording: {0}")]
     Malformed(#[from] serde_json::Error),
-    /// Of a backend that does not exist.
+    /// The recording is of a backend that does not exist.
     #[error(transparent)]
     Unknown(#[from] UnknownBackend),
-    /// It comes out differently.
+    /// The replay differs from the recording.
     #[error(transparent)]
     Replay(#[from] ReplayError),
 }
 
-/// A directory that goes with this value.
+/// A temporary directory that is removed with this value.
 struct Scratch(PathBuf);
 
 impl Scratch {
@@ -341,9 +346,9 @@ mod tests {
         assert_eq!(here.difference(&here), None);
         let other = Conditions { rustc: "rustc 2".to_owned(), ..conditions() };
         let said = here.difference(&other).unwrap();
-        assert_eq!(said, "the compiler is `rustc 1`, and was `rustc 2` when the baseline was recorded");
+        assert_eq!(said, "the compiler is `rustc 1`, but was `rustc 2` when the baseline was recorded");
         let other = Conditions { cpu: Cpu { features: vec![], ..conditions().cpu }, ..conditions() };
-        assert!(here.difference(&other).unwrap().starts_with("the processor is `avx2 with aes`, and was `avx2 with `"));
+        assert!(here.difference(&other).unwrap().starts_with("the processor is `avx2 with aes`, but was `avx2 with `"));
     }
 
     #[test]

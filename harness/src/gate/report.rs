@@ -4,52 +4,72 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::comparison::{Change, Verdict};
-use super::exact::INSTRUCTIONS;
-use super::time::CPU_NS;
-use crate::measurement::number;
-use crate::summary::table::Table;
+use super::baseline::Baseline;
+use super::comparison::{Change, Subject, Verdict};
+use crate::analysis::measurement::number;
+use crate::record::metric::Metric;
+use crate::report::summary::table::Table;
 
-/// Version of the JSON form.
+/// Version of the JSON format.
 pub const SCHEMA: u32 = 1;
-/// Changes that a table shows. More of them say nothing more, and a comment on a pull request has a limit.
+/// The most changes that a table shows. More of them would say nothing more, and the length of a comment is limited.
 const SHOWN: usize = 60;
 
 /// What the gate has found.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
-    /// [`SCHEMA`].
+    /// Always [`SCHEMA`].
     pub schema: u32,
-    /// What came of it.
+    /// The result of the comparison.
     pub outcome: Outcome,
-    /// The commit whose costs the baseline has; empty where it is unknown.
+    /// The commit whose costs the baseline has; empty if unknown.
     pub baseline_commit: String,
     /// Why the baseline was recorded.
     pub baseline_reason: String,
-    /// How many cells were compared exactly.
+    /// How many cells were measured, those of operations that a backend does not have included.
     pub cells: usize,
-    /// What is not as it was, the worst first.
+    /// What has changed, the worst first.
     pub changes: Vec<Change>,
-    /// Cells that could not be measured, and why.
+    /// What could not be measured, with the reason.
     pub trouble: Vec<String>,
-    /// What was compared besides, and what was not and why.
+    /// What else was compared, and what was not compared and why.
     pub notes: Vec<String>,
 }
 
-/// What came of a comparison.
+/// The result of a comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
-    /// Nothing is dearer.
+    /// No cost has grown by more than is tolerated.
     Passed,
-    /// Something is.
+    /// At least one cost has grown by more than is tolerated.
     Regression,
-    /// Nothing is, but something could not be measured.
+    /// No cost has grown by more than is tolerated, but something could not be measured.
     Incomplete,
 }
 
 impl Report {
-    /// Orders the changes and says what came of it all.
+    /// A report that has no changes yet.
+    #[must_use]
+    pub fn new(baseline: Option<&Baseline>) -> Self {
+        Self {
+            schema: SCHEMA,
+            outcome: Outcome::Passed,
+            baseline_commit: baseline.map(|baseline| baseline.build.commit.clone()).unwrap_or_default(),
+            baseline_reason: baseline.map(|baseline| baseline.reason.clone()).unwrap_or_default(),
+            cells: 0,
+            changes: Vec::new(),
+            trouble: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    /// Notes why instructions are not compared.
+    pub(super) fn skip_instructions(&mut self, why: &str) {
+        self.notes.push(format!("instructions are not compared: {why}"));
+    }
+
+    /// Sorts the changes and sets the outcome.
     #[must_use]
     pub fn conclude(mut self) -> Self {
         self.changes.sort_by(|one, other| (one.verdict, &one.cell).cmp(&(other.verdict, &other.cell)));
@@ -63,25 +83,26 @@ impl Report {
         self
     }
 
-    /// How many changes mean this.
+    /// How many changes have this verdict.
     #[must_use]
     pub fn count(&self, verdict: Verdict) -> usize {
         self.changes.iter().filter(|change| change.verdict == verdict).count()
     }
 
-    /// One line: what came of it.
+    /// The outcome in one line.
     #[must_use]
     pub fn headline(&self) -> String {
         let cells = self.cells;
         let regressions = self.count(Verdict::Regression);
         match self.outcome {
-            Outcome::Passed => format!("gate passed: nothing is dearer in {cells} cells"),
-            Outcome::Regression => format!("gate failed: {regressions} costs are higher"),
-            Outcome::Incomplete => format!("gate incomplete: {} cells could not be measured", self.trouble.len()),
+            Outcome::Passed => format!("gate passed: no cost has grown in {cells} cells"),
+            Outcome::Regression if regressions == 1 => "gate failed: 1 cost has grown".to_owned(),
+            Outcome::Regression => format!("gate failed: {regressions} costs have grown"),
+            Outcome::Incomplete => format!("gate incomplete: {} of the measurements failed", self.trouble.len()),
         }
     }
 
-    /// To read in a terminal.
+    /// The report for a terminal.
     #[must_use]
     pub fn human(&self) -> String {
         let mut text = String::new();
@@ -90,7 +111,7 @@ impl Report {
         text
     }
 
-    /// For a comment on a pull request.
+    /// The report in Markdown, for a comment on a pull request.
     #[must_use]
     pub fn markdown(&self) -> String {
         let mut text = String::new();
@@ -107,7 +128,7 @@ impl Report {
             table.row([
                 verdict(change.verdict).to_owned(),
                 change.cell.clone(),
-                change.metric.clone(),
+                change.metric.to_string(),
                 figure(&change.metric, change.before),
                 figure(&change.metric, change.after),
                 change.relative().map(|relative| format!("{:+.2} %", relative * 100.0)).unwrap_or_default(),
@@ -120,9 +141,13 @@ impl Report {
         if self.changes.len() > SHOWN {
             let _ = writeln!(text, "... and {} more\n", self.changes.len() - SHOWN);
         }
-        // The baseline has no times.
+        // The baseline has no times, so what is faster needs no new one.
         let gains = [Verdict::Improvement, Verdict::New];
-        if self.changes.iter().any(|change| gains.contains(&change.verdict) && !change.metric.starts_with(CPU_NS)) {
+        if self
+            .changes
+            .iter()
+            .any(|change| gains.contains(&change.verdict) && change.metric.metric() != Some(Metric::CpuNs))
+        {
             let _ = writeln!(text, "{NEW_BASELINE}\n");
         }
         for line in self.trouble.iter().map(|trouble| format!("not measured: {trouble}")).chain(self.notes.clone()) {
@@ -131,24 +156,24 @@ impl Report {
     }
 }
 
-const NEW_BASELINE: &str = "What is cheaper or new wants a new baseline, so that it stays so: `harness gate \
+const NEW_BASELINE: &str = "Record what is cheaper or new as the baseline, so that the gate guards it: `harness gate \
                             --update-baseline --reason \"...\"`.";
 
 fn verdict(verdict: Verdict) -> &'static str {
     match verdict {
-        Verdict::Regression => "dearer",
+        Verdict::Regression => "regression",
         Verdict::Advisory => "slower?",
         Verdict::New => "new",
         Verdict::Improvement => "cheaper",
     }
 }
 
-/// Times in microseconds, since a nanosecond of them means nothing; all else as it is.
-fn figure(metric: &str, value: Option<f64>) -> String {
-    match value {
-        None => String::new(),
-        Some(ns) if metric.starts_with(CPU_NS) => format!("{:.1} us", ns / 1e3),
-        Some(count) if metric.starts_with(INSTRUCTIONS) => format!("{:.3} M", count / 1e6),
-        Some(value) => number(value),
+/// A cost as the table shows it: times in microseconds, because a nanosecond means nothing; instructions in millions.
+fn figure(subject: &Subject, value: Option<f64>) -> String {
+    match (value, subject.metric()) {
+        (None, _) => String::new(),
+        (Some(ns), Some(Metric::CpuNs)) => format!("{:.1} us", ns / 1e3),
+        (Some(count), Some(Metric::Instructions)) => format!("{:.3} M", count / 1e6),
+        (Some(value), _) => number(value),
     }
 }

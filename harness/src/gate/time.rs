@@ -1,62 +1,60 @@
-//! CPU time of an update beside that of another build, in pairs: both are asked for the same run, one right after the
-//! other, the first of them in turn. So what slows the machine down slows down both.
+//! CPU time of an update, compared with that of another build in pairs. Both builds measure the same update, one right after
+//! the other, and alternate in who goes first. So anything that slows the machine down slows down both.
 //!
-//! A change counts only if three things agree: the median of the paired ratios is over the threshold, its 95 % interval is
-//! clear of 1, and the fastest run of one build is on the same side of the other's.
+//! A change counts only if three things agree: the median of the paired ratios exceeds the threshold, its 95 % interval
+//! excludes 1, and the ratio of the fastest samples is on the same side of 1.
 
 use std::time::Duration;
 
 use protocol::operation::{Operation, Role};
 
+use super::ask::{request, sample_of};
 use super::comparison::{Change, Verdict, cause};
 use super::config::Config;
-use super::exact::{cell_name, figures, request, sample_of};
-use crate::cell_costs::cpu_of_all;
-use crate::cell_protocol::NotComparable;
-use crate::child::{Launch, Runner, StartError};
-use crate::meter::median;
-use crate::plan::Choice;
-use crate::sample::{Sample, Status};
-use crate::statistics::{bootstrap_median, quantile};
+use super::figures::{Cost, cell_name, figures};
+use crate::analysis::cell_costs::cpu_of_all;
+use crate::analysis::statistics::{bootstrap_median, median};
+use crate::record::metric::Metric;
+use crate::record::sample::{Sample, Status};
+use crate::record::version::NotComparable;
+use crate::run::child::{Launch, Runner, StartError};
+use crate::run::plan::Choice;
 
-/// The metric of CPU times.
-pub const CPU_NS: &str = "cpu_ns";
-
-/// The roles whose time is compared: the whole of a sender's, and the median of all recipients'.
+/// The roles whose time is compared, all phases together: the sender, and the median of all recipients.
 const ROLES: [Role; 2] = [Role::Sender, Role::Recipient];
 
-/// What came of the pairs.
+/// What the pairs have shown.
 #[derive(Clone, Debug, Default)]
 pub struct Timed {
     /// What is slower or faster.
     pub changes: Vec<Change>,
-    /// Each comparison in words, whether anything has changed or not.
+    /// Each comparison in words, whether or not anything has changed.
     pub notes: Vec<String>,
-    /// Runs that do not count.
+    /// Cells with a sample that does not count, and the reason.
     pub trouble: Vec<String>,
 }
 
-/// How many pairs there are in all.
+/// The number of pairs of all backends together.
 #[must_use]
 pub fn pairs(config: &Config) -> u64 {
     config.time.len() as u64 * u64::from(config.pairs.groups) * u64::from(config.pairs.runs)
 }
 
-/// Whether the other build speaks with this one, before much else is done.
+/// Checks that the other build can be compared with this one, before much else is done.
 ///
 /// # Errors
-/// It speaks another version of the cell protocol.
+/// The other build speaks another version of the cell protocol.
 pub fn check(config: &Config, theirs: &Launch) -> Result<(), NotComparable> {
     let started = config.time.first().map(|choice| Runner::start(theirs, &choice.backend, &choice.variant, 1, false));
     match started {
         Some(Err(StartError::NotComparable(error))) => Err(error),
-        // Anything else is told of each backend in its turn.
+        // Any other failure is reported later, for each backend.
         _ => Ok(()),
     }
 }
 
-/// Times the updates of all backends in pairs. `worse` is what a slower build is to be called. `finished` is called after
-/// each pair.
+/// Times the updates of all backends in pairs. `worse` is the verdict on a slower build. `finished` is called after each
+/// pair.
 #[must_use]
 pub fn measure(
     config: &Config,
@@ -67,11 +65,11 @@ pub fn measure(
 ) -> Timed {
     let mut timed = Timed::default();
     for choice in &config.time {
-        let cell = cell_name(&choice.full_name(), &Operation::Update.name(), config.group_size);
-        match runs(config, choice, (theirs, ours), timeout, finished) {
-            Ok(runs) => {
+        let cell = cell_name(&choice.full_name(), Operation::Update, config.group_size);
+        match measure_pairs(config, choice, (theirs, ours), timeout, finished) {
+            Ok(pairs) => {
                 for role in ROLES {
-                    compare(&cell, role, &runs, config.threshold(CPU_NS), worse, &mut timed);
+                    compare(&cell, role, &pairs, config.threshold(Metric::CpuNs), worse, &mut timed);
                 }
             }
             Err(reason) => timed.trouble.push(format!("{cell}, timed: {reason}")),
@@ -80,10 +78,10 @@ pub fn measure(
     timed
 }
 
-/// The same run by both builds: theirs, ours.
+/// The samples of the same update from both builds: theirs, ours.
 type Pair = [Sample; 2];
 
-fn runs(
+fn measure_pairs(
     config: &Config,
     choice: &Choice,
     launches: (&Launch, &Launch),
@@ -117,9 +115,13 @@ fn runs(
 }
 
 fn compare(cell: &str, role: Role, pairs: &[Pair], threshold: f64, worse: Verdict, timed: &mut Timed) {
-    let times: Vec<[f64; 2]> = pairs.iter().map(|pair| [0, 1].map(|side| cpu_of(&pair[side], role))).collect();
-    let Some(paired) = Paired::of(&times) else { return };
-    let metric = format!("{CPU_NS}/{}", role.name());
+    let times: Option<Vec<[f64; 2]>> =
+        pairs.iter().map(|[before, after]| Some([cpu_of(before, role)?, cpu_of(after, role)?])).collect();
+    let metric = Cost { metric: Metric::CpuNs, of: role.name() };
+    let Some(paired) = times.and_then(|times| Paired::of(&times)) else {
+        timed.trouble.push(format!("{cell} {metric}: there are no times to compare"));
+        return;
+    };
     timed.notes.push(format!("{cell} {metric}: {paired}"));
     let verdict = match paired.changed(threshold) {
         Some(true) => worse,
@@ -127,10 +129,10 @@ fn compare(cell: &str, role: Role, pairs: &[Pair], threshold: f64, worse: Verdic
         None => return,
     };
     let figures_of = |side: usize| pairs.first().map(|pair| figures(&pair[side]));
-    let moved = cause(role.name(), figures_of(0).as_ref(), figures_of(1).as_ref());
+    let moved = cause(role, figures_of(0).as_ref(), figures_of(1).as_ref());
     timed.changes.push(Change {
         cell: cell.to_owned(),
-        metric,
+        metric: metric.into(),
         before: Some(paired.before),
         after: Some(paired.after),
         verdict,
@@ -138,48 +140,42 @@ fn compare(cell: &str, role: Role, pairs: &[Pair], threshold: f64, worse: Verdic
     });
 }
 
-/// What one member of this role took; of several, their median.
-fn cpu_of(sample: &Sample, role: Role) -> f64 {
-    median(&mut cpu_of_all(sample, role.name()).into_iter().map(|ns| ns as f64).collect::<Vec<_>>())
+/// CPU time of a member of this role in nanoseconds, or the median if there are several. `None` if there is no member.
+fn cpu_of(sample: &Sample, role: Role) -> Option<f64> {
+    median(&cpu_of_all(sample, role).into_iter().map(|ns| ns as f64).collect::<Vec<_>>())
 }
 
-/// The median, which lies between the middle two of an even number: the upper one would favour `slower`.
-fn middle(mut values: Vec<f64>) -> Option<f64> {
-    values.sort_by(f64::total_cmp);
-    quantile(&values, 0.5)
-}
-
-/// Times in pairs, before and after.
+/// Statistics of times in pairs: before and after.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Paired {
-    /// Medians.
+    /// Medians in nanoseconds.
     before: f64,
     after: f64,
     /// The median of after / before, and its 95 % interval.
     ratio: f64,
     interval: (f64, f64),
-    /// The same of the fastest runs.
+    /// The smallest time after over the smallest time before.
     fastest: f64,
 }
 
 impl Paired {
-    /// None of fewer than two pairs, or without times.
+    /// `None` for fewer than two pairs, or if the ratio is not finite.
     fn of(times: &[[f64; 2]]) -> Option<Self> {
         let ratios: Vec<Vec<f64>> = times.iter().map(|[before, after]| vec![after / before]).collect();
         let side = |side: usize| times.iter().map(|pair| pair[side]).collect::<Vec<_>>();
         let least = |side: usize| times.iter().map(|pair| pair[side]).min_by(f64::total_cmp);
         let fastest = least(1)? / least(0)?;
         let paired = Self {
-            before: middle(side(0))?,
-            after: middle(side(1))?,
-            ratio: middle(ratios.concat())?,
+            before: median(&side(0))?,
+            after: median(&side(1))?,
+            ratio: median(&ratios.concat())?,
             interval: bootstrap_median(&ratios)?,
             fastest,
         };
         paired.ratio.is_finite().then_some(paired)
     }
 
-    /// Whether it became slower; None where it did not change.
+    /// `true` if the build has become slower, `false` if it has become faster. `None` if no change counts.
     fn changed(&self, threshold: f64) -> Option<bool> {
         if self.ratio > 1.0 + threshold && self.interval.0 > 1.0 && self.fastest > 1.0 {
             Some(true)
@@ -194,7 +190,7 @@ impl Paired {
 impl std::fmt::Display for Paired {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { ratio, interval: (low, high), fastest, .. } = self;
-        write!(f, "in pairs x {ratio:.3}, 95 % within {low:.3} and {high:.3}; fastest runs x {fastest:.3}")
+        write!(f, "ratio {ratio:.3} in pairs, 95 % interval {low:.3} .. {high:.3}; fastest samples: ratio {fastest:.3}")
     }
 }
 
@@ -207,22 +203,22 @@ mod tests {
     }
 
     #[test]
-    fn a_change_counts_only_where_median_interval_and_minimum_agree() {
+    fn a_change_counts_only_if_median_interval_and_minimum_agree() {
         let steady = [[100.0, 110.0], [101.0, 111.0], [99.0, 109.5], [100.0, 110.5]];
         assert_eq!(changed(&steady), Some(true));
         assert_eq!(changed(&steady.map(|[before, after]| [after, before])), Some(false));
-        // Within the threshold.
+        // The change is within the threshold.
         assert_eq!(changed(&steady.map(|[before, _]| [before, before * 1.04])), None);
-        // The machine became slower for both: the pairs say so.
+        // The machine became slower for both: the pairs show it.
         assert_eq!(changed(&[[100.0, 101.0], [150.0, 149.0], [200.0, 202.0], [100.0, 100.0]]), None);
-        // One pair says the opposite, and there are few: the interval is not clear of 1.
+        // One pair of few shows the opposite: the interval does not exclude 1.
         assert_eq!(changed(&[[100.0, 110.0], [100.0, 90.0], [100.0, 112.0]]), None);
-        // The fastest run is as fast as ever: what slows the others down is not in the program.
+        // The fastest sample is as fast as before: what slows the others down is not in the program.
         assert_eq!(changed(&[[100.0, 110.0], [101.0, 112.0], [100.0, 111.0], [99.0, 99.0], [100.0, 110.0]]), None);
     }
 
     #[test]
-    fn one_pair_is_no_comparison() {
+    fn one_pair_cannot_be_compared() {
         assert_eq!(Paired::of(&[[1.0, 2.0]]), None);
         assert_eq!(Paired::of(&[]), None);
     }

@@ -1,5 +1,6 @@
 //! What a member is in an operation, and the parts into which an operation is divided.
 
+use std::fmt;
 use std::str::FromStr;
 
 /// What a member is in an operation.
@@ -35,6 +36,12 @@ impl Role {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("there is no role `{0}`; try {all}", all = Role::ALL.map(Role::name).join(", "))]
 pub struct UnknownRole(pub String);
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
 
 impl FromStr for Role {
     type Err = UnknownRole;
@@ -81,6 +88,12 @@ impl Phase {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("there is no phase `{0}`; try {all}", all = Phase::ALL.map(Phase::name).join(", "))]
 pub struct UnknownPhase(pub String);
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
 
 impl FromStr for Phase {
     type Err = UnknownPhase;

@@ -1,0 +1,222 @@
+//! One pass of the gate: measures, compares, and reports.
+
+use std::io;
+use std::time::Duration;
+
+use super::baseline::{Baseline, RecordedInstructions};
+use super::comparison::{self, Verdict};
+use super::config::Config;
+use super::exact;
+use super::figures::Cells;
+use super::instructions::{self, Conditions, Cpu};
+use super::report::Report;
+use super::revision::{Revision, RevisionError};
+use super::time;
+use crate::record::manifest::Build;
+use crate::record::version::NotComparable;
+use crate::registry::Registry;
+use crate::run::child::{Launch, StartError};
+
+/// What one pass of the gate measures and compares.
+pub struct Gate<'a> {
+    /// What to measure, and which increases to tolerate.
+    pub config: &'a Config,
+    /// The recorded costs. `None` if nothing has been recorded yet.
+    pub baseline: Option<&'a Baseline>,
+    /// The revision whose CPU time is compared. `None` if CPU time is not compared.
+    pub against: Option<&'a Revision>,
+    /// Whether it is a regression if this build is slower than `against`. Otherwise it is only reported.
+    pub time_gates: bool,
+    /// When instructions are counted.
+    pub instructions: Instructions,
+    /// The backends that the configuration can name.
+    pub registry: &'a Registry,
+    /// How this program was built.
+    pub build: &'a Build,
+    /// How many cells are measured in parallel. Timed cells run alone.
+    pub jobs: usize,
+    /// Time limit for one cell, its set-up included.
+    pub timeout: Duration,
+}
+
+/// The cases in which instructions are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Instructions {
+    /// Never.
+    No,
+    /// If they can be compared with the baseline.
+    Compared,
+    /// If there is a valgrind, because they are recorded.
+    Recorded,
+}
+
+/// Shows the progress of the gate.
+pub trait Watch: Sync {
+    /// A part begins, with this number of steps; 0 if the number is not known.
+    fn part(&self, name: &'static str, steps: u64);
+    /// A step of the part is done.
+    fn step(&self);
+    /// Something begins that takes long and has no steps.
+    fn say(&self, text: &str);
+}
+
+/// What was measured, ready to be recorded.
+#[derive(Clone, Debug)]
+pub struct Measured {
+    /// Exact figures by cell name.
+    pub cells: Cells,
+    /// Instruction counts. `None` if they were not counted.
+    pub instructions: Option<RecordedInstructions>,
+}
+
+/// Why the gate cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum GateError {
+    /// The seeds differ: other randomness gives other bytes.
+    #[error(
+        "the baseline was recorded with seed {recorded}, but the configuration has seed {configured}; try the same seed, \
+         or another baseline"
+    )]
+    Seed {
+        /// The baseline's seed.
+        recorded: u64,
+        /// The configuration's seed.
+        configured: u64,
+    },
+    /// This program is not a release build, as the other revision will be.
+    #[error(
+        "this program is not a release build, but the other revision will be one; try `cargo run --release -p harness -- \
+         gate`"
+    )]
+    NotRelease,
+    /// The other revision cannot be built.
+    #[error(transparent)]
+    Revision(#[from] RevisionError),
+    /// The other revision's runners speak another version.
+    #[error(transparent)]
+    NotComparable(#[from] NotComparable),
+    /// A runner does not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The system does not say where this program is.
+    #[error("cannot find this program: {0}")]
+    Program(#[from] io::Error),
+    /// Threads cannot be started.
+    #[error("cannot start threads: {0}")]
+    Threads(#[from] rayon::ThreadPoolBuildError),
+}
+
+/// Whether the costs can be compared at all, before anything is written or measured.
+///
+/// # Errors
+/// They cannot.
+pub fn check(gate: &Gate<'_>) -> Result<(), GateError> {
+    if let Some(baseline) = gate.baseline.filter(|baseline| baseline.seed != gate.config.seed) {
+        return Err(GateError::Seed { recorded: baseline.seed, configured: gate.config.seed });
+    }
+    if gate.against.is_some() && !gate.build.profile.starts_with("release") {
+        return Err(GateError::NotRelease);
+    }
+    Ok(())
+}
+
+/// Measures, compares and reports.
+///
+/// # Errors
+/// Nothing can be compared. Failures of single cells are in the report instead.
+pub fn run(gate: &Gate<'_>, watch: &dyn Watch) -> Result<(Report, Measured), GateError> {
+    check(gate)?;
+    let Gate { config, baseline, .. } = *gate;
+    let other = gate.against.map(|revision| revision.build(&mut |text| watch.say(text))).transpose()?;
+    if let Some(other) = &other {
+        time::check(config, other)?;
+    }
+
+    let mut report = Report::new(baseline);
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(gate.jobs).build()?;
+    let this = Launch::this_program()?;
+
+    watch.part("messages, bytes and primitive counts", (config.backends.len() * config.operations.len()) as u64);
+    let exact = pool.install(|| exact::measure(config, &this, gate.timeout, &|| watch.step()))?;
+    report.cells = exact.cells.len();
+    report.trouble = exact.trouble;
+    if let Some(baseline) = baseline {
+        report.changes = comparison::exact(config, &baseline.cells, &exact.cells);
+    }
+
+    let instructions = gate.count_instructions(&pool, &exact.cells, &mut report, watch);
+
+    if let Some(other) = &other {
+        watch.part("CPU time in pairs", time::pairs(config));
+        let worse = if gate.time_gates { Verdict::Regression } else { Verdict::Advisory };
+        let timed = time::measure(config, (other, &this), gate.timeout, worse, &mut || watch.step());
+        report.changes.extend(timed.changes);
+        report.notes.extend(timed.notes);
+        report.trouble.extend(timed.trouble);
+    }
+    Ok((report.conclude(), Measured { cells: exact.cells, instructions }))
+}
+
+impl Gate<'_> {
+    /// Counts instructions if possible, and compares them if the conditions are the same. Otherwise a note says why not.
+    fn count_instructions(
+        &self,
+        pool: &rayon::ThreadPool,
+        cells: &Cells,
+        report: &mut Report,
+        watch: &dyn Watch,
+    ) -> Option<RecordedInstructions> {
+        if self.instructions == Instructions::No {
+            return None;
+        }
+        let must_compare = self.instructions == Instructions::Compared;
+        let recorded = self.baseline.and_then(|baseline| baseline.instructions.as_ref());
+        if recorded.is_none() && must_compare {
+            report.skip_instructions("the baseline has none");
+            return None;
+        }
+        let cpu = recorded.map_or_else(Cpu::seen, |recorded| recorded.conditions.cpu.clone());
+        let conditions = match Conditions::here(self.build, cpu) {
+            Ok(conditions) => conditions,
+            Err(error) => {
+                report.skip_instructions(&error.to_string());
+                return None;
+            }
+        };
+        let difference = |conditions: &Conditions| conditions.difference(&recorded?.conditions);
+        // Some differences are known before anything is counted.
+        if let Some(difference) = difference(&conditions).filter(|_| must_compare) {
+            report.skip_instructions(&difference);
+            return None;
+        }
+        watch.part("instructions", 0);
+        let (counts, cpu) = match pool.install(|| instructions::count(self.config, self.registry)) {
+            Ok(counted) => counted,
+            Err(error) => {
+                report.trouble.push(format!("instructions: {error}"));
+                return None;
+            }
+        };
+        let now = RecordedInstructions { conditions: Conditions { cpu, ..conditions }, cells: counts };
+        if let (Some(baseline), Some(recorded)) = (self.baseline, recorded) {
+            match difference(&now.conditions) {
+                Some(difference) => report.skip_instructions(&difference),
+                None => {
+                    let before = (recorded, &baseline.cells);
+                    report.changes.extend(comparison::instructions(self.config, before, (&now, cells)));
+                    report.notes.push(format!("instructions of {} updates were compared", now.cells.len()));
+                }
+            }
+        }
+        Some(now)
+    }
+}
+
+impl Measured {
+    /// The measured costs as a baseline.
+    #[must_use]
+    pub fn into_baseline(self, reason: String, recorded_unix: u64, build: Build, seed: u64) -> Baseline {
+        let Self { cells, instructions } = self;
+        Baseline { reason, recorded_unix, build, seed, cells, instructions }
+    }
+}

@@ -1,0 +1,342 @@
+//! One operation in one group, measured and validated.
+//!
+//! A [`Bench`] holds at most one prepared group, in the states from which operations start. Its creation is a cell by
+//! itself and also the set-up of all other cells, which run in copies of the group. Only the operation itself is inside
+//! the timers.
+
+use std::collections::BTreeMap;
+
+use protocol::error::Error;
+use protocol::id::GroupId;
+use protocol::member::{Backend, Fingerprints, Member, Ordering};
+use protocol::operation::{Operation, Phase, Role, Start};
+use rand_chacha::ChaCha20Rng;
+use rayon::ThreadPool;
+
+use super::calibrate;
+use super::group::Group;
+use super::meter::Effort;
+use super::network::{Network, Participant, Record, Transcript, Trouble, Volume};
+use super::randomness::Origin;
+use super::script::{self, Script, Stage, joiners};
+use super::validation::{self, Finished, Refusal};
+use crate::record::metric::Metric;
+use crate::record::sample::{PrimitiveCosts, Traffic, Work};
+
+/// One iteration of a cell, to be measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cell {
+    /// The operation to measure.
+    pub operation: Operation,
+    /// Seed, iteration and group size. The size is that before the operation; for create, the size created.
+    pub origin: Origin,
+}
+
+/// The figures of a sample that counts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// What the validation has shown, in words.
+    pub validation: String,
+    /// The messages, by sender's role, phase and kind.
+    pub traffic: Vec<Traffic>,
+    /// The members' work, by role and phase.
+    pub work: Vec<Work>,
+    /// Bytes of exported state after the operation, by role.
+    pub state_bytes: BTreeMap<Role, Vec<u64>>,
+    /// Cost of each primitive: the mean of measurements right before and right after the operation.
+    pub primitive_ns: PrimitiveCosts,
+    /// Peak memory of this process up to the end of the operation, in bytes; `None` if the system does not report it.
+    pub peak_bytes: Option<u64>,
+}
+
+/// Measures cells of one backend.
+pub struct Bench<'a> {
+    backend: &'a dyn Backend,
+    threads: ThreadPool,
+    prepared: Option<Prepared>,
+}
+
+/// A group in the states that have been needed so far.
+struct Prepared {
+    origin: Origin,
+    created: State,
+    conversed: Option<State>,
+    removed: Option<State>,
+}
+
+/// A group, and the fingerprints on which its members agree.
+struct State {
+    group: Group,
+    fingerprints: Option<Fingerprints>,
+}
+
+impl<'a> Bench<'a> {
+    /// A bench for this backend. It makes users on `jobs` threads, but at least one.
+    ///
+    /// # Errors
+    /// The threads cannot be started.
+    pub fn new(backend: &'a dyn Backend, jobs: usize) -> Result<Self, rayon::ThreadPoolBuildError> {
+        let threads = rayon::ThreadPoolBuilder::new().num_threads(jobs.max(1)).build()?;
+        Ok(Self { backend, threads, prepared: None })
+    }
+
+    /// Measures a cell on this thread, and validates the result.
+    ///
+    /// # Errors
+    /// Why the sample does not count.
+    pub fn run(&mut self, cell: &Cell) -> Result<Outcome, Refusal> {
+        let Cell { operation, origin } = *cell;
+        let least = operation.min_group_size();
+        if origin.group_size < least {
+            return Err(Refusal::GroupTooSmall { operation, least });
+        }
+        if self.backend.description().capabilities.ordering == Ordering::Total {
+            return Err(Refusal::NeedsTotalOrder);
+        }
+        if !self.backend.supports(operation, origin.group_size) {
+            return Err(Refusal::Unsupported);
+        }
+        let expected = self.backend.expected(operation, origin.group_size);
+        let (mut group, fingerprints_before) = self.group_before(cell)?;
+        for _ in 0..joiners(operation) {
+            group.make_joiner(self.backend, &origin);
+        }
+        let (mut network, script) = placed(group, cell, Origin::member);
+        let removed = match operation {
+            Operation::MessageAfterRemove => vec![origin.group_size - 1],
+            _ => script.participants(Role::Removed).collect(),
+        };
+        let removed_before = self.before_removal(&removed);
+
+        let before = calibrate::primitives();
+        let record = network.run(&script.stages);
+        let after = calibrate::primitives();
+
+        let peak_bytes = peak_bytes();
+        refuse_faults(&record)?;
+        // A created group is kept for the other cells. The validation changes its members, so they are copied first.
+        let kept = (operation == Operation::Create).then(|| group_of(&network));
+        let (work, state_bytes) = (work(&record, &network), state_bytes(&network));
+        let validated = validation::validate(Finished {
+            operation,
+            origin,
+            expected: expected.as_ref(),
+            record: &record,
+            stages: &script.stages,
+            network,
+            fingerprints_before: fingerprints_before.as_ref(),
+            removed_before,
+        })?;
+        if let Some(group) = kept {
+            let created = State { group, fingerprints: validated.fingerprints };
+            self.prepared = Some(Prepared { origin, created, conversed: None, removed: None });
+        }
+        let primitive_ns = calibrate::mean(&before, &after);
+        let validation = validated.words;
+        Ok(Outcome { validation, traffic: traffic(&record), work, state_bytes, primitive_ns, peak_bytes })
+    }
+
+    /// Runs a cell and records these participants. Returns for each of them the group, the member's exported state
+    /// before the operation, and the messages that it received and sent. Nothing is measured or validated.
+    ///
+    /// # Errors
+    /// The backend does not support the operation, or something went wrong in it.
+    pub fn transcribe(
+        &mut self,
+        cell: &Cell,
+        participants: &[usize],
+    ) -> Result<Vec<(GroupId, Vec<u8>, Transcript)>, Refusal> {
+        if !self.backend.supports(cell.operation, cell.origin.group_size) {
+            return Err(Refusal::Unsupported);
+        }
+        let (group, _) = self.group_before(cell)?;
+        let states: Vec<Vec<u8>> =
+            participants.iter().filter_map(|participant| Some(group.members.get(*participant)?.export())).collect();
+        let (mut network, script) = placed(group, cell, Origin::member);
+        participants.iter().for_each(|participant| network.transcribe(*participant));
+        refuse_faults(&network.run(&script.stages))?;
+        let recorded = |(participant, state): (&usize, Vec<u8>)| {
+            let group = network.participants().get(*participant)?.member.group()?;
+            Some((group, state, network.transcript(*participant)?.clone()))
+        };
+        Ok(participants.iter().zip(states).filter_map(recorded).collect())
+    }
+
+    /// A copy of the group in the state in which the operation starts, and its fingerprints in that state.
+    fn group_before(&mut self, cell: &Cell) -> Result<(Group, Option<Fingerprints>), Refusal> {
+        let (start, origin) = (cell.operation.start(), cell.origin);
+        if start == Start::Users {
+            // A group that is about to be created again is no longer needed.
+            self.prepared = self
+                .prepared
+                .take()
+                .filter(|prepared| cell.operation != Operation::Create && prepared.origin == origin);
+            return Ok((Group::of_users(self.backend, &origin, &self.threads), None));
+        }
+        let mut prepared = match self.prepared.take().filter(|prepared| prepared.origin == origin) {
+            Some(prepared) => prepared,
+            None => Prepared { origin, created: self.create(origin)?, conversed: None, removed: None },
+        };
+        let prepare = |prepared: &mut Prepared| -> Result<(), Refusal> {
+            if start >= Start::Conversed && prepared.conversed.is_none() {
+                prepared.conversed = Some(converse(&prepared.created.group, origin)?);
+            }
+            if let (Start::Removed, None, Some(conversed)) = (start, &prepared.removed, &prepared.conversed) {
+                prepared.removed = Some(remove_last(&conversed.group, origin)?);
+            }
+            Ok(())
+        };
+        let done = prepare(&mut prepared).map_err(|refusal| Refusal::SetUp(Box::new(refusal)));
+        let prepared = self.prepared.insert(prepared);
+        done?;
+        let state = prepared.state(start);
+        Ok((state.group.duplicate(), state.fingerprints.clone()))
+    }
+
+    /// Copies of the members that are removed, from before their removal.
+    fn before_removal(&self, removed: &[usize]) -> Vec<Box<dyn Member>> {
+        let before = self.prepared.as_ref().and_then(|prepared| prepared.conversed.as_ref());
+        let member = |participant: &usize| Some(before?.group.members.get(*participant)?.duplicate());
+        removed.iter().filter_map(member).collect()
+    }
+
+    /// Creates the group as the cell of create does, but without its meters and probes.
+    fn create(&self, origin: Origin) -> Result<State, Refusal> {
+        let users = Group::of_users(self.backend, &origin, &self.threads);
+        let (mut network, script) = placed(users, &Cell { operation: Operation::Create, origin }, Origin::member);
+        refuse_faults(&network.run(&script.stages))
+            .and_then(|()| State::of(&network))
+            .map_err(|refusal| Refusal::SetUp(Box::new(refusal)))
+    }
+}
+
+impl Prepared {
+    /// The group in the state in which an operation with this start begins; if that is not prepared, in the state
+    /// before.
+    fn state(&self, start: Start) -> &State {
+        let conversed = || self.conversed.as_ref().unwrap_or(&self.created);
+        match start {
+            Start::Users | Start::Created => &self.created,
+            Start::Conversed => conversed(),
+            Start::Removed => self.removed.as_ref().unwrap_or_else(conversed),
+        }
+    }
+}
+
+impl State {
+    fn of(network: &Network) -> Result<Self, Refusal> {
+        Ok(Self { group: group_of(network), fingerprints: validation::agreement(network)? })
+    }
+}
+
+/// Brings a copy of a created group to [`Start::Conversed`].
+fn converse(created: &Group, origin: Origin) -> Result<State, Refusal> {
+    let cell = Cell { operation: Operation::Message, origin };
+    let (mut network, _) = placed(created.duplicate(), &cell, |origin, _, index| origin.conversation(index));
+    for speaker in (1..origin.group_size).chain([0]) {
+        refuse_faults(&network.run(&[Stage::of(speaker, script::send(&mut origin.plaintext()))]))?;
+    }
+    State::of(&network)
+}
+
+/// Brings a copy of a group to [`Start::Removed`]. The removed member is not in the result.
+fn remove_last(conversed: &Group, origin: Origin) -> Result<State, Refusal> {
+    let cell = Cell { operation: Operation::Remove, origin };
+    let (mut network, script) = placed(conversed.duplicate(), &cell, Origin::member);
+    refuse_faults(&network.run(&script.stages))?;
+    let fingerprints = validation::agreement(&network)?;
+    let mut group = group_of(&network);
+    group.members.pop();
+    Ok(State { group, fingerprints })
+}
+
+/// Gives the stream of randomness of the member with this index in an operation.
+type Stream = fn(&Origin, Operation, usize) -> ChaCha20Rng;
+
+/// Places all users of a group on a network, each with a role and randomness. The script says what they do.
+fn placed(group: Group, cell: &Cell, stream: Stream) -> (Network, Script) {
+    let Cell { operation, origin } = *cell;
+    let script = Script::new(operation, &origin, &group.ids());
+    let participant = |((index, member), role): ((usize, Box<dyn Member>), &Role)| Participant {
+        member,
+        role: *role,
+        rng: stream(&origin, operation, index),
+    };
+    let participants = group.members.into_iter().enumerate().zip(&script.roles).map(participant).collect();
+    (Network::new(participants, group.directory), script)
+}
+
+/// Refuses an operation in which something went wrong. [`Error::NotInGroup`] is excused where messages reach a member
+/// after its removal: whether it still processes them is up to the backend.
+fn refuse_faults(record: &Record) -> Result<(), Refusal> {
+    let excused = |role, phase, trouble| {
+        let afterwards = matches!(phase, Phase::Responses | Phase::Heal);
+        afterwards && (role, trouble) == (Role::Removed, Trouble::Error(Error::NotInGroup))
+    };
+    let fault = record.faults.iter().find(|fault| !excused(fault.role, fault.phase, fault.trouble));
+    match fault {
+        None => Ok(()),
+        Some(fault) if fault.phase == Phase::Generate && fault.trouble == Trouble::Error(Error::Unsupported) => {
+            Err(Refusal::Unsupported)
+        }
+        Some(fault) => Err(Refusal::Fault(*fault)),
+    }
+}
+
+/// A group of copies of all participants.
+fn group_of(network: &Network) -> Group {
+    let members = network.participants().iter().map(|participant| participant.member.duplicate()).collect();
+    Group { members, directory: network.directory().clone() }
+}
+
+fn traffic(record: &Record) -> Vec<Traffic> {
+    let row = |(&(role, phase, kind), volume): (&(Role, Phase, &str), &Volume)| Traffic {
+        role,
+        phase,
+        kind: kind.to_owned(),
+        messages: volume.messages,
+        bytes_sent: volume.bytes_sent,
+        bytes_delivered: volume.bytes_delivered,
+    };
+    record.traffic.iter().map(row).collect()
+}
+
+/// One row for each role and phase in which a member of the role was called. Each row has all members of the role, in
+/// the same order in each phase, so that a member's phases can be added up.
+fn work(record: &Record, network: &Network) -> Vec<Work> {
+    let mut rows = Vec::new();
+    for role in Role::ALL {
+        for phase in Phase::ALL {
+            let efforts: Vec<Option<Effort>> =
+                network.with_role(role).map(|at| record.efforts[at][phase as usize]).collect();
+            if efforts.iter().all(Option::is_none) {
+                continue;
+            }
+            let sum = record.effort_of(network.with_role(role), phase);
+            rows.push(Work {
+                role,
+                phase,
+                members: u32::try_from(efforts.len()).unwrap_or(u32::MAX),
+                counts: Metric::counted(&sum.counts).collect(),
+                bytes_fetched: sum.bytes_fetched,
+                cpu_ns: efforts.iter().map(|effort| effort.unwrap_or_default().cpu_ns).collect(),
+            });
+        }
+    }
+    rows
+}
+
+fn state_bytes(network: &Network) -> BTreeMap<Role, Vec<u64>> {
+    let mut sizes = BTreeMap::<Role, Vec<u64>>::new();
+    for participant in network.participants() {
+        sizes.entry(participant.role).or_default().push(participant.member.export().len() as u64);
+    }
+    sizes
+}
+
+/// The peak resident memory of this process in bytes, as Linux reports it; `None` on other systems.
+fn peak_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kibibytes| kibibytes * 1024)
+}

@@ -1,0 +1,99 @@
+//! What a member's work costs: thread CPU time, primitive counts and bytes from the directory.
+
+use std::ops::AddAssign;
+
+use protocol::crypto::count::{self, Counts};
+use protocol::directory::InMemoryDirectory;
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::analysis::statistics::median;
+
+/// What a piece of work cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Effort {
+    /// Thread CPU time in nanoseconds, including about one clock read.
+    pub cpu_ns: u64,
+    /// How often each primitive was used.
+    pub counts: Counts,
+    /// Bytes that the directory handed out.
+    pub bytes_fetched: u64,
+}
+
+impl AddAssign for Effort {
+    fn add_assign(&mut self, other: Self) {
+        self.cpu_ns += other.cpu_ns;
+        self.counts += other.counts;
+        self.bytes_fetched += other.bytes_fetched;
+    }
+}
+
+/// Does `work` on this thread and returns its result and its cost. Nothing but the work lies between the two clock
+/// reads.
+pub fn measure<T>(directory: &InMemoryDirectory, work: impl FnOnce() -> T) -> (T, Effort) {
+    let (counts, fetched) = (count::snapshot(), directory.fetched_bytes());
+    let start = thread_cpu_ns();
+    let result = work();
+    let end = thread_cpu_ns();
+    let effort = Effort {
+        cpu_ns: end.saturating_sub(start),
+        counts: count::snapshot() - counts,
+        bytes_fetched: directory.fetched_bytes() - fetched,
+    };
+    (result, effort)
+}
+
+/// CPU time that this thread has used so far, in nanoseconds.
+#[must_use]
+pub fn thread_cpu_ns() -> u64 {
+    let now = clock_gettime(ClockId::ThreadCPUTime);
+    let [seconds, nanoseconds] = [now.tv_sec, now.tv_nsec].map(|part| u64::try_from(part).unwrap_or(0));
+    seconds * 1_000_000_000 + nanoseconds
+}
+
+/// Cost of one clock read in nanoseconds: the median of several batches. Each measured time contains about one.
+#[must_use]
+pub fn clock_read_ns() -> f64 {
+    const BATCHES: usize = 9;
+    const READS: u32 = 200;
+    let mut batches = [0.0; BATCHES];
+    for batch in &mut batches {
+        let start = thread_cpu_ns();
+        let mut end = start;
+        for _ in 0..READS {
+            end = thread_cpu_ns();
+        }
+        *batch = end.saturating_sub(start) as f64 / f64::from(READS);
+    }
+    rounded(median(&batches).unwrap_or(0.0))
+}
+
+/// Rounds to a picosecond. Anything smaller is noise, and a short number passes through JSON unchanged.
+pub(crate) fn rounded(nanoseconds: f64) -> f64 {
+    (nanoseconds * 1e3).round() / 1e3
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::crypto::{hash, label};
+
+    use super::*;
+
+    #[test]
+    fn work_on_this_thread_alone_is_counted_and_timed() {
+        let directory = InMemoryDirectory::default();
+        let before = hash::hash(label::MESSAGE, &[b"outside"]);
+        let (_, effort) = measure(&directory, || {
+            (0..1000).for_each(|_| {
+                std::hint::black_box(hash::hash(label::MESSAGE, &[before.as_bytes()]));
+            });
+        });
+        assert_eq!(effort.counts.hash_blocks, 1000 * hash::blocks_of(label::MESSAGE, &[32]));
+        assert!(effort.cpu_ns > 0);
+    }
+
+    #[test]
+    fn a_clock_read_costs_something_and_less_than_a_millisecond() {
+        let cost = clock_read_ns();
+        assert!(cost > 0.0 && cost < 1e6, "{cost}");
+    }
+}

@@ -1,0 +1,13 @@
+//! One sample: a group on an in-memory network carries out one operation, and the cost is measured. The result is
+//! validated before the sample counts.
+
+pub mod calibrate;
+pub mod cell;
+pub mod group;
+pub mod meter;
+pub mod network;
+pub mod randomness;
+#[cfg(feature = "cli")]
+pub mod replay;
+pub mod script;
+pub mod validation;

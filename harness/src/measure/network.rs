@@ -1,0 +1,386 @@
+//! An in-memory network. It carries messages between participants in rounds, and meters the messages and each
+//! participant's work.
+//!
+//! A participant receives all its messages of one round together, in one call. The answers make up the next round. Each
+//! stage of an operation runs until the network is quiet. In a stage with a partition, messages from one side to the
+//! other are withheld until the first stage without the partition.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::rc::Rc;
+
+use protocol::directory::InMemoryDirectory;
+use protocol::error::Error;
+use protocol::id::{GroupId, MemberId};
+use protocol::member::{Context, Event, Incoming, Member, Outgoing, Received, Recipients, Rule};
+use protocol::operation::{Phase, Role};
+use rand_chacha::ChaCha20Rng;
+
+use super::meter::{self, Effort};
+use super::script::{Action, Stage};
+
+/// A protocol that still sends messages after this many rounds is assumed never to stop.
+const MAX_ROUNDS: usize = 64;
+
+/// A member or joiner on the network.
+pub struct Participant {
+    /// The state of its protocol.
+    pub member: Box<dyn Member>,
+    /// Its role in the operation.
+    pub role: Role,
+    /// Its own stream of randomness.
+    pub rng: ChaCha20Rng,
+}
+
+/// Somebody outside the group who gets every message, no matter whom it is for, and whose answers reach nobody.
+struct Eavesdropper {
+    member: Box<dyn Member>,
+    rng: ChaCha20Rng,
+}
+
+/// Participants, the eavesdroppers that overhear them, and the directory that all of them use.
+pub struct Network {
+    participants: Vec<Participant>,
+    eavesdroppers: Vec<Eavesdropper>,
+    ids: Vec<MemberId>,
+    directory: InMemoryDirectory,
+    /// The messages on their way to each participant.
+    inboxes: Vec<Vec<Rc<InTransit>>>,
+    /// The messages that eavesdroppers have not overheard yet.
+    unheard: Vec<Rc<InTransit>>,
+    /// The transcripts that are being recorded, by participant.
+    transcripts: BTreeMap<usize, Transcript>,
+}
+
+/// The messages that one participant has received and sent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Transcript {
+    /// The messages received in each round, with their authors.
+    pub rounds: Vec<Vec<(MemberId, Vec<u8>)>>,
+    /// The messages sent, in order.
+    pub sent: Vec<Vec<u8>>,
+}
+
+/// What happened while stages ran.
+#[derive(Debug, Default)]
+pub struct Record {
+    /// The messages, by the senders' role, phase and kind.
+    pub traffic: BTreeMap<(Role, Phase, &'static str), Volume>,
+    /// The effort of each participant in each phase, in the order of [`Phase::ALL`]; `None` if it had nothing to do.
+    pub efforts: Vec<[Option<Effort>; Phase::ALL.len()]>,
+    /// The application messages that participants have read.
+    pub readings: Vec<Reading>,
+    /// The plaintexts that eavesdroppers have read.
+    pub overheard: Vec<Vec<u8>>,
+    /// What should not have happened; empty if all went well.
+    pub faults: Vec<Fault>,
+}
+
+/// How much was sent in messages of one kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Volume {
+    /// The number of messages. A broadcast counts as one.
+    pub messages: u64,
+    /// Their bytes, a broadcast counted once.
+    pub bytes_sent: u64,
+    /// Their bytes, counted once for each participant that they are for.
+    pub bytes_delivered: u64,
+}
+
+/// A participant has read an application message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// The position of the reader.
+    pub participant: usize,
+    /// The author, as the reader reports it.
+    pub from: MemberId,
+    /// The application's data.
+    pub plaintext: Vec<u8>,
+}
+
+/// Something that should not happen when everybody is honest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The role of the participant where it happened.
+    pub role: Role,
+    /// The phase in which it happened.
+    pub phase: Phase,
+    /// What happened.
+    pub trouble: Trouble,
+}
+
+/// What can go wrong while stages run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Trouble {
+    /// A member's call returned an error, or its result for one message is an error.
+    #[error("{0}")]
+    Error(Error),
+    /// A member rejected a message.
+    #[error("a message was rejected by the rule {0:?}")]
+    Rejected(Rule),
+    /// A member does not have the key of an application message.
+    #[error("an application message could not be decrypted")]
+    Undecryptable,
+    /// A member reported that an author signed two different messages under one number.
+    #[error("an author sent two messages under one number")]
+    Equivocation,
+    /// A member did not return one result for each message of a batch.
+    #[error("a batch of messages did not yield one result for each message")]
+    ResultsMissing,
+    /// A message is for somebody who is not on the network.
+    #[error("a message is for somebody who is not on the network")]
+    NoSuchRecipient,
+    /// No participant is in a group after the calls of a stage.
+    #[error("no participant is in a group after the call")]
+    NoGroup,
+    /// Participants still send messages after the last permitted round.
+    #[error("the network is not quiet after {MAX_ROUNDS} rounds")]
+    NotQuiet,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} in phase {}: {}", self.role.name(), self.phase.name(), self.trouble)
+    }
+}
+
+/// A message on its way.
+struct InTransit {
+    /// The position of the author.
+    author: usize,
+    bytes: Vec<u8>,
+}
+
+impl Network {
+    /// A network of these participants. No message is on its way.
+    #[must_use]
+    pub fn new(participants: Vec<Participant>, directory: InMemoryDirectory) -> Self {
+        let ids = participants.iter().map(|participant| participant.member.id()).collect();
+        let inboxes = participants.iter().map(|_| Vec::new()).collect();
+        let (eavesdroppers, unheard, transcripts) = Default::default();
+        Self { participants, ids, eavesdroppers, directory, inboxes, unheard, transcripts }
+    }
+
+    /// The participants, by position.
+    #[must_use]
+    pub fn participants(&self) -> &[Participant] {
+        &self.participants
+    }
+
+    /// The participants' ids, by position.
+    #[must_use]
+    pub fn ids(&self) -> &[MemberId] {
+        &self.ids
+    }
+
+    /// The positions of the participants that have this role.
+    pub fn with_role(&self, role: Role) -> impl Iterator<Item = usize> {
+        self.participants.iter().enumerate().filter(move |(_, found)| found.role == role).map(|(at, _)| at)
+    }
+
+    /// The directory that all participants use.
+    #[must_use]
+    pub fn directory(&self) -> &InMemoryDirectory {
+        &self.directory
+    }
+
+    /// Lets an eavesdropper overhear every message from now on. Its work is not metered.
+    pub fn admit_eavesdropper(&mut self, member: Box<dyn Member>, rng: ChaCha20Rng) {
+        self.eavesdroppers.push(Eavesdropper { member, rng });
+    }
+
+    /// Records a transcript of this participant from now on.
+    pub fn transcribe(&mut self, participant: usize) {
+        self.transcripts.insert(participant, Transcript::default());
+    }
+
+    /// The transcript of this participant; `None` if none has been recorded.
+    #[must_use]
+    pub fn transcript(&self, participant: usize) -> Option<&Transcript> {
+        self.transcripts.get(&participant)
+    }
+
+    /// Whether an eavesdropper has been admitted.
+    #[must_use]
+    pub fn has_eavesdroppers(&self) -> bool {
+        !self.eavesdroppers.is_empty()
+    }
+
+    /// Runs these stages in order. The last one that runs is the first that ends with [`Trouble::NoGroup`] or
+    /// [`Trouble::NotQuiet`].
+    pub fn run(&mut self, stages: &[Stage]) -> Record {
+        let efforts = vec![[None; Phase::ALL.len()]; self.participants.len()];
+        let mut record = Record { efforts, ..Record::default() };
+        let end = stages.iter().try_for_each(|stage| self.run_stage(stage, &mut record));
+        record.faults.extend(end.err());
+        record
+    }
+
+    /// Runs one stage. After an error, later stages must not run.
+    fn run_stage(&mut self, stage: &Stage, record: &mut Record) -> Result<(), Fault> {
+        let count_as = |phase| stage.phase.unwrap_or(phase);
+        for (operator, action) in &stage.acts {
+            self.generate(*operator, action, count_as(Phase::Generate), stage, record);
+        }
+        let fault = |phase, trouble| Fault { role: Role::Sender, phase, trouble };
+        let mut groups = self.participants.iter().filter_map(|participant| participant.member.group());
+        let group = groups.next().ok_or_else(|| fault(count_as(Phase::Generate), Trouble::NoGroup))?;
+        let mut phase = count_as(Phase::Process);
+        for _ in 0..MAX_ROUNDS {
+            self.overhear(group, record);
+            let batches = self.take_batches(stage);
+            if batches.iter().all(Vec::is_empty) {
+                return Ok(());
+            }
+            for (participant, batch) in batches.iter().enumerate().filter(|(_, batch)| !batch.is_empty()) {
+                self.hand_over(group, participant, batch, phase, stage, record);
+            }
+            phase = count_as(Phase::Responses);
+        }
+        Err(fault(phase, Trouble::NotQuiet))
+    }
+
+    fn generate(&mut self, operator: usize, action: &Action, phase: Phase, stage: &Stage, record: &mut Record) {
+        let Some(participant) = self.participants.get_mut(operator) else { return };
+        let member = &mut participant.member;
+        let mut context = Context { rng: &mut participant.rng, directory: &self.directory, confirm_inviter: &|_| true };
+        let (result, effort) = meter::measure(&self.directory, || match action {
+            Action::Create(others) => member.create(others, &mut context),
+            Action::CreateMesh(others) => member.create_mesh(others, &mut context),
+            Action::Add(user) => member.add(user, &mut context),
+            Action::Remove(user) => member.remove(user, &mut context),
+            Action::Update => member.update(&mut context),
+            Action::Send(plaintext) => member.send(plaintext, &mut context),
+        });
+        let role = participant.role;
+        record.add_effort(operator, phase, effort);
+        match result {
+            Ok(outgoing) => self.dispatch(operator, phase, outgoing, stage, record),
+            Err(error) => record.faults.push(Fault { role, phase, trouble: Trouble::Error(error) }),
+        }
+    }
+
+    /// The messages that each participant receives in this round. Those that a partition withholds stay in the inboxes.
+    fn take_batches(&mut self, stage: &Stage) -> Vec<Vec<Rc<InTransit>>> {
+        let batch = |(participant, inbox): (usize, &mut Vec<Rc<InTransit>>)| {
+            let (carried, withheld) =
+                std::mem::take(inbox).into_iter().partition(|message| stage.connects(message.author, participant));
+            *inbox = withheld;
+            carried
+        };
+        self.inboxes.iter_mut().enumerate().map(batch).collect()
+    }
+
+    /// Hands a participant its messages of one round, in one call.
+    fn hand_over(
+        &mut self,
+        group: GroupId,
+        index: usize,
+        messages: &[Rc<InTransit>],
+        phase: Phase,
+        stage: &Stage,
+        record: &mut Record,
+    ) {
+        if let Some(transcript) = self.transcripts.get_mut(&index) {
+            let recorded = |message: &Rc<InTransit>| (self.ids[message.author], message.bytes.clone());
+            transcript.rounds.push(messages.iter().map(recorded).collect());
+        }
+        let participant = &mut self.participants[index];
+        let (member, role) = (&mut participant.member, participant.role);
+        let batch: Vec<Incoming<'_>> = messages
+            .iter()
+            .map(|message| Incoming { group, author: self.ids[message.author], bytes: &message.bytes })
+            .collect();
+        let mut context = Context { rng: &mut participant.rng, directory: &self.directory, confirm_inviter: &|_| true };
+        let (results, effort) = meter::measure(&self.directory, || member.receive(&batch, &mut context));
+        record.add_effort(index, phase, effort);
+        if results.len() != batch.len() {
+            record.faults.push(Fault { role, phase, trouble: Trouble::ResultsMissing });
+        }
+        for result in results {
+            match result {
+                Ok(received) => self.accept(index, phase, received, stage, record),
+                Err(error) => record.faults.push(Fault { role, phase, trouble: Trouble::Error(error) }),
+            }
+        }
+    }
+
+    /// Hands each eavesdropper all messages. Of its results, only the plaintexts that it reads are recorded.
+    fn overhear(&mut self, group: GroupId, record: &mut Record) {
+        let messages = std::mem::take(&mut self.unheard);
+        for Eavesdropper { member, rng } in &mut self.eavesdroppers {
+            let mut context = Context { rng, directory: &self.directory, confirm_inviter: &|_| true };
+            for message in &messages {
+                let incoming = Incoming { group, author: self.ids[message.author], bytes: &message.bytes };
+                let received = member.receive_one(&incoming, &mut context).unwrap_or_default();
+                record.overheard.extend(received.events.into_iter().filter_map(|event| match event {
+                    Event::Message { plaintext, .. } => Some(plaintext),
+                    _ => None,
+                }));
+            }
+        }
+    }
+
+    fn accept(&mut self, participant: usize, phase: Phase, received: Received, stage: &Stage, record: &mut Record) {
+        self.dispatch(participant, phase, received.outgoing, stage, record);
+        for event in received.events {
+            let trouble = match event {
+                Event::Message { from, plaintext } => {
+                    record.readings.push(Reading { participant, from, plaintext });
+                    continue;
+                }
+                Event::Rejected { rule, .. } => Trouble::Rejected(rule),
+                Event::Undecryptable { .. } => Trouble::Undecryptable,
+                Event::Equivocation { .. } => Trouble::Equivocation,
+                _ => continue,
+            };
+            record.faults.push(Fault { role: self.participants[participant].role, phase, trouble });
+        }
+    }
+
+    /// Puts messages into the inboxes of their recipients and counts them.
+    fn dispatch(&mut self, author: usize, phase: Phase, sent: Vec<Outgoing>, stage: &Stage, record: &mut Record) {
+        let role = self.participants[author].role;
+        for Outgoing { to, kind, bytes } in sent {
+            if let Some(transcript) = self.transcripts.get_mut(&author) {
+                transcript.sent.push(bytes.clone());
+            }
+            let to = match to {
+                Recipients::Everyone => None,
+                Recipients::One(id) => match self.ids.iter().position(|other| *other == id) {
+                    Some(participant) => Some(participant),
+                    None => {
+                        record.faults.push(Fault { role, phase, trouble: Trouble::NoSuchRecipient });
+                        continue;
+                    }
+                },
+            };
+            let message = Rc::new(InTransit { author, bytes });
+            let volume = record.traffic.entry((role, phase, kind)).or_default();
+            volume.messages += 1;
+            volume.bytes_sent += message.bytes.len() as u64;
+            for (participant, inbox) in self.inboxes.iter_mut().enumerate() {
+                if to.map_or_else(|| stage.addresses(author, participant), |to| to == participant) {
+                    volume.bytes_delivered += message.bytes.len() as u64;
+                    inbox.push(Rc::clone(&message));
+                }
+            }
+            self.unheard.push(message);
+        }
+    }
+}
+
+impl Record {
+    /// The effort of these participants in a phase, summed.
+    pub(crate) fn effort_of(&self, participants: impl Iterator<Item = usize>, phase: Phase) -> Effort {
+        let mut sum = Effort::default();
+        participants
+            .filter_map(|participant| self.efforts.get(participant)?[phase as usize])
+            .for_each(|effort| sum += effort);
+        sum
+    }
+
+    fn add_effort(&mut self, participant: usize, phase: Phase, effort: Effort) {
+        *self.efforts[participant][phase as usize].get_or_insert_default() += effort;
+    }
+}

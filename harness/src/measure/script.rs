@@ -1,0 +1,184 @@
+//! What an operation is on the network: its stages, the members that act in each of them, and everybody's role.
+
+use std::collections::BTreeSet;
+
+use protocol::id::MemberId;
+use protocol::operation::{Operation, PLAINTEXT_LEN, Phase, Role};
+use rand_chacha::ChaCha20Rng;
+use rand_core::Rng as _;
+
+use super::randomness::Origin;
+
+/// What an operator does: one call of a member.
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// Creates a group of the operator and these users.
+    Create(Vec<MemberId>),
+    /// The same, with the channels between all members open.
+    CreateMesh(Vec<MemberId>),
+    /// Adds a user.
+    Add(MemberId),
+    /// Removes a member.
+    Remove(MemberId),
+    /// Replaces the operator's key material.
+    Update,
+    /// Sends application data.
+    Send(Vec<u8>),
+}
+
+/// A part of an operation: some members act, and then messages are carried until there are no more.
+#[derive(Clone, Debug, Default)]
+pub struct Stage {
+    /// The participants that act, and what each does. All of them act before any message is carried.
+    pub acts: Vec<(usize, Action)>,
+    /// The participants on one side of a partition; empty if there is no partition.
+    pub cut_off: BTreeSet<usize>,
+    /// The participants that everybody on their own side of the partition knows not to be members. Broadcasts from that
+    /// side are not for them.
+    pub outside: BTreeSet<usize>,
+    /// The phase as which the whole stage counts. With `None`, the calls count as generate, the first round as process,
+    /// and later rounds as responses.
+    pub phase: Option<Phase>,
+}
+
+impl Stage {
+    /// One participant acts, and there is no partition.
+    #[must_use]
+    pub fn of(operator: usize, action: Action) -> Self {
+        Self { acts: vec![(operator, action)], ..Self::default() }
+    }
+
+    /// The participants that send application data, and the data of each.
+    pub fn sends(&self) -> impl Iterator<Item = (usize, &[u8])> {
+        self.acts.iter().filter_map(|(operator, action)| match action {
+            Action::Send(plaintext) => Some((*operator, plaintext.as_slice())),
+            _ => None,
+        })
+    }
+
+    /// Whether messages between these two participants are carried: both are on the same side of the partition.
+    #[must_use]
+    pub fn connects(&self, one: usize, other: usize) -> bool {
+        self.cut_off.contains(&one) == self.cut_off.contains(&other)
+    }
+
+    /// Whether a broadcast of the author is for this participant.
+    #[must_use]
+    pub fn addresses(&self, author: usize, participant: usize) -> bool {
+        author != participant && !(self.outside.contains(&participant) && self.connects(author, participant))
+    }
+}
+
+/// An operation among participants.
+#[derive(Clone, Debug)]
+pub struct Script {
+    /// The role of each participant, by position.
+    pub roles: Vec<Role>,
+    /// The stages of the operation, in order.
+    pub stages: Vec<Stage>,
+}
+
+impl Script {
+    /// An operation among these users: first the members in the order of the group, then the joiners.
+    #[must_use]
+    pub fn new(operation: Operation, origin: &Origin, ids: &[MemberId]) -> Self {
+        let (others, last) = (|| ids[1..].to_vec(), ids[ids.len() - 1]);
+        let stages = match operation {
+            Operation::Create => vec![Stage::of(0, Action::Create(others()))],
+            Operation::CreateMesh => vec![Stage::of(0, Action::CreateMesh(others()))],
+            Operation::Add => vec![Stage::of(0, Action::Add(last))],
+            Operation::Remove => vec![Stage::of(0, Action::Remove(last))],
+            Operation::Update => vec![Stage::of(0, Action::Update)],
+            Operation::UpdateCold => vec![Stage::of(1, Action::Update)],
+            Operation::Message | Operation::MessageAfterRemove => vec![Stage::of(0, send(&mut origin.plaintext()))],
+            Operation::ConcurrentUpdates(members) => {
+                let acts = (0..members.get()).map(|member| (member, Action::Update)).collect();
+                vec![Stage { acts, ..Stage::default() }]
+            }
+            Operation::PartitionHeal => partition_heal(origin, ids),
+        };
+        let acts = || stages.iter().flat_map(|stage| &stage.acts);
+        let role = |(participant, id): (usize, &MemberId)| {
+            if acts().any(|(operator, _)| *operator == participant) {
+                return Role::Sender;
+            }
+            let named = acts().find_map(|(_, action)| match action {
+                Action::Add(user) if user == id => Some(Role::Joiner),
+                Action::Remove(user) if user == id => Some(Role::Removed),
+                _ => None,
+            });
+            named.unwrap_or(Role::Recipient)
+        };
+        Self { roles: ids.iter().enumerate().map(role).collect(), stages }
+    }
+
+    /// The positions of the participants that have this role.
+    pub fn participants(&self, role: Role) -> impl Iterator<Item = usize> {
+        self.roles.iter().enumerate().filter(move |(_, other)| **other == role).map(|(participant, _)| participant)
+    }
+}
+
+/// The number of users that an operation adds.
+#[must_use]
+pub fn joiners(operation: Operation) -> usize {
+    match operation {
+        Operation::Add => 1,
+        Operation::PartitionHeal => 2,
+        _ => 0,
+    }
+}
+
+/// [`Operation::PartitionHeal`]. After the members come two joiners: the first half adds the first of them, the second
+/// half the other one.
+fn partition_heal(origin: &Origin, ids: &[MemberId]) -> Vec<Stage> {
+    let members = ids.len() - 2;
+    let (operators, removed, added) = ([0, members / 2], [members / 2 - 1, members - 1], [members, members + 1]);
+    let cut_off: BTreeSet<usize> = (operators[1]..members).chain([added[1]]).collect();
+    let apart = |actions: [Action; 2], outside: [usize; 2]| Stage {
+        acts: operators.into_iter().zip(actions).collect(),
+        cut_off: cut_off.clone(),
+        outside: outside.into(),
+        phase: None,
+    };
+    let mut plaintext = origin.plaintext();
+    let speaks = operators.map(|operator| Stage {
+        outside: removed.into(),
+        phase: Some(Phase::Speak),
+        ..Stage::of(operator, send(&mut plaintext))
+    });
+    let before = [
+        apart(removed.map(|participant| Action::Remove(ids[participant])), added),
+        apart(added.map(|participant| Action::Add(ids[participant])), removed),
+        apart([Action::Update, Action::Update], removed),
+        Stage { phase: Some(Phase::Heal), ..Stage::default() },
+    ];
+    before.into_iter().chain(speaks).collect()
+}
+
+/// Sends [`PLAINTEXT_LEN`] bytes of application data from this stream.
+pub(crate) fn send(plaintext: &mut ChaCha20Rng) -> Action {
+    let mut data = vec![0; PLAINTEXT_LEN];
+    plaintext.fill_bytes(&mut data);
+    Action::Send(data)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_half_of_an_odd_number_of_members_has_an_operator_a_removed_member_and_a_joiner() {
+        let ids: Vec<MemberId> = (0..7 + 2).map(|byte| MemberId([byte; 32])).collect();
+        let origin = Origin { seed: 1, group_size: 7, iteration: 0 };
+        let script = Script::new(Operation::PartitionHeal, &origin, &ids);
+        let participants = |role| script.participants(role).collect::<Vec<_>>();
+        assert_eq!(
+            (participants(Role::Sender), participants(Role::Removed), participants(Role::Joiner)),
+            (vec![0, 3], vec![2, 6], vec![7, 8])
+        );
+        let stage = &script.stages[0];
+        assert_eq!(stage.cut_off, [3, 4, 5, 6, 8].into());
+        // Before its add, a joiner gets no broadcast from its own half, but every broadcast from the other half.
+        assert!(!stage.addresses(0, 7) && stage.addresses(0, 8) && stage.addresses(0, 2) && !stage.addresses(0, 0));
+    }
+}

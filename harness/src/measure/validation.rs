@@ -1,0 +1,254 @@
+//! What must hold after an iteration before its sample counts. It is checked after the timers have stopped, on members
+//! that are not needed again.
+//!
+//! 1. The numbers of messages and the primitive counts equal the backend's formulas, if it has any.
+//! 2. All members know the same members, and the right ones. A removed member knows none.
+//! 3. If the backend shows fingerprints of the senders' key material, all members show the same ones: one for each
+//!    member, no two alike. After a removal or an update, none is as before.
+//! 4. Everybody else has read the application messages of the operation. The operator and one other member (after an
+//!    add, the joiner) then send a probe each, and everybody else reads it. After an operation of several members,
+//!    every member sends a probe; likewise in the first iteration, if the backend shows no fingerprints.
+//! 5. A removed member does not read the probes, and neither does a copy of it from before its removal. The copy gets
+//!    every message, even those that are for one other member.
+//!
+//! Much does not depend on the group: that keys come from the randomness, that altered messages have no effect, and
+//! more. [`protocol::conformance`] checks that once, before anything is measured.
+//!
+//! The validation guards against mistakes, not against a backend that lies.
+
+use protocol::agreement::{self, Disagreement};
+use protocol::id::MemberId;
+use protocol::member::{Fingerprints, Member};
+use protocol::operation::{CostMismatch, Expected, Measured, Operation, PLAINTEXT_LEN, Phase, Role};
+use rand_core::Rng as _;
+
+use super::network::{Fault, Network, Participant, Reading, Record};
+use super::randomness::Origin;
+use super::script::{Action, Stage};
+
+/// What primitive counts are called in [`Validated::words`], which are data.
+const PRIMITIVE_COUNTS: &str = "operation counts";
+
+/// An operation that has ended, and what is known of it.
+pub struct Finished<'a> {
+    /// The operation that was carried out.
+    pub operation: Operation,
+    /// What determines the randomness.
+    pub origin: Origin,
+    /// The backend's formulas for this operation; `None` if it has none.
+    pub expected: Option<&'a Expected>,
+    /// The messages, efforts, readings and faults of the operation.
+    pub record: &'a Record,
+    /// The stages that were run: which members acted, and how.
+    pub stages: &'a [Stage],
+    /// The members after the operation. The probes change them.
+    pub network: Network,
+    /// The fingerprints on which all members agreed before the operation; `None` if there were none.
+    pub fingerprints_before: Option<&'a Fingerprints>,
+    /// Copies of the removed members from before their removal.
+    pub removed_before: Vec<Box<dyn Member>>,
+}
+
+/// The result of a validation that found nothing wrong.
+pub struct Validated {
+    /// What the validation has shown, in words: `proof` in data.
+    pub words: String,
+    /// The fingerprints on which all members agree now; `None` if the backend shows none.
+    pub fingerprints: Option<Fingerprints>,
+}
+
+/// Why a sample does not count.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The backend does not support the operation, or not in a group of this size.
+    #[error("the backend has no such operation, or not in a group of this size")]
+    Unsupported,
+    /// The backend needs a sequencer, which puts all messages in one order.
+    #[error("the backend needs all messages in one order, which this network does not provide")]
+    NeedsTotalOrder,
+    /// The group has too few members for the operation.
+    #[error("{operation} needs a group of at least {least} members")]
+    GroupTooSmall {
+        /// The operation that needs more members.
+        operation: Operation,
+        /// The size of the smallest group that has enough.
+        least: usize,
+    },
+    /// The group could not be brought into the state in which the operation starts.
+    #[error("while the group was set up: {0}")]
+    SetUp(Box<Self>),
+    /// Something went wrong in the operation.
+    #[error("{0}")]
+    Fault(Fault),
+    /// Something went wrong with a probe.
+    #[error("while a probe message was sent: {0}")]
+    ProbeFault(Fault),
+    /// Numbers of messages or primitive counts differ from the backend's formulas.
+    #[error("{0}")]
+    Costs(CostMismatch),
+    /// The users disagree on who is a member, or on key material.
+    #[error("{}{disagreement}", role.map(|role| format!("{role}: ")).unwrap_or_default())]
+    Disagreement {
+        /// The role of the first user that does not agree with those before it; None if two users have the same keys.
+        role: Option<Role>,
+        /// How they disagree.
+        disagreement: Disagreement,
+    },
+    /// The operation must replace every sender's key material, but has left some as it was.
+    #[error("the operation has not changed a sender's key material")]
+    FingerprintsUnchanged,
+    /// A member did not read exactly the messages that the others sent.
+    #[error("{} did not read the {what}", role.name())]
+    NotRead {
+        /// The role of that member.
+        role: Role,
+        /// What the others sent: `message`, or `probe message` in the validation.
+        what: &'static str,
+    },
+    /// A removed member, or a copy of it from before its removal, read a probe.
+    #[error("the removed member read a probe message")]
+    ReadByRemoved,
+}
+
+/// Checks everything that the documentation of this module lists.
+///
+/// # Errors
+/// The first thing that does not hold.
+pub fn validate(finished: Finished<'_>) -> Result<Validated, Refusal> {
+    let Finished { operation, origin, expected, record, stages, mut network, .. } = finished;
+    let mut words = Vec::new();
+    if let Some(expected) = expected {
+        expected.compare(&measured(record, &network)).map_err(Refusal::Costs)?;
+        words.push(format!("messages and {PRIMITIVE_COUNTS} as expected"));
+    }
+    let fingerprints = agreement(&network)?;
+    let entitled = entitled(&network).count();
+    words.push(format!("members agreed on by {entitled}"));
+    if let Some(after) = &fingerprints {
+        words.push(format!("fingerprints equal at {entitled} members and distinct"));
+        if let Some(before) = finished.fingerprints_before.filter(|_| renews(operation)) {
+            changed(before, after)?;
+            words.push("all changed".to_owned());
+        }
+    }
+    let sent: Vec<(usize, &[u8])> = stages.iter().flat_map(Stage::sends).collect();
+    read_by_all(&network, &record.readings, &sent, "message")?;
+    words.extend(sent.iter().map(|_| format!("message read by {}", entitled - 1)));
+    // Concurrent operations can leave each member in a different state.
+    let everybody_probes = !operation.parts().is_empty() || (fingerprints.is_none() && origin.iteration == 0);
+    // The copy may fail to read a probe for a weak reason: the probe may wait for messages that the copy never got. If
+    // the backend shows fingerprints, they show that the copy's old keys are useless: all sending keys have changed.
+    // The copy matters if there are no fingerprints.
+    for (index, member) in finished.removed_before.into_iter().enumerate() {
+        network.admit_eavesdropper(member, origin.probe(network.participants().len() + index));
+    }
+    let probers = probers(&network, everybody_probes);
+    probe(&mut network, &probers, &origin)?;
+    words.push(format!("{} probes read by all", probers.len()));
+    if network.has_eavesdroppers() || network.with_role(Role::Removed).next().is_some() {
+        words.push("the removed reads none of them".to_owned());
+    }
+    Ok(Validated { words: words.join(", "), fingerprints })
+}
+
+/// The fingerprints on which all members agree; `None` if the backend shows none.
+///
+/// # Errors
+/// Users know different members or keys, or the wrong ones.
+pub fn agreement(network: &Network) -> Result<Option<Fingerprints>, Refusal> {
+    let participants = network.participants();
+    let users: Vec<agreement::User<'_>> = participants.iter().zip(network.ids()).map(user).collect();
+    agreement::check(&users).map_err(|disagreement| {
+        let role = disagreement.at().and_then(|at| participants.get(at)).map(|found| found.role);
+        Refusal::Disagreement { role, disagreement }
+    })
+}
+
+fn user<'a>((participant, id): (&'a Participant, &MemberId)) -> agreement::User<'a> {
+    let Participant { member, role, .. } = participant;
+    agreement::User { id: *id, member: &**member, is_member: *role != Role::Removed }
+}
+
+/// The number of messages of each kind, and the primitive counts of each role and phase.
+fn measured(record: &Record, network: &Network) -> Measured {
+    let mut measured = Measured::default();
+    for ((_, _, kind), volume) in &record.traffic {
+        *measured.messages.entry(*kind).or_default() += volume.messages;
+    }
+    for role in Role::ALL {
+        for phase in Phase::ALL {
+            let effort = record.effort_of(network.with_role(role), phase);
+            measured.counts.insert((role, phase), effort.counts);
+        }
+    }
+    measured
+}
+
+/// Whether the operation must replace the key material of every sender, because somebody outside the group may have it.
+fn renews(operation: Operation) -> bool {
+    let renewing = [Operation::Remove, Operation::Update, Operation::UpdateCold];
+    renewing.contains(&operation) || operation.parts().iter().any(|part| renewing.contains(part))
+}
+
+fn changed(before: &Fingerprints, after: &Fingerprints) -> Result<(), Refusal> {
+    if after.iter().any(|entry| before.binary_search(entry).is_ok()) {
+        return Err(Refusal::FingerprintsUnchanged);
+    }
+    Ok(())
+}
+
+/// The positions of all who are members after the operation.
+fn entitled(network: &Network) -> impl Iterator<Item = usize> {
+    let members = network.participants().iter().enumerate().filter(|(_, found)| found.role != Role::Removed);
+    members.map(|(index, _)| index)
+}
+
+/// The positions of the members that send a probe: the operator and one other member, or all.
+fn probers(network: &Network, everybody: bool) -> Vec<usize> {
+    if everybody {
+        return entitled(network).collect();
+    }
+    let first = |role| network.with_role(role).next();
+    let operator = first(Role::Sender);
+    let other = first(Role::Joiner).or_else(|| entitled(network).find(|participant| Some(*participant) != operator));
+    operator.into_iter().chain(other).collect()
+}
+
+/// Lets these members send a probe each, and checks who reads it.
+fn probe(network: &mut Network, probers: &[usize], origin: &Origin) -> Result<(), Refusal> {
+    for prober in probers {
+        let mut plaintext = vec![0; PLAINTEXT_LEN];
+        origin.probe(*prober).fill_bytes(&mut plaintext);
+        let record = network.run(&[Stage::of(*prober, Action::Send(plaintext.clone()))]);
+        if let Some(fault) = record.faults.iter().find(|fault| fault.role != Role::Removed) {
+            return Err(Refusal::ProbeFault(*fault));
+        }
+        let removed = |participant: usize| network.participants()[participant].role == Role::Removed;
+        let by_removed =
+            record.readings.iter().any(|reading| removed(reading.participant) && reading.plaintext == plaintext);
+        if by_removed || record.overheard.contains(&plaintext) {
+            return Err(Refusal::ReadByRemoved);
+        }
+        read_by_all(network, &record.readings, &[(*prober, &plaintext)], "probe message")?;
+    }
+    Ok(())
+}
+
+/// Checks that every member has read exactly what the others sent: each message once, and in this order.
+fn read_by_all(
+    network: &Network,
+    readings: &[Reading],
+    sent: &[(usize, &[u8])],
+    what: &'static str,
+) -> Result<(), Refusal> {
+    for participant in entitled(network) {
+        let read = readings.iter().filter(|reading| reading.participant == participant);
+        let read = read.map(|reading| (reading.from, reading.plaintext.as_slice()));
+        let others = sent.iter().filter(|(sender, _)| *sender != participant);
+        if !read.eq(others.map(|(sender, plaintext)| (network.ids()[*sender], *plaintext))) {
+            return Err(Refusal::NotRead { role: network.participants()[participant].role, what });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,278 @@
+//! The conditions of a run: manifest.json beside its samples.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use protocol::crypto::hash;
+use protocol::crypto::label::Label;
+use serde::{Deserialize, Serialize};
+
+use super::sample::PrimitiveCosts;
+use super::version::{CELL_PROTOCOL, SCHEMA};
+
+const LABEL: Label = b"harness-v1 manifest";
+const CARGO_LOCK: &[u8] = include_bytes!("../../../Cargo.lock");
+
+/// Everything about a run that its samples do not say.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// Version of the format of samples and manifest: [`SCHEMA`].
+    pub schema: u32,
+    /// Version of the cell protocol: [`CELL_PROTOCOL`].
+    pub cell_protocol: u32,
+    /// The run's id, which each of its samples contains.
+    pub run_id: String,
+    /// Whether the run has ended.
+    pub status: RunStatus,
+    /// What was requested.
+    pub options: Options,
+    /// The number of threads that made users, outside the timers.
+    pub jobs: usize,
+    /// The command line.
+    pub argv: Vec<String>,
+    /// The program that ran.
+    pub build: Build,
+    /// The machine that it ran on.
+    pub machine: Machine,
+    /// When the run started, in seconds since 1970 in UTC.
+    pub started_unix: u64,
+    /// When the run ended, likewise; null until it is complete.
+    pub ended_unix: Option<u64>,
+    /// What each runner measured of itself when it started.
+    pub runners: Vec<RunnerConditions>,
+    /// What each backend, by `name` or `name:variant`, passed before it was measured. Missing in older runs.
+    #[serde(default)]
+    pub conformance: BTreeMap<String, Conformance>,
+}
+
+/// What a backend has passed of the conformance suite.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Conformance {
+    /// The number of situations in which each check passed.
+    pub checks: BTreeMap<String, u32>,
+    /// What could not be checked.
+    pub notes: Vec<String>,
+}
+
+/// Whether a run has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RunStatus {
+    /// The run has not ended, or was interrupted.
+    Running,
+    /// Each iteration of each cell has a sample.
+    Complete,
+}
+
+/// What was requested. When a run is resumed, the same must be requested again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Options {
+    /// The seed of all randomness.
+    pub seed: u64,
+    /// The backends, by `name` or `name:variant`.
+    pub backends: Vec<String>,
+    /// The number of iterations of each operation, by its name.
+    pub iterations: BTreeMap<String, u32>,
+    /// A limit on the iterations of large groups; missing if there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub large_groups: Option<LargeGroups>,
+    /// Group sizes, in members before the operation; for create, members created.
+    pub sizes: Vec<u32>,
+    /// How long a cell may take, in milliseconds.
+    pub timeout_ms: u64,
+    /// Whether peak memory is measured.
+    pub peak: bool,
+}
+
+/// A limit on the iterations of large groups. In these, some protocols take seconds for each iteration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LargeGroups {
+    /// The smallest size that counts as large.
+    pub from: u32,
+    /// The most iterations that a large group gets.
+    pub iterations: u32,
+}
+
+/// The program that ran.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Build {
+    /// Version of the harness, from its Cargo.toml.
+    pub version: String,
+    /// The commit; empty if it is unknown.
+    pub commit: String,
+    /// Whether the sources differ from the commit; null if this is unknown.
+    pub dirty: Option<bool>,
+    /// A labelled hash of the program's file.
+    pub binary_hash: String,
+    /// A labelled hash of Cargo.lock.
+    pub lock_hash: String,
+    /// The Cargo features that were on.
+    pub features: Vec<String>,
+    /// Compiler flags, separated by spaces.
+    pub rustflags: String,
+    /// Cargo's profile and its optimisation level.
+    pub profile: String,
+    /// The target triple that the program was built for.
+    pub target: String,
+    /// The compiler, as `rustc --version` reports it.
+    pub rustc: String,
+}
+
+/// The machine, as far as the system describes it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Machine {
+    /// The processor's model; `unknown` if the system does not report it.
+    pub cpu: String,
+    /// The number of threads that can run in parallel; 0 if it is unknown.
+    pub logical_cpus: usize,
+    /// Which code the curve library used: avx512, avx2 or serial. X25519 always uses serial code.
+    pub curve_backend: String,
+    /// Release of the kernel; empty if it is unknown.
+    pub kernel: String,
+    /// The three load averages when the run started; empty if they are unknown.
+    pub load_start: String,
+    /// Likewise when the run ended; null until it is complete.
+    pub load_end: Option<String>,
+}
+
+/// What a runner measured of itself when it started.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunnerConditions {
+    /// The runner's backend: `name` or `name:variant`.
+    pub backend: String,
+    /// The group size that the runner serves.
+    pub group_size: u32,
+    /// Cost of a clock read in nanoseconds. Each measured time contains about one for each round.
+    pub clock_read_ns: f64,
+    /// Cost of each primitive, in nanoseconds for each unit.
+    pub primitive_ns: PrimitiveCosts,
+}
+
+impl LargeGroups {
+    /// How many of `count` iterations a group of this size gets.
+    #[must_use]
+    pub fn limit(limit: Option<Self>, group_size: u32, count: u32) -> u32 {
+        limit.filter(|limit| group_size >= limit.from).map_or(count, |limit| count.min(limit.iterations))
+    }
+}
+
+impl Manifest {
+    /// The manifest of a run that starts now.
+    ///
+    /// # Errors
+    /// The program's own file cannot be read.
+    pub fn start(options: Options, jobs: usize, argv: Vec<String>) -> io::Result<Self> {
+        let started_unix = unix_seconds();
+        let build = Build::of_this_program()?;
+        let named = format!("{options:?} {started_unix} {}", std::process::id());
+        let run_id = short(&hash::hash(LABEL, &[named.as_bytes(), build.binary_hash.as_bytes()]).0);
+        Ok(Self {
+            schema: SCHEMA,
+            cell_protocol: CELL_PROTOCOL,
+            run_id,
+            status: RunStatus::Running,
+            options,
+            jobs,
+            argv,
+            build,
+            machine: Machine::this(),
+            started_unix,
+            ended_unix: None,
+            runners: Vec::new(),
+            conformance: BTreeMap::new(),
+        })
+    }
+
+    /// Records that the run has ended now, and the load averages.
+    pub fn complete(&mut self) {
+        self.status = RunStatus::Complete;
+        self.ended_unix = Some(unix_seconds());
+        self.machine.load_end = Some(load());
+    }
+}
+
+impl Build {
+    /// The program that runs now.
+    ///
+    /// # Errors
+    /// The program's own file cannot be read.
+    pub fn of_this_program() -> io::Result<Self> {
+        let binary = std::fs::read(std::env::current_exe()?)?;
+        Ok(Self {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            commit: env!("HARNESS_COMMIT").to_owned(),
+            dirty: env!("HARNESS_DIRTY").parse().ok(),
+            binary_hash: hexadecimal(&hash::hash(LABEL, &[&binary]).0),
+            lock_hash: hexadecimal(&hash::hash(LABEL, &[CARGO_LOCK]).0),
+            features: env!("HARNESS_FEATURES").split_whitespace().map(str::to_owned).collect(),
+            rustflags: env!("HARNESS_RUSTFLAGS").to_owned(),
+            profile: concat!(env!("HARNESS_PROFILE"), ", opt-level ", env!("HARNESS_OPT_LEVEL")).to_owned(),
+            target: env!("HARNESS_TARGET").to_owned(),
+            rustc: env!("HARNESS_RUSTC").to_owned(),
+        })
+    }
+}
+
+impl Machine {
+    fn this() -> Self {
+        let cpu_info = read("/proc/cpuinfo");
+        let model = cpu_info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
+        Self {
+            cpu: model.map_or_else(|| "unknown".to_owned(), |(_, model)| model.trim().to_owned()),
+            logical_cpus: std::thread::available_parallelism().map_or(0, usize::from),
+            curve_backend: curve_backend().to_owned(),
+            kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
+            load_start: load(),
+            load_end: None,
+        }
+    }
+}
+
+/// Which code the curve library chooses at run time. This repeats its choice from the same facts.
+pub(crate) fn curve_backend() -> &'static str {
+    #[cfg(all(
+        target_arch = "x86_64",
+        not(any(curve25519_dalek_backend = "serial", curve25519_dalek_backend = "fiat"))
+    ))]
+    {
+        let wide = std::arch::is_x86_feature_detected!("avx512ifma") && std::arch::is_x86_feature_detected!("avx512vl");
+        if cfg!(curve25519_dalek_backend = "avx512") && wide {
+            return "avx512";
+        }
+        if std::arch::is_x86_feature_detected!("avx2") {
+            return "avx2";
+        }
+    }
+    "serial"
+}
+
+/// Seconds since 1970 in UTC.
+#[must_use]
+pub fn unix_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+fn load() -> String {
+    read("/proc/loadavg").split_whitespace().take(3).collect::<Vec<_>>().join(" ")
+}
+
+/// The text of a file that only some systems have; empty if it cannot be read.
+fn read(path: &str) -> String {
+    std::fs::read_to_string(path).unwrap_or_default()
+}
+
+fn short(hash: &[u8; 32]) -> String {
+    hexadecimal(&hash[..8])
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

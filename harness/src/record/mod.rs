@@ -1,0 +1,10 @@
+//! The data of a run: what its files hold, and how they are written and read.
+
+pub(crate) mod by_name;
+pub mod manifest;
+pub mod metric;
+pub mod name;
+pub mod recorded;
+pub mod sample;
+pub mod store;
+pub mod version;

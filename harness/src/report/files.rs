@@ -1,0 +1,225 @@
+//! The files that are made from a run. Each is written beside its place and then moved into place, so that no file is ever
+//! half written.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::export;
+use super::plot::{self, Figure};
+use super::summary;
+use crate::analysis::cell_costs::Cells;
+use crate::analysis::comparison::Comparison;
+use crate::analysis::measurement;
+use crate::analysis::paper::Paper;
+use crate::record::sample::Sample;
+
+/// Statistics of every metric.
+pub const MEASUREMENTS: &str = "measurements.csv";
+/// CPU times, as the paper's notebook reads them.
+pub const TIME: &str = "time.csv";
+/// Bytes, as the paper's notebook reads them.
+pub const TRAFFIC: &str = "traffic.csv";
+/// The figures that github-action-benchmark tracks.
+pub const TRACKED: &str = "gha.json";
+/// The tables, in Markdown.
+pub const SUMMARY: &str = "summary.md";
+/// Backends side by side.
+pub const COMPARISON: &str = "compare.csv";
+/// The figures of one backend, each as SVG and PNG.
+const FIGURES: [&str; 2] = ["traffic", "cpu"];
+/// The figures of several backends, each as SVG and PNG.
+const COMPARISON_FIGURES: [&str; 3] = ["compare-traffic", "compare-cpu", "compare-overview"];
+
+/// Why a file was not made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReportError {
+    /// The file cannot be written.
+    #[error("cannot write {}: {source}", path.display())]
+    Io {
+        /// Where the file would be.
+        path: PathBuf,
+        /// The error from the system.
+        source: io::Error,
+    },
+    /// A row of a CSV file cannot be written.
+    #[error("cannot write {}: {source}", path.display())]
+    Csv {
+        /// Where the file would be.
+        path: PathBuf,
+        /// The error from the CSV writer.
+        source: csv::Error,
+    },
+    /// A figure cannot be drawn.
+    #[error("cannot draw {}: {source}", path.display())]
+    Plot {
+        /// Where the file would be.
+        path: PathBuf,
+        /// Why the figure cannot be drawn.
+        source: plot::Error,
+    },
+}
+
+/// The names of all files that can be made from a run.
+#[must_use]
+pub fn names() -> Vec<String> {
+    let figures = FIGURES.into_iter().chain(COMPARISON_FIGURES);
+    let figures = figures.flat_map(|name| [format!("{name}.svg"), format!("{name}.png")]);
+    [MEASUREMENTS, TIME, TRAFFIC, TRACKED, COMPARISON, SUMMARY].map(str::to_owned).into_iter().chain(figures).collect()
+}
+
+/// Writes measurements.csv.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn write_measurements(directory: &Path, samples: &[Sample]) -> Result<PathBuf, ReportError> {
+    write_csv(directory, MEASUREMENTS, |out| measurement::write_csv(&measurement::rows(samples), out))
+}
+
+/// Writes time.csv and traffic.csv.
+///
+/// # Errors
+/// A file cannot be written.
+pub fn write_export(directory: &Path, samples: &[Sample]) -> Result<[PathBuf; 2], ReportError> {
+    Ok([
+        write_csv(directory, TIME, |out| export::write_time(samples, out))?,
+        write_csv(directory, TRAFFIC, |out| export::write_traffic(samples, out))?,
+    ])
+}
+
+/// Writes gha.json.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn write_tracked(directory: &Path, samples: &[Sample]) -> Result<PathBuf, ReportError> {
+    let path = directory.join(TRACKED);
+    let text = serde_json::to_string_pretty(&export::tracked(samples)).map_err(io::Error::from).map_err(at(&path))?;
+    write(&path, (text + "\n").as_bytes())?;
+    Ok(path)
+}
+
+/// Writes compare.csv.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn write_comparison(directory: &Path, compared: &Comparison<'_>, reference: &str) -> Result<PathBuf, ReportError> {
+    write_csv(directory, COMPARISON, |out| compared.write_csv(reference, out))
+}
+
+/// Draws the figures of one backend, each as SVG and PNG.
+///
+/// # Errors
+/// A figure cannot be drawn or written.
+pub fn write_figures(
+    directory: &Path,
+    samples: &[Sample],
+    backend: &str,
+    paper: &Paper,
+) -> Result<Vec<PathBuf>, ReportError> {
+    let cells = Cells::new(samples);
+    let figures = [plot::traffic(&cells, backend, paper), plot::cpu(&cells, backend, paper)];
+    draw(directory, FIGURES.into_iter().zip(figures))
+}
+
+/// Draws the figures of several backends, each as SVG and PNG.
+///
+/// # Errors
+/// A figure cannot be drawn or written.
+pub fn write_comparison_figures(directory: &Path, compared: &Comparison<'_>) -> Result<Vec<PathBuf>, ReportError> {
+    let overview = plot::compared_overview(compared, &summary::shown(compared));
+    let figures = [plot::compared_traffic(compared), plot::compared_cpu(compared), overview];
+    // A run need not have the operations and backends that a README shows.
+    let drawn = COMPARISON_FIGURES.into_iter().zip(figures).filter(|(_, figure)| figure.points().next().is_some());
+    draw(directory, drawn)
+}
+
+fn draw<'a>(
+    directory: &Path,
+    figures: impl IntoIterator<Item = (&'a str, Figure)>,
+) -> Result<Vec<PathBuf>, ReportError> {
+    let mut written = Vec::new();
+    for (name, figure) in figures {
+        let path = directory.join(format!("{name}.svg"));
+        let text = figure.svg().map_err(|source| ReportError::Plot { path: path.clone(), source })?;
+        write(&path, text.as_bytes())?;
+        written.push(path);
+        let path = directory.join(format!("{name}.png"));
+        // The library chooses the format by the ending.
+        let fresh = directory.join(format!(".{name}.new.png"));
+        figure.write_png(&fresh).map_err(|source| ReportError::Plot { path: path.clone(), source })?;
+        fs::rename(&fresh, &path).map_err(at(&path))?;
+        written.push(path);
+    }
+    Ok(written)
+}
+
+/// Writes summary.md.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn write_summary(directory: &Path, text: &str) -> Result<PathBuf, ReportError> {
+    let path = directory.join(SUMMARY);
+    write(&path, text.as_bytes())?;
+    Ok(path)
+}
+
+fn write_csv(
+    directory: &Path,
+    name: &str,
+    rows: impl FnOnce(&mut Vec<u8>) -> csv::Result<()>,
+) -> Result<PathBuf, ReportError> {
+    let path = directory.join(name);
+    let mut text = Vec::new();
+    rows(&mut text).map_err(|source| ReportError::Csv { path: path.clone(), source })?;
+    write(&path, &text)?;
+    Ok(path)
+}
+
+/// Writes a whole file and moves it into place in one step.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn write(path: &Path, bytes: &[u8]) -> Result<(), ReportError> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    let fresh = path.with_file_name(name);
+    fs::write(&fresh, bytes).and_then(|()| fs::rename(&fresh, path)).map_err(at(path))
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> ReportError {
+    let path = path.to_owned();
+    |source| ReportError::Io { path, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::comparison;
+    use crate::synthetic;
+
+    #[test]
+    fn all_files_are_made_and_none_is_left_over() {
+        let directory = std::env::temp_dir().join(format!("harness-report-{}", std::process::id()));
+        fs::create_dir_all(&directory).unwrap();
+        let samples = synthetic::grid("dcgka", 1.0, 2);
+        write_measurements(&directory, &samples).unwrap();
+        write_export(&directory, &samples).unwrap();
+        write_tracked(&directory, &samples).unwrap();
+        write_figures(&directory, &samples, "dcgka", &Paper::load().unwrap()).unwrap();
+        let samples = comparison::with_derived(&samples);
+        let compared = Comparison::new(&samples, &["dcgka".to_owned()]);
+        write_comparison(&directory, &compared, "dcgka").unwrap();
+        write_comparison_figures(&directory, &compared).unwrap();
+        write_summary(&directory, "text\n").unwrap();
+        let mut found: Vec<String> =
+            fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let mut expected = names();
+        found.sort();
+        expected.sort();
+        assert_eq!(found, expected);
+        assert!(fs::read(directory.join("cpu.png")).unwrap().starts_with(b"\x89PNG"));
+        fs::remove_dir_all(&directory).unwrap();
+        assert!(write_summary(&directory, "text\n").is_err());
+    }
+}

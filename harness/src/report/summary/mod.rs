@@ -1,0 +1,14 @@
+//! A run in words and tables: Markdown that also reads well as plain text.
+
+mod comparison;
+mod highlights;
+mod overview;
+mod reproduction;
+mod several;
+pub(crate) mod table;
+mod text;
+
+pub use comparison::comparison;
+pub use highlights::{comparison_table, findings, reproduction_table, shown};
+pub use overview::overview;
+pub use reproduction::{Reproduction, reproduction};

@@ -1,0 +1,73 @@
+//! What several summaries share: the conditions of a run, the samples that do not count, and the format of figures.
+
+use super::table::Table;
+use crate::analysis::statistics::Summary;
+use crate::record::manifest::Manifest;
+use crate::record::name::join;
+use crate::record::sample::{Sample, Status};
+
+/// What a table shows where there is no figure.
+pub(super) const NONE: &str = "-";
+
+pub(super) fn conditions(manifest: &Manifest) -> String {
+    let Manifest { build, machine, options, .. } = manifest;
+    let commit = match (build.commit.get(..12), build.dirty) {
+        (None, _) => "unknown".to_owned(),
+        (Some(commit), Some(true)) => format!("{commit} with uncommitted changes"),
+        (Some(commit), _) => commit.to_owned(),
+    };
+    let iterations = options.iterations.iter().map(|(operation, count)| format!("{operation} {count}"));
+    let fewer = options.large_groups.map_or_else(String::new, |large| {
+        format!("; at most {} in groups of {} or more", large.iterations, large.from)
+    });
+    let lines = [
+        format!("- Iterations: {}{fewer}. Seed: {}.", iterations.collect::<Vec<_>>().join(", "), options.seed),
+        format!("- Machine: {}, curve code {}, kernel {}.", machine.cpu, machine.curve_backend, machine.kernel),
+        format!("- Program: commit {commit}, {}, {}.", build.profile, build.rustc),
+        format!("- Run: {}. Load averages at its start: {}.", manifest.run_id, machine.load_start),
+    ];
+    lines.join("\n") + "\n"
+}
+
+/// The samples that do not count, under a heading. Empty if all count.
+pub(super) fn failures<'a>(samples: impl IntoIterator<Item = &'a Sample>) -> String {
+    let mut table = Table::new(&["backend", "operation", "members", "iteration", "status", "reason"]);
+    for sample in samples.into_iter().filter(|sample| sample.status != Status::Ok) {
+        table.row([
+            join(&sample.backend, &sample.variant),
+            sample.operation.to_string(),
+            sample.group_size.to_string(),
+            sample.iteration.to_string(),
+            sample.status.name().to_owned(),
+            sample.reason.lines().next().unwrap_or_default().to_owned(),
+        ]);
+    }
+    if table.is_empty() { String::new() } else { format!("## Samples that do not count\n\n{table}") }
+}
+
+pub(super) fn bytes(value: Option<f64>) -> String {
+    value.map_or_else(|| NONE.to_owned(), |value| format!("{value:.0}"))
+}
+
+pub(super) fn ms(value: Option<f64>) -> String {
+    match value {
+        None => NONE.to_owned(),
+        Some(value) if value >= 10.0 => format!("{value:.1}"),
+        Some(value) if value >= 1.0 => format!("{value:.2}"),
+        Some(value) => format!("{value:.3}"),
+    }
+}
+
+pub(super) fn ratio(here: Option<f64>, paper: Option<f64>) -> String {
+    match (here, paper) {
+        (Some(here), Some(paper)) if paper > 0.0 => format!("{:.2}", here / paper),
+        _ => NONE.to_owned(),
+    }
+}
+
+pub(super) fn interval(summary: Option<Summary>) -> String {
+    match summary.and_then(|summary| summary.interval) {
+        Some((low, high)) => format!("{} .. {}", ms(Some(low)), ms(Some(high))),
+        None => NONE.to_owned(),
+    }
+}

@@ -1,0 +1,275 @@
+//! The parent's side of a runner: starts it, sends it requests, and ends it if it does not answer.
+
+use std::io::{self, BufRead as _, BufReader, Read, Write as _};
+use std::path::PathBuf;
+use std::process::{Child, ChildStderr, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::cell_protocol::{self, Hello, Request, Verdict, Welcome};
+use crate::record::name::{cell_id, join};
+use crate::record::sample::Sample;
+use crate::record::version::{CELL_PROTOCOL, NotComparable, SCHEMA, same_version};
+
+/// How long a runner may take until its first line. Until then it only measures its clock and primitives.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+/// How many bytes of a runner's standard error are kept. The first ones are enough: a panic's message comes first.
+const STDERR_KEPT: usize = 1024;
+
+/// How to start a runner. `--backend NAME --variant VARIANT` is appended to the arguments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Launch {
+    /// The path of the program.
+    pub program: PathBuf,
+    /// The arguments before `--backend`.
+    pub args: Vec<String>,
+}
+
+impl Launch {
+    /// Starts this program's own subcommand `runner`.
+    ///
+    /// # Errors
+    /// The system does not report the path of this program.
+    pub fn this_program() -> io::Result<Self> {
+        Ok(Self { program: std::env::current_exe()?, args: vec!["runner".to_owned()] })
+    }
+}
+
+/// Why a runner does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The program cannot be run.
+    #[error("cannot start the runner: {0}")]
+    Spawn(#[from] io::Error),
+    /// The runner uses another version of the cell protocol or of samples.
+    #[error(transparent)]
+    NotComparable(#[from] NotComparable),
+    /// The runner does not send a valid first line.
+    #[error("the runner of `{backend}` did not start: {reason}")]
+    NoWelcome {
+        /// The full name of the backend.
+        backend: String,
+        /// What the runner did instead.
+        reason: String,
+    },
+}
+
+/// What a runner did after a request.
+#[derive(Debug)]
+pub enum Answer {
+    /// It answered with a sample of the requested cell.
+    Sample(Box<Sample>),
+    /// It did not answer in time, and has been ended.
+    Timeout,
+    /// It ended, or was ended after an invalid answer; with the reason.
+    Crash(String),
+}
+
+/// What a runner did when it had to run the conformance suite.
+#[derive(Debug)]
+pub enum Checked {
+    /// It finished the suite and reported the result.
+    Verdict(Verdict),
+    /// It did not finish in time, and has been ended.
+    Timeout,
+    /// It ended, or was ended after an invalid answer; with the reason.
+    Crash(String),
+}
+
+/// A runner process. It ends when this value is dropped.
+pub struct Runner {
+    child: Child,
+    input: ChildStdin,
+    lines: Receiver<io::Result<String>>,
+    complaints: Option<JoinHandle<String>>,
+    backend: String,
+    variant: String,
+    welcome: Welcome,
+}
+
+impl Runner {
+    /// Starts a runner and exchanges versions. If `conformance` is set, [`Self::conformance`] must be called next. The
+    /// calling thread must live as long as the runner: on Linux the parent of a process is a thread, and a runner ends
+    /// with its parent.
+    ///
+    /// # Errors
+    /// The cases of [`StartError`].
+    pub fn start(
+        launch: &Launch,
+        backend: &str,
+        variant: &str,
+        jobs: usize,
+        conformance: bool,
+    ) -> Result<Self, StartError> {
+        let mut command = Command::new(&launch.program);
+        command.args(&launch.args).args(["--backend", backend, "--variant", variant]).env("RUST_BACKTRACE", "0");
+        // An interrupt from the keyboard reaches a whole process group. Only the parent must get it: if it ended a
+        // runner first, that would look like a crash.
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        let (Some(input), Some(output), Some(errors)) = (child.stdin.take(), child.stdout.take(), child.stderr.take())
+        else {
+            return Err(io::Error::from(io::ErrorKind::BrokenPipe).into());
+        };
+        let (sender, lines) = mpsc::channel();
+        std::thread::spawn(move || {
+            // Ends when the process ends or the receiver is dropped.
+            let _ = BufReader::new(output).lines().try_for_each(|line| sender.send(line));
+        });
+        let complaints = Some(std::thread::spawn(move || complaints_of(errors)));
+        let none = || Welcome {
+            protocol: 0,
+            schema: 0,
+            backend: backend.to_owned(),
+            variant: variant.to_owned(),
+            clock_read_ns: 0.0,
+            primitive_ns: Default::default(),
+        };
+        let (backend, variant) = (backend.to_owned(), variant.to_owned());
+        let mut runner = Self { child, input, lines, complaints, welcome: none(), backend, variant };
+        runner.welcome = runner.greet(&Hello { protocol: CELL_PROTOCOL, jobs, conformance })?;
+        Ok(runner)
+    }
+
+    /// The runner's first line.
+    #[must_use]
+    pub fn welcome(&self) -> &Welcome {
+        &self.welcome
+    }
+
+    /// The result of the conformance suite that [`Self::start`] requested. After anything but a verdict, the process
+    /// has ended.
+    pub fn conformance(&mut self, timeout: Duration) -> Checked {
+        match self.next_line(timeout) {
+            Ok(line) => match serde_json::from_str(&line) {
+                Ok(verdict) => Checked::Verdict(verdict),
+                Err(error) => {
+                    self.end();
+                    Checked::Crash(format!("the runner's answer is not a verdict: {error}"))
+                }
+            },
+            Err(NoLine::Timeout) => Checked::Timeout,
+            Err(NoLine::Ended(reason)) => Checked::Crash(reason),
+        }
+    }
+
+    /// Measures one cell. After anything but a sample, the process has ended.
+    pub fn ask(&mut self, request: &Request, timeout: Duration) -> Answer {
+        match self.exchange(request, timeout) {
+            Ok(line) => match self.sample_of(&line, request) {
+                Ok(sample) => Answer::Sample(sample),
+                Err(reason) => {
+                    self.end();
+                    Answer::Crash(reason)
+                }
+            },
+            Err(NoLine::Timeout) => Answer::Timeout,
+            Err(NoLine::Ended(reason)) => Answer::Crash(reason),
+        }
+    }
+
+    /// The sample in an answer, if it is the requested one.
+    fn sample_of(&self, line: &str, request: &Request) -> Result<Box<Sample>, String> {
+        let sample: Box<Sample> =
+            serde_json::from_str(line).map_err(|error| format!("the runner's answer is not a sample: {error}"))?;
+        let Request { run_id, operation, group_size, iteration, seed, .. } = request;
+        let cell_id = cell_id(&self.backend, &self.variant, *operation, *group_size, *iteration);
+        if (&sample.cell_id, &sample.run_id, &sample.seed) == (&cell_id, run_id, seed) {
+            return Ok(sample);
+        }
+        let Sample { cell_id: other, run_id: other_run, seed: other_seed, .. } = &*sample;
+        Err(format!(
+            "the runner was asked for {cell_id} with seed {seed} in run {run_id}, but answered with {other} with seed \
+             {other_seed} in run {other_run}"
+        ))
+    }
+
+    fn greet(&mut self, hello: &Hello) -> Result<Welcome, StartError> {
+        let name = join(&self.backend, &self.variant);
+        let no_welcome = |reason| StartError::NoWelcome { backend: name.clone(), reason };
+        let line = self.exchange(hello, START_TIMEOUT).map_err(|no_line| {
+            no_welcome(match no_line {
+                NoLine::Timeout => format!("no answer within {START_TIMEOUT:?}"),
+                NoLine::Ended(reason) => reason,
+            })
+        })?;
+        let theirs = cell_protocol::version_of(&line)
+            .ok_or_else(|| no_welcome("its first line has no protocol version".to_owned()))?;
+        same_version("cell protocol", CELL_PROTOCOL, theirs)?;
+        let welcome: Welcome = serde_json::from_str(&line).map_err(|error| no_welcome(error.to_string()))?;
+        same_version("samples", SCHEMA, welcome.schema)?;
+        Ok(welcome)
+    }
+
+    /// Writes a line and reads one. If no line comes back, the process is ended.
+    fn exchange(&mut self, line: &impl serde::Serialize, timeout: Duration) -> Result<String, NoLine> {
+        // A failed write is ignored: a runner that has already ended may have said why before.
+        let _ = serde_json::to_string(line)
+            .map_err(io::Error::from)
+            .and_then(|line| self.input.write_all(format!("{line}\n").as_bytes()));
+        self.next_line(timeout)
+    }
+
+    /// Reads a line. If none comes, the process is ended.
+    fn next_line(&mut self, timeout: Duration) -> Result<String, NoLine> {
+        match self.lines.recv_timeout(timeout) {
+            Ok(Ok(line)) => Ok(line),
+            Err(RecvTimeoutError::Timeout) => {
+                let _ = self.child.kill();
+                self.end();
+                Err(NoLine::Timeout)
+            }
+            Ok(Err(_)) | Err(RecvTimeoutError::Disconnected) => Err(NoLine::Ended(self.end())),
+        }
+    }
+
+    /// Ends the process, and returns how it ended and what it wrote to standard error.
+    fn end(&mut self) -> String {
+        // A process that is ending by itself gets 100 ms for that, so that its own exit status is reported.
+        let mut status = None;
+        for _ in 0..20 {
+            match self.child.try_wait() {
+                Ok(None) => std::thread::sleep(Duration::from_millis(5)),
+                Ok(Some(ended)) => {
+                    status = Some(ended);
+                    break;
+                }
+                Err(_) => break,
+            }
+        }
+        if status.is_none() {
+            // This fails only if the process has ended in the meantime.
+            let _ = self.child.kill();
+            status = self.child.wait().ok();
+        }
+        let how = status.map_or_else(|| "the runner ended".to_owned(), |status| format!("the runner ended: {status}"));
+        let said = self.complaints.take().and_then(|thread| thread.join().ok()).unwrap_or_default();
+        let said = said.trim();
+        if said.is_empty() { how } else { format!("{how}: {said}") }
+    }
+}
+
+impl Drop for Runner {
+    fn drop(&mut self) {
+        // A runner has nothing to save. Both calls fail only if it has already ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+enum NoLine {
+    Timeout,
+    Ended(String),
+}
+
+/// The first bytes of standard error, on one line. The rest is read too, so that the writer never waits.
+fn complaints_of(mut errors: ChildStderr) -> String {
+    let mut kept = Vec::new();
+    let mut chunk = [0; 1024];
+    while let Ok(read @ 1..) = errors.read(&mut chunk) {
+        kept.extend_from_slice(&chunk[..read.min(STDERR_KEPT - kept.len())]);
+    }
+    String::from_utf8_lossy(&kept).lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
+}

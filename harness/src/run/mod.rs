@@ -1,0 +1,7 @@
+//! A run: the parent, which decides what is measured and keeps the samples, and the runner processes, which measure.
+
+pub mod cell_protocol;
+pub mod child;
+pub mod plan;
+pub mod runner;
+pub mod schedule;

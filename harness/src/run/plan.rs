@@ -1,0 +1,270 @@
+//! What a run measures, and in which order.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use protocol::operation::Operation;
+
+use super::child::Launch;
+use crate::measure::randomness;
+use crate::record::manifest::{LargeGroups, Options};
+use crate::record::name::join;
+use crate::registry::{Registry, UnknownBackend};
+
+/// What a run measures, and how.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The backends, each in one variant.
+    pub backends: Vec<Choice>,
+    /// The operations, and the number of iterations of each.
+    pub iterations: BTreeMap<Operation, u32>,
+    /// A limit on the iterations of large groups; `None` if all groups get the same.
+    pub large_groups: Option<LargeGroups>,
+    /// Group sizes, in members before the operation; for create, members created.
+    pub sizes: Vec<u32>,
+    /// The seed of all randomness, including the order of the cells.
+    pub seed: u64,
+    /// The number of threads that make users, outside the timers.
+    pub jobs: usize,
+    /// Whether each backend must pass the conformance suite before it is measured. Only tests turn this off.
+    pub conformance: bool,
+    /// How long a cell may take, including its set-up, and how long the conformance suite of a backend may take.
+    pub timeout: Duration,
+    /// Whether the first iteration of each cell also gives its peak memory, measured in a separate process.
+    pub peak: bool,
+    /// The directory for the run's files; `None` for no files.
+    pub out: Option<PathBuf>,
+    /// Whether to continue a run that is already in `out`. If not, such a run is an error.
+    pub resume: bool,
+    /// How to start a runner.
+    pub launch: Launch,
+    /// The command line, for the manifest.
+    pub argv: Vec<String>,
+}
+
+/// A backend in one variant.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Choice {
+    /// The backend's name, without the variant.
+    pub backend: String,
+    /// The variant; empty if the backend has only one form.
+    pub variant: String,
+}
+
+/// One iteration of a cell.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Task {
+    /// The backend of the cell.
+    pub choice: Choice,
+    /// The operation of the cell.
+    pub operation: Operation,
+    /// Members before the operation; for create, members created.
+    pub group_size: u32,
+    /// The number of the iteration, from 0.
+    pub iteration: u32,
+}
+
+/// Why a plan cannot be carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// The plan has no tasks.
+    #[error("nothing to measure; try at least one backend, one operation, one group size and one iteration")]
+    Nothing,
+    /// A group has too few members for an operation.
+    #[error(
+        "{operation} needs a group of at least {least} members, but one of {size} was requested; try --sizes {least}"
+    )]
+    GroupTooSmall {
+        /// The operation that needs more members.
+        operation: Operation,
+        /// The group size in the plan.
+        size: u32,
+        /// The size of the smallest group that has enough.
+        least: usize,
+    },
+    /// A backend or group size is in the plan twice.
+    #[error("a backend, operation or group size is named twice; try naming each only once")]
+    Twice,
+}
+
+impl Choice {
+    /// The backend with this name: `name` or `name:variant`. A name alone means the first variant.
+    ///
+    /// # Errors
+    /// No backend has the name.
+    pub fn find(registry: &Registry, name: &str) -> Result<Self, UnknownBackend> {
+        let description = registry.find(name)?.description();
+        Ok(Self { backend: description.name.to_owned(), variant: description.variant.to_owned() })
+    }
+
+    /// The backends with these names.
+    ///
+    /// # Errors
+    /// One of them does not exist.
+    pub fn find_all(registry: &Registry, names: &[String]) -> Result<Vec<Self>, UnknownBackend> {
+        names.iter().map(|name| Self::find(registry, name)).collect()
+    }
+
+    /// `name`, or `name:variant` if there is a variant.
+    #[must_use]
+    pub fn full_name(&self) -> String {
+        join(&self.backend, &self.variant)
+    }
+}
+
+impl Plan {
+    /// All tasks in the order in which they run.
+    ///
+    /// One iteration of all cells is a block, shuffled with the seed. For each group size, create comes first, because
+    /// it sets up the group for the other operations. The backends take turns at each operation and size, so that costs
+    /// that are compared are measured within moments.
+    ///
+    /// # Errors
+    /// The plan cannot be carried out.
+    pub fn tasks(&self) -> Result<Vec<Task>, PlanError> {
+        self.check()?;
+        let last = self.iterations.values().copied().max().unwrap_or(0);
+        Ok((0..last).flat_map(|iteration| self.block(iteration)).collect())
+    }
+
+    /// The options that must be the same when the run is resumed.
+    #[must_use]
+    pub fn options(&self) -> Options {
+        let named = |(operation, count): (&Operation, &u32)| (operation.to_string(), *count);
+        Options {
+            seed: self.seed,
+            backends: self.backends.iter().map(Choice::full_name).collect(),
+            iterations: self.iterations.iter().map(named).collect(),
+            large_groups: self.large_groups,
+            sizes: self.sizes.clone(),
+            timeout_ms: u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX),
+            peak: self.peak,
+        }
+    }
+
+    fn check(&self) -> Result<(), PlanError> {
+        if self.backends.is_empty() || self.sizes.is_empty() || self.iterations.values().all(|count| *count == 0) {
+            return Err(PlanError::Nothing);
+        }
+        for (size, operation) in self.sizes.iter().flat_map(|size| self.iterations.keys().map(move |it| (*size, *it))) {
+            let least = operation.min_group_size();
+            if (size as usize) < least {
+                return Err(PlanError::GroupTooSmall { operation, size, least });
+            }
+        }
+        if named_twice(&self.backends) || named_twice(&self.sizes) {
+            return Err(PlanError::Twice);
+        }
+        Ok(())
+    }
+
+    fn block(&self, iteration: u32) -> Vec<Task> {
+        let mut rng = randomness::order(self.seed, iteration);
+        let slots = self.sizes.iter().flat_map(|size| {
+            self.iterations
+                .iter()
+                .map(|(operation, count)| ((*size, *operation), LargeGroups::limit(self.large_groups, *size, *count)))
+        });
+        let mut slots: Vec<(u32, Operation)> =
+            slots.filter(|(_, count)| *count > iteration).map(|(slot, _)| slot).collect();
+        randomness::shuffle(&mut slots, &mut rng);
+        for size in &self.sizes {
+            let first = slots.iter().position(|slot| slot.0 == *size);
+            let create = slots.iter().position(|slot| *slot == (*size, Operation::Create));
+            if let (Some(first), Some(create)) = (first, create) {
+                slots.swap(first, create);
+            }
+        }
+        let mut tasks = Vec::with_capacity(slots.len() * self.backends.len());
+        for (group_size, operation) in slots {
+            let mut turns = self.backends.clone();
+            randomness::shuffle(&mut turns, &mut rng);
+            tasks.extend(turns.into_iter().map(|choice| Task { choice, operation, group_size, iteration }));
+        }
+        tasks
+    }
+}
+
+fn named_twice<T: Ord + Clone>(items: &[T]) -> bool {
+    let mut sorted = items.to_vec();
+    sorted.sort();
+    sorted.windows(2).any(|pair| pair[0] == pair[1])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan() -> Plan {
+        let choice = |backend: &str| Choice { backend: backend.to_owned(), variant: String::new() };
+        Plan {
+            backends: vec![choice("a"), choice("b"), choice("c")],
+            iterations: Operation::ALL.into_iter().map(|op| (op, 2 + u32::from(op == Operation::Create))).collect(),
+            large_groups: None,
+            sizes: vec![8, 16, 32],
+            seed: 1,
+            jobs: 1,
+            conformance: true,
+            timeout: Duration::from_secs(1),
+            peak: false,
+            out: None,
+            resume: false,
+            launch: Launch { program: PathBuf::new(), args: Vec::new() },
+            argv: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn every_cell_runs_once_and_iterations_are_blocks() {
+        let tasks = plan().tasks().unwrap();
+        assert_eq!(tasks.len(), 3 * 3 * (2 * Operation::ALL.len() + 1));
+        let mut distinct = tasks.clone();
+        distinct.sort();
+        distinct.dedup();
+        assert_eq!(distinct.len(), tasks.len());
+        assert!(tasks.is_sorted_by_key(|task| task.iteration));
+        assert_eq!(tasks, plan().tasks().unwrap());
+        assert_ne!(tasks, Plan { seed: 2, ..plan() }.tasks().unwrap());
+    }
+
+    #[test]
+    fn large_groups_get_fewer_iterations_and_the_others_the_same() {
+        let large_groups = Some(LargeGroups { from: 16, iterations: 1 });
+        let tasks = Plan { large_groups, ..plan() }.tasks().unwrap();
+        let count = |size| tasks.iter().filter(|task| task.group_size == size).count();
+        assert_eq!((count(16), count(32)), (3 * Operation::ALL.len(), 3 * Operation::ALL.len()));
+        assert_eq!(count(8), 3 * (2 * Operation::ALL.len() + 1));
+    }
+
+    #[test]
+    fn creation_comes_first_in_each_group_and_backends_take_turns() {
+        let tasks = plan().tasks().unwrap();
+        for (at, task) in tasks.iter().enumerate().filter(|(_, task)| task.operation == Operation::Create) {
+            let same = |other: &&Task| {
+                (&other.choice, other.group_size, other.iteration) == (&task.choice, task.group_size, task.iteration)
+            };
+            assert!(tasks[..at].iter().find(same).is_none());
+        }
+        for turn in tasks.chunks(3) {
+            assert!(
+                turn.iter().all(|task| (task.operation, task.group_size) == (turn[0].operation, turn[0].group_size))
+            );
+        }
+        assert!(tasks.chunks(3).any(|turn| turn[0].choice != tasks[0].choice), "the order of the turns changes");
+    }
+
+    #[test]
+    fn plans_that_cannot_be_carried_out_are_refused() {
+        assert_eq!(Plan { sizes: vec![], ..plan() }.tasks(), Err(PlanError::Nothing));
+        let too_small = |operation, size, least| Err(PlanError::GroupTooSmall { operation, size, least });
+        assert_eq!(Plan { sizes: vec![1], ..plan() }.tasks(), too_small(Operation::Create, 1, 2));
+        for (name, least) in [("concurrent-updates:9", 9), ("partition-heal", 6)] {
+            let operation: Operation = name.parse().unwrap();
+            let sizes = |size| Plan { sizes: vec![size], iterations: [(operation, 1)].into(), ..plan() };
+            assert_eq!(sizes(least - 1).tasks(), too_small(operation, least - 1, least as usize));
+            assert_eq!(sizes(least).tasks().unwrap().len(), 3);
+        }
+        assert_eq!(Plan { sizes: vec![8, 16, 8], ..plan() }.tasks(), Err(PlanError::Twice));
+    }
+}

@@ -1,0 +1,143 @@
+//! The process that measures. It serves one backend: it reads a line for each requested cell, and writes a line with
+//! the sample.
+//!
+//! The parent is in charge of iterations, order, seeds and time-outs; the runner is in charge of the group's state, the
+//! clock and the calibration of primitives. The runner ends with its standard input, and so with its parent. On Linux
+//! it ends immediately, even in the middle of a cell.
+
+use std::io::{self, BufRead, Write};
+
+use protocol::conformance;
+use protocol::member::Backend;
+
+use super::cell_protocol::{self, Hello, Request, Verdict, Welcome, unmeasured};
+use crate::measure::calibrate;
+use crate::measure::cell::{Bench, Cell, Outcome};
+use crate::measure::meter;
+use crate::measure::randomness::Origin;
+use crate::measure::validation::Refusal;
+use crate::record::manifest::Conformance;
+use crate::record::name::join;
+use crate::record::sample::{Sample, Status};
+use crate::record::version::{CELL_PROTOCOL, NotComparable, SCHEMA, same_version};
+use crate::registry::{Registry, UnknownBackend};
+
+/// Why a runner stops before its input ends.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// No backend has the requested name.
+    #[error(transparent)]
+    Unknown(#[from] UnknownBackend),
+    /// The parent uses another version of the cell protocol.
+    #[error(transparent)]
+    NotComparable(#[from] NotComparable),
+    /// A line cannot be parsed.
+    #[error("cannot parse a line from the parent: {0}")]
+    Malformed(#[from] serde_json::Error),
+    /// The first line has no version.
+    #[error("the first line has no protocol version")]
+    NoVersion,
+    /// Threads could not be started.
+    #[error("cannot start threads: {0}")]
+    Threads(#[from] rayon::ThreadPoolBuildError),
+    /// Reading from or writing to the parent failed.
+    #[error("cannot communicate with the parent: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// Serves the backend of this name and variant on standard input and output until the input ends. This is the hidden
+/// subcommand `runner --backend NAME --variant VARIANT`.
+///
+/// # Errors
+/// The cases of [`ServeError`].
+pub fn serve(registry: &Registry, name: &str, variant: &str) -> Result<(), ServeError> {
+    // A cell can take minutes, and the runner sees the end of its input only after the cell.
+    #[cfg(target_os = "linux")]
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL)).map_err(io::Error::from)?;
+    let make = registry.constructor(&join(name, variant))?;
+    serve_on(&make, io::stdin().lock(), io::stdout().lock())
+}
+
+/// Like [`serve`], but on other streams. `make` makes independent instances of the backend, one of which is measured.
+///
+/// # Errors
+/// The cases of [`ServeError`].
+pub fn serve_on(
+    make: &dyn Fn() -> Box<dyn Backend>,
+    input: impl BufRead,
+    mut output: impl Write,
+) -> Result<(), ServeError> {
+    let backend = &*make();
+    let mut lines = input.lines();
+    let Some(first) = lines.next().transpose()? else { return Ok(()) };
+    let theirs = cell_protocol::version_of(&first).ok_or(ServeError::NoVersion)?;
+    // The answer has our version, even if theirs is another one, so that the parent can report the difference.
+    answer(&mut output, &welcome(backend))?;
+    same_version("cell protocol", CELL_PROTOCOL, theirs)?;
+    let hello: Hello = serde_json::from_str(&first)?;
+    if hello.conformance {
+        answer(&mut output, &verdict(make))?;
+    }
+    let mut bench = Bench::new(backend, hello.jobs)?;
+    for line in lines {
+        let request: Request = serde_json::from_str(&line?)?;
+        answer(&mut output, &measure(backend, &mut bench, &request))?;
+    }
+    Ok(())
+}
+
+fn welcome(backend: &dyn Backend) -> Welcome {
+    let description = backend.description();
+    // The first use of each primitive builds tables and wakes up the processor.
+    let _warm_up = calibrate::primitives();
+    Welcome {
+        protocol: CELL_PROTOCOL,
+        schema: SCHEMA,
+        backend: description.name.to_owned(),
+        variant: description.variant.to_owned(),
+        clock_read_ns: meter::clock_read_ns(),
+        primitive_ns: calibrate::primitives(),
+    }
+}
+
+fn verdict(make: &dyn Fn() -> Box<dyn Backend>) -> Verdict {
+    match conformance::check(make) {
+        Ok(report) => Verdict::Passed(Conformance {
+            checks: report.passed.into_iter().map(|(check, situations)| (check.to_owned(), situations)).collect(),
+            notes: report.notes.into_iter().map(str::to_owned).collect(),
+        }),
+        Err(violation) => Verdict::Violated(violation.to_string()),
+    }
+}
+
+fn answer(output: &mut impl Write, line: &impl serde::Serialize) -> Result<(), ServeError> {
+    let mut bytes = serde_json::to_vec(line)?;
+    bytes.push(b'\n');
+    output.write_all(&bytes)?;
+    output.flush()?;
+    Ok(())
+}
+
+fn measure(backend: &dyn Backend, bench: &mut Bench<'_>, request: &Request) -> Sample {
+    let group_size = usize::try_from(request.group_size).unwrap_or(usize::MAX);
+    let origin = Origin { seed: request.seed, group_size, iteration: request.iteration };
+    let description = backend.description();
+    let empty = unmeasured(description.name, description.variant, request);
+    let cell = Cell { operation: request.operation, origin };
+    match bench.run(&cell) {
+        Ok(Outcome { validation, traffic, work, state_bytes, primitive_ns, peak_bytes }) => Sample {
+            status: Status::Ok,
+            validation,
+            traffic,
+            work,
+            state_bytes,
+            primitive_ns,
+            peak_bytes: peak_bytes.filter(|_| request.peak),
+            ..empty
+        },
+        Err(refusal @ (Refusal::Unsupported | Refusal::NeedsTotalOrder)) => {
+            Sample { status: Status::Unsupported, reason: refusal.to_string(), ..empty }
+        }
+        Err(refusal) => Sample { status: Status::Refused, reason: refusal.to_string(), ..empty },
+    }
+}

@@ -1,0 +1,304 @@
+//! The parent: requests one cell after another from the runners, never two at the same time, and keeps their samples.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::Path;
+
+use protocol::operation::Operation;
+
+use super::cell_protocol::{Request, Verdict, unmeasured};
+use super::child::{Answer, Checked, Runner, StartError};
+use super::plan::{Choice, Plan, PlanError, Task};
+use crate::record::manifest::{Conformance, Manifest, RunnerConditions};
+use crate::record::name::cell_id;
+use crate::record::sample::{Sample, Status};
+use crate::record::store::{self, Store, StoreError};
+
+/// After this many time-outs of a cell, its further iterations are skipped.
+const MAX_TIMEOUTS: u32 = 2;
+
+/// A finished run.
+#[derive(Debug)]
+pub struct Run {
+    /// A sample for each task, in the order in which they ran.
+    pub samples: Vec<Sample>,
+    /// The conditions of the run.
+    pub manifest: Manifest,
+}
+
+/// What happens next in a run, or has just happened.
+#[derive(Clone, Copy, Debug)]
+pub enum Progress<'a> {
+    /// The run starts.
+    Start {
+        /// The number of tasks of the whole run.
+        total: usize,
+        /// The number of tasks that already have a sample, because the run is resumed; else 0.
+        done: usize,
+    },
+    /// A task starts.
+    Task(&'a Task),
+    /// A task has its sample.
+    Sample(&'a Sample),
+}
+
+/// Why a run ends early.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MeasureError {
+    /// The plan cannot be carried out.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// A file of the run cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The earlier run was started by another program, or with another seed or other options.
+    #[error("the run cannot be resumed: its {0}; try what it was started with, or another directory")]
+    OtherRun(&'static str),
+    /// A runner process does not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The program's own file cannot be read, or its path is unknown.
+    #[error("cannot read the file of this program: {0}")]
+    Program(#[from] io::Error),
+}
+
+/// Checks that a run could start: the plan can be carried out, its directory can be written to, and a runner of each
+/// backend starts. This is for a caller that is about to replace an earlier run.
+///
+/// # Errors
+/// The run could not start.
+pub fn check(plan: &Plan) -> Result<(), MeasureError> {
+    plan.tasks()?;
+    for Choice { backend, variant } in &plan.backends {
+        Runner::start(&plan.launch, backend, variant, plan.jobs, false)?;
+    }
+    plan.out.as_deref().map_or(Ok(()), store::make_writable)?;
+    Ok(())
+}
+
+/// Carries out the plan. A cell that fails has a sample too; the caller must look at its status.
+///
+/// # Errors
+/// The run could not continue. Its files hold what has been measured, and its manifest says that it is not complete.
+pub fn measure(plan: &Plan, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Run, MeasureError> {
+    let tasks = plan.tasks()?;
+    let Opened { mut store, mut manifest, mut samples } = open(plan)?;
+    let done: BTreeSet<String> = samples.iter().map(|sample| sample.cell_id.clone()).collect();
+    progress(Progress::Start { total: tasks.len(), done: done.len() });
+    let mut runners = Runners {
+        plan,
+        running: BTreeMap::new(),
+        conditions: manifest.runners.clone(),
+        fit: BTreeMap::new(),
+        conformance: manifest.conformance.clone(),
+    };
+    let mut timeouts = BTreeMap::<CellKey, u32>::new();
+    for task in tasks {
+        let request = request(plan, &manifest.run_id, &task);
+        let Choice { backend, variant } = &task.choice;
+        if done.contains(&cell_id(backend, variant, task.operation, task.group_size, task.iteration)) {
+            continue;
+        }
+        progress(Progress::Task(&task));
+        let timed_out = timeouts.entry(cell_of(&task)).or_default();
+        let sample = if *timed_out >= MAX_TIMEOUTS {
+            let reason = format!("skipped: the cell has timed out {MAX_TIMEOUTS} times");
+            failed(&task.choice, &request, Status::Timeout, reason)
+        } else {
+            runners.measure(&task, &request)?
+        };
+        *timed_out += u32::from(sample.status == Status::Timeout);
+        if let Some(store) = &mut store {
+            if manifest.runners.len() != runners.conditions.len() {
+                manifest.runners.clone_from(&runners.conditions);
+                manifest.conformance.clone_from(&runners.conformance);
+                store.write_manifest(&manifest)?;
+            }
+            store.append(&sample)?;
+        }
+        progress(Progress::Sample(&sample));
+        samples.push(sample);
+    }
+    manifest.runners = runners.conditions;
+    manifest.conformance = runners.conformance;
+    manifest.complete();
+    if let Some(store) = &store {
+        store.write_manifest(&manifest)?;
+    }
+    Ok(Run { samples, manifest })
+}
+
+struct Opened {
+    store: Option<Store>,
+    manifest: Manifest,
+    samples: Vec<Sample>,
+}
+
+fn open(plan: &Plan) -> Result<Opened, MeasureError> {
+    let manifest = Manifest::start(plan.options(), plan.jobs, plan.argv.clone())?;
+    match &plan.out {
+        None => Ok(Opened { store: None, manifest, samples: Vec::new() }),
+        Some(out) if plan.resume && store::holds_run(out) => resume(out, &manifest),
+        Some(out) => {
+            let store = Store::create(out, &manifest)?;
+            Ok(Opened { store: Some(store), manifest, samples: Vec::new() })
+        }
+    }
+}
+
+/// Opens an earlier run, if it has the same program, seed and options as the one that would start now.
+fn resume(out: &Path, now: &Manifest) -> Result<Opened, MeasureError> {
+    let earlier = store::read_manifest(&out.join(store::MANIFEST))?;
+    if earlier.build.binary_hash != now.build.binary_hash {
+        return Err(MeasureError::OtherRun("program is not this one"));
+    }
+    if earlier.options.seed != now.options.seed {
+        return Err(MeasureError::OtherRun("seed is not the given one"));
+    }
+    if earlier.options != now.options {
+        return Err(MeasureError::OtherRun("options are not the given ones"));
+    }
+    let (store, samples) = Store::resume(out)?;
+    // Until the run has ended again, it is incomplete, even if it was complete before.
+    let mut manifest = earlier;
+    manifest.status = now.status;
+    manifest.ended_unix = None;
+    store.write_manifest(&manifest)?;
+    Ok(Opened { store: Some(store), manifest, samples })
+}
+
+/// One runner for each backend and group size, started when it is first needed.
+struct Runners<'a> {
+    plan: &'a Plan,
+    running: BTreeMap<(Choice, u32), Runner>,
+    conditions: Vec<RunnerConditions>,
+    /// Whether a backend may be measured. Backends for which this is not yet known are missing.
+    fit: BTreeMap<Choice, Result<(), Unfit>>,
+    conformance: BTreeMap<String, Conformance>,
+}
+
+/// The status and reason of all samples of a backend that has not passed the conformance suite.
+#[derive(Clone, Debug)]
+struct Unfit {
+    status: Status,
+    reason: String,
+}
+
+impl Runners<'_> {
+    fn measure(&mut self, task: &Task, request: &Request) -> Result<Sample, MeasureError> {
+        let key = (task.choice.clone(), task.group_size);
+        let mut runner = match self.running.remove(&key) {
+            Some(runner) => runner,
+            None => match self.start(task)? {
+                Ok(runner) => runner,
+                Err(Unfit { status, reason }) => return Ok(failed(&task.choice, request, status, reason)),
+            },
+        };
+        Ok(match runner.ask(request, self.plan.timeout) {
+            Answer::Sample(mut sample) => {
+                self.running.insert(key, runner);
+                if self.plan.peak && task.iteration == 0 && sample.status == Status::Ok {
+                    self.measure_peak(task, request, &mut sample);
+                }
+                *sample
+            }
+            Answer::Timeout => {
+                let reason = format!("no answer within {:?}", self.plan.timeout);
+                failed(&task.choice, request, Status::Timeout, reason)
+            }
+            Answer::Crash(reason) => failed(&task.choice, request, Status::Crash, reason),
+        })
+    }
+
+    /// Starts a runner for a task. The first runner of a backend runs the conformance suite.
+    fn start(&mut self, task: &Task) -> Result<Result<Runner, Unfit>, MeasureError> {
+        let known = self.fit.get(&task.choice);
+        if let Some(Err(unfit)) = known {
+            return Ok(Err(unfit.clone()));
+        }
+        let check = self.plan.conformance && known.is_none();
+        let Choice { backend, variant } = &task.choice;
+        let mut runner = Runner::start(&self.plan.launch, backend, variant, self.plan.jobs, check)?;
+        if check {
+            let fit = self.check(&task.choice, &mut runner);
+            self.fit.insert(task.choice.clone(), fit.clone());
+            if let Err(unfit) = fit {
+                return Ok(Err(unfit));
+            }
+        }
+        let welcome = runner.welcome();
+        self.conditions.push(RunnerConditions {
+            backend: task.choice.full_name(),
+            group_size: task.group_size,
+            clock_read_ns: welcome.clock_read_ns,
+            primitive_ns: welcome.primitive_ns.clone(),
+        });
+        Ok(Ok(runner))
+    }
+
+    fn check(&mut self, choice: &Choice, runner: &mut Runner) -> Result<(), Unfit> {
+        let (status, reason) = match runner.conformance(self.plan.timeout) {
+            Checked::Verdict(Verdict::Passed(conformance)) => {
+                self.conformance.insert(choice.full_name(), conformance);
+                return Ok(());
+            }
+            Checked::Verdict(Verdict::Violated(reason)) => (Status::Refused, reason),
+            Checked::Timeout => (Status::Timeout, format!("no answer within {:?}", self.plan.timeout)),
+            Checked::Crash(reason) => (Status::Crash, reason),
+        };
+        Err(Unfit { status, reason: format!("conformance: {reason}") })
+    }
+
+    /// Runs the cell again, in a process that does nothing else, to measure its peak memory. Bytes and primitive counts
+    /// must be the same as before; times are not used. If that process fails, the memory stays unknown, but the sample
+    /// still counts.
+    fn measure_peak(&self, task: &Task, request: &Request, sample: &mut Sample) {
+        let Choice { backend, variant } = &task.choice;
+        let started = Runner::start(&self.plan.launch, backend, variant, self.plan.jobs, false);
+        let Ok(mut runner) = started else { return };
+        let request = Request { peak: true, ..request.clone() };
+        if let Answer::Sample(again) = runner.ask(&request, self.plan.timeout) {
+            if !same_exactly(sample, &again) {
+                let reason = "with the same seed, another process had other bytes or primitive counts".to_owned();
+                *sample = failed(&task.choice, &request, Status::Refused, reason);
+            } else {
+                sample.peak_bytes = again.peak_bytes;
+            }
+        }
+    }
+}
+
+/// Whether everything that the seed determines is the same.
+fn same_exactly(one: &Sample, other: &Sample) -> bool {
+    let exact = |sample: &Sample| {
+        let work = sample.work.iter().cloned().map(|mut row| {
+            row.cpu_ns.clear();
+            row
+        });
+        (sample.status, sample.traffic.clone(), sample.state_bytes.clone(), work.collect::<Vec<_>>())
+    };
+    exact(one) == exact(other)
+}
+
+fn request(plan: &Plan, run_id: &str, task: &Task) -> Request {
+    Request {
+        run_id: run_id.to_owned(),
+        operation: task.operation,
+        group_size: task.group_size,
+        iteration: task.iteration,
+        seed: plan.seed,
+        peak: false,
+    }
+}
+
+fn failed(choice: &Choice, request: &Request, status: Status, reason: String) -> Sample {
+    Sample { status, reason, ..unmeasured(&choice.backend, &choice.variant, request) }
+}
+
+/// A cell. Time-outs are counted for each.
+type CellKey = (Choice, u32, Operation);
+
+fn cell_of(task: &Task) -> CellKey {
+    (task.choice.clone(), task.group_size, task.operation)
+}

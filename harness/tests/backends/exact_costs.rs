@@ -1,0 +1,120 @@
+//! The exact costs of our own backends: messages, bytes and primitive counts, at every size of the paper's grid. The
+//! validation compares messages and counts with the backend's formulas, so a sample that counts equals them.
+
+use dcgka::Dcgka;
+use harness::measure::cell::{Bench, Cell, Outcome};
+use harness::measure::randomness::Origin;
+use harness::measure::validation::Refusal;
+use harness::registry::{Registry, full_name};
+use protocol::member::Backend;
+use protocol::operation::Operation;
+
+const GRID: [usize; 9] = [8, 11, 16, 22, 32, 45, 64, 90, 128];
+const THREE_SIZES: [usize; 3] = [8, 32, 64];
+
+fn run(bench: &mut Bench<'_>, backend: &dyn Backend, operation: Operation, group_size: usize) -> Outcome {
+    let cell = Cell { operation, origin: Origin { seed: 1, group_size, iteration: 0 } };
+    let name = full_name(backend);
+    bench.run(&cell).unwrap_or_else(|refusal| panic!("{name} {} at {group_size}: {refusal}", operation.name()))
+}
+
+fn bytes(outcome: &Outcome) -> u64 {
+    outcome.traffic.iter().map(|row| row.bytes_sent).sum()
+}
+
+/// `sizes` is the paper's grid for backends whose members do not send every other member a message of its own. For the
+/// others it is three sizes, since their work grows with the square of the group; the gate compares most operations at 128 members.
+fn counts_equal_the_formulas(name: &str, sizes: &[usize]) {
+    let backend = Registry::built_in().find(name).unwrap();
+    let mut bench = Bench::new(&*backend, 1).unwrap();
+    for group_size in [2, 3].iter().chain(sizes).copied() {
+        // In iteration 0 of a backend without fingerprints every member sends a probe, which takes too long in large groups.
+        let iteration = u32::from(group_size > 32);
+        let origin = Origin { seed: 1, group_size, iteration };
+        for operation in Operation::ALL {
+            let result = bench.run(&Cell { operation, origin });
+            match backend.expected(operation, group_size) {
+                Some(_) => drop(
+                    result.unwrap_or_else(|refusal| panic!("{name} {} at {group_size}: {refusal}", operation.name())),
+                ),
+                None => assert_eq!(result, Err(Refusal::Unsupported)),
+            }
+        }
+    }
+}
+
+#[test]
+fn counts_of_dcgka_equal_the_formulas() {
+    counts_equal_the_formulas("dcgka", &GRID);
+}
+
+#[test]
+fn counts_of_published_dcgka_equal_the_formulas() {
+    counts_equal_the_formulas("dcgka:published", &[8, 32, 128]);
+}
+
+#[test]
+fn counts_of_pairwise_equal_the_formulas() {
+    counts_equal_the_formulas("pairwise", &THREE_SIZES);
+}
+
+#[test]
+fn counts_of_eager_sender_keys_equal_the_formulas() {
+    counts_equal_the_formulas("sender-keys:eager", &THREE_SIZES);
+}
+
+#[test]
+fn counts_of_lazy_sender_keys_equal_the_formulas() {
+    counts_equal_the_formulas("sender-keys:lazy", &THREE_SIZES);
+}
+
+#[test]
+fn counts_of_sender_keys_with_updates_equal_the_formulas() {
+    counts_equal_the_formulas("sender-keys:pcs", &THREE_SIZES);
+}
+
+#[test]
+fn the_counts_of_every_backend_are_tested_above() {
+    let names: Vec<String> = Registry::built_in().all().map(|backend| full_name(&*backend)).collect();
+    let tested = ["dcgka", "dcgka:published", "pairwise", "sender-keys:eager", "sender-keys:lazy", "sender-keys:pcs"];
+    assert_eq!(names, tested);
+}
+
+#[test]
+fn a_welcome_has_its_length_also_where_numbers_grow_by_a_byte() {
+    let mut bench = Bench::new(&Dcgka::CORRECTED, 2).unwrap();
+    for group_size in (2..=24).chain([69, 101, 127, 129]) {
+        run(&mut bench, &Dcgka::CORRECTED, Operation::Add, group_size);
+    }
+}
+
+#[test]
+fn bytes_of_dcgka_at_128_members_stay_below_their_limits() {
+    let mut bench = Bench::new(&Dcgka::CORRECTED, 2).unwrap();
+    let limits = [
+        (Operation::Create, 35_000),
+        (Operation::Add, 40_000),
+        (Operation::Remove, 30_300),
+        (Operation::Update, 30_500),
+        (Operation::Message, 130),
+    ];
+    for (operation, limit) in limits {
+        let bytes = bytes(&run(&mut bench, &Dcgka::CORRECTED, operation, 128));
+        assert!(bytes <= limit, "{}: {bytes} bytes, but the limit is {limit}", operation.name());
+    }
+}
+
+#[test]
+fn bytes_and_counts_depend_on_the_seed_alone() {
+    let exact = |jobs| {
+        let mut bench = Bench::new(&Dcgka::CORRECTED, jobs).unwrap();
+        let outcomes = Operation::REPRODUCED.map(|operation| {
+            let outcome = run(&mut bench, &Dcgka::CORRECTED, operation, 8);
+            let counts: Vec<_> = outcome.work.into_iter().map(|row| (row.role, row.phase, row.counts)).collect();
+            (outcome.traffic, counts, outcome.state_bytes)
+        });
+        outcomes.to_vec()
+    };
+    assert_eq!(exact(1), exact(1));
+    assert_eq!(exact(1), exact(4));
+}

@@ -1,0 +1,203 @@
+//! Each faulty backend is found, by the guard that the test's name says: the conformance suite before anything is
+//! measured, the validation of an iteration, or the simulation.
+
+use crate::faulty::{Fault, Faulty};
+use baselines::{Pairwise, SenderKeys};
+use dcgka::Dcgka;
+use harness::measure::cell::{Bench, Cell, Outcome};
+use harness::measure::randomness::Origin;
+use harness::measure::validation::Refusal;
+use protocol::conformance::{self, Report, Violation};
+use protocol::member::Backend;
+use protocol::operation::Operation;
+use protocol::simulation::{self, Counterexample, Subject};
+
+type Base = fn() -> Box<dyn Backend>;
+
+const DCGKA: Base = || Box::new(Dcgka::CORRECTED);
+const BASES: [Base; 3] = [DCGKA, || Box::new(Pairwise), || Box::new(SenderKeys::EAGER)];
+
+fn check(base: Base, fault: Fault) -> Result<Report, Violation> {
+    conformance::check(&|| Box::new(Faulty::new(base(), fault)))
+}
+
+fn violation(base: Base, fault: Fault) -> String {
+    check(base, fault).unwrap_err().to_string()
+}
+
+fn run(fault: Fault, operation: Operation) -> Result<Outcome, Refusal> {
+    let backend = Faulty::new(DCGKA(), fault);
+    let origin = Origin { seed: 1, group_size: 4, iteration: 0 };
+    Bench::new(&backend, 1).unwrap().run(&Cell { operation, origin })
+}
+
+/// Checks that the suite refuses the fault in DCGKA and in both baseline protocols.
+fn refused_by_the_suite(fault: Fault, reasons: [&str; 3]) {
+    for (base, reason) in BASES.into_iter().zip(reasons) {
+        let found = violation(base, fault);
+        assert!(found.starts_with(reason), "{found}");
+    }
+}
+
+#[test]
+fn without_a_fault_the_wrapper_passes_both_guards() {
+    for base in BASES {
+        check(base, Fault::None).unwrap_or_else(|violation| panic!("{violation}"));
+    }
+    for operation in Operation::REPRODUCED {
+        run(Fault::None, operation).unwrap();
+    }
+}
+
+#[test]
+fn a_skipped_acknowledgement_is_found_by_suite_and_validation() {
+    let found = violation(DCGKA, Fault::SkipsAck);
+    assert!(found.starts_with("operations: ack messages: expected 1, measured 0; op."), "{found}");
+    assert!(found.contains(" (create, 2 members, seed "), "{found}");
+    let refusal = run(Fault::SkipsAck, Operation::Create).unwrap_err();
+    let found = refusal.to_string();
+    assert!(found.starts_with("ack messages: expected 3, measured 2; op.verify of role sender"), "{found}");
+}
+
+#[test]
+fn a_signature_that_nobody_checks_is_found_by_the_suite() {
+    let found = violation(DCGKA, Fault::SkipsSignature);
+    assert!(found.starts_with("hostile network: a message of kind `create` with an altered byte "), "{found}");
+    assert!(found.contains(" was taken for a genuine one (create, 3 members, seed "), "{found}");
+}
+
+#[test]
+fn a_constant_secret_is_found_by_the_suite() {
+    let same = "randomness: other randomness of the member that acts gives the same bytes (create, 4 members";
+    // Backends in which other members draw randomness too fail before that check.
+    let refused = "operations: a genuine message of kind `message` was refused";
+    refused_by_the_suite(Fault::ConstantSecret, [same, refused, "operations: two senders have the same key material"]);
+}
+
+#[test]
+fn a_key_that_survives_a_removal_is_found_by_suite_and_validation() {
+    let found = violation(DCGKA, Fault::KeepsKey);
+    let reason = "operations: the operation has left a sender's key material as it was (remove, 2 members, ";
+    assert!(found.starts_with(reason), "{found}");
+    assert_eq!(run(Fault::KeepsKey, Operation::Remove), Err(Refusal::FingerprintsUnchanged));
+}
+
+#[test]
+fn a_key_that_survives_a_removal_without_fingerprints_is_found_by_suite_and_validation() {
+    let found = violation(DCGKA, Fault::KeepsKeyUnseen);
+    let reason =
+        "secrecy: a copy of the removed member from before its removal, which it does not know of, reads a message";
+    assert!(found.starts_with(reason), "{found}");
+    assert_eq!(run(Fault::KeepsKeyUnseen, Operation::Remove), Err(Refusal::ReadByRemoved));
+    assert_eq!(run(Fault::KeepsKeyUnseen, Operation::MessageAfterRemove), Err(Refusal::ReadByRemoved));
+}
+
+#[test]
+fn a_message_that_the_removed_member_reads_is_found_by_suite_and_validation() {
+    let reason = "secrecy: the removed member reads a message that was sent after the removal (remove, ";
+    refused_by_the_suite(Fault::Leaks, [reason; 3]);
+    assert_eq!(run(Fault::Leaks, Operation::Remove), Err(Refusal::ReadByRemoved));
+}
+
+#[test]
+fn a_lie_about_bytes_is_found_by_the_suite_alone() {
+    let refused = |kind: &str| {
+        format!("operations: a genuine message of kind `{kind}` was refused by a member in another instance: ")
+    };
+    refused_by_the_suite(Fault::LiesAboutBytes, [&refused("create"), &refused("founders"), &refused("founders")]);
+    assert!(run(Fault::LiesAboutBytes, Operation::Message).is_ok());
+}
+
+#[test]
+fn a_lie_about_bytes_in_memory_that_all_instances_share_is_found_by_the_suite() {
+    let reason = "operations: 1000 random bytes were read from messages of 4 bytes (message, ";
+    refused_by_the_suite(Fault::LiesInSharedMemory, [reason; 3]);
+}
+
+#[test]
+fn a_kept_one_time_prekey_is_found_by_the_suite() {
+    let reason = "prekeys: a one-time prekey that has been used is still in the export of its owner (first contact, ";
+    refused_by_the_suite(Fault::KeepsPrekeys, [reason; 3]);
+}
+
+#[test]
+fn an_update_that_changes_nothing_is_found_by_the_suite() {
+    let found = violation(DCGKA, Fault::FakesUpdates);
+    let reason =
+        "healing: a state from before the update, given everything, reads a message that was sent after it (update";
+    assert!(found.starts_with(reason), "{found}");
+}
+
+#[test]
+fn a_refused_message_that_changes_the_state_is_found_by_the_suite() {
+    let found = violation(DCGKA, Fault::KeepsTraces);
+    assert!(found.starts_with("hostile network: a message of kind `create` "), "{found}");
+    assert!(found.contains(" was refused, and has changed the state (create, 3 members, "), "{found}");
+}
+
+#[test]
+fn crossing_updates_that_are_lost_are_found_by_suite_and_validation() {
+    let lost = |base: Base| {
+        let found = violation(base, Fault::LosesCrossingUpdates);
+        assert!(found.starts_with("concurrency: ") && found.contains("(two updates at once, 5 members"), "{found}");
+        let backend = Faulty::new(base(), Fault::LosesCrossingUpdates);
+        let run = |operation: &str| {
+            let origin = Origin { seed: 1, group_size: 6, iteration: 1 };
+            Bench::new(&backend, 1).unwrap().run(&Cell { operation: operation.parse().unwrap(), origin })
+        };
+        run("concurrent-updates:1").unwrap();
+        run("concurrent-updates:2").unwrap_err()
+    };
+    let found = lost(DCGKA).to_string();
+    assert!(found.starts_with("ack messages: expected 10, measured 8"), "{found}");
+    // There is no formula, so another part of the validation shows the fault.
+    let found = lost(|| Box::new(SenderKeys::PCS)).to_string();
+    assert!(found.ends_with("members have different key material of one sender"), "{found}");
+}
+
+#[test]
+fn a_panic_is_found_by_the_suite() {
+    let found = violation(DCGKA, Fault::Panics);
+    assert!(found.starts_with("hostile network: the backend panicked (create, 3 members, "), "{found}");
+}
+
+/// The first counterexample that the simulation finds for a fault, in the first 20 random schedules.
+fn simulated(fault: Fault) -> Option<Box<Counterexample>> {
+    let backend = Faulty::new(DCGKA(), fault);
+    let subject = Subject { backend: &backend, audit: None };
+    (0..20).find_map(|seed| simulation::check(subject, seed, 10).err())
+}
+
+#[test]
+fn without_a_fault_the_wrapper_passes_the_simulation() {
+    assert_eq!(simulated(Fault::None), None);
+}
+
+#[test]
+fn a_skipped_acknowledgement_is_found_by_the_simulation_within_one_step() {
+    let found = simulated(Fault::SkipsAck).unwrap();
+    assert!(found.failure.what.contains("has other key material"), "{found}");
+    assert!(found.schedule.steps.len() <= 1, "any step suffices: {found}");
+}
+
+#[test]
+fn a_message_that_the_removed_member_reads_is_found_by_the_simulation() {
+    let found = simulated(Fault::Leaks).unwrap();
+    assert!(found.failure.what.contains("not entitled, has read message"), "{found}");
+    assert_eq!(found.schedule.steps.len(), 1, "a removal suffices: {found}");
+}
+
+#[test]
+fn a_refused_message_that_changes_the_state_is_found_by_the_simulation() {
+    let found = simulated(Fault::KeepsTraces).unwrap();
+    assert!(found.failure.what.contains("has effects"), "{found}");
+}
+
+#[test]
+fn a_repeated_schedule_ends_in_the_same_way() {
+    let backend = Faulty::new(DCGKA(), Fault::Leaks);
+    let subject = Subject { backend: &backend, audit: None };
+    let found = simulated(Fault::Leaks).unwrap();
+    let again = simulation::attempt(subject, found.schedule.to_string().parse().unwrap());
+    assert_eq!(again, Err(found));
+}

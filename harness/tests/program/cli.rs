@@ -1,0 +1,249 @@
+//! The command line from end to end: what it writes, what it prints, and its exit codes.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+const RUN: &[&str] = &["measure", "--operation", "create,remove,update", "--sizes", "4,6", "--iterations", "2"];
+
+fn harness(arguments: &[&str], directory: &Path) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_harness")).args(arguments).current_dir(directory).output().unwrap()
+}
+
+/// Runs the program and returns its standard output. Its exit code must be `code`.
+fn expect(code: i32, arguments: &[&str], directory: &Path) -> String {
+    let output = harness(arguments, directory);
+    let complaint = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {complaint}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Runs the program and returns its standard error. Its exit code must be `code`, and its standard output empty.
+fn complaint(code: i32, arguments: &[&str], directory: &Path) -> String {
+    let output = harness(arguments, directory);
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}");
+    assert!(output.stdout.is_empty(), "{arguments:?}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+fn empty_directory(name: &str) -> PathBuf {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = fs::remove_dir_all(&directory);
+    fs::create_dir_all(&directory).unwrap();
+    directory
+}
+
+fn with<'a>(arguments: &[&'a str], more: &[&'a str]) -> Vec<&'a str> {
+    [arguments, more].concat()
+}
+
+#[test]
+fn usage_errors_say_what_to_try() {
+    let directory = empty_directory("usage");
+    let sizes = complaint(2, &["measure", "--sizes", "0"], &directory);
+    assert!(sizes.contains("at least 2 members") && sizes.contains("--sizes 8,16,32"), "{sizes}");
+    let backend = complaint(2, &["measure", "--backend", "nobody"], &directory);
+    assert!(backend.contains("`nobody`") && backend.contains("dcgka"), "{backend}");
+    let operation = complaint(2, &["measure", "--operation", "updat"], &directory);
+    assert!(operation.contains("update-cold"), "{operation}");
+    assert!(operation.contains("concurrent-updates:8") && operation.contains("partition-heal"), "{operation}");
+    let number = complaint(2, &["measure", "--operation", "concurrent-updates"], &directory);
+    assert!(number.contains("try concurrent-updates:8"), "{number}");
+    let several = ["measure", "--operation", "update,concurrent-updates:16", "--sizes", "32,8"];
+    let few = complaint(2, &several, &directory);
+    assert!(few.contains("concurrent-updates:16 needs a group of at least 16 members"), "{few}");
+    assert!(few.contains("--sizes 16"), "{few}");
+    let halves = complaint(2, &["measure", "--operation", "partition-heal", "--sizes", "5"], &directory);
+    assert!(halves.contains("at least 6 members") && halves.contains("--sizes 6"), "{halves}");
+    let compared = complaint(2, &["compare", "--operation", "partition-heal"], &directory);
+    assert!(compared.contains("harness measure --operation partition-heal"), "{compared}");
+    assert!(complaint(2, &["measure", "--resume"], &directory).contains("--out"));
+    assert!(complaint(2, &["measure", "--iterations", "0"], &directory).contains("iterations"));
+    assert!(complaint(2, &["measure", "--sizes", "8,8"], &directory).contains("twice"));
+    assert!(complaint(2, &["measure", "--operation", "add,add"], &directory).contains("twice"));
+    assert!(complaint(2, &["frobnicate"], &directory).contains("frobnicate"));
+}
+
+#[test]
+fn an_unwritable_directory_is_an_error() {
+    let directory = empty_directory("unwritable");
+    fs::write(directory.join("file"), "").unwrap();
+    let text = complaint(1, &with(RUN, &["--out", "file/run"]), &directory);
+    assert!(text.contains("cannot write results to file/run") && text.contains("try --out with a directory"), "{text}");
+    assert!(complaint(1, &["reproduce", "--quick", "--out", "file"], &directory).contains("file"));
+    assert_eq!(fs::read(directory.join("file")).unwrap(), b"");
+}
+
+#[test]
+fn a_run_is_measured_recorded_drawn_and_exported() {
+    let directory = empty_directory("whole");
+    let table = expect(0, &with(RUN, &["--out", "run"]), &directory);
+    assert!(table.lines().any(|line| line.starts_with("| dcgka   | update    |       6 |       2 |")), "{table}");
+    assert_eq!(table.lines().count(), 2 + 6);
+    // Another run does not replace it. The same run, resumed, has nothing left to do.
+    assert!(complaint(2, &with(RUN, &["--out", "run"]), &directory).contains("already holds a run"));
+    assert!(complaint(2, &with(RUN, &["--out", "run", "--resume", "--seed", "9"]), &directory).contains("seed"));
+    assert_eq!(expect(0, &with(RUN, &["--out", "run", "--resume"]), &directory), table);
+    expect(0, &["plot", "run"], &directory);
+    expect(0, &["export", "paper", "run", "--out", "paper"], &directory);
+    let mut names: Vec<String> = fs::read_dir(directory.join("run"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    let made = "cpu.png cpu.svg manifest.json measurements.csv samples.jsonl traffic.png traffic.svg";
+    assert_eq!(names.join(" "), made);
+    let time = fs::read_to_string(directory.join("paper/time.csv")).unwrap();
+    // Remove and update, each in two iterations: a row for each member of the groups of 4 and 6.
+    assert_eq!(time.lines().count(), 1 + 2 * 2 * (4 + 6));
+    assert_eq!(fs::read_to_string(directory.join("paper/traffic.csv")).unwrap().lines().count(), 1 + 2 * 2 * 2);
+}
+
+#[test]
+fn data_comes_in_three_forms_and_repeats() {
+    let directory = empty_directory("forms");
+    let csv = expect(0, &with(RUN, &["--format", "csv"]), &directory);
+    assert!(csv.starts_with("backend,variant,operation,group_size,role,phase,kind,metric,of,unit,samples,min,"));
+    let exact = |csv: &str| -> Vec<String> {
+        csv.lines()
+            .filter(|line| !line.contains("cpu_ns") && !line.contains("_floor") && !line.contains("peak_"))
+            .map(str::to_owned)
+            .collect()
+    };
+    assert!(
+        exact(&csv).iter().any(|line| line.starts_with("dcgka,-,update,6,group,all,all,bytes_sent,role,B,2,")),
+        "{csv}"
+    );
+    assert_eq!(exact(&csv), exact(&expect(0, &with(RUN, &["--format", "csv", "--jobs", "1"]), &directory)));
+    let json = expect(0, &with(RUN, &["--format", "json"]), &directory);
+    assert_eq!(json.lines().count(), 3 * 2 * 2);
+    assert!(json.lines().all(|line| line.starts_with("{\"schema\":1,") && line.contains("\"status\":\"ok\"")));
+    assert_eq!(fs::read_dir(&directory).unwrap().count(), 0, "without --out there are no files");
+    assert!(expect(0, &["list", "--format", "csv"], &directory).contains("\ndcgka,-,true,"));
+}
+
+#[test]
+fn operations_of_several_members_are_measured_by_name() {
+    let directory = empty_directory("several");
+    let run = ["measure", "--operation", "concurrent-updates:10,partition-heal,concurrent-updates:2", "--sizes", "10"];
+    let table = expect(0, &with(&run, &["--iterations", "1", "--out", "run"]), &directory);
+    let starts = |start: &str| table.lines().filter(|line| line.starts_with(start)).collect::<Vec<_>>();
+    let rows = starts("| dcgka ");
+    // Each is in the table of all operations and in that of operations of several members. Fewer updates precede more.
+    assert!(rows.len() == 6 && rows[0].contains("updates:2 ") && rows[4].contains("updates:10 "), "{table}");
+    assert!(rows[3].contains(" 18 ack (1512 B), 2 update (2992 B) "), "{table}");
+    assert!(rows[5].contains("|       1 | ") && rows[5].contains(", 3 update ("), "{table}");
+    let csv = fs::read_to_string(directory.join("run/measurements.csv")).unwrap();
+    for row in [
+        "sender,speak,update,messages,role,messages,1,1,",
+        "joiner,heal,-,cpu_ns,member,ns,2,",
+        "sender,all,-,cpu_ns,member,ns,2,",
+    ] {
+        assert!(csv.contains(&format!("\ndcgka,-,partition-heal,10,{row}")), "{row}: {csv}");
+    }
+    assert_eq!(expect(0, &with(&run, &["--iterations", "1", "--out", "run", "--resume"]), &directory), table);
+}
+
+#[test]
+fn backends_are_compared_side_by_side() {
+    let directory = empty_directory("compare");
+    let run = ["compare", "--quick", "--sizes", "2,3", "--iterations", "1", "--out", "run"];
+    let tables = expect(0, &run, &directory);
+    assert!(tables.contains("## 3 members") && tables.contains("| dcgka without acks"), "{tables}");
+    let names = || {
+        let files = fs::read_dir(directory.join("run")).unwrap();
+        let mut names: Vec<String> = files.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names.join(" ")
+    };
+    let figures = "compare-cpu.png compare-cpu.svg compare-overview.png compare-overview.svg compare-traffic.png \
+                   compare-traffic.svg";
+    let data = "manifest.json measurements.csv samples.jsonl summary.md";
+    assert_eq!(names(), format!("{figures} compare.csv {data}"));
+    let csv = fs::read_to_string(directory.join("run/compare.csv")).unwrap();
+    assert!(csv.contains("\nmessage,3,dcgka,whole,group,bytes_sent,B,123,,,1,ok\n"), "{csv}");
+    fs::remove_file(directory.join("run/compare-cpu.svg")).unwrap();
+    expect(0, &["plot", "run"], &directory);
+    assert_eq!(names(), format!("{figures} compare.csv {data}"));
+    assert!(complaint(2, &run, &directory).contains("already holds a run"));
+    assert!(complaint(2, &["report", "--readme", "run/summary.md", "run"], &directory).contains("BEGIN compare"));
+    assert!(complaint(1, &["report", "--readme", "nowhere.md", "run"], &directory).contains("nowhere.md"));
+}
+
+#[test]
+fn a_comparison_need_not_have_what_a_readme_shows() {
+    let directory = empty_directory("part");
+    let run = ["compare", "--backend", "dcgka,pairwise", "--operation", "create", "--sizes", "2,3", "--out", "run"];
+    let run = with(&run, &["--iterations", "1", "--reference", "pairwise"]);
+    let tables = expect(0, &run, &directory);
+    assert!(tables.contains("with pairwise as the reference") && tables.contains("### create"), "{tables}");
+    assert!(directory.join("run/compare-traffic.svg").exists() && !directory.join("run/compare-overview.svg").exists());
+    // The tables are made again with the same reference.
+    let read = |name: &str| fs::read_to_string(directory.join("run").join(name)).unwrap();
+    let before = (read("summary.md"), read("compare.csv"));
+    expect(0, &["report", "run"], &directory);
+    assert_eq!((read("summary.md"), read("compare.csv")), before);
+}
+
+#[test]
+fn the_reference_must_be_measured() {
+    let directory = empty_directory("reference");
+    let unknown = complaint(2, &["compare", "--reference", "nobody"], &directory);
+    assert!(unknown.contains("`nobody`") && unknown.contains("try dcgka, dcgka:published"), "{unknown}");
+    let other = complaint(2, &["compare", "--backend", "pairwise,sender-keys"], &directory);
+    assert!(other.contains("`dcgka` is not among") && other.contains("pairwise, sender-keys:eager"), "{other}");
+    assert_eq!(fs::read_dir(&directory).unwrap().count(), 0);
+}
+
+#[test]
+fn torn_runs_and_runs_of_other_versions_are_refused() {
+    let directory = empty_directory("torn");
+    assert!(complaint(1, &["plot", "run"], &directory).contains("holds no run"));
+    expect(0, &with(RUN, &["--out", "run"]), &directory);
+    let samples = directory.join("run/samples.jsonl");
+    let whole = fs::read_to_string(&samples).unwrap();
+    fs::write(&samples, &whole[..whole.len() - 30]).unwrap();
+    assert!(complaint(4, &["plot", "run"], &directory).contains("--resume"));
+    assert!(complaint(4, &["export", "paper", "run"], &directory).contains("11 of 12"));
+    expect(0, &with(RUN, &["--out", "run", "--resume"]), &directory);
+    expect(0, &["plot", "run"], &directory);
+    fs::write(&samples, whole.replace("\"schema\":1", "\"schema\":2")).unwrap();
+    assert!(complaint(5, &["plot", "run"], &directory).contains("not comparable"));
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_run_says_so_and_can_be_resumed() {
+    use std::io::Read as _;
+    use std::process::Stdio;
+    use std::time::{Duration, Instant};
+
+    for signal in ["-INT", "-TERM"] {
+        let directory = empty_directory("interrupted");
+        let arguments = ["measure", "--operation", "update", "--sizes", "8", "--iterations", "60", "--out", "run"];
+        let mut child = Command::new(env!("CARGO_BIN_EXE_harness"))
+            .args(arguments)
+            .current_dir(&directory)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let samples = directory.join("run/samples.jsonl");
+        let start = Instant::now();
+        while fs::metadata(&samples).map_or(0, |file| file.len()) == 0 && start.elapsed() < Duration::from_secs(60) {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+        let status = child.wait().unwrap();
+        let mut text = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut text).unwrap();
+        assert_eq!(status.code(), Some(130), "{text}");
+        assert!(text.contains("--resume"), "{text}");
+        let before = fs::read_to_string(&samples).unwrap();
+        complaint(4, &["plot", "run"], &directory);
+        expect(0, &with(&arguments, &["--resume"]), &directory);
+        expect(0, &["plot", "run"], &directory);
+        let after = fs::read_to_string(&samples).unwrap();
+        assert!(after.starts_with(&before) && after.lines().count() == 60);
+    }
+}

@@ -1,0 +1,193 @@
+//! The gate from end to end: what it finds, what it prints, its exit codes, and that no file is lost.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+
+const CONFIG: &str = "seed = 1\ngroup_size = 4\noperations = [\"create\", \"update\"]\n\
+                      backends = [\"dcgka\", \"sender-keys:lazy\"]\n[instructions]\nbackends = [\"dcgka\"]\n\
+                      [time]\nbackends = [\"dcgka\"]\ngroups = 1\nruns = 2\n";
+const GATE: &[&str] = &["gate", "--exact", "--baseline", "baseline.json"];
+const UPDATE: &[&str] = &["--update-baseline", "--reason", "a test"];
+
+fn harness(arguments: &[&[&str]], directory: &Path) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_harness"));
+    command.args(arguments.concat()).current_dir(directory);
+    // The tests must not see the repository around them.
+    command.env("GIT_CEILING_DIRECTORIES", directory.parent().unwrap()).output().unwrap()
+}
+
+/// Runs the program and returns its standard output. Its exit code must be `code`.
+fn expect(code: i32, arguments: &[&[&str]], directory: &Path) -> String {
+    let output = harness(arguments, directory);
+    let complaint = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {complaint}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Runs the program and returns its standard error. Its exit code must be `code`.
+fn complaint(code: i32, arguments: &[&[&str]], directory: &Path) -> String {
+    let output = harness(arguments, directory);
+    let complaint = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {complaint}");
+    complaint
+}
+
+/// A directory with a configuration.
+fn directory(name: &str) -> PathBuf {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("gate-{name}"));
+    let _ = fs::remove_dir_all(&directory);
+    fs::create_dir_all(&directory).unwrap();
+    fs::write(directory.join("gate.toml"), CONFIG).unwrap();
+    directory
+}
+
+/// A directory with a configuration and the baseline of this build, which is recorded once.
+fn directory_with_baseline(name: &str) -> PathBuf {
+    static RECORDED: OnceLock<String> = OnceLock::new();
+    let text = RECORDED.get_or_init(|| {
+        let directory = directory("recorded");
+        expect(0, &[GATE, UPDATE], &directory);
+        baseline(&directory)
+    });
+    let directory = directory(name);
+    fs::write(directory.join("baseline.json"), text).unwrap();
+    directory
+}
+
+fn baseline(directory: &Path) -> String {
+    fs::read_to_string(directory.join("baseline.json")).unwrap()
+}
+
+/// Replaces a part of the baseline. The baseline must contain it.
+fn alter(directory: &Path, from: &str, to: &str) {
+    let text = baseline(directory);
+    assert!(text.contains(from), "{from}");
+    fs::write(directory.join("baseline.json"), text.replace(from, to)).unwrap();
+}
+
+#[test]
+fn a_build_passes_its_own_baseline_and_what_has_changed_is_named() {
+    let directory = directory_with_baseline("own");
+    let text = baseline(&directory);
+    assert!(
+        text.contains("\"reason\": \"a test\"") && text.contains("\"commit\"") && text.contains("\"dirty\""),
+        "{text}"
+    );
+    assert!(text.contains("\"sender-keys:lazy/update/4\": null"), "{text}");
+    let said = expect(0, &[&GATE[..1], &GATE[2..]], &directory);
+    assert!(said.contains("gate passed: no cost has grown in 4 cells"), "{said}");
+    assert!(said.contains("instructions are not compared: the baseline has none"), "{said}");
+
+    // As if acknowledgements had been a byte shorter, and recipients had generated more keys.
+    alter(&directory, "\"bytes_sent/ack\": 252", "\"bytes_sent/ack\": 249");
+    alter(&directory, "\"op.keygen/recipient/process\": 3", "\"op.keygen/recipient/process\": 6");
+    let table = expect(3, &[GATE, &["--out", "report"]], &directory);
+    assert!(table.contains("gate failed: 2 costs"), "{table}");
+    let row = table.lines().find(|line| line.contains("dcgka/update/4") && line.contains("bytes_sent/ack")).unwrap();
+    let cells: Vec<&str> = row.split('|').map(str::trim).filter(|cell| !cell.is_empty()).collect();
+    let cause = "+1 B in each of 3 messages of kind `ack`";
+    let expected = ["regression", "dcgka/update/4", "bytes_sent/ack", "249", "252", "+1.20 %", cause];
+    assert_eq!(cells, expected);
+    let row = table.lines().find(|line| line.contains("op.keygen/recipient")).unwrap();
+    assert!(row.contains("cheaper") && row.contains("-3 in phase process"), "{row}");
+    assert!(table.contains("Record what is cheaper or new as the baseline"), "{table}");
+    let markdown = fs::read_to_string(directory.join("report/gate.md")).unwrap();
+    assert!(
+        markdown.contains("### Costs of group operations") && markdown.contains("recorded because: a test"),
+        "{markdown}"
+    );
+    let json: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(directory.join("report/gate.json")).unwrap()).unwrap();
+    assert_eq!(json["outcome"], "regression");
+    assert_eq!(json["changes"].as_array().unwrap().len(), 3);
+    // An increase that is tolerated is no regression.
+    let tolerated = &["--threshold", "bytes_sent=0.02"];
+    assert!(expect(0, &[GATE, tolerated], &directory).contains("gate passed"));
+}
+
+#[test]
+fn instructions_are_not_compared_under_other_conditions() {
+    let directory = directory_with_baseline("conditions");
+    let gate = &["gate", "--baseline", "baseline.json"];
+    let recorded = "\"instructions\": {\"conditions\": {\"rustc\": \"rustc of tomorrow\", \"target\": \"\", \"profile\": \"\", \
+                    \"rustflags\": \"\", \"libc\": \"\", \"valgrind\": \"\", \"cpu\": {\"curve_backend\": \"\", \"features\": []}}, \
+                    \"cells\": {\"dcgka/update/4\": {\"sender\": 1, \"recipient\": 1}}}";
+    alter(&directory, "\"instructions\": null", recorded);
+    let said = expect(0, &[gate], &directory);
+    let why = said.lines().find(|line| line.contains("instructions are not compared")).unwrap();
+    assert!(why.contains("was `rustc of tomorrow`") || why.contains("no valgrind"), "{why}");
+}
+
+#[test]
+fn bad_files_are_named_and_left_alone() {
+    let directory = directory_with_baseline("bad");
+    let good = baseline(&directory);
+    let broken = [
+        (good[..good.len() / 2].to_owned(), "EOF"),
+        ("{}".to_owned(), "it has no `schema`"),
+        (
+            good.replace("\"schema\": 1", "\"schema\": 0"),
+            "has version 0 of the format, but this program reads and writes version 1",
+        ),
+        (good.replace("bytes_sent/ack", "bytes_lost/ack"), "there is no metric `bytes_lost/ack`"),
+        (good.replace("\"seed\": 1", "\"seed\": 1, \"sed\": 1"), "unknown field `sed`"),
+    ];
+    for (text, reason) in broken {
+        fs::write(directory.join("baseline.json"), &text).unwrap();
+        for arguments in [&[GATE][..], &[GATE, UPDATE]] {
+            let said = complaint(1, arguments, &directory);
+            assert!(said.contains("baseline.json") && said.contains(reason) && said.contains("try "), "{said}");
+            assert_eq!(baseline(&directory), text);
+        }
+    }
+    fs::remove_file(directory.join("baseline.json")).unwrap();
+    assert!(complaint(1, &[GATE], &directory).contains("harness gate --update-baseline --reason"));
+    fs::write(directory.join("baseline.json"), good.replace("\"seed\": 1", "\"seed\": 2")).unwrap();
+    assert!(complaint(5, &[GATE], &directory).contains("recorded with seed 2"));
+
+    let bad_config = |from: &str, to: &str| {
+        fs::write(directory.join("gate.toml"), CONFIG.replace(from, to)).unwrap();
+        complaint(2, &[GATE], &directory)
+    };
+    assert!(
+        bad_config("[time]", "[thresholds]\n\"op.magic\" = 0.1\n[time]")
+            .contains("no metric `op.magic`; try one of these: messages")
+    );
+    assert!(bad_config("[time]", "[thresholds]\ninstructions = -0.1\n[time]").contains("try a fraction"));
+    assert!(bad_config("\"dcgka\", \"s", "\"nobody\", \"s").contains("`nobody`"));
+    assert!(bad_config("\"update\"", "\"updat\"").contains("`updat`"));
+    assert!(bad_config("seed = 1", "sed = 1").contains("gate.toml"));
+    assert!(bad_config("group_size = 4", "group_size = 1").contains("at least 2"));
+    assert!(complaint(2, &[GATE, &["--config", "none.toml"]], &directory).contains("cannot read none.toml"));
+}
+
+#[test]
+fn wrong_usage_says_what_to_try() {
+    let directory = directory("usage");
+    assert!(complaint(2, &[GATE, &["--update-baseline"]], &directory).contains("--reason"));
+    assert!(complaint(2, &[GATE, &["--update-baseline", "--reason", ""]], &directory).contains("--reason"));
+    assert!(complaint(2, &[GATE, &["--reason", "why"]], &directory).contains("--update-baseline"));
+    assert!(complaint(2, &[GATE, &["--time-gates"]], &directory).contains("--against"));
+    assert!(complaint(2, &[GATE, &["--threshold", "instructions"]], &directory).contains("instructions=0.02"));
+    assert!(complaint(2, &[GATE, &["--threshold", "magic=0.1"]], &directory).contains("no metric `magic`"));
+    let said = complaint(2, &[GATE, &["--against", "HEAD"]], &directory);
+    assert!(said.contains("no git repository"), "{said}");
+    let made = Command::new("git").args(["init", "--quiet"]).current_dir(&directory).status().unwrap();
+    assert!(made.success());
+    let said = complaint(2, &[GATE, &["--against", "no-such-branch"]], &directory);
+    assert!(said.contains("no revision `no-such-branch`") && said.contains("try "), "{said}");
+}
+
+#[test]
+fn a_gate_that_cannot_measure_updates_nothing() {
+    let directory = directory_with_baseline("incomplete");
+    let before = baseline(&directory);
+    // A group of this size takes dcgka longer to create than the time limit.
+    let timeout = &["--timeout", "1"];
+    fs::write(directory.join("gate.toml"), CONFIG.replace("group_size = 4", "group_size = 600")).unwrap();
+    let said = complaint(4, &[GATE, UPDATE, timeout], &directory);
+    assert!(said.contains("left as it was"), "{said}");
+    assert_eq!(baseline(&directory), before);
+}

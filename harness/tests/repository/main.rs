@@ -1,0 +1,7 @@
+//! The repository itself: its words, its files, and what it says of its data.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod data;
+mod layout;
+mod texts;
+mod words;
