@@ -9,7 +9,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 report=target/gate/report
-rm -rf "$report"
+# A build that fails ends here, before an earlier report could be taken for its own.
+cargo build --release --locked -p harness
 code=0
 cargo run --release --locked -p harness -- gate --out "$report" "$@" || code=$?
 if [ -n "${GITHUB_STEP_SUMMARY:-}" ] && [ -f "$report/gate.md" ]; then

@@ -4,10 +4,20 @@
 #   scripts/mutants.sh [PART-OF-A-NAME...]
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# In a hook, git's variables name the repository and the index of the commit that is being made.
+# shellcheck disable=SC2046 # Each is a word.
+unset $(git rev-parse --local-env-vars)
 root=$PWD
 copy=$root/target/mutants/tree
 export CARGO_TARGET_DIR=$root/target/mutants/build
 log=$root/target/mutants/log
+# One at a time: both would change the same files.
+mkdir -p "$root/target/mutants"
+exec 9>"$root/target/mutants/.lock"
+if command -v flock >/dev/null && ! flock -n 9; then
+    echo "another run is at work in $root/target/mutants; try again when it has ended" >&2
+    exit 1
+fi
 # Seconds for one target of tests: a mutant can make a test run forever.
 limit=600
 

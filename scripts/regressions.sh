@@ -5,6 +5,9 @@
 #   scripts/regressions.sh [PART-OF-A-NAME...]
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# In a hook, git's variables name the repository and the index of the commit that is being made.
+# shellcheck disable=SC2046 # Each is a word.
+unset $(git rev-parse --local-env-vars)
 root=$PWD
 work=$root/target/regressions
 # Outside the tree: cargo would add the tree's .cargo/config.toml to the copy's own.
@@ -28,7 +31,13 @@ remove_copy() {
 }
 trap remove_copy EXIT
 trap 'exit 130' INT TERM
+# One at a time: both would change the same files.
 mkdir -p "$work"
+exec 9>"$work/.lock"
+if command -v flock >/dev/null && ! flock -n 9; then
+    echo "another run is at work in $work; try again when it has ended" >&2
+    exit 1
+fi
 git worktree add --quiet --detach "$copy" HEAD
 cd "$copy"
 # One backend is enough.

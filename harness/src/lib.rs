@@ -12,6 +12,7 @@
 //! | [`registry`] | the backends by name |
 //! | [`analysis`] | statistics, costs of cells, comparisons |
 //! | [`record`] | the data: samples, manifest, metrics, files |
+//! | [`system`] | child processes, locked directories, how busy the machine is |
 //!
 //! The modules without a link, most of `analysis`, and the backends of this workspace need the feature `cli`, which is
 //! on by default.
@@ -27,6 +28,7 @@ pub mod registry;
 #[cfg(feature = "cli")]
 pub mod report;
 pub mod run;
+pub mod system;
 
 #[cfg(test)]
 #[cfg(feature = "cli")]

@@ -7,6 +7,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
 use crate::record::metric::Metric;
+use crate::record::name::cell_id;
 use crate::record::sample::{Sample, Status, Traffic, Work};
 use crate::record::version::SCHEMA;
 
@@ -17,7 +18,7 @@ fn empty(backend: &str, operation: Operation, group_size: u32, iteration: u32) -
     Sample {
         schema: SCHEMA,
         run_id: "run".to_owned(),
-        cell_id: format!("{backend}::{operation}:{group_size}:{iteration}"),
+        cell_id: cell_id(backend, "", operation, group_size, iteration),
         backend: backend.to_owned(),
         variant: String::new(),
         operation,

@@ -14,13 +14,15 @@ use std::time::{Duration, Instant};
 
 use harness::record::manifest::RunStatus;
 use harness::record::name::join;
+use harness::record::program::Program;
 use harness::record::sample::{Sample, Status};
-use harness::record::store::{self, MANIFEST, SAMPLES};
+use harness::record::store::{self, MANIFEST, SAMPLES, StoreError};
 use harness::registry::Registry;
 use harness::run::child::{Launch, StartError};
-use harness::run::plan::{Choice, Plan};
+use harness::run::plan::{Choice, Earlier, Plan};
 use harness::run::runner::{self, ServeError};
 use harness::run::schedule::{self, MeasureError, Progress, Run};
+use harness::system::directory::DirectoryError;
 use protocol::operation::Operation;
 use toy::{Flaw, Toy, VARIANTS};
 
@@ -65,7 +67,7 @@ fn serve_altered(name: &str, variant: &str, alter: fn(String) -> Option<String>)
 }
 
 fn run_tests(filter: &str) {
-    let tests: [(&str, fn()); 16] = [
+    let tests: [(&str, fn()); 18] = [
         ("a_runner_answers_line_by_line", a_runner_answers_line_by_line),
         ("a_runner_refuses_other_versions", a_runner_refuses_other_versions),
         ("a_parent_refuses_other_versions", a_parent_refuses_other_versions),
@@ -73,6 +75,8 @@ fn run_tests(filter: &str) {
         ("one_seed_gives_the_same_samples_at_any_jobs", one_seed_gives_the_same_samples_at_any_jobs),
         ("an_interrupted_run_is_resumed", an_interrupted_run_is_resumed),
         ("only_the_same_run_is_resumed", only_the_same_run_is_resumed),
+        ("a_directory_has_one_run_at_a_time", a_directory_has_one_run_at_a_time),
+        ("an_earlier_run_is_replaced_as_a_whole", an_earlier_run_is_replaced_as_a_whole),
         ("time_outs_are_rows_and_the_second_one_skips", time_outs_are_rows_and_the_second_one_skips),
         ("crashes_are_rows", crashes_are_rows),
         ("answers_to_other_requests_are_rows", answers_to_other_requests_are_rows),
@@ -103,14 +107,20 @@ fn plan(variants: &[&str]) -> Plan {
         timeout: Duration::from_secs(60),
         peak: false,
         out: None,
-        resume: false,
+        earlier: Earlier::Refuse,
+        program: Program::HARNESS,
         launch: Launch::this_program().unwrap(),
         argv: vec!["test".to_owned()],
     }
 }
 
 fn measure(plan: &Plan) -> Result<Run, MeasureError> {
-    schedule::measure(plan, &mut |_| ())
+    watched(plan, &mut |_| ())
+}
+
+/// Measures, and unlocks the run's directory.
+fn watched(plan: &Plan, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Run, MeasureError> {
+    schedule::measure(plan, progress).map(|run| Run { directory: None, ..run })
 }
 
 /// A directory that does not exist yet.
@@ -173,7 +183,8 @@ fn a_parent_refuses_other_versions() {
     let error = measure(&plan).unwrap_err();
     assert!(is_other_version(&error), "{error}");
     let out = fresh_directory("checked");
-    assert!(is_other_version(&schedule::check(&Plan { out: Some(out.clone()), ..plan.clone() }).unwrap_err()));
+    let replacing = Plan { out: Some(out.clone()), earlier: Earlier::Replace(Vec::new()), ..plan.clone() };
+    assert!(is_other_version(&measure(&replacing).unwrap_err()));
     assert!(!out.exists());
     // A run that has not begun can begin again, and leaves no empty file.
     plan.out = Some(fresh_directory("versions"));
@@ -181,7 +192,8 @@ fn a_parent_refuses_other_versions() {
     let out = plan.out.clone().unwrap();
     assert!(!out.join(SAMPLES).exists());
     assert_eq!(store::read_manifest(&out.join(MANIFEST)).unwrap().status, RunStatus::Running);
-    let begun = measure(&Plan { resume: true, launch: Launch::this_program().unwrap(), ..plan.clone() }).unwrap();
+    let begun =
+        measure(&Plan { earlier: Earlier::Resume, launch: Launch::this_program().unwrap(), ..plan.clone() }).unwrap();
     assert_eq!(begun.samples.len(), 2 * 6 * 2);
     assert!(error.to_string().starts_with("not comparable"), "{error}");
 }
@@ -189,7 +201,7 @@ fn a_parent_refuses_other_versions() {
 fn a_run_has_a_row_for_each_task() {
     let plan = Plan { peak: true, out: Some(fresh_directory("rows")), ..plan(&["", "hidden"]) };
     let (mut total, mut seen) = (0, 0);
-    let run = schedule::measure(&plan, &mut |progress| match progress {
+    let run = watched(&plan, &mut |progress| match progress {
         Progress::Start { total: tasks, done } => (total, seen) = (tasks, done),
         Progress::Task(_) => {}
         Progress::Sample(_) => seen += 1,
@@ -239,7 +251,7 @@ fn an_interrupted_run_is_resumed() {
     assert_eq!(store::read_samples(&samples).unwrap(), whole.samples[..7]);
 
     let mut measured = 0;
-    let resumed = schedule::measure(&Plan { resume: true, ..plan.clone() }, &mut |progress| {
+    let resumed = watched(&Plan { earlier: Earlier::Resume, ..plan.clone() }, &mut |progress| {
         measured += usize::from(matches!(progress, Progress::Sample(_)));
     })
     .unwrap();
@@ -262,22 +274,63 @@ fn only_the_same_run_is_resumed() {
     let plan = Plan { out: Some(fresh_directory("same")), sizes: vec![3], ..plan(&[""]) };
     let run = measure(&plan).unwrap();
     let other = |change: &dyn Fn(&mut Plan)| {
-        let mut other = Plan { resume: true, ..plan.clone() };
+        let mut other = Plan { earlier: Earlier::Resume, ..plan.clone() };
         change(&mut other);
         measure(&other).unwrap_err()
     };
-    assert!(other(&|plan| plan.resume = false).to_string().contains("already holds a run"));
-    assert!(other(&|plan| plan.seed = 2).to_string().contains("its seed"));
-    let error = other(&|plan| plan.sizes = vec![3, 4]);
-    assert!(error.to_string().contains("its options"), "{error}");
-    assert!(matches!(error, MeasureError::OtherRun(_)));
-    let again = measure(&Plan { resume: true, jobs: 1, ..plan.clone() }).unwrap();
+    assert!(other(&|plan| plan.earlier = Earlier::Refuse).to_string().contains("already holds a run"));
+    let error = other(&|plan| (plan.seed, plan.sizes) = (2, vec![3, 4]));
+    let said = "because it has seed 1, not 2; sizes [3], not [3,4]; try what it was started with, `test`, or another";
+    assert!(error.to_string().contains(said), "{error}");
+    assert!(matches!(error, MeasureError::OtherRun { .. }));
+    let again = measure(&Plan { earlier: Earlier::Resume, jobs: 1, ..plan.clone() }).unwrap();
     assert_eq!(again.samples, run.samples);
 
     let manifest = plan.out.clone().unwrap().join(MANIFEST);
     let hash = run.manifest.build.binary_hash;
     fs::write(&manifest, fs::read_to_string(&manifest).unwrap().replace(&hash, "another")).unwrap();
-    assert!(other(&|_| ()).to_string().contains("its program"));
+    let error = other(&|_| ()).to_string();
+    assert!(error.contains("it has another program (harness of commit ") && error.contains("not this one"), "{error}");
+}
+
+/// Also after it has been measured, as long as files are made from it.
+fn a_directory_has_one_run_at_a_time() {
+    let plan = Plan { out: Some(fresh_directory("one")), sizes: vec![3], ..plan(&[""]) };
+    let others = |plan: &Plan| {
+        for earlier in [Earlier::Refuse, Earlier::Resume, Earlier::Replace(Vec::new())] {
+            let error = measure(&Plan { earlier, ..plan.clone() }).unwrap_err();
+            let busy = matches!(&error, MeasureError::Store(StoreError::Directory(DirectoryError::Busy { .. })));
+            assert!(busy && error.to_string().contains("is writing to"), "{error}");
+        }
+    };
+    let run = schedule::measure(&plan, &mut |progress| {
+        if let Progress::Start { .. } = progress {
+            others(&plan);
+        }
+    })
+    .unwrap();
+    others(&plan);
+    drop(run.directory);
+    let resumed = measure(&Plan { earlier: Earlier::Resume, ..plan.clone() }).unwrap();
+    assert_eq!(resumed.samples, run.samples);
+    // Samples of another run are not taken for those of this one.
+    let samples = plan.out.clone().unwrap().join(SAMPLES);
+    fs::write(&samples, fs::read_to_string(&samples).unwrap().replace(&run.manifest.run_id, "another")).unwrap();
+    let error = measure(&Plan { earlier: Earlier::Resume, ..plan }).unwrap_err();
+    assert!(matches!(error, MeasureError::Store(StoreError::Mixed { .. })), "{error}");
+}
+
+fn an_earlier_run_is_replaced_as_a_whole() {
+    let out = fresh_directory("replaced");
+    let plan = Plan { out: Some(out.clone()), sizes: vec![3], ..plan(&[""]) };
+    measure(&plan).unwrap();
+    for name in ["derived", "other"] {
+        fs::write(out.join(name), name).unwrap();
+    }
+    let replacing = Plan { seed: 2, earlier: Earlier::Replace(vec!["derived".to_owned()]), ..plan };
+    let run = measure(&replacing).unwrap();
+    assert_eq!(store::read_samples(&out.join(SAMPLES)).unwrap(), run.samples);
+    assert!(!out.join("derived").exists() && out.join("other").exists());
 }
 
 fn time_outs_are_rows_and_the_second_one_skips() {
@@ -306,7 +359,7 @@ fn crashes_are_rows() {
     }
     // A resumed run measures them again, and still has one row for each.
     let mut again = Vec::new();
-    let resumed = schedule::measure(&Plan { resume: true, ..plan.clone() }, &mut |progress| {
+    let resumed = watched(&Plan { earlier: Earlier::Resume, ..plan.clone() }, &mut |progress| {
         if let Progress::Sample(sample) = progress {
             again.push(sample.operation);
         }

@@ -1,6 +1,5 @@
 //! What samples add up to: statistics, costs of cells, comparisons with other backends and with the paper.
 
-#[cfg(feature = "cli")]
 pub mod cell_costs;
 #[cfg(feature = "cli")]
 pub mod claims;
@@ -8,6 +7,7 @@ pub mod claims;
 pub mod comparison;
 #[cfg(feature = "cli")]
 pub mod measurement;
+pub mod noise;
 #[cfg(feature = "cli")]
 pub mod paper;
 pub mod statistics;

@@ -1,17 +1,18 @@
 //! `harness compare`: backends side by side.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Args;
 use protocol::operation::Operation;
 
 use super::failure::{Failure, USAGE};
-use super::options::{COMPARED, Conditions, REFERENCE, group_size, iterations_of, operation};
+use super::options::{self, COMPARED, Conditions, REFERENCE, group_size, iterations_of, operation};
 use super::output::{complain, print};
 use super::running;
 use crate::analysis::comparison::{Comparison, with_derived};
 use crate::record::manifest::LargeGroups;
+use crate::record::program::Program;
 use crate::registry::{Registry, full_name};
 use crate::report::{files, summary};
 use crate::run::plan::{Choice, Plan};
@@ -39,7 +40,7 @@ pub(super) struct Options {
     #[arg(long, value_delimiter = ',', value_parser = group_size)]
     sizes: Vec<u32>,
     /// Iterations of each operation [default: 5; at most 3 in groups of 100 or more]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_parser = options::whole::<u32>(options::ITERATIONS))]
     iterations: Option<u32>,
     /// Measure 2 iterations in groups of 8 and 32, unless --iterations or --sizes say otherwise
     #[arg(long)]
@@ -51,7 +52,7 @@ pub(super) struct Options {
     conditions: Conditions,
 }
 
-pub(super) fn run(options: &Options, registry: &Registry) -> Result<u8, Failure> {
+pub(super) fn run(program: Program, options: &Options, registry: &Registry) -> Result<u8, Failure> {
     let backends = match options.backend.as_slice() {
         [] => Choice::find_all(registry, &registry.all().map(|backend| full_name(&*backend)).collect::<Vec<_>>())?,
         named => Choice::find_all(registry, named)?,
@@ -61,15 +62,13 @@ pub(super) fn run(options: &Options, registry: &Registry) -> Result<u8, Failure>
     let iterations = iterations_of(&options.operation, options.iterations())?;
     let plan = Plan {
         large_groups: (!options.quick && options.iterations.is_none()).then_some(LARGE_GROUPS),
-        ..options.conditions.plan(backends, iterations, options.sizes(), Some(out.clone()))?
+        earlier: options.conditions.earlier(options.out.as_ref()),
+        ..options.conditions.plan(program, backends, iterations, options.sizes(), Some(out.clone()))?
     };
-    if options.out.is_none() {
-        running::replace_earlier(&plan)?;
-    }
     let start = Instant::now();
     let run = running::run(&plan)?;
     let measured = start.elapsed();
-    write(&run, &reference, &out)?;
+    write(&run, &reference)?;
     let files = out.display();
     print(format!("\nMeasured in {:.1} s. Files are in {files}.\n", measured.as_secs_f64()).as_bytes())?;
     Ok(running::verdict(&run.samples))
@@ -91,8 +90,8 @@ fn reference(registry: &Registry, name: &str, backends: &[Choice]) -> Result<Str
 }
 
 /// Writes all files and prints the tables.
-fn write(run: &Run, reference: &str, out: &Path) -> Result<(), Failure> {
-    let Run { samples, manifest } = run;
+fn write(run: &Run, reference: &str) -> Result<(), Failure> {
+    let Run { samples, manifest, directory: Some(out) } = run else { return Ok(()) };
     let all = with_derived(samples);
     let compared = Comparison::new(&all, &manifest.options.backends);
     let text = summary::comparison(&compared, reference, samples, manifest);

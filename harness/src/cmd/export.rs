@@ -24,11 +24,10 @@ enum Form {
 
 pub(super) fn run(options: &Options) -> Result<u8, Failure> {
     let (Form::Paper(source) | Form::Gha(source)) = &options.form;
-    let Recorded { samples, .. } = Recorded::open(&source.directory)?;
-    let out = source.out()?;
+    let (out, Recorded { samples, .. }) = source.open()?;
     let written = match options.form {
-        Form::Paper(_) => files::write_export(out, &samples)?.to_vec(),
-        Form::Gha(_) => vec![files::write_tracked(out, &samples)?],
+        Form::Paper(_) => files::write_export(&out, &samples)?.to_vec(),
+        Form::Gha(_) => vec![files::write_tracked(&out, &samples)?],
     };
     let lines: String = written.iter().map(|path| format!("{}\n", path.display())).collect();
     print(lines.as_bytes())?;

@@ -14,6 +14,7 @@ use crate::report::files::ReportError;
 use crate::run::child::StartError;
 use crate::run::runner::ServeError;
 use crate::run::schedule::MeasureError;
+use crate::system::directory::DirectoryError;
 
 /// The command has done everything.
 pub(super) const OK: u8 = 0;
@@ -51,7 +52,7 @@ impl Failure {
 impl From<MeasureError> for Failure {
     fn from(error: MeasureError) -> Self {
         let code = match &error {
-            MeasureError::Plan(_) | MeasureError::OtherRun(_) => USAGE,
+            MeasureError::Plan(_) | MeasureError::OtherRun { .. } => USAGE,
             MeasureError::Store(error) => code_of_store(error),
             MeasureError::Start(error) => code_of_start(error),
             MeasureError::Program(_) => ERROR,
@@ -70,7 +71,6 @@ impl From<OpenError> for Failure {
     fn from(error: OpenError) -> Self {
         let code = match &error {
             OpenError::Incomplete { .. } => INCOMPLETE,
-            OpenError::Mixed(_) => NOT_COMPARABLE,
             OpenError::Store(error) => code_of_store(error),
             OpenError::NoRun(_) => ERROR,
         };
@@ -93,6 +93,7 @@ impl From<GateError> for Failure {
     fn from(error: GateError) -> Self {
         let code = match &error {
             GateError::Seed { .. } | GateError::NotRelease | GateError::NotComparable(_) => NOT_COMPARABLE,
+            GateError::NothingTimed => USAGE,
             GateError::Revision(error) => code_of_revision(error),
             GateError::Start(error) => code_of_start(error),
             GateError::Program(_) | GateError::Threads(_) => ERROR,
@@ -110,7 +111,7 @@ impl From<RevisionError> for Failure {
 fn code_of_store(error: &StoreError) -> u8 {
     match error {
         StoreError::Occupied(_) => USAGE,
-        StoreError::NotComparable { .. } => NOT_COMPARABLE,
+        StoreError::NotComparable { .. } | StoreError::Mixed { .. } => NOT_COMPARABLE,
         _ => ERROR,
     }
 }
@@ -124,7 +125,7 @@ fn code_of_start(error: &StartError) -> u8 {
 
 fn code_of_revision(error: &RevisionError) -> u8 {
     match error {
-        RevisionError::NoRepository(_) | RevisionError::Unknown(_) => USAGE,
+        RevisionError::NoRepository { .. } | RevisionError::Unknown(_) | RevisionError::Shallow(_) => USAGE,
         _ => ERROR,
     }
 }
@@ -141,7 +142,7 @@ macro_rules! always {
 }
 
 always! {
-    ERROR: BaselineError, Malformed, ReportError, csv::Error, io::Error, serde_json::Error;
+    ERROR: BaselineError, DirectoryError, Malformed, ReportError, csv::Error, io::Error, serde_json::Error;
     USAGE: ConfigError, UnknownBackend;
 }
 
@@ -164,7 +165,8 @@ mod tests {
         assert_eq!(code(MeasureError::from(StartError::from(versions())).into()), NOT_COMPARABLE);
         assert_eq!(code(OpenError::from(other_version()).into()), NOT_COMPARABLE);
         assert_eq!(code(OpenError::Incomplete { directory: PathBuf::new(), found: 0, expected: 1 }.into()), INCOMPLETE);
-        assert_eq!(code(OpenError::Mixed(PathBuf::new()).into()), NOT_COMPARABLE);
+        let mixed = StoreError::Mixed { directory: PathBuf::new(), reason: String::new() };
+        assert_eq!(code(OpenError::from(mixed).into()), NOT_COMPARABLE);
         assert_eq!(code(OpenError::NoRun(PathBuf::new()).into()), ERROR);
         assert_eq!(code(GateError::Seed { recorded: 1, configured: 2 }.into()), NOT_COMPARABLE);
         assert_eq!(code(RevisionError::Unknown(String::new()).into()), USAGE);

@@ -1,24 +1,27 @@
 //! `harness gate`: whether this build costs more than the recorded baseline, or than another revision.
 
-use std::path::PathBuf;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use indicatif::ProgressBar;
 
 use super::failure::{Failure, INCOMPLETE, OK, REGRESSION};
-use super::options::all_processors;
+use super::options::{self, JOBS, SECONDS, whole};
 use super::output::{complain, print};
 use super::running;
 use crate::gate::baseline::{Baseline, BaselineError};
 use crate::gate::config::Config;
-use crate::gate::report::{Outcome, Report};
+use crate::gate::report::{Outcome, Record, Report};
 use crate::gate::revision::Revision;
 use crate::gate::{self, Gate, Instructions, Measured, Watch};
 use crate::record::manifest::{self, Build};
-use crate::record::store;
+use crate::record::program::Program;
 use crate::registry::Registry;
 use crate::report::files;
+use crate::system::directory::Directory;
 
 /// The names of the files in --out.
 const MARKDOWN: &str = "gate.md";
@@ -47,6 +50,9 @@ pub(super) struct Options {
     /// Record the costs of this build as the baseline
     #[arg(long, requires = "reason")]
     update_baseline: bool,
+    /// Record the new baseline even if it lacks cells that the earlier one has
+    #[arg(long, requires = "update_baseline")]
+    drop_missing: bool,
     /// Reason for the new baseline, which is recorded in it
     #[arg(long, requires = "update_baseline", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     reason: Option<String>,
@@ -57,10 +63,10 @@ pub(super) struct Options {
     #[arg(long, value_enum, default_value_t = Format::Human)]
     format: Format,
     /// Cells to measure in parallel; timed cells run alone [default: the number of processors]
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_parser = whole::<u16>(JOBS))]
     jobs: Option<u16>,
     /// Time limit for one sample, its set-up included
-    #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = whole::<u64>(SECONDS))]
     timeout: u64,
 }
 
@@ -79,39 +85,40 @@ fn threshold(text: &str) -> Result<(String, f64), String> {
     pair.ok_or_else(|| "a threshold must be a metric and a fraction; try --threshold instructions=0.02".to_owned())
 }
 
-pub(super) fn run(options: &Options, registry: &Registry) -> Result<u8, Failure> {
+pub(super) fn run(program: Program, options: &Options, registry: &Registry) -> Result<u8, Failure> {
+    let directories = Directories::lock(options)?;
     let mut config = Config::read(&options.config, registry)?;
     options.threshold.iter().try_for_each(|(metric, fraction)| config.tolerate(metric, *fraction))?;
-    let against = options.against.as_ref().map(|name| Revision::find(name)).transpose()?;
+    let against = options.against.as_ref().map(|name| Revision::find(Path::new("."), name, program)).transpose()?;
     let baseline = match Baseline::read(&options.baseline) {
         Err(BaselineError::Missing(_)) if options.update_baseline => None,
         read => Some(read?),
     };
-    let build = Build::of_this_program()?;
+    let build = Build::of_this_program(program)?;
     let gate = Gate {
         config: &config,
         baseline: baseline.as_ref(),
         against: against.as_ref(),
         time_gates: options.time_gates,
         instructions: options.instructions(),
+        record: options.record(),
         registry,
         build: &build,
-        jobs: options.jobs.map_or_else(all_processors, usize::from),
+        jobs: options::jobs(options.jobs),
         timeout: Duration::from_secs(options.timeout),
     };
     gate::check(&gate)?;
-    options.out.as_deref().map_or(Ok(()), store::make_writable)?;
     running::end_on_interrupt(None)?;
     let bar = running::bar(0);
     let result = gate::run(&gate, &Bar(&bar));
     bar.finish_and_clear();
     let (report, measured) = result?;
-    write(options, &report)?;
-    if options.update_baseline {
-        return update(options, &report, measured, &build, config.seed);
+    if let Some(directory) = &directories.baseline {
+        update(options, directory, &report, measured, &build, config.seed)?;
     }
+    write(options, directories.out(), &report)?;
     Ok(match report.outcome {
-        Outcome::Passed => OK,
+        Outcome::Passed | Outcome::Recorded => OK,
         Outcome::Regression => REGRESSION,
         Outcome::Incomplete => INCOMPLETE,
     })
@@ -124,6 +131,47 @@ impl Options {
             (false, true) => Instructions::Recorded,
             (false, false) => Instructions::Compared,
         }
+    }
+
+    fn record(&self) -> Record {
+        match (self.update_baseline, self.drop_missing) {
+            (false, _) => Record::No,
+            (true, false) => Record::Complete,
+            (true, true) => Record::Dropping,
+        }
+    }
+}
+
+/// The directories that are written, locked from before anything is measured.
+struct Directories {
+    /// That of the baseline, if it is recorded.
+    baseline: Option<Directory>,
+    /// That of the report, unless it is the same.
+    report: Option<Directory>,
+    is_same: bool,
+}
+
+impl Directories {
+    fn lock(options: &Options) -> Result<Self, Failure> {
+        let baseline = options.update_baseline.then(|| options::directory_of(&options.baseline)).transpose()?;
+        let is_same = match (&baseline, &options.out) {
+            (Some(baseline), Some(out)) => out.exists() && out.canonicalize()? == baseline.path().canonicalize()?,
+            _ => false,
+        };
+        let report = options.out.as_deref().filter(|_| !is_same).map(Directory::lock).transpose()?;
+        let directories = Self { baseline, report, is_same };
+        // An earlier report must not be taken for that of a gate that ends early.
+        for name in [MARKDOWN, JSON] {
+            match directories.out().map(|out| fs::remove_file(out.path().join(name))) {
+                Some(Err(error)) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+                _ => (),
+            }
+        }
+        Ok(directories)
+    }
+
+    fn out(&self) -> Option<&Directory> {
+        if self.is_same { self.baseline.as_ref() } else { self.report.as_ref() }
     }
 }
 
@@ -146,27 +194,40 @@ impl Watch for Bar<'_> {
     }
 }
 
-/// Records the measured costs as the baseline, unless some are missing.
-fn update(options: &Options, report: &Report, measured: Measured, build: &Build, seed: u64) -> Result<u8, Failure> {
-    let path = &options.baseline;
-    if !report.trouble.is_empty() {
-        complain(&format!("{} is left as it was, because some cells could not be measured", path.display()));
-        return Ok(INCOMPLETE);
+/// Records the measured costs as the baseline, if the report says so.
+fn update(
+    options: &Options,
+    directory: &Directory,
+    report: &Report,
+    measured: Measured,
+    build: &Build,
+    seed: u64,
+) -> Result<(), Failure> {
+    let path = options.baseline.display();
+    if report.outcome != Outcome::Recorded {
+        let why = if report.trouble.is_empty() {
+            "it has cells that the new baseline would lack; try --drop-missing if that is meant"
+        } else {
+            "some cells could not be measured"
+        };
+        complain(&format!("{path} is left as it was, because {why}"));
+        return Ok(());
     }
     if measured.instructions.is_none() {
         complain("the new baseline has no instructions, so later runs will not compare them");
     }
     let reason = options.reason.clone().unwrap_or_default();
-    measured.into_baseline(reason, manifest::unix_seconds(), build.clone(), seed).write(path)?;
-    complain(&format!("{} now has the costs of this build", path.display()));
-    Ok(OK)
+    let baseline = measured.into_baseline(reason, manifest::unix_seconds(), build.clone(), seed);
+    baseline.write(directory, options.baseline.file_name().unwrap_or_default())?;
+    complain(&format!("{path} now has the costs of this build"));
+    Ok(())
 }
 
-fn write(options: &Options, report: &Report) -> Result<(), Failure> {
+fn write(options: &Options, out: Option<&Directory>, report: &Report) -> Result<(), Failure> {
     let json = || serde_json::to_string_pretty(report).map(|text| text + "\n");
-    if let Some(out) = &options.out {
-        files::write(&out.join(MARKDOWN), report.markdown().as_bytes())?;
-        files::write(&out.join(JSON), json()?.as_bytes())?;
+    if let Some(out) = out {
+        files::write(out, MARKDOWN, report.markdown().as_bytes())?;
+        files::write(out, JSON, json()?.as_bytes())?;
     }
     let text = match options.format {
         Format::Human => report.human(),

@@ -6,14 +6,15 @@ use clap::Args;
 use protocol::operation::Operation;
 
 use super::failure::Failure;
-use super::options::{Conditions, Format, PAPER_SIZES, group_size, iterations_of};
+use super::options::{self, Conditions, Format, PAPER_SIZES, group_size, iterations_of};
 use super::output::print;
 use super::running;
 use crate::analysis::measurement;
-use crate::record::sample::Sample;
+use crate::record::program::Program;
 use crate::registry::Registry;
 use crate::report::{files, summary};
 use crate::run::plan::{Choice, Plan};
+use crate::run::schedule::Run;
 
 const ITERATIONS: u32 = 5;
 const QUICK_ITERATIONS: u32 = 2;
@@ -33,7 +34,7 @@ pub(super) struct Options {
     #[arg(long, value_delimiter = ',', value_parser = group_size)]
     sizes: Vec<u32>,
     /// Iterations of each operation [default: 5]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_parser = options::whole::<u32>(options::ITERATIONS))]
     iterations: Option<u32>,
     /// Measure 2 iterations in groups of 8, 16 and 32, unless --iterations or --sizes say otherwise; no peak memory
     #[arg(long)]
@@ -48,25 +49,26 @@ pub(super) struct Options {
     conditions: Conditions,
 }
 
-pub(super) fn run(options: &Options, registry: &Registry) -> Result<u8, Failure> {
+pub(super) fn run(program: Program, options: &Options, registry: &Registry) -> Result<u8, Failure> {
     let backends = Choice::find_all(registry, &options.backend)?;
     let iterations = iterations_of(&options.operation, options.iterations())?;
     let plan = Plan {
         peak: !options.quick,
-        ..options.conditions.plan(backends, iterations, options.sizes(), options.out.clone())?
+        ..options.conditions.plan(program, backends, iterations, options.sizes(), options.out.clone())?
     };
     let run = running::run(&plan)?;
-    if let Some(out) = &options.out {
+    if let Some(out) = &run.directory {
         files::write_measurements(out, &run.samples)?;
     }
-    print(&data(&run.samples, options.format)?)?;
+    print(&data(&run, options.format)?)?;
     Ok(running::verdict(&run.samples))
 }
 
-fn data(samples: &[Sample], format: Format) -> Result<Vec<u8>, Failure> {
+fn data(run: &Run, format: Format) -> Result<Vec<u8>, Failure> {
+    let Run { samples, manifest, .. } = run;
     let mut data = Vec::new();
     match format {
-        Format::Human => data = summary::overview(samples).into_bytes(),
+        Format::Human => data = summary::overview(samples, &manifest.machine).into_bytes(),
         Format::Csv => measurement::write_csv(&measurement::rows(samples), &mut data)?,
         Format::Json => {
             for sample in samples {

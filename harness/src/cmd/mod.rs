@@ -22,6 +22,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::gate::instructions;
+use crate::record::program::Program;
 use crate::registry::Registry;
 use crate::run::runner;
 use failure::{ERROR, EXIT_CODES, Failure, OK};
@@ -76,14 +77,15 @@ struct Runner {
 
 /// Runs the command in the arguments of this process, with the backends of `registry`.
 pub fn main(registry: &Registry) -> ExitCode {
+    let program = Program::HARNESS;
     let result = match Cli::parse().verb {
-        Verb::Reproduce(options) => reproduce::run(&options, registry),
-        Verb::Measure(options) => measure::run(&options, registry),
-        Verb::Compare(options) => compare::run(&options, registry),
+        Verb::Reproduce(options) => reproduce::run(program, &options, registry),
+        Verb::Measure(options) => measure::run(program, &options, registry),
+        Verb::Compare(options) => compare::run(program, &options, registry),
         Verb::Plot(options) => plot::run(&options),
         Verb::Export(options) => export::run(&options),
         Verb::Report(options) => report::run(&options),
-        Verb::Gate(options) => gate::run(&options, registry),
+        Verb::Gate(options) => gate::run(program, &options, registry),
         Verb::Soak(options) => soak::run(&options, registry),
         Verb::List(options) => list::run(&options, registry),
         Verb::Runner(options) => {

@@ -2,17 +2,36 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use protocol::operation::{MIN_GROUP_SIZE, Operation, UnknownOperation};
 
+use super::failure::{Failure, INCOMPLETE};
+use super::output::complain;
 use super::running;
-use crate::record::store::{self, StoreError};
+use crate::record::program::Program;
+use crate::record::recorded::Recorded;
+use crate::record::sample::Status;
+use crate::record::store;
+use crate::report::files;
 use crate::run::child::Launch;
-use crate::run::plan::{Choice, Plan, PlanError};
+use crate::run::plan::{self, Choice, Earlier, MAX_GROUP_SIZE, Plan};
 use crate::run::schedule::MeasureError;
+use crate::system::directory::{Directory, DirectoryError};
+
+/// How many iterations can be asked for.
+pub(super) const ITERATIONS: RangeInclusive<u64> = 1..=10_000;
+/// How many seconds a time limit can have: at most a week.
+pub(super) const SECONDS: RangeInclusive<u64> = 1..=7 * 24 * 60 * 60;
+/// How many threads can be asked for.
+pub(super) const JOBS: RangeInclusive<u64> = 1..=65_535;
+/// A seed can be any number of 64 bits.
+pub(super) const SEED: RangeInclusive<u64> = 0..=u64::MAX;
+/// How many threads there are at most for each processor. More of them would only take memory.
+const JOBS_PER_PROCESSOR: usize = 4;
 
 /// The paper's group sizes.
 pub(super) const PAPER_SIZES: [u32; 9] = [8, 11, 16, 22, 32, 45, 64, 90, 128];
@@ -21,27 +40,34 @@ pub(super) const PAPER_SIZES: [u32; 9] = [8, 11, 16, 22, 32, 45, 64, 90, 128];
 #[derive(Args)]
 pub(super) struct Conditions {
     /// Seed of all randomness; one seed always gives the same bytes and primitive counts
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = whole::<u64>(SEED))]
     pub(super) seed: u64,
-    /// Threads for the set-up; timed cells run alone [default: the number of processors]
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    /// Threads for the set-up; timed cells run alone [default: the number of processors; at most four times as many]
+    #[arg(long, value_parser = whole::<u16>(JOBS))]
     pub(super) jobs: Option<u16>,
     /// Resume the interrupted run in --out; samples that crashed or timed out are measured again
     #[arg(long)]
     pub(super) resume: bool,
     /// Time limit for one iteration of one operation, its set-up included
-    #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = whole::<u64>(SECONDS))]
     pub(super) timeout: u64,
 }
 
 impl Conditions {
-    fn jobs(&self) -> usize {
-        self.jobs.map_or_else(all_processors, usize::from)
+    /// What happens to a run that is already in the directory of the new one. It is replaced where no directory was named.
+    pub(super) fn earlier(&self, named: Option<&PathBuf>) -> Earlier {
+        match (self.resume, named) {
+            (true, _) => Earlier::Resume,
+            (false, None) => Earlier::Replace(files::names()),
+            (false, Some(_)) => Earlier::Refuse,
+        }
     }
 
-    /// The plan of a run under these conditions, the conformance suite included. Its files go to `out`, if any.
+    /// The plan of a run of `program` under these conditions, the conformance suite included. Its files go to `out`, if
+    /// any.
     pub(super) fn plan(
         &self,
+        program: Program,
         backends: Vec<Choice>,
         iterations: BTreeMap<Operation, u32>,
         sizes: Vec<u32>,
@@ -53,21 +79,30 @@ impl Conditions {
             large_groups: None,
             sizes,
             seed: self.seed,
-            jobs: self.jobs(),
+            jobs: jobs(self.jobs),
             conformance: true,
             timeout: Duration::from_secs(self.timeout),
             peak: false,
             out,
-            resume: self.resume,
+            earlier: if self.resume { Earlier::Resume } else { Earlier::Refuse },
             launch: Launch::this_program()?,
+            program,
             argv: running::argv(),
         })
     }
 }
 
-/// The number of processors.
-pub(super) fn all_processors() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
+/// How many threads to use: as many as requested, or one for each processor. Too many are reduced, and standard error says
+/// so.
+pub(super) fn jobs(requested: Option<u16>) -> usize {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let (jobs, most) = (requested.map_or(processors, usize::from), JOBS_PER_PROCESSOR * processors);
+    if jobs > most {
+        complain(&format!(
+            "--jobs {jobs} is more than {JOBS_PER_PROCESSOR} for each of {processors} processors; using {most}"
+        ));
+    }
+    jobs.min(most)
 }
 
 /// The format of data on standard output.
@@ -100,12 +135,27 @@ pub(super) const REFERENCE: &str = "dcgka";
 pub(super) const COMPARED: &str = "results/compare";
 
 impl Source {
-    /// The directory for the files. It is created if it does not exist.
-    pub(super) fn out(&self) -> Result<&PathBuf, StoreError> {
-        let out = self.out.as_ref().unwrap_or(&self.directory);
-        store::make_writable(out)?;
-        Ok(out)
+    /// The directory for the files, locked, and the run. Without --out, the run is locked before it is read.
+    pub(super) fn open(&self) -> Result<(Directory, Recorded), Failure> {
+        open(&self.directory, self.out.as_deref().unwrap_or(&self.directory))
     }
+}
+
+/// Reads a run from which files in `out` will be made, and locks `out`. A run that cannot be read leaves no new directory.
+pub(super) fn open(directory: &Path, out: &Path) -> Result<(Directory, Recorded), Failure> {
+    let before = if directory == out && store::holds_run(directory) { Some(Directory::lock(out)?) } else { None };
+    let recorded = Recorded::open(directory)?;
+    if recorded.samples.iter().all(|sample| sample.status != Status::Ok) {
+        let message = format!("no sample of the run in {} counts, so there is nothing to show", directory.display());
+        return Err(Failure { code: INCOMPLETE, message });
+    }
+    Ok((before.map_or_else(|| Directory::lock(out), Ok)?, recorded))
+}
+
+/// The directory of a file, locked. It is created if it does not exist.
+pub(super) fn directory_of(file: &Path) -> Result<Directory, DirectoryError> {
+    let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty());
+    Directory::lock(parent.unwrap_or(Path::new(".")))
 }
 
 /// Parses an operation in which backends are compared: one of [`Operation::ALL`].
@@ -121,14 +171,25 @@ pub(super) fn operation(name: &str) -> Result<Operation, String> {
 pub(super) fn iterations_of(named: &[Operation], count: u32) -> Result<BTreeMap<Operation, u32>, MeasureError> {
     let operations = if named.is_empty() { &Operation::ALL } else { named };
     let all: BTreeMap<Operation, u32> = operations.iter().map(|operation| (*operation, count)).collect();
-    if all.len() < operations.len() { Err(PlanError::Twice.into()) } else { Ok(all) }
+    plan::no_twice(&operations.iter().map(|operation| format!("operation {operation}")).collect::<Vec<_>>())?;
+    Ok(all)
 }
 
-/// Parses a group size of at least [`MIN_GROUP_SIZE`].
+/// Parses a whole number in a range.
+pub(super) fn whole<T: TryFrom<u64>>(range: RangeInclusive<u64>) -> impl Fn(&str) -> Result<T, String> + Clone {
+    move |text| {
+        let number = text.parse().ok().filter(|number| range.contains(number));
+        let error = || format!("it must be a whole number from {} to {}", range.start(), range.end());
+        number.and_then(|number| T::try_from(number).ok()).ok_or_else(error)
+    }
+}
+
+/// Parses a group size from [`MIN_GROUP_SIZE`] to [`MAX_GROUP_SIZE`].
 pub(super) fn group_size(text: &str) -> Result<u32, String> {
     match text.parse() {
-        Ok(size) if size as usize >= MIN_GROUP_SIZE => Ok(size),
-        Ok(_) => Err(format!("a group must have at least {MIN_GROUP_SIZE} members; try --sizes 8,16,32")),
-        Err(_) => Err("a group size must be a whole number; try --sizes 8,16,32".to_owned()),
+        Ok(size) if size as usize >= MIN_GROUP_SIZE && size <= MAX_GROUP_SIZE => Ok(size),
+        _ => Err(format!(
+            "a group must have at least {MIN_GROUP_SIZE} members and at most {MAX_GROUP_SIZE}; try --sizes 8,16,32"
+        )),
     }
 }

@@ -1,11 +1,10 @@
 //! `harness plot`: draws the figures of a recorded run: of one backend beside the published figures, or of several backends.
 
-use super::failure::{Failure, OK};
+use super::failure::{Failure, INCOMPLETE, OK};
 use super::options::Source;
 use super::output::print;
 use crate::analysis::comparison::{Comparison, with_derived};
 use crate::analysis::paper::Paper;
-use crate::record::recorded::Recorded;
 use crate::report::files;
 use clap::Args;
 
@@ -16,12 +15,16 @@ pub(super) struct Options {
 }
 
 pub(super) fn run(options: &Options) -> Result<u8, Failure> {
-    let recorded = Recorded::open(&options.source.directory)?;
-    let (out, samples) = (options.source.out()?, &recorded.samples);
+    let (out, recorded) = options.source.open()?;
+    let samples = &recorded.samples;
     let written = match recorded.manifest.options.backends.as_slice() {
-        [backend] => files::write_figures(out, samples, backend, &Paper::load()?)?,
-        several => files::write_comparison_figures(out, &Comparison::new(&with_derived(samples), several))?,
+        [backend] => files::write_figures(&out, samples, backend, &Paper::load()?)?,
+        several => files::write_comparison_figures(&out, &Comparison::new(&with_derived(samples), several))?,
     };
+    if written.is_empty() {
+        let message = "there is nothing to draw: no operation of one member was measured; try another run".to_owned();
+        return Err(Failure { code: INCOMPLETE, message });
+    }
     let lines: String = written.iter().map(|path| format!("{}\n", path.display())).collect();
     print(lines.as_bytes())?;
     Ok(OK)

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::failure::{ERROR, Failure, OK, USAGE};
-use super::options::{COMPARED, REFERENCE};
+use super::options::{COMPARED, REFERENCE, directory_of, open};
 use super::output::print;
 use super::running;
 use crate::analysis::cell_costs::Cells;
@@ -16,6 +16,7 @@ use crate::analysis::paper::Paper;
 use crate::record::recorded::Recorded;
 use crate::report::summary::{self, Reproduction};
 use crate::report::{files, readme};
+use crate::system::directory::Directory;
 
 #[derive(Args)]
 pub(super) struct Options {
@@ -29,35 +30,44 @@ pub(super) struct Options {
 }
 
 pub(super) fn run(options: &Options) -> Result<u8, Failure> {
-    let recorded = Recorded::open(&options.directory)?;
-    let verdict = running::verdict(&recorded.samples);
-    if verdict != OK {
-        return Ok(verdict);
-    }
     let written = match &options.readme {
-        Some(path) => vec![splice(&recorded, options, path)?],
-        None => rewrite(&recorded, options)?,
+        Some(path) => {
+            let recorded = complete(Recorded::open(&options.directory)?)?;
+            vec![splice(&recorded, options, path)?]
+        }
+        None => {
+            let (directory, recorded) = open(&options.directory, &options.directory)?;
+            rewrite(&complete(recorded)?, &directory)?
+        }
     };
     let lines: String = written.iter().map(|path| format!("{}\n", path.display())).collect();
     print(lines.as_bytes())?;
     Ok(OK)
 }
 
+/// The run, if all its samples count.
+fn complete(recorded: Recorded) -> Result<Recorded, Failure> {
+    match running::verdict(&recorded.samples) {
+        OK => Ok(recorded),
+        code => Err(Failure { code, message: "the tables are left as they were".to_owned() }),
+    }
+}
+
 fn splice(recorded: &Recorded, options: &Options, path: &PathBuf) -> Result<PathBuf, Failure> {
     let named = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    let directory = directory_of(path)?;
     let text = fs::read_to_string(path).map_err(|error| Failure { code: ERROR, message: named(&error) })?;
     let spliced = readme::splice(&text, recorded, path, &options.directory);
     let spliced = spliced.map_err(|error| Failure { code: USAGE, message: named(&error) })?;
-    files::write(path, spliced.as_bytes())?;
+    files::write(&directory, path.file_name().unwrap_or_default(), spliced.as_bytes())?;
     Ok(path.clone())
 }
 
 /// Writes the derived text files that the run has again, in the formats of this program.
-fn rewrite(recorded: &Recorded, options: &Options) -> Result<Vec<PathBuf>, Failure> {
+fn rewrite(recorded: &Recorded, out: &Directory) -> Result<Vec<PathBuf>, Failure> {
     let Recorded { manifest, samples } = recorded;
-    let out = &options.directory;
     let mut written = vec![files::write_measurements(out, samples)?];
-    if !out.join(files::SUMMARY).exists() {
+    if !out.path().join(files::SUMMARY).exists() {
         return Ok(written);
     }
     let text = match manifest.options.backends.as_slice() {

@@ -1,19 +1,20 @@
 //! `harness reproduce`: repeats the paper's evaluation.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Args;
 use protocol::operation::Operation;
 
 use super::failure::{Failure, OK, REGRESSION};
-use super::options::{Conditions, LATEST, PAPER_SIZES};
+use super::options::{self, Conditions, LATEST, PAPER_SIZES};
 use super::output::{complain, print};
 use super::running;
 use crate::analysis::cell_costs::Cells;
 use crate::analysis::claims::{self, Verdict};
 use crate::analysis::paper::Paper;
+use crate::record::program::Program;
 use crate::registry::Registry;
 use crate::report::files;
 use crate::report::summary::{self, Reproduction};
@@ -32,7 +33,7 @@ pub(super) struct Options {
     #[arg(long)]
     quick: bool,
     /// Iterations of each operation [default: 25 as in the paper; 5 of update-cold]
-    #[arg(long, conflicts_with = "quick", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, conflicts_with = "quick", value_parser = options::whole::<u32>(options::ITERATIONS))]
     iterations: Option<u32>,
     /// Backend to measure
     #[arg(long, value_name = "NAME[:VARIANT]", default_value = "dcgka")]
@@ -44,20 +45,20 @@ pub(super) struct Options {
     conditions: Conditions,
 }
 
-pub(super) fn run(options: &Options, registry: &Registry) -> Result<u8, Failure> {
+pub(super) fn run(program: Program, options: &Options, registry: &Registry) -> Result<u8, Failure> {
     let backends = Choice::find_all(registry, std::slice::from_ref(&options.backend))?;
     let name = backends.first().map(|choice| choice.full_name()).unwrap_or_default();
     let out = options.out.clone().unwrap_or_else(|| LATEST.into());
     let (iterations, sizes) = (iterations(options), PAPER_SIZES.to_vec());
-    let plan =
-        Plan { peak: !options.quick, ..options.conditions.plan(backends, iterations, sizes, Some(out.clone()))? };
-    if options.out.is_none() {
-        running::replace_earlier(&plan)?;
-    }
+    let plan = Plan {
+        peak: !options.quick,
+        earlier: options.conditions.earlier(options.out.as_ref()),
+        ..options.conditions.plan(program, backends, iterations, sizes, Some(out.clone()))?
+    };
     let start = Instant::now();
     let run = running::run(&plan)?;
     let measured = start.elapsed();
-    let claims_hold = write(&run, &name, &out)?;
+    let claims_hold = write(&run, &name)?;
     let files = out.display();
     print(format!("\nMeasured in {:.1} s. Files are in {files}.\n", measured.as_secs_f64()).as_bytes())?;
     let verdict = running::verdict(&run.samples);
@@ -69,8 +70,8 @@ pub(super) fn run(options: &Options, registry: &Registry) -> Result<u8, Failure>
 }
 
 /// Writes all files, prints the tables, and returns whether no claim fails.
-fn write(run: &Run, backend: &str, out: &Path) -> Result<bool, Failure> {
-    let Run { samples, manifest } = run;
+fn write(run: &Run, backend: &str) -> Result<bool, Failure> {
+    let Run { samples, manifest, directory: Some(out) } = run else { return Ok(true) };
     let paper = Paper::load()?;
     let cells = Cells::new(samples);
     let claims = claims::check(&cells, backend);

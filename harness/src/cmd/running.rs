@@ -1,6 +1,6 @@
 //! Runs a plan and shows its progress.
 
-use std::fs;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::Path;
 
@@ -9,8 +9,6 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::failure::{Failure, INCOMPLETE, INTERRUPTED, OK};
 use super::output::complain;
 use crate::record::sample::{Sample, Status};
-use crate::record::store;
-use crate::report::files;
 use crate::run::plan::Plan;
 use crate::run::schedule::{self, MeasureError, Progress, Run};
 
@@ -47,20 +45,36 @@ pub(super) fn bar(length: u64) -> ProgressBar {
     }
 }
 
-/// The command, for the manifest. The directory of the program is left out, because it depends on the machine.
+/// The command, for the manifest. The directory of the program is left out, because it depends on the machine. A byte that is
+/// not part of a UTF-8 text is written as `\xNN`.
 pub(super) fn argv() -> Vec<String> {
-    let mut argv: Vec<String> = std::env::args().collect();
+    let mut argv: Vec<OsString> = std::env::args_os().collect();
     if let Some(program) = argv.first_mut() {
-        *program = Path::new(program).file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        *program = Path::new(program).file_name().unwrap_or_default().to_owned();
     }
-    argv
+    argv.iter().map(|argument| readable(argument)).collect()
 }
 
-/// Reports samples that do not count, and returns the exit code. An operation that a backend does not have is no failure.
+fn readable(text: &OsStr) -> String {
+    let chunks = text.as_encoded_bytes().utf8_chunks();
+    let bytes = |chunk: &[u8]| chunk.iter().map(|byte| format!("\\x{byte:02x}")).collect::<String>();
+    chunks.map(|chunk| chunk.valid().to_owned() + &bytes(chunk.invalid())).collect()
+}
+
+/// Reports samples that do not count, and returns the exit code. An operation that a backend does not have is no failure,
+/// unless nothing else was measured.
 pub(super) fn verdict(samples: &[Sample]) -> u8 {
     let counts = |sample: &&Sample| matches!(sample.status, Status::Ok | Status::Unsupported);
     match samples.iter().find(|sample| !counts(sample)) {
-        None => OK,
+        None if samples.iter().any(|sample| sample.status == Status::Ok) => OK,
+        None => {
+            let why = samples.first().map_or_else(
+                || "the run has no samples".to_owned(),
+                |first| format!("{}: {}", first.cell_id, first.reason),
+            );
+            complain(&format!("nothing was measured: {why}"));
+            INCOMPLETE
+        }
         Some(first) => {
             let failed = samples.iter().filter(|sample| !counts(sample)).count();
             let total = samples.len();
@@ -71,33 +85,6 @@ pub(super) fn verdict(samples: &[Sample]) -> u8 {
             INCOMPLETE
         }
     }
-}
-
-/// Makes room for a run in a default directory. The earlier run is removed only if nothing prevents the new one.
-pub(super) fn replace_earlier(plan: &Plan) -> Result<(), Failure> {
-    if let Some(out) = plan.out.as_deref().filter(|_| !plan.resume) {
-        schedule::check(plan)?;
-        clear(out)?;
-    }
-    Ok(())
-}
-
-/// Removes the files of an earlier run, and nothing else.
-fn clear(directory: &Path) -> io::Result<()> {
-    let names = files::names().into_iter().chain([store::MANIFEST, store::SAMPLES].map(str::to_owned));
-    for name in names {
-        match fs::remove_file(directory.join(name)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound && error.kind() != io::ErrorKind::NotADirectory => {
-                let text = format!(
-                    "cannot replace the run in {}: {error}; try another directory with --out",
-                    directory.display()
-                );
-                return Err(io::Error::new(error.kind(), text));
-            }
-            _ => (),
-        }
-    }
-    Ok(())
 }
 
 /// Ends the program with its exit code when it is interrupted or asked to terminate.
@@ -114,4 +101,26 @@ pub(super) fn end_on_interrupt(out: Option<&Path>) -> Result<(), io::Error> {
         std::process::exit(INTERRUPTED.into());
     };
     ctrlc::set_handler(handler).map_err(io::Error::other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::synthetic;
+
+    #[cfg(unix)]
+    #[test]
+    fn bytes_that_are_no_text_are_named() {
+        use std::os::unix::ffi::OsStrExt as _;
+        assert_eq!(readable(OsStr::from_bytes(b"d\xff/\xc3\xa4\xc3")), "d\\xff/\u{e4}\\xc3");
+    }
+
+    #[test]
+    fn a_run_in_which_nothing_was_measured_is_incomplete() {
+        let of = |status| Sample { status, ..synthetic::remove() };
+        assert_eq!(verdict(&[of(Status::Ok), of(Status::Unsupported)]), OK);
+        for samples in [vec![], vec![of(Status::Unsupported)], vec![of(Status::Ok), of(Status::Refused)]] {
+            assert_eq!(verdict(&samples), INCOMPLETE);
+        }
+    }
 }

@@ -1,6 +1,5 @@
 //! `harness soak`: runs random schedules on a network without order, for a given time.
 
-use std::num::NonZeroU64;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -9,8 +8,8 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use protocol::simulation::{self, Counterexample, Extent, MAX_STEPS, NotASchedule, Schedule, Subject};
 
-use super::failure::{ERROR, Failure, OK, USAGE};
-use super::options::all_processors;
+use super::failure::{ERROR, Failure, INCOMPLETE, OK, USAGE};
+use super::options::{self, JOBS, SECONDS, SEED, whole};
 use super::output::{complain, print};
 use super::running;
 use crate::registry::{Registry, full_name};
@@ -18,25 +17,28 @@ use crate::registry::{Registry, full_name};
 /// The time between two progress lines on standard error.
 const REPORT_EVERY: Duration = Duration::from_secs(30);
 
+/// The most schedules that can be asked for: more than a year's.
+const SCHEDULES: u64 = 10_000_000_000;
+
 #[derive(Args)]
 pub(super) struct Options {
     /// Backend to check; see `harness list`
     #[arg(long, value_name = "NAME[:VARIANT]", default_value = "dcgka")]
     backend: String,
     /// Time limit
-    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = whole::<u64>(SECONDS))]
     seconds: u64,
     /// Stop after this number of schedules, if that comes first [default: no limit]
-    #[arg(long, value_name = "COUNT")]
-    schedules: Option<NonZeroU64>,
+    #[arg(long, value_name = "COUNT", value_parser = whole::<u64>(1..=SCHEDULES))]
+    schedules: Option<u64>,
     /// Seed of the first schedule; each schedule after it has the next seed
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = whole::<u64>(SEED))]
     seed: u64,
     /// Steps in each schedule
-    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..=MAX_STEPS as i64))]
+    #[arg(long, default_value_t = 30, value_parser = whole::<u16>(1..=MAX_STEPS as u64))]
     steps: u16,
     /// Schedules to run in parallel [default: the number of processors]
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_parser = whole::<u16>(JOBS))]
     jobs: Option<u16>,
     /// Repeat one schedule, given in the form that an earlier run printed
     #[arg(long, value_name = "SCHEDULE", value_parser = schedule, conflicts_with_all = ["seed", "seconds", "schedules", "steps"])]
@@ -74,6 +76,9 @@ pub(super) fn run(options: &Options, registry: &Registry) -> Result<u8, Failure>
         options.steps,
     );
     print((head + &in_words(&soaked.extent)).as_bytes())?;
+    if soaked.done == 0 {
+        return Err(Failure { code: INCOMPLETE, message: "no schedule was run; try more --seconds".to_owned() });
+    }
     report(soaked.failed.map_or(Ok(()), Err))
 }
 
@@ -98,7 +103,7 @@ struct Soaked {
 
 /// Runs schedules in several threads until the time or the number of schedules is reached, or one fails.
 fn soak(subject: Subject<'_>, options: &Options, start: Instant) -> Soaked {
-    let (limit, length) = (options.schedules.map_or(u64::MAX, NonZeroU64::get), Duration::from_secs(options.seconds));
+    let (limit, length) = (options.schedules.unwrap_or(u64::MAX), Duration::from_secs(options.seconds));
     let (next, stop) = (AtomicU64::new(0), AtomicBool::new(false));
     let soaked = Mutex::new(Soaked { done: 0, extent: Extent::default(), failed: None });
     let work = || {
@@ -118,7 +123,7 @@ fn soak(subject: Subject<'_>, options: &Options, start: Instant) -> Soaked {
             }
         }
     };
-    let jobs = options.jobs.map_or_else(all_processors, usize::from);
+    let jobs = options::jobs(options.jobs);
     thread::scope(|scope| {
         let workers: Vec<_> = (0..jobs).map(|_| scope.spawn(work)).collect();
         let mut reported = Instant::now();

@@ -1,6 +1,7 @@
 //! The recorded costs that a build is compared with: results/baseline.json.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use super::figures::{Cells, Figures, UnknownKey};
 use super::instructions::{Conditions, Instructions};
 use crate::record::manifest::Build;
 use crate::report::files::{self, ReportError};
+use crate::system::directory::Directory;
 
 /// Version of the file format.
 pub const SCHEMA: u32 = 1;
@@ -126,7 +128,7 @@ impl Baseline {
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn write(&self, path: &Path) -> Result<(), ReportError> {
+    pub fn write(&self, directory: &Directory, name: &OsStr) -> Result<PathBuf, ReportError> {
         let named = |figures: &Figures| figures.iter().map(|(key, value)| (key.to_string(), *value)).collect();
         let file = File {
             schema: SCHEMA,
@@ -138,8 +140,8 @@ impl Baseline {
             instructions: self.instructions.clone(),
         };
         let mut text = serde_json::to_vec_pretty(&file)
-            .map_err(|error| ReportError::Io { path: path.to_owned(), source: error.into() })?;
+            .map_err(|error| ReportError::Io { path: directory.path().join(name), source: error.into() })?;
         text.push(b'\n');
-        files::write(path, &text)
+        files::write(directory, name, &text)
     }
 }

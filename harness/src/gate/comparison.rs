@@ -87,6 +87,8 @@ pub enum Verdict {
     New,
     /// The cost has shrunk. A new baseline is needed, so that it stays so.
     Improvement,
+    /// The cost has grown by no more than is tolerated.
+    Tolerated,
 }
 
 impl Change {
@@ -144,10 +146,12 @@ fn of_cell(config: &Config, cell: &str, then: &Figures, now: &Figures) -> Vec<Ch
     costs.into_iter().filter_map(change).collect()
 }
 
-/// What a change means. `None` if it is tolerated.
+/// What a change means. `None` if there is none, or if the cost has shrunk by less than the threshold.
 fn judge(before: f64, after: f64, threshold: f64) -> Option<Verdict> {
     if after > before * (1.0 + threshold) {
         Some(Verdict::Regression)
+    } else if after > before {
+        Some(Verdict::Tolerated)
     } else {
         (after < before * (1.0 - threshold)).then_some(Verdict::Improvement)
     }
@@ -314,7 +318,8 @@ mod tests {
                 .map(|change| change.verdict)
                 .collect::<Vec<_>>()
         };
-        assert_eq!(verdicts(1010), []);
+        assert_eq!(verdicts(1000), []);
+        assert_eq!(verdicts(1010), [Verdict::Tolerated]);
         assert_eq!(verdicts(1011), [Verdict::Regression]);
     }
 
@@ -354,8 +359,9 @@ mod tests {
                 .map(|change| (change.verdict, change.metric.to_string(), change.cause))
                 .collect::<Vec<_>>()
         };
-        assert_eq!(found(1010, 991, &FIGURES), []);
+        assert_eq!(found(1000, 991, &FIGURES), []);
         let cause = "no primitive count and no message has changed: the code around them has";
+        assert_eq!(found(1010, 991, &FIGURES), one(Verdict::Tolerated, "instructions/sender", cause));
         assert_eq!(found(1000, 1011, &FIGURES), one(Verdict::Regression, "instructions/recipient", cause));
         assert_eq!(found(900, 1000, &FIGURES), one(Verdict::Improvement, "instructions/sender", cause));
         let mut now = FIGURES;

@@ -1,6 +1,6 @@
 //! What the gate measures, and which increases it tolerates: gate.toml.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,15 +8,18 @@ use std::path::{Path, PathBuf};
 use protocol::operation::Operation;
 use serde::Deserialize;
 
-use super::figures;
+use super::figures::{self, cell_name};
 use crate::record::metric::Metric;
 use crate::registry::{Registry, UnknownBackend};
-use crate::run::plan::Choice;
+use crate::run::plan::{self, Choice, MAX_GROUP_SIZE};
 
 /// Anything that moves code or data about changes the instructions a little.
 const TOLERATED_INSTRUCTIONS: f64 = 0.01;
 /// On a busy machine, two builds of the same source differed by up to 5.3 percent in the median of their pairs.
 const TOLERATED_CPU_NS: f64 = 0.07;
+
+/// The most pairs of samples. They are all in memory when they are compared.
+const MAX_PAIRS: u64 = 10_000;
 
 /// The contents of gate.toml, with its names resolved.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,8 +79,8 @@ pub enum ConfigError {
         /// The name that no metric has.
         asked: String,
     },
-    /// A threshold is negative or not finite.
-    #[error("the threshold of `{metric}` is {value}; try a fraction of at least 0, such as 0.01 for one percent")]
+    /// A threshold is negative or too high.
+    #[error("the threshold of `{metric}` is {value}; try a fraction from 0 to 1, such as 0.01 for one percent")]
     Threshold {
         /// The metric of the threshold.
         metric: Metric,
@@ -145,16 +148,34 @@ impl Config {
                 "group_size {size} is too small for these operations; try at least {least}"
             )));
         }
+        if file.group_size > MAX_GROUP_SIZE {
+            let size = file.group_size;
+            return Err(malformed(format!("group_size {size} is too large; try at most {MAX_GROUP_SIZE}")));
+        }
         if file.time.groups == 0 || file.time.runs < 2 {
             return Err(malformed("[time] has too few pairs; try at least groups = 1 and runs = 2".to_owned()));
         }
+        if u64::from(file.time.groups) * u64::from(file.time.runs) > MAX_PAIRS {
+            return Err(malformed(format!("[time] has more than {MAX_PAIRS} pairs; try groups = 2 and runs = 10")));
+        }
+        // A cell that is measured twice would be recorded once.
+        let once = |what: &str, names: &mut dyn Iterator<Item = String>| {
+            plan::no_twice(&names.map(|name| format!("{what} {name}")).collect::<Vec<_>>())
+                .map_err(|error| malformed(error.to_string()))
+        };
+        once("operation", &mut operations.iter().map(ToString::to_string))?;
+        let choices = |what: &str, names: &[String]| {
+            let found = Choice::find_all(registry, names)?;
+            once(what, &mut found.iter().map(Choice::full_name))?;
+            Ok::<_, ConfigError>(found)
+        };
         let mut config = Self {
             seed: file.seed,
             group_size: file.group_size,
-            backends: Choice::find_all(registry, &file.backends)?,
+            backends: choices("backend", &file.backends)?,
             operations,
-            instructions: Choice::find_all(registry, &file.instructions.backends)?,
-            time: Choice::find_all(registry, &file.time.backends)?,
+            instructions: choices("[instructions] backend", &file.instructions.backends)?,
+            time: choices("[time] backend", &file.time.backends)?,
             pairs: Pairs { groups: file.time.groups, runs: file.time.runs },
             thresholds: [(Metric::Instructions, TOLERATED_INSTRUCTIONS), (Metric::CpuNs, TOLERATED_CPU_NS)].into(),
         };
@@ -165,15 +186,32 @@ impl Config {
     /// Sets the relative increase of a metric that is tolerated.
     ///
     /// # Errors
-    /// There is no such metric, or the fraction is negative or not finite.
+    /// There is no such metric, or the fraction is not one from 0 to 1.
     pub fn tolerate(&mut self, metric: &str, fraction: f64) -> Result<(), ConfigError> {
         let found = known().find(|known| known.name() == metric);
         let metric = found.ok_or_else(|| ConfigError::UnknownMetric { asked: metric.to_owned() })?;
-        if !(fraction.is_finite() && fraction >= 0.0) {
+        if !(0.0..=1.0).contains(&fraction) {
             return Err(ConfigError::Threshold { metric, value: fraction });
         }
         self.thresholds.insert(metric, fraction);
         Ok(())
+    }
+
+    /// The names of the cells whose exact metrics are compared.
+    #[must_use]
+    pub fn cells(&self) -> BTreeSet<String> {
+        let of = |choice: &Choice| {
+            let name = choice.full_name();
+            self.operations.iter().map(|operation| cell_name(&name, *operation, self.group_size)).collect::<Vec<_>>()
+        };
+        self.backends.iter().flat_map(of).collect()
+    }
+
+    /// The names of the cells whose instructions are compared.
+    #[must_use]
+    pub fn counted_cells(&self) -> BTreeSet<String> {
+        let cell = |choice: &Choice| cell_name(&choice.full_name(), Operation::Update, self.group_size);
+        self.instructions.iter().map(cell).collect()
     }
 
     /// The relative increase of a metric that is tolerated: 0 unless it is set.

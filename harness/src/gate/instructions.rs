@@ -21,6 +21,7 @@ use crate::measure::validation::Refusal;
 use crate::record::manifest::{Build, curve_backend};
 use crate::registry::{Registry, UnknownBackend};
 use crate::run::plan::Choice;
+use crate::system::command::command;
 
 /// The function whose instructions are counted, as callgrind writes its name. The star stands for what may follow it.
 const COUNTED: &str = "harness::measure::replay::member_part*";
@@ -50,7 +51,7 @@ pub struct Conditions {
     pub profile: String,
     /// Compiler flags.
     pub rustflags: String,
-    /// Name and version of the C library; empty if unknown.
+    /// Name and version of the C library; empty if it is unknown, and then counts are not compared.
     pub libc: String,
     /// Version of valgrind.
     pub valgrind: String,
@@ -69,13 +70,14 @@ impl Conditions {
             target: build.target.clone(),
             profile: build.profile.clone(),
             rustflags: build.rustflags.clone(),
-            libc: line_of(Command::new("getconf").arg("GNU_LIBC_VERSION")).unwrap_or_default(),
-            valgrind: line_of(Command::new("valgrind").arg("--version")).map_err(CountError::NoValgrind)?,
+            libc: line_of(command("getconf").arg("GNU_LIBC_VERSION")).unwrap_or_default(),
+            valgrind: line_of(command("valgrind").arg("--version")).map_err(CountError::NoValgrind)?,
             cpu,
         })
     }
 
-    /// The first condition that was different when the counts were recorded, in words. `None` if they can be compared.
+    /// The first condition that is unknown or was different when the counts were recorded, in words. `None` if they can be
+    /// compared.
     #[must_use]
     pub fn difference(&self, recorded: &Self) -> Option<String> {
         let parts = |of: &Self| {
@@ -85,7 +87,13 @@ impl Conditions {
         };
         let names = ["compiler", "target", "profile", "compiler flags", "C library", "valgrind", "processor"];
         let both = parts(self).into_iter().zip(parts(recorded));
-        let (name, (now, then)) = names.into_iter().zip(both).find(|(_, (now, then))| now != then)?;
+        // Without flags, the flags are empty.
+        let unknown = |name: &str, now: &str| now.is_empty() && name != "compiler flags";
+        let different = |(name, (now, then)): &(&str, (String, String))| now != then || unknown(name, now);
+        let (name, (now, then)) = names.into_iter().zip(both).find(different)?;
+        if unknown(name, &now) {
+            return Some(format!("the {name} is unknown"));
+        }
         Some(format!("the {name} is `{now}`, but was `{then}` when the baseline was recorded"))
     }
 }
@@ -160,7 +168,7 @@ pub enum CountError {
         reason: String,
     },
     /// A file that the two processes share cannot be used.
-    #[error("cannot use {}: {source}", path.display())]
+    #[error("cannot use {}: {source}; try another directory for temporary files", path.display())]
     Io {
         /// The file or its directory.
         path: PathBuf,
@@ -178,7 +186,8 @@ pub enum CountError {
 /// # Errors
 /// An update cannot be recorded, or a recording cannot be replayed under valgrind.
 pub fn count(config: &Config, registry: &Registry) -> Result<(BTreeMap<String, Instructions>, Cpu), CountError> {
-    let directory = Scratch::new()?;
+    let scratch = tempfile::Builder::new().prefix("harness-gate-").tempdir();
+    let scratch = scratch.map_err(|source| CountError::Io { path: std::env::temp_dir(), source })?;
     let program = std::env::current_exe().map_err(CountError::Program)?;
     let parts: Result<Vec<(String, Vec<Recording>)>, CountError> =
         config.instructions.clone().into_par_iter().map(|choice| record(config, registry, &choice)).collect();
@@ -189,7 +198,7 @@ pub fn count(config: &Config, registry: &Registry) -> Result<(BTreeMap<String, I
     let counted: Result<Vec<(String, usize, Counted)>, CountError> = parts
         .into_par_iter()
         .map(|(cell, recording)| {
-            let counted = run(&program, &directory, &cell, &recording)?;
+            let counted = run(&program, scratch.path(), &cell, &recording)?;
             Ok((cell, recording.participant, counted))
         })
         .collect();
@@ -224,10 +233,10 @@ struct Counted {
 }
 
 /// Replays a recording under callgrind.
-fn run(program: &Path, scratch: &Scratch, cell: &str, recording: &Recording) -> Result<Counted, CountError> {
+fn run(program: &Path, scratch: &Path, cell: &str, recording: &Recording) -> Result<Counted, CountError> {
     let failed =
         |reason: String| CountError::Failed { cell: cell.to_owned(), participant: recording.participant, reason };
-    let directory = scratch.0.join(format!("{}-{}", cell.replace(['/', ':'], "-"), recording.participant));
+    let directory = scratch.join(format!("{}-{}", cell.replace(['/', ':'], "-"), recording.participant));
     let at = |path: &Path| {
         let path = path.to_owned();
         |source| CountError::Io { path, source }
@@ -236,7 +245,7 @@ fn run(program: &Path, scratch: &Scratch, cell: &str, recording: &Recording) -> 
     let file = directory.join("recording");
     let text = serde_json::to_vec(recording).map_err(|error| at(&file)(error.into()))?;
     fs::write(&file, text).map_err(at(&file))?;
-    let output = Command::new("valgrind")
+    let output = command("valgrind")
         // Arguments and environment are on the stack, and its place can decide which code copies memory. So all replays
         // have the same.
         .env_clear()
@@ -297,23 +306,6 @@ pub enum ReplayFileError {
     Replay(#[from] ReplayError),
 }
 
-/// A temporary directory that is removed with this value.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new() -> Result<Self, CountError> {
-        let path = std::env::temp_dir().join(format!("harness-gate-{}", std::process::id()));
-        fs::create_dir_all(&path).map_err(|source| CountError::Io { path: path.clone(), source })?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
 /// The first line that a command prints.
 fn line_of(command: &mut Command) -> io::Result<String> {
     let output = command.output()?;
@@ -347,6 +339,8 @@ mod tests {
         let other = Conditions { rustc: "rustc 2".to_owned(), ..conditions() };
         let said = here.difference(&other).unwrap();
         assert_eq!(said, "the compiler is `rustc 1`, but was `rustc 2` when the baseline was recorded");
+        let unknown = Conditions { libc: String::new(), ..conditions() };
+        assert_eq!(unknown.difference(&unknown).unwrap(), "the C library is unknown");
         let other = Conditions { cpu: Cpu { features: vec![], ..conditions().cpu }, ..conditions() };
         assert!(here.difference(&other).unwrap().starts_with("the processor is `avx2 with aes`, but was `avx2 with `"));
     }

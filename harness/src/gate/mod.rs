@@ -7,12 +7,13 @@
 //! | CPU time of an update ([`time`]) | another revision, built and measured beside this one ([`revision`]) | in pairs |
 //!
 //! [`config`] says what to measure and which increases to tolerate. [`figures`] has the names of exact figures.
-//! [`comparison`] finds what has changed and why. [`report`] is for people and programs. [`run`](fn@run) does all of it.
+//! [`coverage`] says what became of each cell. [`comparison`] finds what has changed and why. [`report`] is for people and programs. [`run`](fn@run) does all of it.
 
 mod ask;
 pub mod baseline;
 pub mod comparison;
 pub mod config;
+pub mod coverage;
 pub mod exact;
 pub mod figures;
 pub mod instructions;

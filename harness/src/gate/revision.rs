@@ -1,14 +1,25 @@
 //! Another revision of this repository, built once.
 
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Output, Stdio};
 
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::record::manifest::Build;
+use crate::record::program::Program;
 use crate::run::child::Launch;
+use crate::system::command::command;
+use crate::system::directory::{Directory, DirectoryError};
 
-/// The directory in which the programs of revisions are kept, from the top of the repository.
+/// Where the programs of revisions are kept, from the directory of a revision.
 const BUILDS: &str = "target/gate";
+/// The file beside a kept program that says how it was built.
+const BUILT: &str = "built.json";
 
 /// A revision that exists.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,19 +28,47 @@ pub struct Revision {
     pub commit: String,
     /// The top of the repository.
     root: PathBuf,
+    /// The directory, from the top of the repository.
+    prefix: PathBuf,
+    program: Program,
+}
+
+/// A revision that has been built.
+#[derive(Debug)]
+pub struct Other {
+    /// How to start its runners.
+    pub launch: Launch,
+    /// How its build differs from that of this program, in words.
+    pub differences: Vec<String>,
+    /// While it is held, no other gate builds in this repository, or measures CPU time with what is built there.
+    _builds: Directory,
 }
 
 /// Why a revision cannot be measured.
 #[derive(Debug, thiserror::Error)]
 pub enum RevisionError {
-    /// The working directory is not in a repository.
-    #[error("this directory is in no git repository, so there is no revision `{0}`; try --against inside a repository")]
-    NoRepository(String),
+    /// Git cannot be run.
+    #[error("cannot run git: {0}; try to install it, or the gate without --against")]
+    NoGit(io::Error),
+    /// The working directory is not in a repository that git uses.
+    #[error("git finds no revision `{name}` from this directory: {said}; try --against inside a repository")]
+    NoRepository {
+        /// The name of the revision.
+        name: String,
+        /// What git says.
+        said: String,
+    },
     /// There is no such revision.
     #[error(
         "there is no revision `{0}` in this repository; try a commit, branch or tag, such as HEAD~1 or origin/main"
     )]
     Unknown(String),
+    /// There is no such revision, but the repository holds only a part of the history.
+    #[error(
+        "there is no revision `{0}` in this repository, which is a shallow clone; try `git fetch --unshallow`, or in a \
+         workflow `fetch-depth: 0`"
+    )]
+    Shallow(String),
     /// Cargo does not build it.
     #[error("revision {commit} does not build: {reason}")]
     Build {
@@ -46,61 +85,136 @@ pub enum RevisionError {
         /// The error from the system.
         source: io::Error,
     },
+    /// The directory of the builds cannot be written to.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+}
+
+/// What decides how a revision is built. A kept program is used only if all of it is as it was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Key {
+    commit: String,
+    package: String,
+    bin: String,
+    profile: String,
+    /// What `rustc -vV` prints. `None` if it cannot be run: then nothing that was kept is used.
+    rustc: Option<String>,
+    /// The variables from which cargo takes flags, target and profile.
+    variables: BTreeMap<String, String>,
+    /// The configuration files outside the revision from which it takes the same, and their texts.
+    configuration: BTreeMap<String, String>,
+}
+
+/// How a kept program was built.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Built {
+    key: Key,
+    /// What its build script reported: compiler, flags and so on, by name. Empty if cargo did not say.
+    reported: BTreeMap<String, String>,
 }
 
 impl Revision {
-    /// The revision with this name, in the repository of the working directory.
+    /// The revision with this name, in the repository of a directory.
     ///
     /// # Errors
     /// There is no such revision, or no repository.
-    pub fn find(name: &str) -> Result<Self, RevisionError> {
-        let root = git(Path::new("."), &["rev-parse", "--show-toplevel"])
-            .ok_or_else(|| RevisionError::NoRepository(name.to_owned()))?;
-        let root = PathBuf::from(root);
-        let commit =
-            git(&root, &["rev-parse", "--verify", "--quiet", "--end-of-options", &format!("{name}^{{commit}}")]);
-        let commit = commit.ok_or_else(|| RevisionError::Unknown(name.to_owned()))?;
-        Ok(Self { commit, root })
+    pub fn find(here: &Path, name: &str, program: Program) -> Result<Self, RevisionError> {
+        let no_repository = |error| match error {
+            GitError::NotRun(source) => RevisionError::NoGit(source),
+            GitError::Refused(said) => RevisionError::NoRepository { name: name.to_owned(), said },
+        };
+        let root = PathBuf::from(git(here, ["rev-parse", "--show-toplevel"]).map_err(no_repository)?);
+        let prefix = PathBuf::from(git(here, ["rev-parse", "--show-prefix"]).map_err(no_repository)?);
+        let commit = format!("{name}^{{commit}}");
+        let commit = git(&root, ["rev-parse", "--verify", "--quiet", "--end-of-options", &commit]);
+        let Ok(commit) = commit else {
+            let shallow = git(&root, ["rev-parse", "--is-shallow-repository"]).is_ok_and(|answer| answer == "true");
+            let unknown = if shallow { RevisionError::Shallow } else { RevisionError::Unknown };
+            return Err(unknown(name.to_owned()));
+        };
+        Ok(Self { commit: commit.to_string_lossy().into_owned(), root, prefix, program })
     }
 
-    /// How to start the revision's runners. Builds the revision unless it has been built before, and reports that to `say`.
+    /// Builds the revision, unless it has been built before in the same way. Reports to `say` what takes long.
     ///
     /// # Errors
     /// The revision does not build.
-    pub fn build(&self, say: &mut dyn FnMut(&str)) -> Result<Launch, RevisionError> {
-        let builds = self.root.join(BUILDS);
-        let directory = builds.join(&self.commit);
-        let program = directory.join(format!("harness{}", std::env::consts::EXE_SUFFIX));
-        if !program.exists() {
-            say(&format!("building revision {}", self.commit));
-            // Outside this repository, whose .cargo/config.toml would otherwise be added to the revision's own.
-            let tree = std::env::temp_dir().join(format!("harness-gate-{}", self.commit));
-            let built = self.build_in(&tree, &builds.join("build"))?;
-            fs::create_dir_all(&directory).map_err(|source| self.io(source))?;
-            let fresh = program.with_extension("new");
-            // Moved into place as a whole, because a program that exists is not built again.
-            fs::copy(built, &fresh).and_then(|_| fs::rename(&fresh, &program)).map_err(|source| self.io(source))?;
-        }
-        Ok(Launch { program, args: vec!["runner".to_owned()] })
+    pub fn build(&self, this: &Build, say: &mut dyn FnMut(&str)) -> Result<Other, RevisionError> {
+        let path = self.root.join(&self.prefix).join(BUILDS);
+        let builds = match Directory::lock(&path) {
+            Err(busy @ DirectoryError::Busy { .. }) => {
+                say(&format!("waiting: {busy}"));
+                Directory::wait(&path)?
+            }
+            locked => locked?,
+        };
+        // Outside this repository, whose .cargo/config.toml would otherwise be added to the revision's own.
+        let tree = tempfile::Builder::new().prefix("harness-gate-").tempdir().map_err(|source| self.io(source))?;
+        let key = Key::of(self, tree.path());
+        let directory = builds.path().join(&self.commit);
+        let program = directory.join(format!("{}{}", self.program.bin, std::env::consts::EXE_SUFFIX));
+        let kept = kept(&directory).filter(|built| built.key == key && key.rustc.is_some() && program.exists());
+        let built = match kept {
+            Some(built) => built,
+            None => {
+                say(&format!("building revision {}", self.commit));
+                self.build_in(tree.path(), &builds, &directory, key)?
+            }
+        };
+        let launch = Launch { program, args: vec!["runner".to_owned()] };
+        Ok(Other { launch, differences: built.differences(this), _builds: builds })
     }
 
-    /// Checks the revision out, builds it and removes the work tree. All revisions share the builds of dependencies.
-    fn build_in(&self, tree: &Path, target: &Path) -> Result<PathBuf, RevisionError> {
+    /// Checks the revision out, builds it, and keeps its program in `directory`. All revisions share the builds of
+    /// dependencies.
+    fn build_in(&self, tree: &Path, builds: &Directory, directory: &Path, key: Key) -> Result<Built, RevisionError> {
+        let failed = |reason: &str| RevisionError::Build { commit: self.commit.clone(), reason: reason.to_owned() };
+        let io = |source| self.io(source);
         let checkout = Checkout::new(self, tree)?;
-        let output = Command::new("cargo")
-            .args(["build", "--release", "--locked", "--package", "harness", "--bin", "harness"])
+        let from = checkout.tree.join(&self.prefix);
+        if !from.is_dir() {
+            return Err(failed(&format!("it has no directory {}", self.prefix.display())));
+        }
+        let target = builds.path().join("build");
+        let name = format!("{}{}", self.program.bin, std::env::consts::EXE_SUFFIX);
+        // What an earlier build has left must not be taken for what this one makes.
+        for earlier in places(&target, &name) {
+            fs::remove_file(earlier).map_err(io)?;
+        }
+        let output = command("cargo")
+            .args(["build", "--release", "--locked", "--package", self.program.package, "--bin", self.program.bin])
+            .arg("--message-format=json-render-diagnostics")
             // Here the revision's own .cargo/config.toml is in effect.
-            .current_dir(checkout.tree)
-            .env("CARGO_TARGET_DIR", target)
+            .current_dir(from)
+            .env("CARGO_TARGET_DIR", &target)
             .stdin(Stdio::null())
             .output()
-            .map_err(|source| self.io(source))?;
-        if output.status.success() {
-            return Ok(target.join("release").join(format!("harness{}", std::env::consts::EXE_SUFFIX)));
+            .map_err(io)?;
+        if !output.status.success() {
+            let complaint = String::from_utf8_lossy(&output.stderr);
+            let first = complaint.lines().find(|line| line.starts_with("error"));
+            return Err(failed(first.unwrap_or("cargo reports no error")));
         }
-        let complaint = String::from_utf8_lossy(&output.stderr);
-        let reason = complaint.lines().find(|line| line.starts_with("error")).unwrap_or("cargo reports no error");
-        Err(RevisionError::Build { commit: self.commit.clone(), reason: reason.to_owned() })
+        let Messages { executable, reported } = Messages::of(&output, self.program);
+        // Something that stands for cargo may not say what it has made. Then it is clear only if there is one such file.
+        let executable = executable.or_else(|| match places(&target, &name).as_slice() {
+            [made] => Some(made.clone()),
+            _ => None,
+        });
+        let executable = executable.ok_or_else(|| failed("cargo does not say where the program is"))?;
+        let built = Built { key, reported };
+        // Made in a place of its own, and moved into place as a whole.
+        let fresh = builds.path().join(format!(".new.{}", self.commit));
+        let text = serde_json::to_vec_pretty(&built).map_err(|error| io(error.into()))?;
+        let replaced = |path: &Path| if path.exists() { fs::remove_dir_all(path) } else { Ok(()) };
+        replaced(&fresh)
+            .and_then(|()| fs::create_dir_all(&fresh))
+            .and_then(|()| fs::copy(executable, fresh.join(&name)))
+            .and_then(|_| fs::write(fresh.join(BUILT), text))
+            .and_then(|()| replaced(directory))
+            .and_then(|()| fs::rename(&fresh, directory))
+            .map_err(io)?;
+        Ok(built)
     }
 
     fn io(&self, source: io::Error) -> RevisionError {
@@ -108,43 +222,170 @@ impl Revision {
     }
 }
 
+/// Where cargo puts a release program: below the target triple if one is configured.
+fn places(target: &Path, name: &str) -> Vec<PathBuf> {
+    let below = fs::read_dir(target).into_iter().flatten().flatten().map(|entry| entry.path());
+    let directories = std::iter::once(target.to_owned()).chain(below);
+    directories.map(|directory| directory.join("release").join(name)).filter(|path| path.is_file()).collect()
+}
+
+fn kept(directory: &Path) -> Option<Built> {
+    serde_json::from_slice(&fs::read(directory.join(BUILT)).ok()?).ok()
+}
+
+impl Key {
+    fn of(revision: &Revision, tree: &Path) -> Self {
+        let here = revision.root.join(&revision.prefix);
+        let compiler = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+        let version = command(compiler).arg("-vV").current_dir(here).stdin(Stdio::null()).output().ok();
+        let version = version.filter(|output| output.status.success());
+        Self {
+            commit: revision.commit.clone(),
+            package: revision.program.package.to_owned(),
+            bin: revision.program.bin.to_owned(),
+            profile: "release".to_owned(),
+            rustc: version.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()),
+            variables: variables(),
+            configuration: configuration(tree),
+        }
+    }
+}
+
+/// The variables from which cargo takes flags, target and profile.
+fn variables() -> BTreeMap<String, String> {
+    let names = ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "RUSTC", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER"];
+    let prefixes = ["CARGO_BUILD_", "CARGO_PROFILE_", "CARGO_TARGET_"];
+    // These say where builds are, which changes nothing in them.
+    let places = ["CARGO_TARGET_DIR", "CARGO_TARGET_TMPDIR", "CARGO_BUILD_TARGET_DIR"];
+    let texts = std::env::vars_os().map(|(name, value)| (name, value.to_string_lossy().into_owned()));
+    let texts = texts.filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
+    let decides = |name: &str| {
+        names.contains(&name) || prefixes.iter().any(|prefix| name.starts_with(prefix)) && !places.contains(&name)
+    };
+    texts.filter(|(name, _)| decides(name)).collect()
+}
+
+/// The texts of cargo's configuration files that are in effect in a directory, its own left out.
+fn configuration(tree: &Path) -> BTreeMap<String, String> {
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(std::env::home_dir()?.join(".cargo")));
+    let above = tree.ancestors().skip(1).map(|directory| directory.join(".cargo"));
+    let files = above.chain(home).flat_map(|directory| ["config.toml", "config"].map(|name| directory.join(name)));
+    let texts = files.filter_map(|path| {
+        let text = fs::read(&path).ok()?;
+        Some((path.to_string_lossy().into_owned(), String::from_utf8_lossy(&text).into_owned()))
+    });
+    texts.collect()
+}
+
+impl Built {
+    /// How this build differs from another one, in words.
+    fn differences(&self, this: &Build) -> Vec<String> {
+        let reported = |name: &str| self.reported.get(name).cloned();
+        let profile = reported("HARNESS_PROFILE").zip(reported("HARNESS_OPT_LEVEL"));
+        let both = [
+            ("compiler", reported("HARNESS_RUSTC"), &this.rustc),
+            ("compiler flags", reported("HARNESS_RUSTFLAGS"), &this.rustflags),
+            ("target", reported("HARNESS_TARGET"), &this.target),
+            ("profile", profile.map(|(name, level)| format!("{name}, opt-level {level}")), &this.profile),
+        ];
+        let difference = |(what, theirs, ours): (&str, Option<String>, &String)| match theirs {
+            None => Some(format!("the {what} of the other build is not known")),
+            Some(theirs) if theirs != *ours => {
+                Some(format!("the {what} of the other build is `{theirs}`, and here `{ours}`"))
+            }
+            Some(_) => None,
+        };
+        both.into_iter().filter_map(difference).collect()
+    }
+}
+
+/// What cargo says about a build: a JSON object a line.
+struct Messages {
+    executable: Option<PathBuf>,
+    /// The variables that the harness's build script has set, by name.
+    reported: BTreeMap<String, String>,
+}
+
+impl Messages {
+    fn of(output: &Output, program: Program) -> Self {
+        let mut messages = Self { executable: None, reported: BTreeMap::new() };
+        for line in output.stdout.split(|byte| *byte == b'\n') {
+            let Ok(message) = serde_json::from_slice::<Value>(line) else { continue };
+            match message["reason"].as_str() {
+                Some("compiler-artifact") if message["target"]["name"] == program.bin => {
+                    let path = message["executable"].as_str().map(PathBuf::from);
+                    messages.executable = path.or(messages.executable);
+                }
+                Some("build-script-executed") => {
+                    let pairs = message["env"].as_array().into_iter().flatten();
+                    let pairs = pairs.filter_map(|pair| Some((pair[0].as_str()?, pair[1].as_str()?)));
+                    let of_harness = pairs.filter(|(name, _)| name.starts_with("HARNESS_"));
+                    messages.reported.extend(of_harness.map(|(name, value)| (name.to_owned(), value.to_owned())));
+                }
+                _ => (),
+            }
+        }
+        messages
+    }
+}
+
 /// A work tree that is removed with this value.
 struct Checkout<'a> {
     revision: &'a Revision,
-    tree: &'a Path,
+    tree: PathBuf,
 }
 
 impl<'a> Checkout<'a> {
-    fn new(revision: &'a Revision, tree: &'a Path) -> Result<Self, RevisionError> {
-        let checkout = Self { revision, tree };
-        checkout.remove();
-        let path = tree.to_string_lossy();
-        let added =
-            git(&revision.root, &["worktree", "add", "--quiet", "--detach", "--force", &path, &revision.commit]);
-        match added {
-            Some(_) => Ok(checkout),
-            None => Err(revision.io(io::Error::other("git cannot check it out"))),
+    fn new(revision: &'a Revision, directory: &Path) -> Result<Self, RevisionError> {
+        let checkout = Self { revision, tree: directory.join("tree") };
+        let before = ["worktree", "add", "--quiet", "--detach"].map(OsStr::new);
+        let arguments = before.into_iter().chain([checkout.tree.as_os_str(), OsStr::new(&revision.commit)]);
+        match git(&revision.root, arguments) {
+            Ok(_) => Ok(checkout),
+            Err(GitError::NotRun(source)) => Err(RevisionError::NoGit(source)),
+            Err(GitError::Refused(said)) => {
+                Err(revision.io(io::Error::other(format!("git cannot check it out: {said}"))))
+            }
         }
-    }
-
-    /// Removes the work tree, and what an interrupted build has left.
-    fn remove(&self) {
-        let path = self.tree.to_string_lossy();
-        if self.tree.exists() && git(&self.revision.root, &["worktree", "remove", "--force", &path]).is_none() {
-            let _ = fs::remove_dir_all(self.tree);
-        }
-        git(&self.revision.root, &["worktree", "prune"]);
     }
 }
 
 impl Drop for Checkout<'_> {
     fn drop(&mut self) {
-        self.remove();
+        let arguments = ["worktree", "remove", "--force"].map(OsStr::new);
+        // What git leaves behind goes with the temporary directory, and is forgotten with the next `git worktree prune`.
+        let _ = git(&self.revision.root, arguments.into_iter().chain([self.tree.as_os_str()]));
     }
 }
 
-/// What git prints. `None` if it fails.
-fn git(directory: &Path, arguments: &[&str]) -> Option<String> {
-    let output = Command::new("git").args(arguments).current_dir(directory).stdin(Stdio::null()).output().ok()?;
-    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+/// Why git prints nothing.
+enum GitError {
+    NotRun(io::Error),
+    /// It fails, and says this.
+    Refused(String),
+}
+
+/// What git prints, without the end of the line. It runs no hooks.
+fn git<S: AsRef<OsStr>>(directory: &Path, arguments: impl IntoIterator<Item = S>) -> Result<OsString, GitError> {
+    let mut git = command("git");
+    git.args(["-c", "core.hooksPath=/dev/null"]).args(arguments).current_dir(directory).stdin(Stdio::null());
+    let Output { status, mut stdout, stderr } = git.env("LC_ALL", "C").output().map_err(GitError::NotRun)?;
+    if !status.success() {
+        let said = String::from_utf8_lossy(&stderr);
+        let lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
+        return Err(GitError::Refused(lines.collect::<Vec<_>>().join(" ")));
+    }
+    while stdout.last().is_some_and(|byte| *byte == b'\n' || *byte == b'\r') {
+        stdout.pop();
+    }
+    Ok(text(stdout))
+}
+
+/// A text of git. On Unix, a path is any bytes.
+fn text(bytes: Vec<u8>) -> OsString {
+    #[cfg(unix)]
+    return std::os::unix::ffi::OsStringExt::from_vec(bytes);
+    #[cfg(not(unix))]
+    return String::from_utf8_lossy(&bytes).into_owned().into();
 }

@@ -1,21 +1,25 @@
 //! One pass of the gate: measures, compares, and reports.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::time::Duration;
 
 use super::baseline::{Baseline, RecordedInstructions};
 use super::comparison::{self, Verdict};
 use super::config::Config;
+use super::coverage::Coverage;
 use super::exact;
 use super::figures::Cells;
 use super::instructions::{self, Conditions, Cpu};
-use super::report::Report;
+use super::report::{Record, Report};
 use super::revision::{Revision, RevisionError};
 use super::time;
+use crate::analysis::noise;
 use crate::record::manifest::Build;
 use crate::record::version::NotComparable;
 use crate::registry::Registry;
 use crate::run::child::{Launch, StartError};
+use crate::system::load::Ticks;
 
 /// What one pass of the gate measures and compares.
 pub struct Gate<'a> {
@@ -29,6 +33,8 @@ pub struct Gate<'a> {
     pub time_gates: bool,
     /// When instructions are counted.
     pub instructions: Instructions,
+    /// Whether the costs become the baseline.
+    pub record: Record,
     /// The backends that the configuration can name.
     pub registry: &'a Registry,
     /// How this program was built.
@@ -85,10 +91,14 @@ pub enum GateError {
     },
     /// This program is not a release build, as the other revision will be.
     #[error(
-        "this program is not a release build, but the other revision will be one; try `cargo run --release -p harness -- \
-         gate`"
+        "this program is not a release build, but the other revision will be one; try the gate with `cargo run --release`"
     )]
     NotRelease,
+    /// There is nothing of which to compare the CPU time.
+    #[error(
+        "the configuration names no backend in [time], so --against would compare nothing; try backends = [\"dcgka\"] there"
+    )]
+    NothingTimed,
     /// The other revision cannot be built.
     #[error(transparent)]
     Revision(#[from] RevisionError),
@@ -117,6 +127,9 @@ pub fn check(gate: &Gate<'_>) -> Result<(), GateError> {
     if gate.against.is_some() && !gate.build.profile.starts_with("release") {
         return Err(GateError::NotRelease);
     }
+    if gate.against.is_some() && gate.config.time.is_empty() {
+        return Err(GateError::NothingTimed);
+    }
     Ok(())
 }
 
@@ -127,18 +140,21 @@ pub fn check(gate: &Gate<'_>) -> Result<(), GateError> {
 pub fn run(gate: &Gate<'_>, watch: &dyn Watch) -> Result<(Report, Measured), GateError> {
     check(gate)?;
     let Gate { config, baseline, .. } = *gate;
-    let other = gate.against.map(|revision| revision.build(&mut |text| watch.say(text))).transpose()?;
+    let build = |revision: &Revision| revision.build(gate.build, &mut |text| watch.say(text));
+    let other = gate.against.map(build).transpose()?;
     if let Some(other) = &other {
-        time::check(config, other)?;
+        time::check(config, &other.launch)?;
     }
 
-    let mut report = Report::new(baseline);
+    let mut report = Report::new(gate.build, baseline);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(gate.jobs).build()?;
     let this = Launch::this_program()?;
 
     watch.part("messages, bytes and primitive counts", (config.backends.len() * config.operations.len()) as u64);
     let exact = pool.install(|| exact::measure(config, &this, gate.timeout, &|| watch.step()))?;
-    report.cells = exact.cells.len();
+    let names = |cells: &Cells| cells.keys().cloned().collect();
+    let recorded = baseline.map(|baseline| names(&baseline.cells)).unwrap_or_default();
+    report.exact = Coverage::new(&recorded, &config.cells(), &names(&exact.cells));
     report.trouble = exact.trouble;
     if let Some(baseline) = baseline {
         report.changes = comparison::exact(config, &baseline.cells, &exact.cells);
@@ -149,12 +165,23 @@ pub fn run(gate: &Gate<'_>, watch: &dyn Watch) -> Result<(Report, Measured), Gat
     if let Some(other) = &other {
         watch.part("CPU time in pairs", time::pairs(config));
         let worse = if gate.time_gates { Verdict::Regression } else { Verdict::Advisory };
-        let timed = time::measure(config, (other, &this), gate.timeout, worse, &mut || watch.step());
+        let start = Ticks::now();
+        let timed = time::measure(config, (&other.launch, &this), gate.timeout, worse, &mut || watch.step());
+        let others = Ticks::now().zip(start).and_then(|(now, start)| now.others_busy_since(start));
         report.changes.extend(timed.changes);
         report.notes.extend(timed.notes);
+        report
+            .notes
+            .extend(gate.against.map(|revision| format!("CPU time is compared with commit {}", revision.commit)));
+        report.notes.extend(other.differences.iter().cloned());
+        report.notes.extend(others.and_then(noise::busy).map(|busy| format!("while CPU time was compared, {busy}")));
         report.trouble.extend(timed.trouble);
     }
-    Ok((report.conclude(), Measured { cells: exact.cells, instructions }))
+    let measured = Measured { cells: exact.cells, instructions };
+    if let Some(baseline) = baseline.filter(|_| gate.record != Record::No) {
+        report.dropped = measured.lacks(baseline);
+    }
+    Ok((report.conclude(gate.record), measured))
 }
 
 impl Gate<'_> {
@@ -166,11 +193,17 @@ impl Gate<'_> {
         report: &mut Report,
         watch: &dyn Watch,
     ) -> Option<RecordedInstructions> {
+        let recorded = self.baseline.and_then(|baseline| baseline.instructions.as_ref());
+        let names = |counts: &RecordedInstructions| counts.cells.keys().cloned().collect();
+        let (recorded_cells, named) = (recorded.map(names).unwrap_or_default(), self.config.counted_cells());
+        report.instructions = Coverage::skipped(&recorded_cells, &named);
         if self.instructions == Instructions::No {
+            if !report.instructions.skipped.is_empty() {
+                report.skip_instructions("--exact leaves them out");
+            }
             return None;
         }
         let must_compare = self.instructions == Instructions::Compared;
-        let recorded = self.baseline.and_then(|baseline| baseline.instructions.as_ref());
         if recorded.is_none() && must_compare {
             report.skip_instructions("the baseline has none");
             return None;
@@ -194,25 +227,34 @@ impl Gate<'_> {
             Ok(counted) => counted,
             Err(error) => {
                 report.trouble.push(format!("instructions: {error}"));
+                report.instructions = Coverage::new(&recorded_cells, &named, &BTreeSet::new());
                 return None;
             }
         };
         let now = RecordedInstructions { conditions: Conditions { cpu, ..conditions }, cells: counts };
+        if let Some(difference) = difference(&now.conditions) {
+            report.skip_instructions(&difference);
+            return Some(now);
+        }
+        report.instructions = Coverage::new(&recorded_cells, &named, &names(&now));
         if let (Some(baseline), Some(recorded)) = (self.baseline, recorded) {
-            match difference(&now.conditions) {
-                Some(difference) => report.skip_instructions(&difference),
-                None => {
-                    let before = (recorded, &baseline.cells);
-                    report.changes.extend(comparison::instructions(self.config, before, (&now, cells)));
-                    report.notes.push(format!("instructions of {} updates were compared", now.cells.len()));
-                }
-            }
+            let before = (recorded, &baseline.cells);
+            report.changes.extend(comparison::instructions(self.config, before, (&now, cells)));
         }
         Some(now)
     }
 }
 
 impl Measured {
+    /// The cells of a baseline that this would lack as a baseline.
+    fn lacks(&self, baseline: &Baseline) -> Vec<String> {
+        let exact = baseline.cells.keys().filter(|cell| !self.cells.contains_key(*cell)).cloned();
+        let counted = |counts: &RecordedInstructions, cell: &String| counts.cells.contains_key(cell);
+        let recorded = baseline.instructions.iter().flat_map(|counts| counts.cells.keys());
+        let lost = recorded.filter(|cell| !self.instructions.as_ref().is_some_and(|counts| counted(counts, cell)));
+        exact.chain(lost.map(|cell| format!("instructions of {cell}"))).collect()
+    }
+
     /// The measured costs as a baseline.
     #[must_use]
     pub fn into_baseline(self, reason: String, recorded_unix: u64, build: Build, seed: u64) -> Baseline {

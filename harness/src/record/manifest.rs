@@ -1,6 +1,6 @@
 //! The conditions of a run: manifest.json beside its samples.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -8,10 +8,14 @@ use protocol::crypto::hash;
 use protocol::crypto::label::Label;
 use serde::{Deserialize, Serialize};
 
+use super::program::Program;
 use super::sample::PrimitiveCosts;
 use super::version::{CELL_PROTOCOL, SCHEMA};
+use crate::system::load::{self, Ticks};
 
 const LABEL: Label = b"harness-v1 manifest";
+/// The most samples that a run can have. They are all in memory when the run ends.
+pub const MAX_SAMPLES: u64 = 1_000_000;
 const CARGO_LOCK: &[u8] = include_bytes!("../../../Cargo.lock");
 
 /// Everything about a run that its samples do not say.
@@ -45,6 +49,9 @@ pub struct Manifest {
     /// What each backend, by `name` or `name:variant`, passed before it was measured. Missing in older runs.
     #[serde(default)]
     pub conformance: BTreeMap<String, Conformance>,
+    /// What may have disturbed the times, in words. Empty until the run is complete, and in older runs.
+    #[serde(default)]
+    pub noise: Vec<String>,
 }
 
 /// What a backend has passed of the conformance suite.
@@ -102,15 +109,21 @@ pub struct LargeGroups {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Build {
-    /// Version of the harness, from its Cargo.toml.
+    /// The package of the program. It was always `harness` in older runs, which do not say so.
+    #[serde(default = "harness")]
+    pub package: String,
+    /// Version of the package.
     pub version: String,
-    /// The commit; empty if it is unknown.
+    /// The commit of the package's sources; empty if it is unknown.
     pub commit: String,
     /// Whether the sources differ from the commit; null if this is unknown.
     pub dirty: Option<bool>,
+    /// The harness in a program of another package; null if the program is the harness itself.
+    #[serde(default)]
+    pub harness: Option<Sources>,
     /// A labelled hash of the program's file.
     pub binary_hash: String,
-    /// A labelled hash of Cargo.lock.
+    /// A labelled hash of the harness's Cargo.lock; empty for a program of another package, which has its own.
     pub lock_hash: String,
     /// The Cargo features that were on.
     pub features: Vec<String>,
@@ -124,8 +137,24 @@ pub struct Build {
     pub rustc: String,
 }
 
-/// The machine, as far as the system describes it.
+/// The sources of a package.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sources {
+    /// Version of the package.
+    pub version: String,
+    /// The commit of the sources; empty if it is unknown.
+    pub commit: String,
+    /// Whether the sources differ from the commit; null if this is unknown.
+    pub dirty: Option<bool>,
+}
+
+fn harness() -> String {
+    Program::HARNESS.package.to_owned()
+}
+
+/// The machine, as far as the system describes it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Machine {
     /// The processor's model; `unknown` if the system does not report it.
@@ -140,6 +169,16 @@ pub struct Machine {
     pub load_start: String,
     /// Likewise when the run ended; null until it is complete.
     pub load_end: Option<String>,
+    /// The clock frequency of the fastest processor when the run started, in MHz; null if it is unknown.
+    #[serde(default)]
+    pub mhz_start: Option<f64>,
+    /// Likewise when the run ended.
+    #[serde(default)]
+    pub mhz_end: Option<f64>,
+    /// How many processors other processes kept busy during the run, on average; null if it is unknown. If the run was
+    /// complete and was resumed, this is the larger number.
+    #[serde(default)]
+    pub others_busy: Option<f64>,
 }
 
 /// What a runner measured of itself when it started.
@@ -156,6 +195,45 @@ pub struct RunnerConditions {
     pub primitive_ns: PrimitiveCosts,
 }
 
+impl Options {
+    /// What differs between these options and others, in words: the values of these, then of the others.
+    #[must_use]
+    pub fn differences(&self, others: &Self) -> Vec<String> {
+        let fields = |options: &Self| match serde_json::to_value(options) {
+            Ok(serde_json::Value::Object(fields)) => fields,
+            _ => serde_json::Map::new(),
+        };
+        let (these, others) = (fields(self), fields(others));
+        let names: BTreeSet<&String> = these.keys().chain(others.keys()).collect();
+        let value = |of: Option<&serde_json::Value>| of.map_or_else(|| "none".to_owned(), ToString::to_string);
+        let different = names.into_iter().filter(|name| these.get(*name) != others.get(*name));
+        different.map(|name| format!("{name} {}, not {}", value(these.get(name)), value(others.get(name)))).collect()
+    }
+
+    /// How many samples a run with these options has.
+    #[must_use]
+    pub fn samples(&self) -> u64 {
+        let of_size = |size: &u32| -> u64 {
+            self.iterations.values().map(|count| u64::from(LargeGroups::limit(self.large_groups, *size, *count))).sum()
+        };
+        let of_backend = self.sizes.iter().map(of_size).fold(0, u64::saturating_add);
+        of_backend.saturating_mul(self.backends.len() as u64)
+    }
+
+    /// The ids of these samples.
+    #[must_use]
+    pub fn cell_ids(&self) -> BTreeSet<String> {
+        let cells = self.sizes.iter().flat_map(|size| self.iterations.iter().map(move |cell| (*size, cell)));
+        let cells = cells.flat_map(|(size, (operation, count))| {
+            let count = LargeGroups::limit(self.large_groups, size, *count);
+            (0..count).map(move |iteration| format!("{operation}/{size}/{iteration}"))
+        });
+        let cells: Vec<String> = cells.collect();
+        let of_backend = |backend: &String| cells.iter().map(|cell| format!("{backend}/{cell}")).collect::<Vec<_>>();
+        self.backends.iter().flat_map(of_backend).collect()
+    }
+}
+
 impl LargeGroups {
     /// How many of `count` iterations a group of this size gets.
     #[must_use]
@@ -169,9 +247,9 @@ impl Manifest {
     ///
     /// # Errors
     /// The program's own file cannot be read.
-    pub fn start(options: Options, jobs: usize, argv: Vec<String>) -> io::Result<Self> {
+    pub fn start(program: Program, options: Options, jobs: usize, argv: Vec<String>) -> io::Result<Self> {
         let started_unix = unix_seconds();
-        let build = Build::of_this_program()?;
+        let build = Build::of_this_program(program)?;
         let named = format!("{options:?} {started_unix} {}", std::process::id());
         let run_id = short(&hash::hash(LABEL, &[named.as_bytes(), build.binary_hash.as_bytes()]).0);
         Ok(Self {
@@ -188,14 +266,18 @@ impl Manifest {
             ended_unix: None,
             runners: Vec::new(),
             conformance: BTreeMap::new(),
+            noise: Vec::new(),
         })
     }
 
-    /// Records that the run has ended now, and the load averages.
-    pub fn complete(&mut self) {
+    /// Records that the run has ended now, and how busy the machine was since `start`.
+    pub fn complete(&mut self, start: Option<Ticks>) {
         self.status = RunStatus::Complete;
         self.ended_unix = Some(unix_seconds());
-        self.machine.load_end = Some(load());
+        self.machine.load_end = Some(load::averages());
+        self.machine.mhz_end = load::frequency_mhz();
+        let others = Ticks::now().zip(start).and_then(|(now, start)| now.others_busy_since(start));
+        self.machine.others_busy = self.machine.others_busy.into_iter().chain(others).reduce(f64::max);
     }
 }
 
@@ -204,14 +286,30 @@ impl Build {
     ///
     /// # Errors
     /// The program's own file cannot be read.
-    pub fn of_this_program() -> io::Result<Self> {
+    pub fn of_this_program(program: Program) -> io::Result<Self> {
         let binary = std::fs::read(std::env::current_exe()?)?;
-        Ok(Self {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
+        let harness = Sources {
+            version: Program::HARNESS.version.to_owned(),
             commit: env!("HARNESS_COMMIT").to_owned(),
             dirty: env!("HARNESS_DIRTY").parse().ok(),
+        };
+        // The build script that finds the commit is the harness's: it knows nothing about the sources of another package.
+        let (own, harness) = if program.is_harness() {
+            (harness, None)
+        } else {
+            let version = program.version.to_owned();
+            (Sources { version, commit: String::new(), dirty: None }, Some(harness))
+        };
+        let lock_hash =
+            if harness.is_none() { hexadecimal(&hash::hash(LABEL, &[CARGO_LOCK]).0) } else { String::new() };
+        Ok(Self {
+            package: program.package.to_owned(),
+            version: own.version,
+            commit: own.commit,
+            dirty: own.dirty,
+            harness,
             binary_hash: hexadecimal(&hash::hash(LABEL, &[&binary]).0),
-            lock_hash: hexadecimal(&hash::hash(LABEL, &[CARGO_LOCK]).0),
+            lock_hash,
             features: env!("HARNESS_FEATURES").split_whitespace().map(str::to_owned).collect(),
             rustflags: env!("HARNESS_RUSTFLAGS").to_owned(),
             profile: concat!(env!("HARNESS_PROFILE"), ", opt-level ", env!("HARNESS_OPT_LEVEL")).to_owned(),
@@ -221,17 +319,46 @@ impl Build {
     }
 }
 
+impl Build {
+    /// The commit and whether the sources differ from it, in words.
+    #[must_use]
+    pub fn revision(&self) -> String {
+        let own = revision(&self.commit, self.dirty);
+        match &self.harness {
+            None => own,
+            Some(Sources { version, commit, dirty }) => {
+                format!("{own} (harness {version}, commit {})", revision(commit, *dirty))
+            }
+        }
+    }
+}
+
+/// A commit and whether the sources differ from it, in words.
+#[must_use]
+pub fn revision(commit: &str, dirty: Option<bool>) -> String {
+    let Some(short) = commit.get(..12) else { return "unknown".to_owned() };
+    let changes = match dirty {
+        Some(false) => "",
+        Some(true) => " with uncommitted changes",
+        None => ", perhaps with uncommitted changes",
+    };
+    format!("{short}{changes}")
+}
+
 impl Machine {
     fn this() -> Self {
-        let cpu_info = read("/proc/cpuinfo");
+        let cpu_info = load::read("/proc/cpuinfo");
         let model = cpu_info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
         Self {
             cpu: model.map_or_else(|| "unknown".to_owned(), |(_, model)| model.trim().to_owned()),
             logical_cpus: std::thread::available_parallelism().map_or(0, usize::from),
             curve_backend: curve_backend().to_owned(),
-            kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
-            load_start: load(),
+            kernel: load::read("/proc/sys/kernel/osrelease").trim().to_owned(),
+            load_start: load::averages(),
             load_end: None,
+            mhz_start: load::frequency_mhz(),
+            mhz_end: None,
+            others_busy: None,
         }
     }
 }
@@ -258,15 +385,6 @@ pub(crate) fn curve_backend() -> &'static str {
 #[must_use]
 pub fn unix_seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
-}
-
-fn load() -> String {
-    read("/proc/loadavg").split_whitespace().take(3).collect::<Vec<_>>().join(" ")
-}
-
-/// The text of a file that only some systems have; empty if it cannot be read.
-fn read(path: &str) -> String {
-    std::fs::read_to_string(path).unwrap_or_default()
 }
 
 fn short(hash: &[u8; 32]) -> String {

@@ -1,9 +1,8 @@
 //! A finished run, read from its directory.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::manifest::{LargeGroups, Manifest, RunStatus};
+use super::manifest::{Manifest, RunStatus};
 use super::sample::Sample;
 use super::store::{self, StoreError};
 
@@ -31,14 +30,11 @@ pub enum OpenError {
     Incomplete {
         /// The path of the directory.
         directory: PathBuf,
-        /// How many samples it has, without repeated ones.
+        /// How many samples it has.
         found: usize,
         /// How many samples it should have.
-        expected: usize,
+        expected: u64,
     },
-    /// Some samples are not of the run that the manifest describes.
-    #[error("{} holds samples of a run other than its manifest's; try measuring into another directory", .0.display())]
-    Mixed(PathBuf),
 }
 
 impl Recorded {
@@ -54,25 +50,13 @@ impl Recorded {
         // A run without samples has no file of samples.
         let path = directory.join(store::SAMPLES);
         let samples = if path.exists() { store::read_samples(&path)? } else { Vec::new() };
-        if samples.iter().any(|sample| sample.run_id != manifest.run_id) {
-            return Err(OpenError::Mixed(directory.to_owned()));
-        }
-        let cells: BTreeSet<&str> = samples.iter().map(|sample| sample.cell_id.as_str()).collect();
-        let (found, expected) = (cells.len(), cells_of(&manifest));
-        if manifest.status != RunStatus::Complete || found != expected || samples.len() != expected {
+        store::check_belong(directory, &manifest, &samples)?;
+        let (found, expected) = (samples.len(), manifest.options.samples());
+        if manifest.status != RunStatus::Complete || found as u64 != expected {
             return Err(OpenError::Incomplete { directory: directory.to_owned(), found, expected });
         }
         Ok(Self { manifest, samples })
     }
-}
-
-/// How many samples a run should have.
-fn cells_of(manifest: &Manifest) -> usize {
-    let options = &manifest.options;
-    let counts = |size: &u32| -> usize {
-        options.iterations.values().map(|count| LargeGroups::limit(options.large_groups, *size, *count) as usize).sum()
-    };
-    options.backends.len() * options.sizes.iter().map(counts).sum::<usize>()
 }
 
 #[cfg(test)]
@@ -82,9 +66,11 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::record::manifest::Options;
+    use crate::record::manifest::{LargeGroups, Options};
+    use crate::record::program::Program;
     use crate::record::store::Store;
     use crate::synthetic;
+    use crate::system::directory::Directory;
 
     fn record(directory: &Path, complete: bool) {
         let _ = fs::remove_dir_all(directory);
@@ -98,11 +84,11 @@ mod tests {
             timeout_ms: 1000,
             peak: false,
         };
-        let mut manifest = Manifest::start(options, 1, Vec::new()).unwrap();
-        let mut store = Store::create(directory, &manifest).unwrap();
+        let mut manifest = Manifest::start(Program::HARNESS, options, 1, Vec::new()).unwrap();
+        let mut store = Store::create(Directory::lock(directory).unwrap(), &manifest).unwrap();
         store.append(&Sample { run_id: manifest.run_id.clone(), ..synthetic::remove() }).unwrap();
         if complete {
-            manifest.complete();
+            manifest.complete(None);
             store.write_manifest(&manifest).unwrap();
         }
     }
@@ -131,9 +117,23 @@ mod tests {
         assert!(matches!(refusal(&directory), OpenError::Incomplete { .. }));
         fs::remove_file(directory.join(store::SAMPLES)).unwrap();
         assert!(matches!(refusal(&directory), OpenError::Incomplete { .. }));
+        // A sample of another run, one that is there twice, and one that nobody asked for.
         record(&directory, true);
-        edit(&directory.join(store::SAMPLES), "\"run_id\":\"", "\"run_id\":\"other");
-        assert!(matches!(refusal(&directory), OpenError::Mixed(_)));
+        let whole = fs::read_to_string(directory.join(store::SAMPLES)).unwrap();
+        let other_run = whole.replace("\"run_id\":\"", "\"run_id\":\"other");
+        let unasked = whole.replace("toy/remove/4/0", "toy/remove/4/1");
+        for (samples, said) in [(other_run, " is of run other"), (whole.repeat(2), "twice"), (unasked, "not asked for")]
+        {
+            fs::write(directory.join(store::SAMPLES), samples).unwrap();
+            let refused = refusal(&directory);
+            assert!(
+                matches!(refused, OpenError::Store(StoreError::Mixed { .. })) && refused.to_string().contains(said)
+            );
+        }
+        record(&directory, true);
+        edit(&directory.join(store::MANIFEST), "\"remove\": 2", "\"remove\": 4294967295");
+        edit(&directory.join(store::MANIFEST), "\"iterations\": 1", "\"iterations\": 4294967295");
+        assert!(refusal(&directory).to_string().contains("more than 1000000 samples"));
         fs::remove_dir_all(&directory).unwrap();
         assert!(matches!(refusal(&directory), OpenError::NoRun(_)));
     }

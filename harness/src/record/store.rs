@@ -3,15 +3,17 @@
 //! A line of samples.jsonl is the atomic unit. If the last line has no end, the run was interrupted while it was being
 //! written. Readers ignore such a line, and resuming the run removes it.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::manifest::Manifest;
+use super::manifest::{MAX_SAMPLES, Manifest};
 use super::sample::Sample;
 use super::version::{NotComparable, SCHEMA, same_version};
+use crate::system::directory::{Directory, DirectoryError};
 
 /// Name of the file of samples.
 pub const SAMPLES: &str = "samples.jsonl";
@@ -20,7 +22,7 @@ pub const MANIFEST: &str = "manifest.json";
 
 /// The open files of a run.
 pub struct Store {
-    directory: PathBuf,
+    directory: Directory,
     /// Opened when the first sample is written: a run without samples has no file of samples.
     samples: Option<File>,
 }
@@ -36,17 +38,9 @@ pub enum StoreError {
         /// The error that the system reports.
         source: io::Error,
     },
-    /// The directory cannot be created, or no files can be created in it.
-    #[error(
-        "cannot write results to {}: {source}; try --out with a directory that can be created and written to",
-        directory.display()
-    )]
-    Unwritable {
-        /// The path of the directory.
-        directory: PathBuf,
-        /// The error that the system reports.
-        source: io::Error,
-    },
+    /// The directory cannot be written to.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
     /// A new run cannot start in a directory that holds a run.
     #[error("{} already holds a run; try to resume it, or another directory", .0.display())]
     Occupied(PathBuf),
@@ -68,19 +62,26 @@ pub enum StoreError {
         /// Both versions.
         source: NotComparable,
     },
+    /// The samples are not those of the run that the manifest describes.
+    #[error("the samples in {} are not those of its manifest: {reason}; try measuring into another directory", directory.display())]
+    Mixed {
+        /// The path of the directory.
+        directory: PathBuf,
+        /// The first sample that does not belong there, and why.
+        reason: String,
+    },
 }
 
 impl Store {
-    /// Starts a run in a directory, which is created if it does not exist.
+    /// Starts a run in a directory.
     ///
     /// # Errors
-    /// The directory already holds a run, or cannot be written to.
-    pub fn create(directory: &Path, manifest: &Manifest) -> Result<Self, StoreError> {
-        if holds_run(directory) {
-            return Err(StoreError::Occupied(directory.to_owned()));
+    /// The directory already holds a run, or a file cannot be written.
+    pub fn create(directory: Directory, manifest: &Manifest) -> Result<Self, StoreError> {
+        if holds_run(directory.path()) {
+            return Err(StoreError::Occupied(directory.path().to_owned()));
         }
-        make_writable(directory)?;
-        let store = Self { directory: directory.to_owned(), samples: None };
+        let store = Self { directory, samples: None };
         store.write_manifest(manifest)?;
         Ok(store)
     }
@@ -89,15 +90,16 @@ impl Store {
     /// each sample of a crash or time-out: the resumed run tries these again.
     ///
     /// # Errors
-    /// The file of samples cannot be read or written, or has lines of another format.
-    pub fn resume(directory: &Path) -> Result<(Self, Vec<Sample>), StoreError> {
-        let store = Self { directory: directory.to_owned(), samples: None };
-        let path = directory.join(SAMPLES);
+    /// The file of samples cannot be read or written, has lines of another format, or samples of another run.
+    pub fn resume(directory: Directory, manifest: &Manifest) -> Result<(Self, Vec<Sample>), StoreError> {
+        let path = directory.path().join(SAMPLES);
+        let store = Self { directory, samples: None };
         if !path.exists() {
             return Ok((store, Vec::new()));
         }
         let bytes = fs::read(&path).map_err(at(&path))?;
         let lines = parse(&path, &bytes)?;
+        check_belong(store.directory.path(), manifest, lines.iter().map(|(_, sample)| sample))?;
         let kept: Vec<(&[u8], Sample)> = lines.into_iter().filter(|(_, sample)| !sample.status.may_change()).collect();
         let text: Vec<u8> = kept.iter().flat_map(|(line, _)| *line).copied().collect();
         if text.is_empty() {
@@ -108,12 +110,18 @@ impl Store {
         Ok((store, kept.into_iter().map(|(_, sample)| sample).collect()))
     }
 
+    /// The directory of the run, which stays locked.
+    #[must_use]
+    pub fn into_directory(self) -> Directory {
+        self.directory
+    }
+
     /// Appends a sample in one write.
     ///
     /// # Errors
     /// The file cannot be written.
     pub fn append(&mut self, sample: &Sample) -> Result<(), StoreError> {
-        let path = self.directory.join(SAMPLES);
+        let path = self.directory.path().join(SAMPLES);
         let mut line = serde_json::to_vec(sample).map_err(|error| at(&path)(error.into()))?;
         line.push(b'\n');
         self.open()?.write_all(&line).map_err(at(&path))
@@ -124,7 +132,7 @@ impl Store {
     /// # Errors
     /// The file cannot be written.
     pub fn write_manifest(&self, manifest: &Manifest) -> Result<(), StoreError> {
-        let path = self.directory.join(MANIFEST);
+        let path = self.directory.path().join(MANIFEST);
         let mut text = serde_json::to_vec_pretty(manifest).map_err(|error| at(&path)(error.into()))?;
         text.push(b'\n');
         self.replace(MANIFEST, &text)
@@ -132,14 +140,11 @@ impl Store {
 
     /// Replaces a file in one step.
     fn replace(&self, name: &str, text: &[u8]) -> Result<(), StoreError> {
-        let path = self.directory.join(name);
-        let fresh = self.directory.join(format!("{name}.new"));
-        fs::write(&fresh, text).map_err(at(&fresh))?;
-        fs::rename(&fresh, &path).map_err(at(&path))
+        self.directory.write(name, text).map(drop).map_err(at(&self.directory.path().join(name)))
     }
 
     fn open(&mut self) -> Result<&mut File, StoreError> {
-        let path = self.directory.join(SAMPLES);
+        let path = self.directory.path().join(SAMPLES);
         let file = match self.samples.take() {
             Some(file) => file,
             None => OpenOptions::new().create(true).append(true).open(&path).map_err(at(&path))?,
@@ -148,22 +153,41 @@ impl Store {
     }
 }
 
-/// Creates a directory if it does not exist, and checks that files can be created in it.
-///
-/// # Errors
-/// No file can be created in it.
-pub fn make_writable(directory: &Path) -> Result<(), StoreError> {
-    let attempt = directory.join(format!("{MANIFEST}.new"));
-    fs::create_dir_all(directory)
-        .and_then(|()| fs::write(&attempt, ""))
-        .and_then(|()| fs::remove_file(&attempt))
-        .map_err(|source| StoreError::Unwritable { directory: directory.to_owned(), source })
-}
-
 /// Whether a directory holds files of a run.
 #[must_use]
 pub fn holds_run(directory: &Path) -> bool {
     [SAMPLES, MANIFEST].iter().any(|name| directory.join(name).exists())
+}
+
+/// Checks that each sample is one that the manifest's run has, and that none is there twice.
+///
+/// # Errors
+/// The first sample that does not belong there.
+pub fn check_belong<'a>(
+    directory: &Path,
+    manifest: &Manifest,
+    samples: impl IntoIterator<Item = &'a Sample>,
+) -> Result<(), StoreError> {
+    if manifest.options.samples() > MAX_SAMPLES {
+        let reason = format!("the run would have more than {MAX_SAMPLES} samples");
+        return Err(StoreError::Mixed { directory: directory.to_owned(), reason });
+    }
+    let mut open = manifest.options.cell_ids();
+    let mut seen = BTreeSet::new();
+    for sample in samples {
+        let reason = if sample.run_id != manifest.run_id {
+            format!("{} is of run {}, not {}", sample.cell_id, sample.run_id, manifest.run_id)
+        } else if seen.contains(&sample.cell_id) {
+            format!("{} is there twice", sample.cell_id)
+        } else if !open.remove(&sample.cell_id) {
+            format!("{} was not asked for", sample.cell_id)
+        } else {
+            seen.insert(&sample.cell_id);
+            continue;
+        };
+        return Err(StoreError::Mixed { directory: directory.to_owned(), reason });
+    }
+    Ok(())
 }
 
 /// The samples in a file. An unfinished last line is ignored.

@@ -1,7 +1,6 @@
-//! The files that are made from a run. Each is written beside its place and then moved into place, so that no file is ever
-//! half written.
+//! The files that are made from a run.
 
-use std::fs;
+use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -13,6 +12,7 @@ use crate::analysis::comparison::Comparison;
 use crate::analysis::measurement;
 use crate::analysis::paper::Paper;
 use crate::record::sample::Sample;
+use crate::system::directory::Directory;
 
 /// Statistics of every metric.
 pub const MEASUREMENTS: &str = "measurements.csv";
@@ -73,7 +73,7 @@ pub fn names() -> Vec<String> {
 ///
 /// # Errors
 /// The file cannot be written.
-pub fn write_measurements(directory: &Path, samples: &[Sample]) -> Result<PathBuf, ReportError> {
+pub fn write_measurements(directory: &Directory, samples: &[Sample]) -> Result<PathBuf, ReportError> {
     write_csv(directory, MEASUREMENTS, |out| measurement::write_csv(&measurement::rows(samples), out))
 }
 
@@ -81,7 +81,7 @@ pub fn write_measurements(directory: &Path, samples: &[Sample]) -> Result<PathBu
 ///
 /// # Errors
 /// A file cannot be written.
-pub fn write_export(directory: &Path, samples: &[Sample]) -> Result<[PathBuf; 2], ReportError> {
+pub fn write_export(directory: &Directory, samples: &[Sample]) -> Result<[PathBuf; 2], ReportError> {
     Ok([
         write_csv(directory, TIME, |out| export::write_time(samples, out))?,
         write_csv(directory, TRAFFIC, |out| export::write_traffic(samples, out))?,
@@ -92,18 +92,21 @@ pub fn write_export(directory: &Path, samples: &[Sample]) -> Result<[PathBuf; 2]
 ///
 /// # Errors
 /// The file cannot be written.
-pub fn write_tracked(directory: &Path, samples: &[Sample]) -> Result<PathBuf, ReportError> {
-    let path = directory.join(TRACKED);
-    let text = serde_json::to_string_pretty(&export::tracked(samples)).map_err(io::Error::from).map_err(at(&path))?;
-    write(&path, (text + "\n").as_bytes())?;
-    Ok(path)
+pub fn write_tracked(directory: &Directory, samples: &[Sample]) -> Result<PathBuf, ReportError> {
+    let text = serde_json::to_string_pretty(&export::tracked(samples)).map_err(io::Error::from);
+    let text = text.map_err(at(&directory.path().join(TRACKED)))?;
+    write(directory, TRACKED, (text + "\n").as_bytes())
 }
 
 /// Writes compare.csv.
 ///
 /// # Errors
 /// The file cannot be written.
-pub fn write_comparison(directory: &Path, compared: &Comparison<'_>, reference: &str) -> Result<PathBuf, ReportError> {
+pub fn write_comparison(
+    directory: &Directory,
+    compared: &Comparison<'_>,
+    reference: &str,
+) -> Result<PathBuf, ReportError> {
     write_csv(directory, COMPARISON, |out| compared.write_csv(reference, out))
 }
 
@@ -112,7 +115,7 @@ pub fn write_comparison(directory: &Path, compared: &Comparison<'_>, reference: 
 /// # Errors
 /// A figure cannot be drawn or written.
 pub fn write_figures(
-    directory: &Path,
+    directory: &Directory,
     samples: &[Sample],
     backend: &str,
     paper: &Paper,
@@ -126,7 +129,7 @@ pub fn write_figures(
 ///
 /// # Errors
 /// A figure cannot be drawn or written.
-pub fn write_comparison_figures(directory: &Path, compared: &Comparison<'_>) -> Result<Vec<PathBuf>, ReportError> {
+pub fn write_comparison_figures(directory: &Directory, compared: &Comparison<'_>) -> Result<Vec<PathBuf>, ReportError> {
     let overview = plot::compared_overview(compared, &summary::shown(compared));
     let figures = [plot::compared_traffic(compared), plot::compared_cpu(compared), overview];
     // A run need not have the operations and backends that a README shows.
@@ -135,21 +138,21 @@ pub fn write_comparison_figures(directory: &Path, compared: &Comparison<'_>) -> 
 }
 
 fn draw<'a>(
-    directory: &Path,
+    directory: &Directory,
     figures: impl IntoIterator<Item = (&'a str, Figure)>,
 ) -> Result<Vec<PathBuf>, ReportError> {
     let mut written = Vec::new();
     for (name, figure) in figures {
-        let path = directory.join(format!("{name}.svg"));
-        let text = figure.svg().map_err(|source| ReportError::Plot { path: path.clone(), source })?;
-        write(&path, text.as_bytes())?;
-        written.push(path);
-        let path = directory.join(format!("{name}.png"));
-        // The library chooses the format by the ending.
-        let fresh = directory.join(format!(".{name}.new.png"));
-        figure.write_png(&fresh).map_err(|source| ReportError::Plot { path: path.clone(), source })?;
-        fs::rename(&fresh, &path).map_err(at(&path))?;
-        written.push(path);
+        let name_of = |ending: &str| format!("{name}.{ending}");
+        let failed = |ending: &str| {
+            let path = directory.path().join(name_of(ending));
+            move |source| ReportError::Plot { path, source }
+        };
+        let text = figure.svg().map_err(failed("svg"))?;
+        written.push(write(directory, name_of("svg"), text.as_bytes())?);
+        // The library chooses the format by the ending, which the other name has, too.
+        let name = name_of("png");
+        written.push(directory.place(&name, |fresh| figure.write_png(fresh)).map_err(failed("png"))?);
     }
     Ok(written)
 }
@@ -158,33 +161,27 @@ fn draw<'a>(
 ///
 /// # Errors
 /// The file cannot be written.
-pub fn write_summary(directory: &Path, text: &str) -> Result<PathBuf, ReportError> {
-    let path = directory.join(SUMMARY);
-    write(&path, text.as_bytes())?;
-    Ok(path)
+pub fn write_summary(directory: &Directory, text: &str) -> Result<PathBuf, ReportError> {
+    write(directory, SUMMARY, text.as_bytes())
 }
 
 fn write_csv(
-    directory: &Path,
+    directory: &Directory,
     name: &str,
     rows: impl FnOnce(&mut Vec<u8>) -> csv::Result<()>,
 ) -> Result<PathBuf, ReportError> {
-    let path = directory.join(name);
     let mut text = Vec::new();
-    rows(&mut text).map_err(|source| ReportError::Csv { path: path.clone(), source })?;
-    write(&path, &text)?;
-    Ok(path)
+    rows(&mut text).map_err(|source| ReportError::Csv { path: directory.path().join(name), source })?;
+    write(directory, name, &text)
 }
 
-/// Writes a whole file and moves it into place in one step.
+/// Writes a whole file in one step. Returns its path.
 ///
 /// # Errors
 /// The file cannot be written.
-pub fn write(path: &Path, bytes: &[u8]) -> Result<(), ReportError> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
-    let fresh = path.with_file_name(name);
-    fs::write(&fresh, bytes).and_then(|()| fs::rename(&fresh, path)).map_err(at(path))
+pub fn write(directory: &Directory, name: impl AsRef<OsStr>, bytes: &[u8]) -> Result<PathBuf, ReportError> {
+    let path = directory.path().join(name.as_ref());
+    directory.write(name, bytes).map_err(at(&path))
 }
 
 fn at(path: &Path) -> impl FnOnce(io::Error) -> ReportError {
@@ -194,14 +191,17 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> ReportError {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::analysis::comparison;
     use crate::synthetic;
+    use crate::system::directory::LOCK;
 
     #[test]
     fn all_files_are_made_and_none_is_left_over() {
-        let directory = std::env::temp_dir().join(format!("harness-report-{}", std::process::id()));
-        fs::create_dir_all(&directory).unwrap();
+        let path = std::env::temp_dir().join(format!("harness-report-{}", std::process::id()));
+        let directory = Directory::lock(&path).unwrap();
         let samples = synthetic::grid("dcgka", 1.0, 2);
         write_measurements(&directory, &samples).unwrap();
         write_export(&directory, &samples).unwrap();
@@ -213,13 +213,14 @@ mod tests {
         write_comparison_figures(&directory, &compared).unwrap();
         write_summary(&directory, "text\n").unwrap();
         let mut found: Vec<String> =
-            fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+            fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         let mut expected = names();
+        expected.push(LOCK.to_owned());
         found.sort();
         expected.sort();
         assert_eq!(found, expected);
-        assert!(fs::read(directory.join("cpu.png")).unwrap().starts_with(b"\x89PNG"));
-        fs::remove_dir_all(&directory).unwrap();
+        assert!(fs::read(path.join("cpu.png")).unwrap().starts_with(b"\x89PNG"));
+        fs::remove_dir_all(&path).unwrap();
         assert!(write_summary(&directory, "text\n").is_err());
     }
 }

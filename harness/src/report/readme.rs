@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::summary;
 use crate::analysis::cell_costs::Cells;
 use crate::analysis::comparison::{Comparison, with_derived};
+use crate::analysis::noise;
 use crate::analysis::paper::{Malformed, Paper};
 use crate::record::recorded::Recorded;
 
@@ -114,7 +115,11 @@ fn content(part: Part, recorded: &Recorded, directory: &Path) -> Result<String, 
 fn origin(recorded: &Recorded, directory: &Path) -> String {
     let (command, cpu) = (recorded.manifest.argv.join(" "), &recorded.manifest.machine.cpu);
     let directory = directory.display();
-    format!("From [{directory}]({directory}/summary.md), made by `{command}` on {cpu}.\n")
+    let disturbed = match noise::of(&recorded.samples, &recorded.manifest.machine).as_slice() {
+        [] => "",
+        _ => " Its summary says which times were disturbed.",
+    };
+    format!("From [{directory}]({directory}/summary.md), made by `{command}` on {cpu}.{disturbed}\n")
 }
 
 /// The text before the line of a part's first marker, and the text after the line of its last marker. `None` if the markers
@@ -137,6 +142,7 @@ mod tests {
 
     use super::*;
     use crate::record::manifest::{Manifest, Options};
+    use crate::record::program::Program;
     use crate::synthetic;
 
     const TEXT: &str = "# Title\n\n<!-- BEGIN compare -->\nold\n<!-- END compare -->\n\nThe end.\n";
@@ -151,7 +157,8 @@ mod tests {
             timeout_ms: 1000,
             peak: false,
         };
-        let manifest = Manifest::start(options, 1, vec!["harness".to_owned(), "compare".to_owned()]).unwrap();
+        let manifest =
+            Manifest::start(Program::HARNESS, options, 1, vec!["harness".to_owned(), "compare".to_owned()]).unwrap();
         let samples = backends.iter().flat_map(|name| synthetic::grid(name, 1.0, 2)).collect();
         Recorded { manifest, samples }
     }

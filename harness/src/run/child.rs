@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead as _, BufReader, Read, Write as _};
 use std::path::PathBuf;
-use std::process::{Child, ChildStderr, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStderr, ChildStdin, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -11,6 +11,7 @@ use super::cell_protocol::{self, Hello, Request, Verdict, Welcome};
 use crate::record::name::{cell_id, join};
 use crate::record::sample::Sample;
 use crate::record::version::{CELL_PROTOCOL, NotComparable, SCHEMA, same_version};
+use crate::system::command::command;
 
 /// How long a runner may take until its first line. Until then it only measures its clock and primitives.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
@@ -32,7 +33,11 @@ impl Launch {
     /// # Errors
     /// The system does not report the path of this program.
     pub fn this_program() -> io::Result<Self> {
-        Ok(Self { program: std::env::current_exe()?, args: vec!["runner".to_owned()] })
+        // Runners start one after the other, and in the meantime another build may take the place of this program's file.
+        // On Linux this name means the program that runs, wherever its file is now.
+        let itself = PathBuf::from("/proc/self/exe");
+        let program = if cfg!(target_os = "linux") && itself.exists() { itself } else { std::env::current_exe()? };
+        Ok(Self { program, args: vec!["runner".to_owned()] })
     }
 }
 
@@ -102,7 +107,7 @@ impl Runner {
         jobs: usize,
         conformance: bool,
     ) -> Result<Self, StartError> {
-        let mut command = Command::new(&launch.program);
+        let mut command = command(&launch.program);
         command.args(&launch.args).args(["--backend", backend, "--variant", variant]).env("RUST_BACKTRACE", "0");
         // An interrupt from the keyboard reaches a whole process group. Only the parent must get it: if it ended a
         // runner first, that would look like a crash.

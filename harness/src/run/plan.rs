@@ -1,6 +1,6 @@
 //! What a run measures, and in which order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,8 +8,9 @@ use protocol::operation::Operation;
 
 use super::child::Launch;
 use crate::measure::randomness;
-use crate::record::manifest::{LargeGroups, Options};
+use crate::record::manifest::{LargeGroups, MAX_SAMPLES, Options};
 use crate::record::name::join;
+use crate::record::program::Program;
 use crate::registry::{Registry, UnknownBackend};
 
 /// What a run measures, and how.
@@ -35,12 +36,25 @@ pub struct Plan {
     pub peak: bool,
     /// The directory for the run's files; `None` for no files.
     pub out: Option<PathBuf>,
-    /// Whether to continue a run that is already in `out`. If not, such a run is an error.
-    pub resume: bool,
+    /// What happens to a run that is already in `out`.
+    pub earlier: Earlier,
     /// How to start a runner.
     pub launch: Launch,
+    /// The program that runs, for the manifest.
+    pub program: Program,
     /// The command line, for the manifest.
     pub argv: Vec<String>,
+}
+
+/// What happens to a run that is already in the directory of a plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Earlier {
+    /// It is an error.
+    Refuse,
+    /// It is continued.
+    Resume,
+    /// It is removed as soon as nothing prevents the new one, and with it the files of these names.
+    Replace(Vec<String>),
 }
 
 /// A backend in one variant.
@@ -66,7 +80,7 @@ pub struct Task {
 }
 
 /// Why a plan cannot be carried out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
     /// The plan has no tasks.
     #[error("nothing to measure; try at least one backend, one operation, one group size and one iteration")]
@@ -83,10 +97,23 @@ pub enum PlanError {
         /// The size of the smallest group that has enough.
         least: usize,
     },
-    /// A backend or group size is in the plan twice.
-    #[error("a backend, operation or group size is named twice; try naming each only once")]
-    Twice,
+    /// A backend, operation or group size is in the plan twice.
+    #[error("{0} is named twice; try naming it only once")]
+    Twice(String),
+    /// The plan has too many tasks.
+    #[error(
+        "{0} samples would be measured, but a run can have at most {MAX_SAMPLES}; try fewer --iterations, --sizes, \
+         --operation or --backend"
+    )]
+    TooMany(u64),
+    /// A group has more members than the set-up of any group is made for.
+    #[error("a group of {0} members was requested, but a group can have at most {MAX_GROUP_SIZE}; try --sizes 128")]
+    GroupTooLarge(u32),
 }
+
+/// The most members of a group. Each publishes a one-time prekey for each other one, so the memory that the set-up takes
+/// grows with the square of the group.
+pub const MAX_GROUP_SIZE: u32 = 2048;
 
 impl Choice {
     /// The backend with this name: `name` or `name:variant`. A name alone means the first variant.
@@ -153,10 +180,18 @@ impl Plan {
                 return Err(PlanError::GroupTooSmall { operation, size, least });
             }
         }
-        if named_twice(&self.backends) || named_twice(&self.sizes) {
-            return Err(PlanError::Twice);
+        if let Some(size) = self.sizes.iter().find(|size| **size > MAX_GROUP_SIZE) {
+            return Err(PlanError::GroupTooLarge(*size));
         }
-        Ok(())
+        let backends: Vec<String> =
+            self.backends.iter().map(|choice| format!("backend {}", choice.full_name())).collect();
+        let sizes: Vec<String> = self.sizes.iter().map(|size| format!("group size {size}")).collect();
+        no_twice(&backends)?;
+        no_twice(&sizes)?;
+        match self.options().samples() {
+            samples if samples > MAX_SAMPLES => Err(PlanError::TooMany(samples)),
+            _ => Ok(()),
+        }
     }
 
     fn block(&self, iteration: u32) -> Vec<Task> {
@@ -186,10 +221,14 @@ impl Plan {
     }
 }
 
-fn named_twice<T: Ord + Clone>(items: &[T]) -> bool {
-    let mut sorted = items.to_vec();
-    sorted.sort();
-    sorted.windows(2).any(|pair| pair[0] == pair[1])
+/// Checks that no name is there twice.
+///
+/// # Errors
+/// The first name that is.
+pub fn no_twice(names: &[String]) -> Result<(), PlanError> {
+    let mut seen = BTreeSet::new();
+    let twice = names.iter().find(|name| !seen.insert(*name));
+    twice.map_or(Ok(()), |name| Err(PlanError::Twice(name.clone())))
 }
 
 #[cfg(test)]
@@ -209,8 +248,9 @@ mod tests {
             timeout: Duration::from_secs(1),
             peak: false,
             out: None,
-            resume: false,
+            earlier: Earlier::Refuse,
             launch: Launch { program: PathBuf::new(), args: Vec::new() },
+            program: Program::HARNESS,
             argv: Vec::new(),
         }
     }
@@ -265,6 +305,13 @@ mod tests {
             assert_eq!(sizes(least - 1).tasks(), too_small(operation, least - 1, least as usize));
             assert_eq!(sizes(least).tasks().unwrap().len(), 3);
         }
-        assert_eq!(Plan { sizes: vec![8, 16, 8], ..plan() }.tasks(), Err(PlanError::Twice));
+        let twice = |name: &str| Err(PlanError::Twice(name.to_owned()));
+        assert_eq!(Plan { sizes: vec![8, 16, 8], ..plan() }.tasks(), twice("group size 8"));
+        let backends = plan().backends.into_iter().chain(plan().backends.into_iter().skip(1)).collect();
+        assert_eq!(Plan { backends, ..plan() }.tasks(), twice("backend b"));
+        assert_eq!(Plan { sizes: vec![8, 2049], ..plan() }.tasks(), Err(PlanError::GroupTooLarge(2049)));
+        let iterations = [(Operation::Create, u32::MAX), (Operation::Add, u32::MAX)].into();
+        let samples = 3 * 3 * 2 * u64::from(u32::MAX);
+        assert_eq!(Plan { iterations, ..plan() }.tasks(), Err(PlanError::TooMany(samples)));
     }
 }

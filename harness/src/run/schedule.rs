@@ -1,18 +1,21 @@
 //! The parent: requests one cell after another from the runners, never two at the same time, and keeps their samples.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::io;
-use std::path::Path;
 
 use protocol::operation::Operation;
 
 use super::cell_protocol::{Request, Verdict, unmeasured};
 use super::child::{Answer, Checked, Runner, StartError};
-use super::plan::{Choice, Plan, PlanError, Task};
+use super::plan::{Choice, Earlier, Plan, PlanError, Task};
+use crate::analysis::noise;
 use crate::record::manifest::{Conformance, Manifest, RunnerConditions};
 use crate::record::name::cell_id;
 use crate::record::sample::{Sample, Status};
 use crate::record::store::{self, Store, StoreError};
+use crate::system::directory::{Directory, DirectoryError};
+use crate::system::load::Ticks;
 
 /// After this many time-outs of a cell, its further iterations are skipped.
 const MAX_TIMEOUTS: u32 = 2;
@@ -24,6 +27,8 @@ pub struct Run {
     pub samples: Vec<Sample>,
     /// The conditions of the run.
     pub manifest: Manifest,
+    /// The directory of the run's files, still locked; `None` if it has no files.
+    pub directory: Option<Directory>,
 }
 
 /// What happens next in a run, or has just happened.
@@ -52,9 +57,16 @@ pub enum MeasureError {
     /// A file of the run cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The earlier run was started by another program, or with another seed or other options.
-    #[error("the run cannot be resumed: its {0}; try what it was started with, or another directory")]
-    OtherRun(&'static str),
+    /// The earlier run was started by another program, or with other options.
+    #[error(
+        "the run cannot be resumed, because it has {differences}; try what it was started with, `{argv}`, or another directory"
+    )]
+    OtherRun {
+        /// What differs, in words.
+        differences: String,
+        /// The command with which it was started.
+        argv: String,
+    },
     /// A runner process does not start.
     #[error(transparent)]
     Start(#[from] StartError),
@@ -63,8 +75,7 @@ pub enum MeasureError {
     Program(#[from] io::Error),
 }
 
-/// Checks that a run could start: the plan can be carried out, its directory can be written to, and a runner of each
-/// backend starts. This is for a caller that is about to replace an earlier run.
+/// Checks that a run could start: the plan can be carried out, and a runner of each backend starts.
 ///
 /// # Errors
 /// The run could not start.
@@ -73,7 +84,6 @@ pub fn check(plan: &Plan) -> Result<(), MeasureError> {
     for Choice { backend, variant } in &plan.backends {
         Runner::start(&plan.launch, backend, variant, plan.jobs, false)?;
     }
-    plan.out.as_deref().map_or(Ok(()), store::make_writable)?;
     Ok(())
 }
 
@@ -84,6 +94,7 @@ pub fn check(plan: &Plan) -> Result<(), MeasureError> {
 pub fn measure(plan: &Plan, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Run, MeasureError> {
     let tasks = plan.tasks()?;
     let Opened { mut store, mut manifest, mut samples } = open(plan)?;
+    let start = Ticks::now();
     let done: BTreeSet<String> = samples.iter().map(|sample| sample.cell_id.clone()).collect();
     progress(Progress::Start { total: tasks.len(), done: done.len() });
     let mut runners = Runners {
@@ -120,13 +131,17 @@ pub fn measure(plan: &Plan, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Ru
         progress(Progress::Sample(&sample));
         samples.push(sample);
     }
-    manifest.runners = runners.conditions;
-    manifest.conformance = runners.conformance;
-    manifest.complete();
+    let Runners { conditions, conformance, running, .. } = runners;
+    // The work of a process is that of this one as soon as it has ended.
+    drop(running);
+    manifest.runners = conditions;
+    manifest.conformance = conformance;
+    manifest.complete(start);
+    manifest.noise = noise::of(&samples, &manifest.machine);
     if let Some(store) = &store {
         store.write_manifest(&manifest)?;
     }
-    Ok(Run { samples, manifest })
+    Ok(Run { samples, manifest, directory: store.map(Store::into_directory) })
 }
 
 struct Opened {
@@ -136,30 +151,51 @@ struct Opened {
 }
 
 fn open(plan: &Plan) -> Result<Opened, MeasureError> {
-    let manifest = Manifest::start(plan.options(), plan.jobs, plan.argv.clone())?;
-    match &plan.out {
-        None => Ok(Opened { store: None, manifest, samples: Vec::new() }),
-        Some(out) if plan.resume && store::holds_run(out) => resume(out, &manifest),
-        Some(out) => {
-            let store = Store::create(out, &manifest)?;
-            Ok(Opened { store: Some(store), manifest, samples: Vec::new() })
-        }
+    let manifest = Manifest::start(plan.program, plan.options(), plan.jobs, plan.argv.clone())?;
+    let Some(out) = &plan.out else { return Ok(Opened { store: None, manifest, samples: Vec::new() }) };
+    if let Earlier::Replace(_) = plan.earlier {
+        // The earlier run is removed only if nothing prevents the new one.
+        check(plan)?;
     }
+    let directory = Directory::lock(out).map_err(StoreError::from)?;
+    match &plan.earlier {
+        Earlier::Resume if store::holds_run(out) => return resume(directory, &manifest),
+        Earlier::Replace(files) => clear(&directory, files)?,
+        Earlier::Resume | Earlier::Refuse => (),
+    }
+    let store = Store::create(directory, &manifest)?;
+    Ok(Opened { store: Some(store), manifest, samples: Vec::new() })
 }
 
-/// Opens an earlier run, if it has the same program, seed and options as the one that would start now.
-fn resume(out: &Path, now: &Manifest) -> Result<Opened, MeasureError> {
-    let earlier = store::read_manifest(&out.join(store::MANIFEST))?;
+/// Removes the files of an earlier run and these others, and nothing else.
+fn clear(directory: &Directory, files: &[String]) -> Result<(), StoreError> {
+    // Without its manifest, what is left of a run is none.
+    for name in [store::MANIFEST, store::SAMPLES].into_iter().chain(files.iter().map(String::as_str)) {
+        let path = directory.path().join(name);
+        match fs::remove_file(&path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                let directory = directory.path().to_owned();
+                let source = io::Error::new(source.kind(), format!("{} cannot be removed: {source}", path.display()));
+                return Err(DirectoryError::Unwritable { directory, source }.into());
+            }
+            _ => (),
+        }
+    }
+    Ok(())
+}
+
+/// Opens an earlier run, if it has the same program and options as the one that would start now.
+fn resume(directory: Directory, now: &Manifest) -> Result<Opened, MeasureError> {
+    let earlier = store::read_manifest(&directory.path().join(store::MANIFEST))?;
+    let mut differences = earlier.options.differences(&now.options);
     if earlier.build.binary_hash != now.build.binary_hash {
-        return Err(MeasureError::OtherRun("program is not this one"));
+        let of = |manifest: &Manifest| format!("{} of commit {}", manifest.build.package, manifest.build.revision());
+        differences.insert(0, format!("another program ({}), not this one ({})", of(&earlier), of(now)));
     }
-    if earlier.options.seed != now.options.seed {
-        return Err(MeasureError::OtherRun("seed is not the given one"));
+    if !differences.is_empty() {
+        return Err(MeasureError::OtherRun { differences: differences.join("; "), argv: earlier.argv.join(" ") });
     }
-    if earlier.options != now.options {
-        return Err(MeasureError::OtherRun("options are not the given ones"));
-    }
-    let (store, samples) = Store::resume(out)?;
+    let (store, samples) = Store::resume(directory, &earlier)?;
     // Until the run has ended again, it is incomplete, even if it was complete before.
     let mut manifest = earlier;
     manifest.status = now.status;

@@ -33,6 +33,11 @@ fn empty_directory(name: &str) -> PathBuf {
     directory
 }
 
+/// The tables, without what is said about a busy machine.
+fn rows(text: &str) -> Vec<&str> {
+    text.lines().filter(|line| line.starts_with('|')).collect()
+}
+
 fn with<'a>(arguments: &[&'a str], more: &[&'a str]) -> Vec<&'a str> {
     [arguments, more].concat()
 }
@@ -59,9 +64,110 @@ fn usage_errors_say_what_to_try() {
     assert!(compared.contains("harness measure --operation partition-heal"), "{compared}");
     assert!(complaint(2, &["measure", "--resume"], &directory).contains("--out"));
     assert!(complaint(2, &["measure", "--iterations", "0"], &directory).contains("iterations"));
-    assert!(complaint(2, &["measure", "--sizes", "8,8"], &directory).contains("twice"));
-    assert!(complaint(2, &["measure", "--operation", "add,add"], &directory).contains("twice"));
+    assert!(complaint(2, &["measure", "--sizes", "8,8"], &directory).contains("group size 8 is named twice"));
+    assert!(complaint(2, &["measure", "--operation", "add,add"], &directory).contains("operation add is named twice"));
+    let twice = complaint(2, &["measure", "--backend", "dcgka,pairwise,dcgka"], &directory);
+    assert!(twice.contains("backend dcgka is named twice"), "{twice}");
     assert!(complaint(2, &["frobnicate"], &directory).contains("frobnicate"));
+}
+
+#[test]
+fn every_number_has_an_upper_bound_that_the_error_names() {
+    let directory = empty_directory("bounds");
+    fs::write(directory.join("gate.toml"), "").unwrap();
+    for (arguments, bound) in [
+        (["measure", "--iterations"], "10000"),
+        (["compare", "--iterations"], "10000"),
+        (["reproduce", "--iterations"], "10000"),
+        (["measure", "--sizes"], "2048"),
+        (["compare", "--sizes"], "2048"),
+        (["measure", "--timeout"], "604800"),
+        (["measure", "--jobs"], "65535"),
+        (["soak", "--jobs"], "65535"),
+        (["soak", "--seconds"], "604800"),
+        (["soak", "--steps"], "from 1 to "),
+        (["soak", "--schedules"], "10000000000"),
+        (["soak", "--seed"], "18446744073709551615"),
+        (["measure", "--seed"], "18446744073709551615"),
+        (["gate", "--timeout"], "604800"),
+        (["gate", "--jobs"], "65535"),
+    ] {
+        let small = !["18446744073709551615", "10000000000"].contains(&bound);
+        let values = ["99999999999999999999", "-1", "many"].into_iter().chain(small.then_some("4294967295"));
+        for value in values {
+            let said = complaint(2, &[arguments[0], &format!("{}={value}", arguments[1])], &directory);
+            assert!(said.contains(bound), "{arguments:?} {value}: {said}");
+        }
+    }
+    let many = ["measure", "--iterations", "10000", "--backend", "dcgka,pairwise"];
+    let said = complaint(2, &many, &directory);
+    assert!(said.contains("1440000 samples would be measured, but a run can have at most 1000000"), "{said}");
+}
+
+#[test]
+fn too_many_threads_are_reduced_with_a_word() {
+    let directory = empty_directory("threads");
+    let output = harness(&with(RUN, &["--jobs", "20000"]), &directory);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && said.contains("--jobs 20000 is more than 4 for each of "), "{said}");
+}
+
+#[test]
+fn nothing_measured_is_no_success() {
+    let directory = empty_directory("nothing");
+    let run = ["measure", "--backend", "sender-keys:eager", "--operation", "update", "--sizes", "4", "--out", "run"];
+    let output = harness(&run, &directory);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(4), "{said}");
+    assert!(said.contains("nothing was measured: sender-keys:eager/update/4/0: the backend has no such"), "{said}");
+    for made in [&["plot", "run"][..], &["report", "run"], &["export", "paper", "run"], &["export", "gha", "run"]] {
+        assert!(complaint(4, made, &directory).contains("no sample of the run in run counts"), "{made:?}");
+    }
+    let several =
+        ["measure", "--backend", "dcgka,dcgka:published", "--operation", "concurrent-updates:2", "--sizes", "3"];
+    expect(0, &with(&several, &["--iterations", "1", "--out", "several"]), &directory);
+    assert!(complaint(4, &["plot", "several"], &directory).contains("nothing to draw"));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_path_need_not_be_text() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let directory = empty_directory("bytes");
+    let name = std::ffi::OsStr::from_bytes(b"d\xff");
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_harness"));
+        let output = command.args(arguments).arg(name).current_dir(&directory).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    };
+    run(&with(RUN, &["--out"]));
+    let manifest = fs::read_to_string(directory.join(name).join("manifest.json")).unwrap();
+    assert!(manifest.contains("\"d\\\\xff\""), "{manifest}");
+    run(&["plot"]);
+    run(&["report"]);
+    run(&["export", "paper"]);
+}
+
+#[test]
+fn a_second_run_in_a_directory_is_refused_and_the_first_is_whole() {
+    let directory = empty_directory("second");
+    let first =
+        ["compare", "--backend", "dcgka,pairwise", "--operation", "update", "--sizes", "8", "--iterations", "20"];
+    let mut running = Command::new(env!("CARGO_BIN_EXE_harness"));
+    let mut running = running.args(first).current_dir(&directory).stdout(std::process::Stdio::null()).spawn().unwrap();
+    let samples = directory.join("results/compare/samples.jsonl");
+    let start = std::time::Instant::now();
+    while !samples.exists() && start.elapsed().as_secs() < 60 {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    for second in [&with(&first, &["--seed", "2"])[..], &with(&first, &["--resume"]), &["plot", "results/compare"]] {
+        let said = complaint(1, second, &directory);
+        assert!(said.contains(&format!("another process (process {}) is writing to results/compare", running.id())));
+    }
+    assert!(running.wait().unwrap().success());
+    expect(0, &["plot", "results/compare"], &directory);
+    expect(0, &with(&first, &["--resume"]), &directory);
+    assert_eq!(fs::read_to_string(samples).unwrap().lines().count(), 40);
 }
 
 #[test]
@@ -69,7 +175,7 @@ fn an_unwritable_directory_is_an_error() {
     let directory = empty_directory("unwritable");
     fs::write(directory.join("file"), "").unwrap();
     let text = complaint(1, &with(RUN, &["--out", "file/run"]), &directory);
-    assert!(text.contains("cannot write results to file/run") && text.contains("try --out with a directory"), "{text}");
+    assert!(text.contains("cannot write to file/run") && text.contains("; try a directory"), "{text}");
     assert!(complaint(1, &["reproduce", "--quick", "--out", "file"], &directory).contains("file"));
     assert_eq!(fs::read(directory.join("file")).unwrap(), b"");
 }
@@ -79,11 +185,11 @@ fn a_run_is_measured_recorded_drawn_and_exported() {
     let directory = empty_directory("whole");
     let table = expect(0, &with(RUN, &["--out", "run"]), &directory);
     assert!(table.lines().any(|line| line.starts_with("| dcgka   | update    |       6 |       2 |")), "{table}");
-    assert_eq!(table.lines().count(), 2 + 6);
+    assert_eq!(rows(&table).len(), 2 + 6);
     // Another run does not replace it. The same run, resumed, has nothing left to do.
     assert!(complaint(2, &with(RUN, &["--out", "run"]), &directory).contains("already holds a run"));
     assert!(complaint(2, &with(RUN, &["--out", "run", "--resume", "--seed", "9"]), &directory).contains("seed"));
-    assert_eq!(expect(0, &with(RUN, &["--out", "run", "--resume"]), &directory), table);
+    assert_eq!(rows(&expect(0, &with(RUN, &["--out", "run", "--resume"]), &directory)), rows(&table));
     expect(0, &["plot", "run"], &directory);
     expect(0, &["export", "paper", "run", "--out", "paper"], &directory);
     let mut names: Vec<String> = fs::read_dir(directory.join("run"))
@@ -128,11 +234,11 @@ fn operations_of_several_members_are_measured_by_name() {
     let run = ["measure", "--operation", "concurrent-updates:10,partition-heal,concurrent-updates:2", "--sizes", "10"];
     let table = expect(0, &with(&run, &["--iterations", "1", "--out", "run"]), &directory);
     let starts = |start: &str| table.lines().filter(|line| line.starts_with(start)).collect::<Vec<_>>();
-    let rows = starts("| dcgka ");
+    let found = starts("| dcgka ");
     // Each is in the table of all operations and in that of operations of several members. Fewer updates precede more.
-    assert!(rows.len() == 6 && rows[0].contains("updates:2 ") && rows[4].contains("updates:10 "), "{table}");
-    assert!(rows[3].contains(" 18 ack (1512 B), 2 update (2992 B) "), "{table}");
-    assert!(rows[5].contains("|       1 | ") && rows[5].contains(", 3 update ("), "{table}");
+    assert!(found.len() == 6 && found[0].contains("updates:2 ") && found[4].contains("updates:10 "), "{table}");
+    assert!(found[3].contains(" 18 ack (1512 B), 2 update (2992 B) "), "{table}");
+    assert!(found[5].contains("|       1 | ") && found[5].contains(", 3 update ("), "{table}");
     let csv = fs::read_to_string(directory.join("run/measurements.csv")).unwrap();
     for row in [
         "sender,speak,update,messages,role,messages,1,1,",
@@ -141,7 +247,8 @@ fn operations_of_several_members_are_measured_by_name() {
     ] {
         assert!(csv.contains(&format!("\ndcgka,-,partition-heal,10,{row}")), "{row}: {csv}");
     }
-    assert_eq!(expect(0, &with(&run, &["--iterations", "1", "--out", "run", "--resume"]), &directory), table);
+    let again = expect(0, &with(&run, &["--iterations", "1", "--out", "run", "--resume"]), &directory);
+    assert_eq!(rows(&again), rows(&table));
 }
 
 #[test]

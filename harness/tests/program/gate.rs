@@ -5,17 +5,22 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
+use harness::system::command::command;
+
 const CONFIG: &str = "seed = 1\ngroup_size = 4\noperations = [\"create\", \"update\"]\n\
                       backends = [\"dcgka\", \"sender-keys:lazy\"]\n[instructions]\nbackends = [\"dcgka\"]\n\
                       [time]\nbackends = [\"dcgka\"]\ngroups = 1\nruns = 2\n";
 const GATE: &[&str] = &["gate", "--exact", "--baseline", "baseline.json"];
+/// Instructions in a baseline, recorded under other conditions.
+const INSTRUCTIONS: &str = "\"instructions\": {\"conditions\": {\"rustc\": \"rustc of tomorrow\", \"target\": \"\", \"profile\": \"\", \
+                            \"rustflags\": \"\", \"libc\": \"\", \"valgrind\": \"\", \"cpu\": {\"curve_backend\": \"\", \"features\": []}}, \
+                            \"cells\": {\"dcgka/update/4\": {\"sender\": 1, \"recipient\": 1}}}";
 const UPDATE: &[&str] = &["--update-baseline", "--reason", "a test"];
 
 fn harness(arguments: &[&[&str]], directory: &Path) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_harness"));
     command.args(arguments.concat()).current_dir(directory);
-    // The tests must not see the repository around them.
-    command.env("GIT_CEILING_DIRECTORIES", directory.parent().unwrap()).output().unwrap()
+    command.output().unwrap()
 }
 
 /// Runs the program and returns its standard output. Its exit code must be `code`.
@@ -77,7 +82,8 @@ fn a_build_passes_its_own_baseline_and_what_has_changed_is_named() {
     );
     assert!(text.contains("\"sender-keys:lazy/update/4\": null"), "{text}");
     let said = expect(0, &[&GATE[..1], &GATE[2..]], &directory);
-    assert!(said.contains("gate passed: no cost has grown in 4 cells"), "{said}");
+    let counts = "cells: 4 compared, 0 new, 0 missing; instructions: 0 compared, 0 new, 0 missing, 1 skipped";
+    assert!(said.starts_with(&format!("gate passed: no cost has grown ({counts})\n")), "{said}");
     assert!(said.contains("instructions are not compared: the baseline has none"), "{said}");
 
     // As if acknowledgements had been a byte shorter, and recipients had generated more keys.
@@ -104,17 +110,87 @@ fn a_build_passes_its_own_baseline_and_what_has_changed_is_named() {
     assert_eq!(json["changes"].as_array().unwrap().len(), 3);
     // An increase that is tolerated is no regression.
     let tolerated = &["--threshold", "bytes_sent=0.02"];
-    assert!(expect(0, &[GATE, tolerated], &directory).contains("gate passed"));
+    let said = expect(0, &[GATE, tolerated], &directory);
+    assert!(said.contains("gate passed") && said.contains("grown by no more than is tolerated: 2; "), "{said}");
+    // Recording it is no failure either.
+    let said = expect(0, &[GATE, UPDATE, &["--out", "report"]], &directory);
+    assert!(said.contains("baseline recorded: 2 costs have grown") && !said.contains("failed"), "{said}");
+    let json = fs::read_to_string(directory.join("report/gate.json")).unwrap();
+    assert!(json.contains("\"outcome\": \"recorded\"") && json.contains("\"dirty\": "), "{json}");
+    assert!(expect(0, &[GATE], &directory).contains("gate passed"));
+}
+
+#[test]
+fn a_cell_that_is_not_compared_is_named_and_the_gate_is_incomplete() {
+    let directory = directory("coverage");
+    let with_config = |from: &str, to: &str, arguments: &[&[&str]], code| {
+        // One backend is enough.
+        let config = CONFIG.replace(", \"sender-keys:lazy\"", "");
+        assert!(config.contains(from));
+        fs::write(directory.join("gate.toml"), config.replace(from, to)).unwrap();
+        expect(code, arguments, &directory)
+    };
+    with_config("", "", &[GATE, UPDATE], 0);
+    let before = baseline(&directory);
+    let said = with_config("group_size = 4", "group_size = 5", &[GATE], 4);
+    assert!(said.starts_with("gate incomplete: nothing was compared (cells: 0 compared, 2 new, 2 missing; "), "{said}");
+    assert!(said.contains("missing: dcgka/create/4, dcgka/update/4: in the baseline, but not in the config"), "{said}");
+    let narrowed = "\"create\", ";
+    let said = with_config(narrowed, "", &[GATE], 4);
+    assert!(
+        said.contains("(cells: 1 compared, 0 new, 1 missing; ") && said.contains("missing: dcgka/create/4: "),
+        "{said}"
+    );
+    // A narrower baseline must be asked for.
+    let said = complaint(4, &[GATE, UPDATE], &directory);
+    assert!(said.contains("is left as it was, because it has cells") && said.contains("try --drop-missing"), "{said}");
+    assert_eq!(baseline(&directory), before);
+    // A recorded cell with another name.
+    alter(&directory, "\"dcgka/update/4\"", "\"old/update/4\"");
+    let said = with_config("", "", &[GATE], 4);
+    assert!(
+        said.contains("missing: old/update/4: ") && said.contains("(cells: 1 compared, 1 new, 1 missing; "),
+        "{said}"
+    );
+    assert!(said.lines().any(|line| line.starts_with("| new ") && line.contains("| dcgka/update/4 ")), "{said}");
+    let said = with_config(narrowed, "", &[GATE, UPDATE, &["--drop-missing"]], 0);
+    assert!(said.starts_with("baseline recorded: no cost has grown (cells: 0 compared, 1 new, 2 missing; "), "{said}");
+    assert!(said.contains("the new baseline lacks what the earlier one had: dcgka/create/4, old/update/4"), "{said}");
+    expect(0, &[GATE], &directory);
+    // Instructions are no longer asked for.
+    fs::write(directory.join("baseline.json"), before).unwrap();
+    alter(&directory, "\"instructions\": null", INSTRUCTIONS);
+    let said = with_config("[instructions]\nbackends = [\"dcgka\"]", "[instructions]\nbackends = []", &[GATE], 4);
+    assert!(said.contains("missing: instructions of dcgka/update/4: "), "{said}");
+    let said = with_config("", "", &[GATE, UPDATE], 4);
+    assert!(said.contains("earlier one had: instructions of dcgka/update/4"), "{said}");
+}
+
+#[test]
+fn a_directory_that_is_written_is_left_to_one_gate() {
+    use harness::system::directory::Directory;
+    let directory = directory_with_baseline("locked");
+    let report = Directory::lock(&directory.join("report")).unwrap();
+    let said = complaint(1, &[GATE, &["--out", "report"]], &directory);
+    assert!(said.contains("is writing to report"), "{said}");
+    expect(0, &[GATE], &directory);
+    drop(report);
+    let here = Directory::lock(&directory).unwrap();
+    assert!(complaint(1, &[GATE, UPDATE], &directory).contains("is writing to ."));
+    expect(0, &[GATE, &["--out", "report"]], &directory);
+    drop(here);
+    // Both files may be in one directory. A report of an earlier gate does not stay if this one cannot begin.
+    expect(0, &[GATE, UPDATE, &["--out", "."]], &directory);
+    assert!(directory.join("gate.md").exists());
+    fs::write(directory.join("baseline.json"), "{}").unwrap();
+    complaint(1, &[GATE, &["--out", "."]], &directory);
 }
 
 #[test]
 fn instructions_are_not_compared_under_other_conditions() {
     let directory = directory_with_baseline("conditions");
     let gate = &["gate", "--baseline", "baseline.json"];
-    let recorded = "\"instructions\": {\"conditions\": {\"rustc\": \"rustc of tomorrow\", \"target\": \"\", \"profile\": \"\", \
-                    \"rustflags\": \"\", \"libc\": \"\", \"valgrind\": \"\", \"cpu\": {\"curve_backend\": \"\", \"features\": []}}, \
-                    \"cells\": {\"dcgka/update/4\": {\"sender\": 1, \"recipient\": 1}}}";
-    alter(&directory, "\"instructions\": null", recorded);
+    alter(&directory, "\"instructions\": null", INSTRUCTIONS);
     let said = expect(0, &[gate], &directory);
     let why = said.lines().find(|line| line.contains("instructions are not compared")).unwrap();
     assert!(why.contains("was `rustc of tomorrow`") || why.contains("no valgrind"), "{why}");
@@ -160,6 +236,10 @@ fn bad_files_are_named_and_left_alone() {
     assert!(bad_config("\"update\"", "\"updat\"").contains("`updat`"));
     assert!(bad_config("seed = 1", "sed = 1").contains("gate.toml"));
     assert!(bad_config("group_size = 4", "group_size = 1").contains("at least 2"));
+    assert!(bad_config("group_size = 4", "group_size = 4294967295").contains("at most 2048"));
+    assert!(bad_config("runs = 2", "runs = 4294967295").contains("more than 10000 pairs"));
+    assert!(bad_config("\"create\", \"update\"", "\"create\", \"create\"").contains("operation create is named twice"));
+    assert!(bad_config("\"dcgka\", \"s", "\"dcgka\", \"dcgka\", \"s").contains("backend dcgka is named twice"));
     assert!(complaint(2, &[GATE, &["--config", "none.toml"]], &directory).contains("cannot read none.toml"));
 }
 
@@ -172,11 +252,14 @@ fn wrong_usage_says_what_to_try() {
     assert!(complaint(2, &[GATE, &["--time-gates"]], &directory).contains("--against"));
     assert!(complaint(2, &[GATE, &["--threshold", "instructions"]], &directory).contains("instructions=0.02"));
     assert!(complaint(2, &[GATE, &["--threshold", "magic=0.1"]], &directory).contains("no metric `magic`"));
-    let said = complaint(2, &[GATE, &["--against", "HEAD"]], &directory);
-    assert!(said.contains("no git repository"), "{said}");
-    let made = Command::new("git").args(["init", "--quiet"]).current_dir(&directory).status().unwrap();
+    // Outside of the repository around the tests.
+    let outside = tempfile::tempdir().unwrap();
+    fs::write(outside.path().join("gate.toml"), CONFIG).unwrap();
+    let said = complaint(2, &[GATE, &["--against", "HEAD"]], outside.path());
+    assert!(said.contains("not a git repository") && said.contains("; try "), "{said}");
+    let made = command("git").args(["init", "--quiet"]).current_dir(outside.path()).status().unwrap();
     assert!(made.success());
-    let said = complaint(2, &[GATE, &["--against", "no-such-branch"]], &directory);
+    let said = complaint(2, &[GATE, &["--against", "no-such-branch"]], outside.path());
     assert!(said.contains("no revision `no-such-branch`") && said.contains("try "), "{said}");
 }
 

@@ -1,6 +1,8 @@
 //! The program from end to end.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod cli;
 mod gate;
 mod readme;
+#[cfg(unix)]
+mod revision;

@@ -6,8 +6,10 @@ use std::fs;
 use crate::texts::root;
 use harness::analysis::{comparison, measurement};
 use harness::gate::comparison::{Change, Subject, Verdict};
-use harness::gate::report::Report;
+use harness::gate::report::{Outcome, Report};
+use harness::record::manifest::Build;
 use harness::record::metric::Metric;
+use harness::record::program::Program;
 use harness::record::recorded::Recorded;
 use harness::report::{export, files};
 use protocol::operation::{Phase, Role};
@@ -104,7 +106,7 @@ fn every_role_phase_and_metric_is_described_with_its_unit() {
 
 #[test]
 fn every_field_of_the_gates_report_is_described() {
-    let mut report = Report::new(None);
+    let mut report = Report::new(&Build::of_this_program(Program::HARNESS).unwrap(), None);
     report.changes.push(Change {
         cell: String::new(),
         metric: Subject::Cell,
@@ -116,8 +118,13 @@ fn every_field_of_the_gates_report_is_described() {
     let report = serde_json::to_value(&report).unwrap();
     assert_eq!(described("gate.json"), fields(&report));
     let rows = rows("gate.json");
-    let changes = rows.iter().find(|row| row[0] == "`changes`").unwrap();
-    assert!(set(names(&changes[1])).is_superset(&fields(&report["changes"][0])), "{changes:?}");
+    let described =
+        |name: &str| set(names(&rows.iter().find(|row| names(&row[0]).contains(&name.to_owned())).unwrap()[1]));
+    assert!(described("changes").is_superset(&fields(&report["changes"][0])));
+    assert_eq!(described("exact"), fields(&report["exact"]));
+    let outcomes = [Outcome::Passed, Outcome::Regression, Outcome::Incomplete, Outcome::Recorded];
+    let outcomes = outcomes.map(|outcome| serde_json::to_value(outcome).unwrap().as_str().unwrap().to_owned());
+    assert_eq!(described("outcome"), set(outcomes));
 }
 
 #[test]

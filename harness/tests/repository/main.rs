@@ -3,5 +3,6 @@
 
 mod data;
 mod layout;
+mod system;
 mod texts;
 mod words;

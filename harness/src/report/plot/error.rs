@@ -19,3 +19,9 @@ pub enum Error {
 pub(super) fn draw_error(error: impl std::error::Error + Send + Sync + 'static) -> Error {
     Error::Draw(Box::new(error))
 }
+
+impl From<std::io::Error> for Error {
+    fn from(error: std::io::Error) -> Self {
+        draw_error(error)
+    }
+}

@@ -32,7 +32,7 @@ phase `process` and stays in.
 pub fn comparison(compared: &Comparison<'_>, reference: &str, samples: &[Sample], manifest: &Manifest) -> String {
     let mut parts = vec![
         format!("# Backends side by side, with {reference} as the reference\n"),
-        conditions(manifest),
+        conditions(manifest, samples),
         READING.to_owned(),
         derived_note(compared).to_owned(),
     ];
@@ -151,6 +151,7 @@ mod tests {
     use super::*;
     use crate::analysis::comparison::with_derived;
     use crate::record::manifest::{LargeGroups, Options};
+    use crate::record::program::Program;
     use crate::synthetic;
 
     const BACKENDS: [&str; 2] = ["dcgka", "pairwise"];
@@ -172,7 +173,7 @@ mod tests {
             timeout_ms: 1000,
             peak: false,
         };
-        let manifest = Manifest::start(options, 1, Vec::new()).unwrap();
+        let manifest = Manifest::start(Program::HARNESS, options, 1, Vec::new()).unwrap();
         let all = with_derived(samples);
         comparison(&Comparison::new(&all, &BACKENDS.map(str::to_owned)), "dcgka", samples, &manifest)
     }

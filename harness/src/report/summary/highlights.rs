@@ -3,7 +3,7 @@
 use protocol::operation::{Operation, Role};
 
 use super::table::Table;
-use super::text::{NONE, ms, ratio};
+use super::text::{bytes, ms, ratio};
 use crate::analysis::cell_costs::{Cells, Cost};
 use crate::analysis::claims::CLAIMED_SIZE;
 use crate::analysis::comparison::{Comparison, Quantity, without_acks_of};
@@ -117,8 +117,4 @@ pub fn reproduction_table(cells: &Cells<'_>, backend: &str, paper: &Paper) -> St
         table.row(row);
     }
     table.to_string()
-}
-
-fn bytes(value: Option<f64>) -> String {
-    value.map_or_else(|| NONE.to_owned(), thousands)
 }

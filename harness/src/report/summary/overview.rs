@@ -2,14 +2,15 @@
 
 use super::several;
 use super::table::Table;
-use super::text::{bytes, failures, ms};
+use super::text::{bytes, failures, ms, noise};
 use crate::analysis::cell_costs::{Cells, Cost};
+use crate::record::manifest::Machine;
 use crate::record::sample::Sample;
 
 /// A table with a line for each cell: medians over the samples that count. Tables of operations of several members and of
-/// samples that do not count follow, if there are any.
+/// samples that do not count follow, if there are any, and then what disturbed the times.
 #[must_use]
-pub fn overview(samples: &[Sample]) -> String {
+pub fn overview(samples: &[Sample], machine: &Machine) -> String {
     let cells = Cells::new(samples);
     let mut table = Table::new(&[
         "backend",
@@ -39,6 +40,6 @@ pub fn overview(samples: &[Sample]) -> String {
         ]);
     }
     let measured = if table.is_empty() { String::new() } else { table.to_string() };
-    let parts = [measured, several::several(&cells), failures(samples)];
+    let parts = [measured, several::several(&cells), failures(samples), noise(samples, machine)];
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
 }

@@ -33,7 +33,7 @@ pub fn reproduction(run: &Reproduction<'_>) -> String {
     let at = Group { cells: &cells, backend: run.backend, paper: run.paper };
     [
         format!("# {} at {CLAIMED_SIZE} members, beside the published figures\n", run.backend),
-        conditions(run.manifest),
+        conditions(run.manifest, run.samples),
         format!("## Traffic: bytes of all messages, a broadcast counted once\n\n{}", at.traffic()),
         format!("## CPU time in the paper's sense: medians in ms of one member\n\n{}\n{SENSE}", at.as_in_paper()),
         format!("## CPU time that the paper does not report: medians in ms of one member\n\n{}\n{FULL}", at.beyond()),
@@ -163,11 +163,12 @@ mod tests {
     use super::*;
     use crate::analysis::claims;
     use crate::record::manifest::Options;
+    use crate::record::program::Program;
     use crate::record::sample::Status;
     use crate::synthetic;
 
-    fn text(samples: &[Sample]) -> String {
-        let options = Options {
+    fn options() -> Options {
+        Options {
             seed: 7,
             backends: vec!["dcgka".to_owned()],
             iterations: BTreeMap::from([("update".to_owned(), 2)]),
@@ -175,8 +176,11 @@ mod tests {
             sizes: synthetic::SIZES.to_vec(),
             timeout_ms: 1000,
             peak: false,
-        };
-        let manifest = Manifest::start(options, 1, Vec::new()).unwrap();
+        }
+    }
+
+    fn text(samples: &[Sample]) -> String {
+        let manifest = Manifest::start(Program::HARNESS, options(), 1, Vec::new()).unwrap();
         let claims = claims::check(&Cells::new(samples), "dcgka");
         let paper = Paper::load().unwrap();
         reproduction(&Reproduction { samples, manifest: &manifest, paper: &paper, backend: "dcgka", claims: &claims })
@@ -185,8 +189,8 @@ mod tests {
     #[test]
     fn tables_compare_like_with_like() {
         let text = text(&synthetic::grid("dcgka", 1.0, 2));
-        assert!(text.contains("| update      | 40553 | 32020 |  0.79 |"), "{text}");
-        assert!(text.contains("| update-cold |     - | 32020 |     - |"), "{text}");
+        assert!(text.contains("| update      | 40,553 | 32,020 |  0.79 |"), "{text}");
+        assert!(text.contains("| update-cold |      - | 32,020 |     - |"), "{text}");
         let message = text.lines().find(|line| line.starts_with("| message   | sender, as in the paper"));
         assert!(message.is_some_and(|line| line.contains("0.071 |     - |     - |")), "{text}");
         assert!(text.contains("PASS") && !text.contains("FAIL") && !text.contains("Samples that do not count"));
@@ -194,12 +198,13 @@ mod tests {
 
     #[test]
     fn failures_are_reported() {
+        let machine = Manifest::start(Program::HARNESS, options(), 1, Vec::new()).unwrap().machine;
         let mut samples = synthetic::grid("dcgka", 1.0, 1);
         samples[0].status = Status::Timeout;
         samples[0].reason = "no answer within 1s".to_owned();
         assert!(
             text(&samples).contains("| dcgka   | create    |       8 |         0 | timeout | no answer within 1s |")
         );
-        assert!(overview(&samples).contains("no answer within 1s"));
+        assert!(overview(&samples, &machine).contains("no answer within 1s"));
     }
 }

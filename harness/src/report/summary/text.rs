@@ -1,21 +1,18 @@
 //! What several summaries share: the conditions of a run, the samples that do not count, and the format of figures.
 
 use super::table::Table;
+use crate::analysis::noise;
 use crate::analysis::statistics::Summary;
-use crate::record::manifest::Manifest;
+use crate::record::manifest::{Machine, Manifest};
 use crate::record::name::join;
 use crate::record::sample::{Sample, Status};
+use crate::report::plot::thousands;
 
 /// What a table shows where there is no figure.
 pub(super) const NONE: &str = "-";
 
-pub(super) fn conditions(manifest: &Manifest) -> String {
+pub(super) fn conditions(manifest: &Manifest, samples: &[Sample]) -> String {
     let Manifest { build, machine, options, .. } = manifest;
-    let commit = match (build.commit.get(..12), build.dirty) {
-        (None, _) => "unknown".to_owned(),
-        (Some(commit), Some(true)) => format!("{commit} with uncommitted changes"),
-        (Some(commit), _) => commit.to_owned(),
-    };
     let iterations = options.iterations.iter().map(|(operation, count)| format!("{operation} {count}"));
     let fewer = options.large_groups.map_or_else(String::new, |large| {
         format!("; at most {} in groups of {} or more", large.iterations, large.from)
@@ -23,10 +20,18 @@ pub(super) fn conditions(manifest: &Manifest) -> String {
     let lines = [
         format!("- Iterations: {}{fewer}. Seed: {}.", iterations.collect::<Vec<_>>().join(", "), options.seed),
         format!("- Machine: {}, curve code {}, kernel {}.", machine.cpu, machine.curve_backend, machine.kernel),
-        format!("- Program: commit {commit}, {}, {}.", build.profile, build.rustc),
+        format!("- Program: {}, commit {}, {}, {}.", build.package, build.revision(), build.profile, build.rustc),
         format!("- Run: {}. Load averages at its start: {}.", manifest.run_id, machine.load_start),
     ];
-    lines.join("\n") + "\n"
+    lines.join("\n") + "\n" + &noise(samples, &manifest.machine)
+}
+
+/// What may have disturbed the times, as a line. Empty if nothing is known to have.
+pub(super) fn noise(samples: &[Sample], machine: &Machine) -> String {
+    match noise::of(samples, machine).as_slice() {
+        [] => String::new(),
+        found => format!("- **Disturbed times**: {}.\n", found.join("; ")),
+    }
 }
 
 /// The samples that do not count, under a heading. Empty if all count.
@@ -46,7 +51,7 @@ pub(super) fn failures<'a>(samples: impl IntoIterator<Item = &'a Sample>) -> Str
 }
 
 pub(super) fn bytes(value: Option<f64>) -> String {
-    value.map_or_else(|| NONE.to_owned(), |value| format!("{value:.0}"))
+    value.map_or_else(|| NONE.to_owned(), thousands)
 }
 
 pub(super) fn ms(value: Option<f64>) -> String {

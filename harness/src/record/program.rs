@@ -1,0 +1,23 @@
+//! Which program this is: the harness itself, or another one that adds backends to it.
+
+/// The package and the binary that this program was built from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Program {
+    /// The name of its package.
+    pub package: &'static str,
+    /// The version of its package.
+    pub version: &'static str,
+    /// The name of its binary.
+    pub bin: &'static str,
+}
+
+impl Program {
+    /// The harness itself.
+    pub const HARNESS: Self = Self { package: "harness", version: env!("CARGO_PKG_VERSION"), bin: "harness" };
+
+    /// Whether this is the harness itself, without backends of another package.
+    #[must_use]
+    pub fn is_harness(&self) -> bool {
+        self.package == Self::HARNESS.package
+    }
+}

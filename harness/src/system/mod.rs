@@ -1,0 +1,5 @@
+//! What the operating system provides: child processes, directories, and how busy the machine is.
+
+pub mod command;
+pub mod directory;
+pub mod load;

@@ -1,0 +1,221 @@
+//! Another revision is built as it is, once, wherever the build runs: in a hook, with other flags, or beside another build.
+//! The repository is made up: its program prints the number of its revision.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use harness::gate::revision::{Other, Revision, RevisionError};
+use harness::record::manifest::Build;
+use harness::record::program::Program;
+use harness::system::command::command;
+
+const PROGRAM: Program = Program { package: "counter", version: "0.1.0", bin: "counts" };
+const MANIFEST: &str = "[package]\nname = \"counter\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\
+                        [[bin]]\nname = \"counts\"\npath = \"main.rs\"\n[workspace]\n";
+const LOCK: &str = "version = 4\n[[package]]\nname = \"counter\"\nversion = \"0.1.0\"\n";
+/// Which revision the test below builds, in the variable's own process.
+const ASKED: &str = "ASKED_REVISION";
+
+fn git(directory: &Path, arguments: &[&str]) -> Output {
+    let name = ["-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "init.defaultBranch=main"];
+    let output = command("git").args(name).args(arguments).current_dir(directory).output().unwrap();
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    output
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+/// A repository with three revisions, outside of this one.
+struct Repository {
+    path: PathBuf,
+    _directory: tempfile::TempDir,
+}
+
+impl Repository {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("repository");
+        fs::create_dir(&path).unwrap();
+        git(&path, &["init", "--quiet"]);
+        let files = [("Cargo.toml", MANIFEST), ("Cargo.lock", LOCK), (".gitignore", "/target\n")];
+        files.iter().for_each(|(name, text)| fs::write(path.join(name), text).unwrap());
+        for number in 1..=3 {
+            fs::write(path.join("main.rs"), format!("fn main() {{\n    println!(\"{number}\");\n}}\n")).unwrap();
+            git(&path, &["add", "."]);
+            git(&path, &["commit", "--quiet", "-m", &number.to_string()]);
+        }
+        Self { path, _directory: directory }
+    }
+
+    /// Builds a revision in this process. Returns what its program prints, and whether it had to be built.
+    fn build(&self, name: &str) -> (String, bool) {
+        let mut said = Vec::new();
+        let other = build(&self.path, name, &mut |text| said.push(text.to_owned())).unwrap();
+        (printed(&other), said.iter().any(|line| line.starts_with("building revision")))
+    }
+
+    /// The same in another process, with these variables.
+    fn build_with(&self, name: &str, variables: &[(&str, &str)]) -> Output {
+        let mut process = inner();
+        process.current_dir(&self.path).env(ASKED, name).envs(variables.iter().copied()).output().unwrap()
+    }
+}
+
+fn build(directory: &Path, name: &str, say: &mut dyn FnMut(&str)) -> Result<Other, RevisionError> {
+    let this = Build::of_this_program(Program::HARNESS).unwrap();
+    Revision::find(directory, name, PROGRAM)?.build(&this, say)
+}
+
+fn printed(other: &Other) -> String {
+    text(&Command::new(&other.launch.program).output().unwrap())
+}
+
+/// The test below, alone.
+fn inner() -> Command {
+    let mut process = command(std::env::current_exe().unwrap());
+    process.args(["--exact", "revision::builds_what_it_is_asked_for", "--ignored", "--nocapture"]);
+    process
+}
+
+#[test]
+#[ignore = "started by the others, in a process of its own"]
+fn builds_what_it_is_asked_for() {
+    let asked = std::env::var(ASKED).unwrap_or_else(|_| "HEAD~1".to_owned());
+    match build(Path::new("."), &asked, &mut |text| println!("said {text}")) {
+        Ok(other) => {
+            println!("printed {}", printed(&other));
+            other.differences.iter().for_each(|difference| println!("different: {difference}"));
+        }
+        Err(error) => println!("error {error}"),
+    }
+}
+
+#[test]
+fn a_hook_that_builds_another_revision_leaves_the_commit_as_it_is() {
+    let repository = Repository::new();
+    let hook = repository.path.join(".git/hooks/pre-commit");
+    let program = std::env::current_exe().unwrap();
+    let arguments = "--exact revision::builds_what_it_is_asked_for --ignored --nocapture";
+    // Git exports its variables to the hook, and the hook to what it starts.
+    let script = format!(
+        "#!/bin/sh\ntest -n \"$GIT_INDEX_FILE\" || exit 1\n\
+         {ASKED}=HEAD~2 exec '{}' {arguments} >hook.log 2>&1\n",
+        program.display()
+    );
+    fs::create_dir_all(hook.parent().unwrap()).unwrap();
+    fs::write(&hook, script).unwrap();
+    fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::write(repository.path.join("main.rs"), "fn main() {\n    println!(\"4\");\n}\n").unwrap();
+    git(&repository.path, &["commit", "--quiet", "-a", "-m", "one line"]);
+    let log = fs::read_to_string(repository.path.join("hook.log")).unwrap();
+    assert!(log.contains("printed 1"), "{log}");
+    let changed = text(&git(&repository.path, &["show", "--stat", "--format=", "HEAD"]));
+    assert!(changed.ends_with("1 file changed, 1 insertion(+), 1 deletion(-)"), "{changed}");
+}
+
+#[test]
+fn a_program_is_built_once_and_again_if_target_flags_or_profile_differ() {
+    let repository = Repository::new();
+    assert_eq!(repository.build("HEAD~1"), ("2".to_owned(), true));
+    assert_eq!(repository.build("HEAD~1"), ("2".to_owned(), false));
+    assert_eq!(repository.build("HEAD"), ("3".to_owned(), true));
+    let target = Build::of_this_program(Program::HARNESS).unwrap().target;
+    for variable in [
+        ("CARGO_BUILD_TARGET", target.as_str()),
+        ("RUSTFLAGS", "--cfg other"),
+        ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1"),
+    ] {
+        for name in ["HEAD~2", "HEAD~1"] {
+            let said = text(&repository.build_with(name, &[variable]));
+            let number = if name == "HEAD~2" { 1 } else { 2 };
+            assert!(said.contains("said building revision") && said.contains(&format!("printed {number}")), "{said}");
+            let again = text(&repository.build_with(name, &[variable]));
+            assert!(!again.contains("said building") && again.contains(&format!("printed {number}")), "{again}");
+        }
+    }
+    // The made-up build says nothing of the flags that the harness reports, and that is said.
+    let said = text(&repository.build_with("HEAD", &[]));
+    assert!(said.contains("different: the compiler flags of the other build is not known"), "{said}");
+    // A target in a configuration file outside of the revision counts, too.
+    let home = repository.path.parent().unwrap().join("home");
+    fs::create_dir(&home).unwrap();
+    fs::write(home.join("config.toml"), format!("[build]\ntarget = \"{target}\"\n")).unwrap();
+    let said = text(&repository.build_with("HEAD", &[("CARGO_HOME", home.to_str().unwrap())]));
+    assert!(said.contains("said building revision") && said.contains("printed 3"), "{said}");
+}
+
+#[test]
+fn builds_at_once_wait_for_each_other_and_other_clones_do_not_disturb() {
+    let repository = Repository::new();
+    let clone = repository.path.with_file_name("clone");
+    git(&repository.path, &["clone", "--quiet", ".", clone.to_str().unwrap()]);
+    let of = |directory: &Path, name: &str| {
+        let mut process = inner();
+        process.current_dir(directory).env(ASKED, name).stdout(std::process::Stdio::piped());
+        process.spawn().unwrap()
+    };
+    let path = repository.path.as_path();
+    let running = [(of(path, "HEAD"), 3), (of(path, "HEAD"), 3), (of(path, "HEAD~2"), 1), (of(&clone, "HEAD"), 3)];
+    for (process, number) in running {
+        let said = text(&process.wait_with_output().unwrap());
+        assert!(said.contains(&format!("printed {number}")), "{said}");
+    }
+    let left = fs::read_dir(path.join("target/gate")).unwrap().flatten().map(|entry| entry.file_name());
+    assert!(left.into_iter().all(|name| !name.to_string_lossy().starts_with(".new")));
+}
+
+#[test]
+fn a_cargo_that_does_not_name_its_program_is_believed_only_if_there_is_one() {
+    let repository = Repository::new();
+    let bin = repository.path.with_file_name("bin");
+    fs::create_dir(&bin).unwrap();
+    let shim = |places: &str| {
+        let script = format!(
+            "#!/bin/sh\nfor place in {places}; do\n  mkdir -p \"$CARGO_TARGET_DIR/$place\"\n  \
+             printf '#!/bin/sh\\necho %s\\n' \"$(git rev-list --count HEAD)\" >\"$CARGO_TARGET_DIR/$place/counts\"\n  \
+             chmod +x \"$CARGO_TARGET_DIR/$place/counts\"\ndone\n"
+        );
+        fs::write(bin.join("cargo"), script).unwrap();
+        fs::set_permissions(bin.join("cargo"), fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let build = |name: &str| text(&repository.build_with(name, &[("PATH", &path)]));
+    shim("release");
+    let said = build("HEAD~2");
+    assert!(said.contains("printed 1"), "{said}");
+    // What the build before has left elsewhere is not taken for what this one makes.
+    shim("some-target/release");
+    let said = build("HEAD~1");
+    assert!(said.contains("printed 2"), "{said}");
+    for (places, name) in [("release some-target/release", "HEAD"), ("debug", "HEAD")] {
+        shim(places);
+        let said = build(name);
+        assert!(said.contains("cargo does not say where the program is"), "{said}");
+    }
+}
+
+#[test]
+fn what_git_cannot_find_is_explained() {
+    let repository = Repository::new();
+    let outside = tempfile::tempdir().unwrap();
+    let refused = |directory: &Path, name: &str| Revision::find(directory, name, PROGRAM).unwrap_err().to_string();
+    let said = refused(outside.path(), "HEAD");
+    assert!(said.contains("git finds no revision `HEAD`") && said.contains("not a git repository"), "{said}");
+    let said = refused(&repository.path, "HEAD~9");
+    assert!(said.starts_with("there is no revision `HEAD~9` in this repository; try "), "{said}");
+    let shallow = outside.path().join("shallow");
+    let url = format!("file://{}", repository.path.display());
+    git(outside.path(), &["clone", "--quiet", "--depth", "1", &url, shallow.to_str().unwrap()]);
+    let said = refused(&shallow, "HEAD~1");
+    assert!(said.contains("shallow clone") && said.contains("git fetch --unshallow"), "{said}");
+    let said = text(&repository.build_with("HEAD", &[("PATH", outside.path().to_str().unwrap())]));
+    assert!(said.contains("error cannot run git: ") && said.contains("; try "), "{said}");
+    fs::write(repository.path.join("main.rs"), "fn main() {\n").unwrap();
+    git(&repository.path, &["commit", "--quiet", "-a", "-m", "broken"]);
+    let said = text(&repository.build_with("HEAD", &[]));
+    assert!(said.contains("does not build: error"), "{said}");
+}
