@@ -34,7 +34,8 @@ pub(super) const INTERRUPTED: u8 = 130;
 /// The exit codes, for the help text.
 pub(super) const EXIT_CODES: &str = "\
 Exit codes: 0 success; 1 error, such as an --out that cannot be written; 2 wrong usage; 3 a cost has grown, or a claim of
-the paper does not hold; 4 incomplete: some samples do not count; 5 not comparable; 130 interrupted.";
+the paper does not hold; 4 incomplete: some samples do not count, or something was not measured or not compared; 5 not
+comparable; 130 interrupted.";
 
 /// Why a command failed, and the exit code for it.
 #[derive(Debug)]
