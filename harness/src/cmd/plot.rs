@@ -17,9 +17,12 @@ pub(super) struct Options {
 pub(super) fn run(options: &Options) -> Result<u8, Failure> {
     let (out, recorded) = options.source.open()?;
     let samples = &recorded.samples;
-    let written = match recorded.manifest.options.backends.as_slice() {
-        [backend] => files::write_figures(&out, samples, backend, &Paper::load()?)?,
-        several => files::write_comparison_figures(&out, &Comparison::new(&with_derived(samples), several))?,
+    let backends = recorded.manifest.options.backends.as_slice();
+    let written = match backends {
+        [backend] if !files::is_comparison(&options.source.directory, backends) => {
+            files::write_figures(&out, samples, backend, &Paper::load()?)?
+        }
+        backends => files::write_comparison_figures(&out, &Comparison::new(&with_derived(samples), backends))?,
     };
     if written.is_empty() {
         let message = "there is nothing to draw: no operation of one member was measured; try another run".to_owned();

@@ -69,6 +69,12 @@ pub fn names() -> Vec<String> {
     [MEASUREMENTS, TIME, TRAFFIC, TRACKED, COMPARISON, SUMMARY].map(str::to_owned).into_iter().chain(figures).collect()
 }
 
+/// Whether a run is one of backends side by side. A comparison may have one backend only.
+#[must_use]
+pub fn is_comparison(directory: &Path, backends: &[String]) -> bool {
+    backends.len() != 1 || directory.join(COMPARISON).exists()
+}
+
 /// Writes measurements.csv.
 ///
 /// # Errors

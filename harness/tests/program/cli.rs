@@ -156,10 +156,7 @@ fn a_second_run_in_a_directory_is_refused_and_the_first_is_whole() {
     let mut running = Command::new(env!("CARGO_BIN_EXE_harness"));
     let mut running = running.args(first).current_dir(&directory).stdout(std::process::Stdio::null()).spawn().unwrap();
     let samples = directory.join("results/compare/samples.jsonl");
-    let start = std::time::Instant::now();
-    while !samples.exists() && start.elapsed().as_secs() < 60 {
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
+    wait_for(&samples);
     for second in [&with(&first, &["--seed", "2"])[..], &with(&first, &["--resume"]), &["plot", "results/compare"]] {
         let said = complaint(1, second, &directory);
         assert!(said.contains(&format!("another process (process {}) is writing to results/compare", running.id())));
@@ -168,6 +165,31 @@ fn a_second_run_in_a_directory_is_refused_and_the_first_is_whole() {
     expect(0, &["plot", "results/compare"], &directory);
     expect(0, &with(&first, &["--resume"]), &directory);
     assert_eq!(fs::read_to_string(samples).unwrap().lines().count(), 40);
+}
+
+/// As a build does that goes on meanwhile. Runners start one after the other.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_run_goes_on_with_its_own_program_if_another_takes_its_place() {
+    let directory = empty_directory("replaced");
+    let program = directory.join("harness");
+    fs::copy(env!("CARGO_BIN_EXE_harness"), &program).unwrap();
+    let arguments = ["measure", "--operation", "update", "--sizes", "4,5,6,7,8", "--iterations", "3", "--out", "run"];
+    let mut running = Command::new(&program);
+    let running = running.args(arguments).current_dir(&directory).stdout(std::process::Stdio::null()).spawn().unwrap();
+    wait_for(&directory.join("run/manifest.json"));
+    fs::write(directory.join("another"), "#!/bin/sh\nexit 1\n").unwrap();
+    fs::rename(directory.join("another"), &program).unwrap();
+    let output = running.wait_with_output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(fs::read_to_string(directory.join("run/samples.jsonl")).unwrap().lines().count(), 15);
+}
+
+fn wait_for(file: &Path) {
+    let start = std::time::Instant::now();
+    while !file.exists() && start.elapsed().as_secs() < 60 {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
 }
 
 #[test]
@@ -280,6 +302,13 @@ fn backends_are_compared_side_by_side() {
 #[test]
 fn a_comparison_need_not_have_what_a_readme_shows() {
     let directory = empty_directory("part");
+    let alone = ["compare", "--backend", "dcgka", "--operation", "add", "--sizes", "3", "--iterations", "1"];
+    let tables = expect(0, &with(&alone, &["--out", "alone"]), &directory);
+    // It stays a comparison, although it has one backend.
+    assert!(expect(0, &["report", "alone"], &directory).contains("alone/compare.csv"));
+    let again = fs::read_to_string(directory.join("alone/summary.md")).unwrap();
+    assert!(tables.starts_with(&again) && again.starts_with("# Backends side by side"), "{again}");
+    assert!(expect(0, &["plot", "alone"], &directory).contains("alone/compare-traffic.svg"));
     let run = ["compare", "--backend", "dcgka,pairwise", "--operation", "create", "--sizes", "2,3", "--out", "run"];
     let run = with(&run, &["--iterations", "1", "--reference", "pairwise"]);
     let tables = expect(0, &run, &directory);
