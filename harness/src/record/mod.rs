@@ -4,6 +4,7 @@ pub(crate) mod by_name;
 pub mod manifest;
 pub mod metric;
 pub mod name;
+pub mod program;
 pub mod recorded;
 pub mod sample;
 pub mod store;

@@ -3,5 +3,6 @@
 
 mod data;
 mod layout;
+mod template;
 mod texts;
 mod words;
