@@ -80,13 +80,14 @@ struct Runner {
 /// by an expression that makes it. It takes one line in the `main.rs` of a crate of one's own:
 ///
 /// ```text
-/// harness::main![template::Boxes];
+/// harness::main! { template::Boxes }
 /// ```
 ///
-/// A backend of one file can stand beside that `main.rs`, here as `mine.rs`:
+/// A backend of one file can stand beside that `main.rs`, here as `mine.rs`. The braces matter: in brackets, rustfmt would
+/// put a comma after `mod mine;`.
 ///
 /// ```text
-/// harness::main![mod mine; mine::Mine];
+/// harness::main! { mod mine; mine::Mine }
 /// ```
 #[macro_export]
 macro_rules! main {
