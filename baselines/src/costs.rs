@@ -38,22 +38,27 @@ pub(crate) fn expected(protocol: Protocol, operation: Operation, n: usize) -> Op
     if members > MAX_MEMBERS {
         return None;
     }
-    let mut costs = Costs { protocol, messages: Vec::new(), counts: Vec::new() };
-    match operation {
-        Operation::Create => costs.create(n, false),
-        Operation::CreateMesh if protocol.defers_channels() => costs.create(n, true),
-        Operation::Add => costs.add(n),
-        Operation::Remove => costs.remove(n),
-        Operation::Update if protocol == Protocol::Pairwise => costs.update_pairwise(n),
-        Operation::Update if protocol.updates() => costs.update(n),
-        Operation::UpdateCold if protocol == Protocol::Pairwise => costs.update_cold_pairwise(n),
-        Operation::UpdateCold if protocol.updates() => costs.update_cold(n),
-        Operation::Message => costs.message(n - 1),
-        Operation::MessageAfterRemove => costs.message_after_remove(n - 2),
+    Some(match operation {
+        Operation::Create => sum(protocol, |costs| costs.create(n, false)),
+        Operation::CreateMesh if protocol.defers_channels() => sum(protocol, |costs| costs.create(n, true)),
+        Operation::Add => sum(protocol, |costs| costs.add(n)),
+        Operation::Remove => sum(protocol, |costs| costs.remove(n)),
+        Operation::Update if protocol == Protocol::Pairwise => sum(protocol, |costs| costs.update_pairwise(n)),
+        Operation::Update if protocol.updates() => sum(protocol, |costs| costs.update(n)),
+        Operation::UpdateCold if protocol == Protocol::Pairwise => sum(protocol, |costs| costs.update_cold_pairwise(n)),
+        Operation::UpdateCold if protocol.updates() => sum(protocol, |costs| costs.update_cold(n)),
+        Operation::Message => sum(protocol, |costs| costs.message(n - 1)),
+        Operation::MessageAfterRemove => sum(protocol, |costs| costs.message_after_remove(n - 2)),
         _ => return None,
-    }
-    let Costs { messages, counts, .. } = costs;
-    Some(Expected { messages, counts })
+    })
+}
+
+/// The sum of what `formula` adds up. The place of the formula is that of the call, which names the operation.
+#[track_caller]
+fn sum(protocol: Protocol, formula: impl FnOnce(&mut Costs)) -> Expected {
+    let mut costs = Costs { protocol, messages: Vec::new(), counts: Vec::new() };
+    formula(&mut costs);
+    Expected::new(costs.messages, costs.counts)
 }
 
 struct Costs {

@@ -56,15 +56,15 @@ fn create(rules: Rules, n: usize) -> Expected {
     let founded = blocks(hash::blocks_of(label::GROUP_ID, &[MEMBER_ID_LEN, DIGEST_LEN])) + n as u64 * handle();
     let generate = founded + commitment + others as u64 * cold_seal() + apply_seed(others) + sign(false, false, body);
     let process = founded + verify(false, false, body) + cold_open() + commitment + apply_seed(others) + ack(0);
-    Expected {
-        messages: vec![("create", 1), ("ack", others as u64)],
-        counts: vec![
+    Expected::new(
+        vec![("create", 1), ("ack", others as u64)],
+        vec![
             (Role::Sender, Phase::Generate, generate),
             (Role::Sender, Phase::Responses, others as u64 * process_ack(0)),
             (Role::Recipient, Phase::Process, others as u64 * process),
             (Role::Recipient, Phase::Responses, (others * (others - 1)) as u64 * process_ack(0)),
         ],
-    }
+    )
 }
 
 /// An update or remove. The channels with `cold` of the recipients have not been used.
@@ -101,7 +101,8 @@ fn update(rules: Rules, n: usize, cold: usize) -> Seeded {
     Seeded { rules, removes: false, recipients: n - 1, cold }
 }
 
-/// One update or remove, and nothing else.
+/// One update or remove, and nothing else. The place of the formula is that of the call, which names the operation.
+#[track_caller]
 fn one(kind: &'static str, operation: &Seeded) -> Expected {
     let (recipients, cold) = (operation.recipients as u64, operation.cold as u64);
     let process = (recipients - cold) * operation.process(warm_open()) + cold * operation.process(cold_open());
@@ -114,7 +115,7 @@ fn one(kind: &'static str, operation: &Seeded) -> Expected {
     if operation.removes {
         counts.push((Role::Removed, Phase::Process, operation.verify()));
     }
-    Expected { messages: vec![(kind, 1), ("ack", recipients)], counts }
+    Expected::new(vec![(kind, 1), ("ack", recipients)], counts)
 }
 
 /// Concurrent updates by the creator, whose channels are all warm, and by `k - 1` others, whose channels are cold
@@ -129,16 +130,16 @@ fn concurrent_updates(rules: Rules, n: usize, k: usize) -> Expected {
         + (k - 1) * k.saturating_sub(2) * others.process(crossed);
     let at_rest = creators.process(warm_open()) + (k - 1) * others.process(cold_open());
     // Everybody processes the acknowledgements of each update except its own; the author of the update sends none.
-    Expected {
-        messages: vec![("update", k), ("ack", k * (n - 1))],
-        counts: vec![
+    Expected::new(
+        vec![("update", k), ("ack", k * (n - 1))],
+        vec![
             (Role::Sender, Phase::Generate, creators.generate() + (k - 1) * others.generate()),
             (Role::Sender, Phase::Process, among_updating),
             (Role::Sender, Phase::Responses, k * (k * (n - 1) - (k - 1)) * process_ack(0)),
             (Role::Recipient, Phase::Process, rest * at_rest),
             (Role::Recipient, Phase::Responses, rest * k * (n - 2) * process_ack(0)),
         ],
-    }
+    )
 }
 
 fn add(n: usize) -> Expected {
@@ -160,9 +161,9 @@ fn add(n: usize) -> Expected {
         + kdf(ADD_KDF_CALLS)
         + ack(0);
     let add_ack = process_ack(COLD_LEN);
-    Expected {
-        messages: vec![("add", 1), ("welcome", 1), ("add-ack", others), ("ack", 1)],
-        counts: vec![
+    Expected::new(
+        vec![("add", 1), ("welcome", 1), ("add-ack", others), ("ack", 1)],
+        vec![
             (Role::Sender, Phase::Generate, generate),
             (Role::Sender, Phase::Responses, others * add_ack + process_ack(0)),
             (Role::Recipient, Phase::Process, others * process),
@@ -170,19 +171,19 @@ fn add(n: usize) -> Expected {
             (Role::Joiner, Phase::Process, add_waits + joins),
             (Role::Joiner, Phase::Responses, others * (add_ack + cold_open())),
         ],
-    }
+    )
 }
 
 fn message(n: usize) -> Expected {
     let body = PLAINTEXT_LEN + aead::OVERHEAD;
     let key = kdf(message_ratchet::KDF_CALLS) + Counts { aead_bytes: PLAINTEXT_LEN as u64, ..Counts::default() };
-    Expected {
-        messages: vec![("message", 1)],
-        counts: vec![
+    Expected::new(
+        vec![("message", 1)],
+        vec![
             (Role::Sender, Phase::Generate, key + sign(false, false, body)),
             (Role::Recipient, Phase::Process, (n as u64 - 1) * (key + verify(false, false, body))),
         ],
-    }
+    )
 }
 
 /// Deriving the member secrets of all recipients and of the author, and the step of the author's ratchet.

@@ -1,9 +1,4 @@
-//! The command line, with the backends of this workspace.
+//! The command line, with the backends of this workspace. A protocol of one file can stand beside this one: with `mine.rs`
+//! here, the line is `harness::main! { mod mine; mine::Mine }`.
 
-use std::process::ExitCode;
-
-use harness::registry::Registry;
-
-fn main() -> ExitCode {
-    harness::cmd::main(&Registry::built_in())
-}
+harness::main! {}

@@ -28,6 +28,7 @@ const AUDITS: &[(&str, NewAudit)] = &[("dcgka", dcgka::audit::Auditor::boxed)];
 #[derive(Clone, Copy, Debug)]
 pub struct Registry {
     constructors: &'static [Constructor],
+    added: &'static [Constructor],
 }
 
 /// No backend has the requested name.
@@ -40,6 +41,11 @@ pub struct UnknownBackend {
     pub known: Vec<String>,
 }
 
+/// A backend cannot be found by its name, because an earlier one has it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the name `{0}` means another backend already; try another name, or a variant, in Backend::description")]
+pub struct NameTaken(pub String);
+
 impl Registry {
     /// The backends of this workspace.
     #[cfg(feature = "cli")]
@@ -51,7 +57,27 @@ impl Registry {
     /// A registry of these backends. The first variant of each name is the default.
     #[must_use]
     pub const fn new(constructors: &'static [Constructor]) -> Self {
-        Self { constructors }
+        Self { constructors, added: &[] }
+    }
+
+    /// The same backends, and after them those of another crate.
+    #[must_use]
+    pub const fn with(self, added: &'static [Constructor]) -> Self {
+        Self { added, ..self }
+    }
+
+    /// Checks that every backend is found by its full name.
+    ///
+    /// # Errors
+    /// A name means an earlier backend: it occurs twice, or it is the short name of another one's default variant.
+    pub fn check(&self) -> Result<(), NameTaken> {
+        for (index, name) in self.names().enumerate() {
+            let has_it = |earlier: Box<dyn Backend>| full_name(&*earlier) == name || earlier.description().name == name;
+            if self.all().take(index).any(has_it) {
+                return Err(NameTaken(name));
+            }
+        }
+        Ok(())
     }
 
     /// The auditor of the backend with this full name; `None` if it has none.
@@ -63,7 +89,16 @@ impl Registry {
 
     /// A new instance of each backend.
     pub fn all(&self) -> impl Iterator<Item = Box<dyn Backend>> {
-        self.constructors.iter().map(|construct| construct())
+        self.constructors().map(|construct| construct())
+    }
+
+    /// The full name of each backend.
+    pub fn names(&self) -> impl Iterator<Item = String> {
+        self.all().map(|backend| full_name(&*backend))
+    }
+
+    fn constructors(&self) -> impl Iterator<Item = Constructor> {
+        self.constructors.iter().chain(self.added).copied()
     }
 
     /// The backend with this name: `name` or `name:variant`. A name alone means the first variant.
@@ -79,12 +114,9 @@ impl Registry {
     /// # Errors
     /// As [`find`](Self::find).
     pub fn constructor(&self, name: &str) -> Result<Constructor, UnknownBackend> {
-        let all = || self.constructors.iter().copied();
-        let exact = all().find(|construct| full_name(&*construct()) == name);
-        exact.or_else(|| all().find(|construct| construct().description().name == name)).ok_or_else(|| UnknownBackend {
-            asked: name.to_owned(),
-            known: self.all().map(|backend| full_name(&*backend)).collect(),
-        })
+        let exact = self.constructors().find(|construct| full_name(&*construct()) == name);
+        let short = || self.constructors().find(|construct| construct().description().name == name);
+        exact.or_else(short).ok_or_else(|| UnknownBackend { asked: name.to_owned(), known: self.names().collect() })
     }
 }
 

@@ -2,7 +2,10 @@
 //! argument it serves the toy protocol, otherwise it runs the tests below, or those whose name contains the argument.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[allow(unreachable_pub, reason = "it is public in its own crate")]
+#[path = "../../examples/template/src/lib.rs"]
 mod boxes;
+mod faulty;
 mod toy;
 
 use std::collections::BTreeMap;
@@ -12,12 +15,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use harness::record::manifest::RunStatus;
+use boxes::Boxes;
+use faulty::{Fault, Faulty};
+use harness::record::manifest::{Build, RunStatus};
 use harness::record::name::join;
 use harness::record::program::Program;
 use harness::record::sample::{Sample, Status};
 use harness::record::store::{self, MANIFEST, SAMPLES, StoreError};
-use harness::registry::Registry;
+use harness::registry::{Constructor, NameTaken, Registry};
 use harness::run::child::{Launch, StartError};
 use harness::run::plan::{Choice, Earlier, Plan};
 use harness::run::runner::{self, ServeError};
@@ -27,11 +32,13 @@ use protocol::operation::Operation;
 use toy::{Flaw, Toy, VARIANTS};
 
 const TOYS: Registry = Registry::new(&VARIANTS);
-const PROTOCOLS: Registry = Registry::new(&[|| Box::new(boxes::Boxes)]);
+const PROTOCOLS: Registry = Registry::new(&[|| Box::new(Boxes)]);
+const WRONG: Registry = Registry::new(&[|| Box::new(Faulty::new(Box::new(Boxes), Fault::WrongFormulas))]);
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["wrong-formulas", ..] => runner::serve(&WRONG, "boxes", "").unwrap(),
         ["runner", "--backend", "boxes", ..] => runner::serve(&PROTOCOLS, "boxes", "").unwrap(),
         ["runner", "--backend", name, "--variant", variant] => runner::serve(&TOYS, name, variant).unwrap(),
         ["other-seed", "--backend", name, "--variant", variant] => {
@@ -67,7 +74,7 @@ fn serve_altered(name: &str, variant: &str, alter: fn(String) -> Option<String>)
 }
 
 fn run_tests(filter: &str) {
-    let tests: [(&str, fn()); 18] = [
+    let tests: [(&str, fn()); 21] = [
         ("a_runner_answers_line_by_line", a_runner_answers_line_by_line),
         ("a_runner_refuses_other_versions", a_runner_refuses_other_versions),
         ("a_parent_refuses_other_versions", a_parent_refuses_other_versions),
@@ -82,10 +89,16 @@ fn run_tests(filter: &str) {
         ("answers_to_other_requests_are_rows", answers_to_other_requests_are_rows),
         ("what_conforms_is_measured_and_the_manifest_says_so", what_conforms_is_measured_and_the_manifest_says_so),
         ("what_does_not_conform_is_refused_in_all_its_rows", what_does_not_conform_is_refused_in_all_its_rows),
+        (
+            "wrong_formulas_are_all_named_at_once_in_all_rows_and_in_the_gate",
+            wrong_formulas_are_all_named_at_once_in_all_rows_and_in_the_gate,
+        ),
         ("a_suite_that_does_not_end_is_a_time_out", a_suite_that_does_not_end_is_a_time_out),
         ("a_runner_ends_with_its_parent", a_runner_ends_with_its_parent),
         ("peak_memory_stays_unknown_if_its_runner_fails", peak_memory_stays_unknown_if_its_runner_fails),
         ("names_of_backends_are_resolved", names_of_backends_are_resolved),
+        ("added_backends_are_found_beside_the_others", added_backends_are_found_beside_the_others),
+        ("a_name_that_means_another_backend_is_an_error", a_name_that_means_another_backend_is_an_error),
     ];
     for (name, test) in tests.into_iter().filter(|(name, _)| name.contains(filter)) {
         println!("test {name}");
@@ -410,6 +423,46 @@ fn what_does_not_conform_is_refused_in_all_its_rows() {
     assert_eq!(run.manifest.conformance.keys().collect::<Vec<_>>(), ["boxes"]);
 }
 
+fn wrong_formulas_are_all_named_at_once_in_all_rows_and_in_the_gate() {
+    let make = WRONG.constructor("boxes").unwrap();
+    let violation = protocol::conformance::check(&make).unwrap_err();
+    let both = format!("{}; {}", faulty::said_of(Operation::Create), faulty::said_of(Operation::Remove));
+    assert_eq!(violation.to_string(), format!("operations: {both} (create, 2 members, seed {})", violation.seed));
+
+    let boxes = Choice { backend: "boxes".to_owned(), variant: String::new() };
+    let mut plan = Plan { conformance: true, backends: vec![boxes], ..plan(&[]) };
+    plan.launch.args = vec!["wrong-formulas".to_owned()];
+    let run = measure(&plan).unwrap();
+    let reason = format!("conformance: {violation}");
+    assert!(!run.samples.is_empty() && run.samples.iter().all(|sample| sample.reason == reason), "{:?}", run.samples);
+    #[cfg(feature = "cli")]
+    assert!(gate_report(&plan).contains(&format!("\n- not measured: boxes/create/4: {reason}\n")));
+
+    // Without the suite, each operation still names all that differs in it.
+    let run = measure(&Plan { conformance: false, ..plan }).unwrap();
+    let mut removes = run.samples.iter().filter(|sample| sample.operation == Operation::Remove);
+    let said = faulty::said_of(Operation::Remove);
+    assert!(removes.all(|sample| sample.reason == said.split_once(": ").unwrap().1), "{said}");
+}
+
+/// What the gate prints of boxes.
+#[cfg(feature = "cli")]
+fn gate_report(plan: &Plan) -> String {
+    use harness::gate::config::Config;
+    use harness::gate::exact;
+    use harness::gate::report::{Record, Report};
+
+    let text = "seed = 1\ngroup_size = 4\noperations = [\"create\"]\nbackends = [\"boxes\"]\n\
+                [instructions]\nbackends = []\n[time]\nbackends = []\ngroups = 1\nruns = 2\n";
+    let file = fresh_directory("gate").with_extension("toml");
+    fs::write(&file, text).unwrap();
+    let config = Config::read(&file, &WRONG).unwrap();
+    let trouble = exact::measure(&config, &plan.launch, plan.timeout, &|| ()).unwrap().trouble;
+    Report { trouble, ..Report::new(&Build::of_this_program(Program::HARNESS).unwrap(), None) }
+        .conclude(Record::No)
+        .human()
+}
+
 fn a_suite_that_does_not_end_is_a_time_out() {
     let mut plan = Plan { conformance: true, timeout: Duration::from_secs(1), ..plan(&[""]) };
     plan.launch.args = vec!["no-verdict".to_owned()];
@@ -487,4 +540,26 @@ fn names_of_backends_are_resolved() {
     assert!(schedule::check(&Plan { sizes: vec![], ..plan(&[""]) }).is_err());
     let error = measure(&plan(&["none"])).unwrap_err().to_string();
     assert!(error.starts_with("the runner of `toy:none` did not start"), "{error}");
+}
+
+fn added_backends_are_found_beside_the_others() {
+    const BOTH: Registry = PROTOCOLS.with(&VARIANTS);
+    BOTH.check().unwrap();
+    assert_eq!(BOTH.names().take(3).collect::<Vec<_>>(), ["boxes", "toy", "toy:hidden"]);
+    assert_eq!(BOTH.find("boxes").unwrap().description().name, "boxes");
+    assert_eq!(BOTH.find("toy:leaks").unwrap().description().variant, "leaks");
+    assert!(BOTH.find("toys").err().unwrap().to_string().starts_with("there is no backend `toys`; try boxes, toy, "));
+}
+
+fn a_name_that_means_another_backend_is_an_error() {
+    const BOXES: &[Constructor] = &[|| Box::new(Boxes)];
+    const HIDDEN: &[Constructor] = &[|| Box::new(Toy(Flaw::Hidden))];
+    let taken = |registry: Registry| registry.check().unwrap_err();
+    assert_eq!(taken(PROTOCOLS.with(BOXES)), NameTaken("boxes".to_owned()));
+    assert_eq!(taken(TOYS.with(HIDDEN)), NameTaken("toy:hidden".to_owned()));
+    // `toy` means the first variant with that name.
+    let shadowed = taken(Registry::new(HIDDEN).with(&VARIANTS));
+    assert_eq!(shadowed, NameTaken("toy".to_owned()));
+    assert!(shadowed.to_string().contains("`toy`") && shadowed.to_string().contains("; try another name"));
+    Registry::new(HIDDEN).with(BOXES).check().unwrap();
 }

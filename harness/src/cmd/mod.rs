@@ -1,6 +1,7 @@
 //! The command line: one file for each verb, and what the verbs share.
 //!
-//! Data goes to standard output, progress and errors to standard error.
+//! Data goes to standard output, progress and errors to standard error. [`harness::main!`](crate::main) makes a program of
+//! it.
 
 mod compare;
 mod export;
@@ -19,18 +20,18 @@ mod soak;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::gate::instructions;
 use crate::record::program::Program;
-use crate::registry::Registry;
+use crate::registry::{Constructor, Registry};
 use crate::run::runner;
-use failure::{ERROR, EXIT_CODES, Failure, OK};
+use failure::{ERROR, EXIT_CODES, Failure, OK, USAGE};
 use output::{complain, print};
 
 /// Measures group key agreement protocols: CPU time and traffic of each operation.
 #[derive(Parser)]
-#[command(name = "harness", version, arg_required_else_help = true, after_help = EXIT_CODES)]
+#[command(arg_required_else_help = true, after_help = EXIT_CODES)]
 struct Cli {
     #[command(subcommand)]
     verb: Verb,
@@ -75,10 +76,55 @@ struct Runner {
     variant: String,
 }
 
-/// Runs the command in the arguments of this process, with the backends of `registry`.
-pub fn main(registry: &Registry) -> ExitCode {
-    let program = Program::HARNESS;
-    let result = match Cli::parse().verb {
+/// The `main` of a program with the whole command line: with the backends of this workspace, and after them its own, each
+/// by an expression that makes it. It takes one line in the `main.rs` of a crate of one's own:
+///
+/// ```text
+/// harness::main! { template::Boxes }
+/// ```
+///
+/// A backend of one file can stand beside that `main.rs`, here as `mine.rs`. The braces matter: in brackets, rustfmt would
+/// put a comma after `mod mine;`.
+///
+/// ```text
+/// harness::main! { mod mine; mine::Mine }
+/// ```
+#[macro_export]
+macro_rules! main {
+    ($(mod $module:ident;)* $($backend:expr),* $(,)?) => {
+        // What is public in a crate of its own may stay so in a file.
+        $(#[allow(unreachable_pub)] mod $module;)*
+
+        fn main() -> ::std::process::ExitCode {
+            const BACKENDS: &[$crate::registry::Constructor] = &[$(|| ::std::boxed::Box::new($backend)),*];
+            // Of the package in which this line stands.
+            let program = $crate::record::program::Program {
+                package: ::core::env!("CARGO_PKG_NAME"),
+                version: ::core::env!("CARGO_PKG_VERSION"),
+                bin: ::core::env!("CARGO_BIN_NAME"),
+            };
+            $crate::cmd::main(program, BACKENDS)
+        }
+    };
+}
+
+/// Runs the command in the arguments of this process, with the backends of this workspace and those that `program` adds.
+pub fn main(program: Program, backends: &'static [Constructor]) -> ExitCode {
+    let command = Cli::command().name(program.package).bin_name(program.bin).version(program.version);
+    let cli = Cli::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
+    let registry = Registry::built_in().with(backends);
+    let result = registry.check().map_err(|taken| Failure::new(USAGE, &taken));
+    match result.and_then(|()| run(program, cli.verb, &registry)) {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            complain(&format!("error: {}", failure.message));
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+fn run(program: Program, verb: Verb, registry: &Registry) -> Result<u8, Failure> {
+    match verb {
         Verb::Reproduce(options) => reproduce::run(program, &options, registry),
         Verb::Measure(options) => measure::run(program, &options, registry),
         Verb::Compare(options) => compare::run(program, &options, registry),
@@ -92,13 +138,6 @@ pub fn main(registry: &Registry) -> ExitCode {
             runner::serve(registry, &options.backend, &options.variant).map(|()| 0).map_err(Failure::from)
         }
         Verb::Replay { recording } => replay(registry, &recording),
-    };
-    match result {
-        Ok(code) => ExitCode::from(code),
-        Err(failure) => {
-            complain(&format!("error: {}", failure.message));
-            ExitCode::from(failure.code)
-        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Which program this is: the harness itself, or another one that adds backends to it.
 
-/// The package and the binary that this program was built from.
+/// The package and the binary that a program was built from. [`harness::main!`](crate::main) fills it in where it is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Program {
     /// The name of its package.

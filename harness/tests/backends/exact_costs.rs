@@ -74,10 +74,8 @@ fn counts_of_sender_keys_with_updates_equal_the_formulas() {
 }
 
 #[test]
-fn the_counts_of_every_backend_are_tested_above() {
-    let names: Vec<String> = Registry::built_in().all().map(|backend| full_name(&*backend)).collect();
-    let tested = ["dcgka", "dcgka:published", "pairwise", "sender-keys:eager", "sender-keys:lazy", "sender-keys:pcs"];
-    assert_eq!(names, tested);
+fn counts_of_every_backend_equal_the_formulas_in_small_groups() {
+    Registry::built_in().names().for_each(|name| counts_equal_the_formulas(&name, &[8]));
 }
 
 #[test]

@@ -1,9 +1,6 @@
 //! Backends in the harness: correct ones are measured exactly, faulty ones are refused.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-mod adding_a_backend;
-#[path = "../boxes/mod.rs"]
-mod boxes;
 mod cells;
 mod exact_costs;
 #[path = "../faulty/mod.rs"]

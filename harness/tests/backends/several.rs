@@ -74,7 +74,7 @@ fn every_backend_has_them_or_says_that_it_does_not() {
         for group_size in [8, 16, 32] {
             for operation in ["concurrent-updates:2", "concurrent-updates:8", "partition-heal"] {
                 let result = run(&mut bench, operation, group_size);
-                if backend.description().capabilities.pcs_update {
+                if backend.supports(operation.parse().unwrap(), group_size) {
                     let outcome = result.unwrap_or_else(|refusal| panic!("{name} {operation}: {refusal}"));
                     let formula = backend.expected(operation.parse().unwrap(), group_size).is_some();
                     assert_eq!(

@@ -1,18 +1,20 @@
 //! A wrapper around any backend, with one fault. In everything else it is correct: its exports are complete, its
 //! formulas say what it does, and its members agree.
+#![allow(dead_code, reason = "each test program uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::sync::{Arc, LazyLock, Mutex};
 
+use protocol::crypto::count::Counts;
 use protocol::crypto::signature::SIGNATURE_LEN;
 use protocol::error::Error;
 use protocol::id::{GroupId, MEMBER_ID_LEN, MemberId};
 use protocol::member::{
     Backend, Context, Description, Event, Incoming, Member, NewUser, Outgoing, Received, Recipients,
 };
-use protocol::operation::{Expected, Operation};
+use protocol::operation::{Expected, Operation, Phase, Role};
 use protocol::wire::codec::{Reader, put_prefixed};
 use rand_core::{CryptoRng, TryCryptoRng, TryRng};
 
@@ -46,6 +48,8 @@ pub(crate) enum Fault {
     Panics,
     /// A member that has updated loses the updates of others until its next action.
     LosesCrossingUpdates,
+    /// The formulas of create and remove ask for more than is done.
+    WrongFormulas,
 }
 
 /// Messages that are handed over in memory.
@@ -101,16 +105,37 @@ impl Backend for Faulty {
     }
 
     fn expected(&self, operation: Operation, group_size: usize) -> Option<Expected> {
+        let right = || self.base.expected(operation, group_size);
         match operation {
-            Operation::Remove if self.fault.keeps_key() => {
-                Some(Expected { messages: vec![("remove", 1)], counts: Vec::new() })
-            }
+            Operation::Create if self.fault == Fault::WrongFormulas => Some(asking_too_much(right()?)),
+            Operation::Remove if self.fault == Fault::WrongFormulas => Some(asking_too_much(right()?)),
+            Operation::Remove if self.fault.keeps_key() => Some(Expected::new(vec![("remove", 1)], Vec::new())),
             Operation::Update | Operation::UpdateCold if self.fault == Fault::FakesUpdates => {
-                Some(Expected { messages: vec![("update", 1)], counts: Vec::new() })
+                Some(Expected::new(vec![("update", 1)], Vec::new()))
             }
-            _ => self.base.expected(operation, group_size),
+            _ => right(),
         }
     }
+}
+
+/// The costs, and one message and two primitives more.
+#[track_caller]
+fn asking_too_much(right: Expected) -> Expected {
+    let Expected { mut messages, mut counts, .. } = right;
+    messages.push(("note", 1));
+    counts.push((Role::Sender, Phase::Generate, Counts { sign: 1, kdf: 2, ..Counts::default() }));
+    Expected::new(messages, counts)
+}
+
+/// What is said of the formula of one operation in `Fault::WrongFormulas`, if its member signs once and derives no keys.
+pub(crate) fn said_of(operation: Operation) -> String {
+    let arm = format!("Operation::{operation:?} if self.fault == Fault::WrongFormulas");
+    let line = 1 + include_str!("mod.rs").lines().position(|line| line.contains(&arm)).unwrap();
+    format!(
+        "{operation}: note messages: expected 1, measured 0; op.sign of role sender in phase generate: expected 2, \
+         measured 1; op.kdf of role sender in phase generate: expected 2, measured 0; the formula is at {}:{line}",
+        file!()
+    )
 }
 
 impl Fault {

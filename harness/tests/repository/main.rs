@@ -4,5 +4,6 @@
 mod data;
 mod layout;
 mod system;
+mod template;
 mod texts;
 mod words;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Folders whose texts are the project's own words. Recorded runs are data.
-const FOLDERS: [&str; 12] = [
+const FOLDERS: [&str; 13] = [
     ".cargo",
     ".ci",
     ".github",
@@ -12,6 +12,7 @@ const FOLDERS: [&str; 12] = [
     "benches",
     "dcgka",
     "docs",
+    "examples",
     "fuzz",
     "harness",
     "protocol",

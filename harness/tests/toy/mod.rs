@@ -176,7 +176,7 @@ impl Backend for Toy {
                 let n = n - u64::from(operation == Operation::MessageAfterRemove);
                 let counts =
                     vec![(Role::Sender, Phase::Generate, crypt), (Role::Recipient, Phase::Process, (n - 1) * crypt)];
-                return Some(Expected { messages: vec![("message", 1)], counts });
+                return Some(Expected::new(vec![("message", 1)], counts));
             }
         };
         let mut counts = vec![(Role::Sender, Phase::Generate, generate)];
@@ -186,7 +186,7 @@ impl Backend for Toy {
             }
             counts.push((role, Phase::Responses, (members * acks) * ack));
         }
-        Some(Expected { messages, counts })
+        Some(Expected::new(messages, counts))
     }
 }
 

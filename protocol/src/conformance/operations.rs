@@ -1,5 +1,5 @@
 //! Each operation in groups of several sizes: it is there or refused as a whole, it costs what the formula says, and
-//! afterwards all members agree and read each other.
+//! afterwards all members agree and read each other. All formulas that are wrong at one group size are reported together.
 
 use super::talk::disjoint;
 use super::trial::{SIZES, Trial};
@@ -31,7 +31,7 @@ pub(super) fn check(trial: &mut Trial<'_>) -> Verdict {
             for operation in operations() {
                 trial.enter(operation.name(), size);
                 match trial.backend().expected(operation, size) {
-                    Some(expected) => supported(world.fork()?, operation, size, &expected)?,
+                    Some(expected) => supported(trial, world.fork()?, operation, &expected)?,
                     None => unsupported(world.fork()?, operation, size)?,
                 }
             }
@@ -40,6 +40,7 @@ pub(super) fn check(trial: &mut Trial<'_>) -> Verdict {
         lengths(trial.world(Start::Conversed, 1)?)?;
         trial.enter("calls of an outsider", size);
         outside(trial.world(Start::Conversed, 1)?, size, declared)?;
+        ensure(trial.formulas_are_right(), || "a formula is wrong".to_owned())?;
     }
     Ok(())
 }
@@ -53,11 +54,13 @@ fn unsupported(mut world: World<'_>, operation: Operation, size: usize) -> Verdi
     ensure(unchanged, || "a refused operation has changed the state".to_owned())
 }
 
-fn supported(mut world: World<'_>, operation: Operation, size: usize, expected: &Expected) -> Verdict {
+fn supported(trial: &mut Trial<'_>, mut world: World<'_>, operation: Operation, expected: &Expected) -> Verdict {
     let before = world.agree()?;
-    let (operator, action) = Action::of(operation, size);
+    let (operator, action) = Action::of(operation, trial.group_size);
     let cost = world.run(operator, &action)?;
-    expected.compare(&cost).map_err(|mismatch| mismatch.to_string())?;
+    if let Err(mismatch) = expected.compare(&cost) {
+        trial.wrong_formula(&mismatch);
+    }
     let after = world.agree()?;
     if matches!(operation, Operation::Remove | Operation::Update | Operation::UpdateCold) {
         ensure(disjoint(&before, &after), || "the operation has left a sender's key material as it was".to_owned())?;

@@ -34,12 +34,12 @@ impl fmt::Display for Report {
 pub struct Violation {
     /// The name of the check that failed.
     pub check: &'static str,
-    /// The situation in which it failed: an operation, mostly.
+    /// The situation in which it failed: an operation, mostly. If formulas are wrong, the first one.
     pub situation: Cow<'static, str>,
     /// The number of members before it.
     pub group_size: usize,
     /// The seed of the group's randomness.
     pub seed: u64,
-    /// What is wrong, in words.
+    /// What is wrong, in words. If formulas are wrong: all operations whose costs differ at this group size.
     pub what: String,
 }

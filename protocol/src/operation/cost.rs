@@ -1,19 +1,22 @@
 //! The cost of an operation: what the formula says, what was measured, and whether the two are equal.
 
 use core::fmt;
+use core::panic::Location;
 use std::collections::BTreeMap;
 
 use super::role::{Phase, Role};
 use crate::crypto::count::Counts;
 
 /// The exact cost of one operation, by formula. A run whose costs differ is refused.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Expected {
     /// The number of messages of each kind. A kind can be listed several times; what is not listed is zero.
     pub messages: Vec<(&'static str, u64)>,
     /// Primitive counts, summed over the members of a role. A role and phase can be listed several times; what is not
     /// listed is zero.
     pub counts: Vec<(Role, Phase, Counts)>,
+    /// Where the formula stands.
+    formula: &'static Location<'static>,
 }
 
 /// The cost of one operation as it was measured.
@@ -62,18 +65,29 @@ pub struct CostMismatch {
     pub first: CostDifference,
     /// All others.
     pub others: Vec<CostDifference>,
+    /// Where the formula stands.
+    pub formula: &'static Location<'static>,
 }
 
 impl fmt::Display for CostMismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.first)?;
-        self.others.iter().try_for_each(|difference| write!(f, "; {difference}"))
+        self.others.iter().try_for_each(|difference| write!(f, "; {difference}"))?;
+        write!(f, "; the formula is at {}:{}", self.formula.file(), self.formula.line())
     }
 }
 
 impl core::error::Error for CostMismatch {}
 
 impl Expected {
+    /// These messages and primitive counts. A refusal names the line of this call as the place of the formula. A helper
+    /// with `#[track_caller]` passes on the line of its own call.
+    #[must_use]
+    #[track_caller]
+    pub fn new(messages: Vec<(&'static str, u64)>, counts: Vec<(Role, Phase, Counts)>) -> Self {
+        Self { messages, counts, formula: Location::caller() }
+    }
+
     /// Compares the numbers of messages of all kinds, and all primitive counts of all roles in all phases.
     ///
     /// # Errors
@@ -82,7 +96,7 @@ impl Expected {
         let mut differences = self.message_differences(measured).chain(self.count_differences(measured));
         match differences.next() {
             None => Ok(()),
-            Some(first) => Err(CostMismatch { first, others: differences.collect() }),
+            Some(first) => Err(CostMismatch { first, others: differences.collect(), formula: self.formula }),
         }
     }
 
@@ -123,16 +137,17 @@ impl Expected {
 mod tests {
     use super::*;
 
+    #[track_caller]
     fn expected() -> Expected {
         let (sign, verify) = (Counts { sign: 1, ..Counts::default() }, Counts { verify: 3, ..Counts::default() });
-        Expected {
-            messages: vec![("update", 1), ("ack", 2), ("ack", 1), ("welcome", 0)],
-            counts: vec![
+        Expected::new(
+            vec![("update", 1), ("ack", 2), ("ack", 1), ("welcome", 0)],
+            vec![
                 (Role::Recipient, Phase::Process, verify),
                 (Role::Sender, Phase::Generate, sign),
                 (Role::Sender, Phase::Generate, sign),
             ],
-        }
+        )
     }
 
     fn measured() -> Measured {
@@ -153,13 +168,14 @@ mod tests {
     }
 
     #[test]
-    fn every_difference_is_named_in_a_fixed_order() {
+    fn every_difference_is_named_in_a_fixed_order_and_then_the_place_of_the_formula() {
         let mut measured = measured();
         measured.messages.remove("update");
         measured.messages.insert("create", 1);
         measured.counts.remove(&(Role::Recipient, Phase::Process));
         measured.counts.insert((Role::Removed, Phase::Heal), Counts { kdf: 7, dh: 1, ..Counts::default() });
-        let mismatch = expected().compare(&measured).unwrap_err();
+        let (expected, line) = (expected(), line!());
+        let mismatch = expected.compare(&measured).unwrap_err();
         assert_eq!(mismatch.first, CostDifference::Messages { kind: "create", expected: 0, measured: 1 });
         let all = [
             "create messages: expected 0, measured 1",
@@ -168,6 +184,6 @@ mod tests {
             "op.dh of role removed in phase heal: expected 0, measured 1",
             "op.kdf of role removed in phase heal: expected 0, measured 7",
         ];
-        assert_eq!(mismatch.to_string(), all.join("; "));
+        assert_eq!(mismatch.to_string(), format!("{}; the formula is at {}:{line}", all.join("; "), file!()));
     }
 }

@@ -1,6 +1,18 @@
-//! `boxes`, a small but complete backend to copy from. A message is a signed envelope with one box for each other
-//! member. The box is sealed to the keys that the member has published (X3DH with three key agreements). There is no
-//! state to update, so there is neither forward secrecy nor healing. Only one member may change the group at a time.
+//! A protocol in a crate of its own: a template to copy. The backend is `boxes`, small but complete. A message is a signed
+//! envelope with one box for each other member. The box is sealed to the keys that the member has published (X3DH with
+//! three key agreements). There is no state to update, so there is neither forward secrecy nor healing. Only one member may
+//! change the group at a time.
+//!
+//! What to replace, in this order:
+//!
+//! 1. `Boxes`, and the name, summary and capabilities in its `description`: what your protocol is, and what it claims.
+//! 2. `User`, `Stage` and `Group`: the state of a member. Begin with `new_user`, `export` and `restore`.
+//! 3. The calls of `Member`, in the order `create`, `receive_one`, `send`, `add`, `remove`, `update`. Return
+//!    `Error::Unsupported` where your protocol has no such operation.
+//! 4. The formulas in `expected`. The tests and the harness name each metric that differs, and the line of the formula.
+//!
+//! `src/main.rs` names the backend. `tests/template.rs` runs the conformance suite and checks the formulas.
+//! `gate.toml` says which costs `gate` guards.
 
 use std::collections::BTreeSet;
 
@@ -29,14 +41,14 @@ const REMOVE: Kind = Kind(4);
 const MESSAGE: Kind = Kind(5);
 
 /// The backend `boxes`, which has no variants.
-pub(crate) struct Boxes;
+pub struct Boxes;
 
 impl Backend for Boxes {
     fn description(&self) -> Description {
         Description {
             name: "boxes",
             variant: "",
-            summary: "a box for each member in each message: the example of how to add a backend",
+            summary: "a box for each member in each message: the template of a backend",
             capabilities: Capabilities {
                 concurrent_operations: false,
                 pcs_update: false,
@@ -70,11 +82,11 @@ impl Backend for Boxes {
         let verify = |body| Counts { verify: 1, ..Counts::default() } + digest(body);
         let handles = |count| count * blocks(hash::blocks_of(label::HANDLE, &[MEMBER_ID_LEN]));
         let group_id = blocks(hash::blocks_of(label::GROUP_ID, &[MEMBER_ID_LEN, DIGEST_LEN]));
-        let (messages, counts) = match operation {
+        Some(match operation {
             Operation::Create => {
                 let body = DIGEST_LEN + (group_size - 1) * MEMBER_ID_LEN;
                 let founded = group_id + handles(n);
-                (
+                Expected::new(
                     vec![("create", 1)],
                     vec![
                         (Role::Sender, Phase::Generate, founded + sign(body)),
@@ -86,7 +98,7 @@ impl Backend for Boxes {
                 let welcome = (group_size + 1) * (MEMBER_ID_LEN + 1);
                 let added = sign(MEMBER_ID_LEN) + handles(1) + sign(welcome);
                 let notified = verify(MEMBER_ID_LEN) + handles(1);
-                (
+                Expected::new(
                     vec![("add", 1), ("welcome", 1)],
                     vec![
                         (Role::Sender, Phase::Generate, added),
@@ -95,7 +107,7 @@ impl Backend for Boxes {
                     ],
                 )
             }
-            Operation::Remove => (
+            Operation::Remove => Expected::new(
                 vec![("remove", 1)],
                 vec![
                     (Role::Sender, Phase::Generate, sign(MEMBER_ID_LEN)),
@@ -110,7 +122,7 @@ impl Backend for Boxes {
                 let open = Counts { dh: 3, kdf: x3dh::KDF_CALLS, aead_bytes: 32, ..bundle };
                 let seal = Counts { keygen: 1, ..open };
                 let others = others as u64;
-                (
+                Expected::new(
                     vec![("message", 1)],
                     vec![
                         (Role::Sender, Phase::Generate, others * seal + sign(body)),
@@ -120,8 +132,7 @@ impl Backend for Boxes {
             }
             Operation::CreateMesh | Operation::Update | Operation::UpdateCold => return None,
             Operation::ConcurrentUpdates(_) | Operation::PartitionHeal => return None,
-        };
-        Some(Expected { messages, counts })
+        })
     }
 }
 
