@@ -27,13 +27,13 @@ const QUICK_SIZES: [u32; 2] = [8, 32];
 
 #[derive(Args)]
 pub(super) struct Options {
-    /// Backends to compare, separated by commas [default: all that `harness list` shows]
+    /// Backends to compare, separated by commas [default: all that `list` shows]
     #[arg(long, value_name = "NAME[:VARIANT]", value_delimiter = ',')]
     backend: Vec<String>,
     /// Backend that the others are compared with
     #[arg(long, value_name = "NAME[:VARIANT]", default_value = REFERENCE)]
     reference: String,
-    /// Operations to measure, separated by commas [default: those of `harness measure`]
+    /// Operations to measure, separated by commas [default: those of `measure`]
     #[arg(long, value_delimiter = ',', value_parser = operation)]
     operation: Vec<Operation>,
     /// Group sizes, separated by commas [default: 8,32,128]

@@ -22,7 +22,7 @@ const QUICK_SIZES: [u32; 3] = [8, 16, 32];
 
 #[derive(Args)]
 pub(super) struct Options {
-    /// Backends to measure, separated by commas; see `harness list`
+    /// Backends to measure, separated by commas; see `list`
     #[arg(long, value_name = "NAME[:VARIANT]", value_delimiter = ',', default_value = "dcgka")]
     backend: Vec<String>,
     /// Operations to measure, separated by commas [default: create, create-mesh, add, remove, update, update-cold, message,

@@ -26,7 +26,7 @@ use crate::gate::instructions;
 use crate::record::program::Program;
 use crate::registry::{Constructor, Registry};
 use crate::run::runner;
-use failure::{ERROR, EXIT_CODES, Failure, OK, USAGE};
+use failure::{ERROR, EXIT_CODES, Failure, OK};
 use output::{complain, print};
 
 /// Measures group key agreement protocols: CPU time and traffic of each operation.
@@ -113,7 +113,7 @@ pub fn main(program: Program, backends: &'static [Constructor]) -> ExitCode {
     let command = Cli::command().name(program.package).bin_name(program.bin).version(program.version);
     let cli = Cli::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
     let registry = Registry::built_in().with(backends);
-    let result = registry.check().map_err(|taken| Failure::new(USAGE, &taken));
+    let result = registry.check().map_err(Failure::from);
     match result.and_then(|()| run(program, cli.verb, &registry)) {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {

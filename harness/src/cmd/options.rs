@@ -163,7 +163,7 @@ pub(super) fn operation(name: &str) -> Result<Operation, String> {
     let operation: Operation = name.parse().map_err(|error: UnknownOperation| error.to_string())?;
     match Operation::ALL.contains(&operation) {
         true => Ok(operation),
-        false => Err(format!("backends are not compared in this operation; try `harness measure --operation {name}`")),
+        false => Err(format!("backends are not compared in this operation; try `measure --operation {name}`")),
     }
 }
 

@@ -22,7 +22,7 @@ const SCHEDULES: u64 = 10_000_000_000;
 
 #[derive(Args)]
 pub(super) struct Options {
-    /// Backend to check; see `harness list`
+    /// Backend to check; see `list`
     #[arg(long, value_name = "NAME[:VARIANT]", default_value = "dcgka")]
     backend: String,
     /// Time limit

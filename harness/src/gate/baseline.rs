@@ -48,7 +48,7 @@ pub struct RecordedInstructions {
 #[derive(Debug, thiserror::Error)]
 pub enum BaselineError {
     /// The file does not exist.
-    #[error("there is no baseline in {}; try to record one with `harness gate --update-baseline --reason \"...\"`", .0.display())]
+    #[error("there is no baseline in {}; try to record one with `gate --update-baseline --reason \"...\"`", .0.display())]
     Missing(PathBuf),
     /// The file cannot be read.
     #[error("cannot read {}: {source}", path.display())]
@@ -77,7 +77,7 @@ pub enum BaselineError {
 }
 
 const REPLACE: &str = "try the file of the last good commit, or remove the file and record another one with \
-                       `harness gate --update-baseline --reason \"...\"`";
+                       `gate --update-baseline --reason \"...\"`";
 
 /// The format of the file.
 #[derive(Serialize, Deserialize)]

@@ -220,7 +220,7 @@ impl Report {
     }
 }
 
-const NEW_BASELINE: &str = "Record what is cheaper or new as the baseline, so that the gate guards it: `harness gate \
+const NEW_BASELINE: &str = "Record what is cheaper or new as the baseline, so that the gate guards it: `gate \
                             --update-baseline --reason \"...\"`.";
 
 fn verdict(verdict: Verdict) -> &'static str {

@@ -20,7 +20,7 @@ pub struct Recorded {
 #[non_exhaustive]
 pub enum OpenError {
     /// The directory does not hold files of a run.
-    #[error("{} holds no run; try `harness reproduce`, `harness compare` or `harness measure --out`", .0.display())]
+    #[error("{} holds no run; try `reproduce`, `compare` or `measure --out`", .0.display())]
     NoRun(PathBuf),
     /// A file cannot be read, or has another format.
     #[error(transparent)]

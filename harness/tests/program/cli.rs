@@ -61,7 +61,7 @@ fn usage_errors_say_what_to_try() {
     let halves = complaint(2, &["measure", "--operation", "partition-heal", "--sizes", "5"], &directory);
     assert!(halves.contains("at least 6 members") && halves.contains("--sizes 6"), "{halves}");
     let compared = complaint(2, &["compare", "--operation", "partition-heal"], &directory);
-    assert!(compared.contains("harness measure --operation partition-heal"), "{compared}");
+    assert!(compared.contains("`measure --operation partition-heal`"), "{compared}");
     assert!(complaint(2, &["measure", "--resume"], &directory).contains("--out"));
     assert!(complaint(2, &["measure", "--iterations", "0"], &directory).contains("iterations"));
     assert!(complaint(2, &["measure", "--sizes", "8,8"], &directory).contains("group size 8 is named twice"));

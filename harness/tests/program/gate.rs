@@ -219,7 +219,7 @@ fn bad_files_are_named_and_left_alone() {
         }
     }
     fs::remove_file(directory.join("baseline.json")).unwrap();
-    assert!(complaint(1, &[GATE], &directory).contains("harness gate --update-baseline --reason"));
+    assert!(complaint(1, &[GATE], &directory).contains("gate --update-baseline --reason"));
     fs::write(directory.join("baseline.json"), good.replace("\"seed\": 1", "\"seed\": 2")).unwrap();
     assert!(complaint(5, &[GATE], &directory).contains("recorded with seed 2"));
 
