@@ -303,7 +303,10 @@ fn only_the_same_run_is_resumed() {
     let hash = run.manifest.build.binary_hash;
     fs::write(&manifest, fs::read_to_string(&manifest).unwrap().replace(&hash, "another")).unwrap();
     let error = other(&|_| ()).to_string();
-    assert!(error.contains("it has another program (harness of commit ") && error.contains("not this one"), "{error}");
+    assert!(
+        error.contains("it has another program (harness 0.1.0, commit ") && error.contains("not this one"),
+        "{error}"
+    );
 }
 
 /// Also after it has been measured, as long as files are made from it.

@@ -8,7 +8,7 @@ use super::baseline::Baseline;
 use super::comparison::{Change, Subject, Verdict};
 use super::coverage::Coverage;
 use crate::analysis::measurement::number;
-use crate::record::manifest::{Build, revision};
+use crate::record::manifest::Build;
 use crate::record::metric::Metric;
 use crate::report::summary::table::Table;
 
@@ -24,11 +24,15 @@ pub struct Report {
     pub schema: u32,
     /// The result of the comparison.
     pub outcome: Outcome,
+    /// This build in words: package, version, commit, and whether the sources differ from that.
+    pub build: String,
     /// The commit of this build; empty if it is unknown.
     pub commit: String,
     /// Whether the sources of this build differ from the commit; null if this is unknown.
     pub dirty: Option<bool>,
-    /// The commit whose costs the baseline has; empty if it is unknown.
+    /// The build whose costs the baseline has, in words; empty if there is no baseline.
+    pub baseline_build: String,
+    /// The commit of that build; empty if it is unknown.
     pub baseline_commit: String,
     /// Whether the sources of that build differed from the commit; null if this is unknown.
     pub baseline_dirty: Option<bool>,
@@ -81,8 +85,10 @@ impl Report {
         Self {
             schema: SCHEMA,
             outcome: Outcome::Incomplete,
+            build: build.described(),
             commit: build.commit.clone(),
             dirty: build.dirty,
+            baseline_build: baseline.map(|baseline| baseline.build.described()).unwrap_or_default(),
             baseline_commit: baseline.map(|baseline| baseline.build.commit.clone()).unwrap_or_default(),
             baseline_dirty: baseline.and_then(|baseline| baseline.build.dirty),
             baseline_reason: baseline.map(|baseline| baseline.reason.clone()).unwrap_or_default(),
@@ -211,11 +217,10 @@ impl Report {
         for line in missing.into_iter().flatten().chain(dropped).chain(trouble).chain(self.notes.clone()) {
             let _ = writeln!(text, "- {line}");
         }
-        let _ = writeln!(text, "- this build: commit {}", revision(&self.commit, self.dirty));
-        let baseline = revision(&self.baseline_commit, self.baseline_dirty);
-        let _ = match self.baseline_reason.as_str() {
+        let _ = writeln!(text, "- this build: {}", self.build);
+        let _ = match self.baseline_build.as_str() {
             "" => writeln!(text, "- there was no baseline"),
-            reason => writeln!(text, "- baseline: commit {baseline}, recorded because: {reason}"),
+            build => writeln!(text, "- baseline: {build}, recorded because: {}", self.baseline_reason),
         };
     }
 }
@@ -318,7 +323,10 @@ mod tests {
             "costs that have grown by no more than is tolerated: 1; the most: toy/update/8 bytes_sent/ack +0.50 %";
         assert!(report.outcome == Outcome::Passed && report.human().contains(note) && !report.human().contains("| "));
         for form in [report.human(), report.markdown()] {
-            assert!(form.contains("- this build: commit 0123456789ab with uncommitted changes\n"), "{form}");
+            assert!(
+                form.contains("- this build: harness 0.1.0, commit 0123456789ab with uncommitted changes\n"),
+                "{form}"
+            );
             assert!(form.contains("- there was no baseline\n"), "{form}");
         }
         assert_eq!(serde_json::to_value(&report).unwrap()["dirty"], true);

@@ -320,22 +320,22 @@ impl Build {
 }
 
 impl Build {
-    /// The commit and whether the sources differ from it, in words.
+    /// The package, its version, its commit and whether the sources differ from that, in words.
     #[must_use]
-    pub fn revision(&self) -> String {
-        let own = revision(&self.commit, self.dirty);
-        match &self.harness {
+    pub fn described(&self) -> String {
+        let Self { package, version, commit, dirty, harness, .. } = self;
+        let own = format!("{package} {version}, commit {}", revision(commit, *dirty));
+        match harness {
             None => own,
             Some(Sources { version, commit, dirty }) => {
-                format!("{own} (harness {version}, commit {})", revision(commit, *dirty))
+                format!("{own} (with harness {version}, commit {})", revision(commit, *dirty))
             }
         }
     }
 }
 
 /// A commit and whether the sources differ from it, in words.
-#[must_use]
-pub fn revision(commit: &str, dirty: Option<bool>) -> String {
+fn revision(commit: &str, dirty: Option<bool>) -> String {
     let Some(short) = commit.get(..12) else { return "unknown".to_owned() };
     let changes = match dirty {
         Some(false) => "",

@@ -189,8 +189,8 @@ fn resume(directory: Directory, now: &Manifest) -> Result<Opened, MeasureError> 
     let earlier = store::read_manifest(&directory.path().join(store::MANIFEST))?;
     let mut differences = earlier.options.differences(&now.options);
     if earlier.build.binary_hash != now.build.binary_hash {
-        let of = |manifest: &Manifest| format!("{} of commit {}", manifest.build.package, manifest.build.revision());
-        differences.insert(0, format!("another program ({}), not this one ({})", of(&earlier), of(now)));
+        let (theirs, ours) = (earlier.build.described(), now.build.described());
+        differences.insert(0, format!("another program ({theirs}), not this one ({ours})"));
     }
     if !differences.is_empty() {
         return Err(MeasureError::OtherRun { differences: differences.join("; "), argv: earlier.argv.join(" ") });

@@ -20,7 +20,7 @@ pub(super) fn conditions(manifest: &Manifest, samples: &[Sample]) -> String {
     let lines = [
         format!("- Iterations: {}{fewer}. Seed: {}.", iterations.collect::<Vec<_>>().join(", "), options.seed),
         format!("- Machine: {}, curve code {}, kernel {}.", machine.cpu, machine.curve_backend, machine.kernel),
-        format!("- Program: {}, commit {}, {}, {}.", build.package, build.revision(), build.profile, build.rustc),
+        format!("- Program: {}, {}, {}.", build.described(), build.profile, build.rustc),
         format!("- Run: {}. Load averages at its start: {}.", manifest.run_id, machine.load_start),
     ];
     lines.join("\n") + "\n" + &noise(samples, &manifest.machine)
