@@ -129,6 +129,23 @@ fn nothing_measured_is_no_success() {
     assert!(complaint(4, &["plot", "several"], &directory).contains("nothing to draw"));
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_run_on_a_busy_machine_says_so_in_its_table_and_its_manifest() {
+    let directory = empty_directory("busy");
+    let mut other = Command::new("sh").args(["-c", "while :; do :; done"]).spawn().unwrap();
+    let table = expect(0, &["measure", "--operation", "update", "--sizes", "16", "--out", "run"], &directory);
+    other.kill().unwrap();
+    other.wait().unwrap();
+    let manifest = fs::read_to_string(directory.join("run/manifest.json")).unwrap();
+    for text in [&table, &manifest] {
+        assert!(text.contains("other processes kept ") && text.contains(" processors busy of "), "{text}");
+    }
+    // It is not forgotten if the run is resumed when the machine is quiet.
+    let resume = ["measure", "--operation", "update", "--sizes", "16", "--out", "run", "--resume"];
+    assert!(expect(0, &resume, &directory).contains("other processes kept "));
+}
+
 #[cfg(unix)]
 #[test]
 fn a_path_need_not_be_text() {
