@@ -45,6 +45,7 @@ impl Repository {
         files.iter().for_each(|(name, text)| fs::write(path.join(name), text).unwrap());
         for number in 1..=3 {
             fs::write(path.join("main.rs"), format!("fn main() {{\n    println!(\"{number}\");\n}}\n")).unwrap();
+            fs::write(path.join(format!("{number}.txt")), "a file of its own\n").unwrap();
             git(&path, &["add", "."]);
             git(&path, &["commit", "--quiet", "-m", &number.to_string()]);
         }
@@ -115,6 +116,8 @@ fn a_hook_that_builds_another_revision_leaves_the_commit_as_it_is() {
     assert!(log.contains("printed 1"), "{log}");
     let changed = text(&git(&repository.path, &["show", "--stat", "--format=", "HEAD"]));
     assert!(changed.ends_with("1 file changed, 1 insertion(+), 1 deletion(-)"), "{changed}");
+    let committed = text(&git(&repository.path, &["show", "HEAD:main.rs"]));
+    assert!(committed.contains("println!(\"4\")"), "{committed}");
 }
 
 #[test]
