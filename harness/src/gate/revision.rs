@@ -142,8 +142,8 @@ impl Revision {
     pub fn build(&self, this: &Build, say: &mut dyn FnMut(&str)) -> Result<Other, RevisionError> {
         let path = self.root.join(&self.prefix).join(BUILDS);
         let builds = match Directory::lock(&path) {
-            Err(busy @ DirectoryError::Busy { .. }) => {
-                say(&format!("waiting: {busy}"));
+            Err(DirectoryError::Busy { holder, .. }) => {
+                say(&format!("waiting until another gate{holder} has ended"));
                 Directory::wait(&path)?
             }
             locked => locked?,

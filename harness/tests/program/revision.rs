@@ -2,6 +2,7 @@
 //! The repository is made up: its program prints the number of its revision.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -10,6 +11,7 @@ use harness::gate::revision::{Other, Revision, RevisionError};
 use harness::record::manifest::Build;
 use harness::record::program::Program;
 use harness::system::command::command;
+use harness::system::directory::Directory;
 
 const PROGRAM: Program = Program { package: "counter", version: "0.1.0", bin: "counts" };
 const MANIFEST: &str = "[package]\nname = \"counter\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\
@@ -151,22 +153,32 @@ fn a_program_is_built_once_and_again_if_target_flags_or_profile_differ() {
     assert!(said.contains("said building revision") && said.contains("printed 3"), "{said}");
 }
 
+/// Checks that one of the lines is what the test below prints of this revision.
+fn prints(lines: impl Iterator<Item = String>, number: u32) {
+    assert_eq!(lines.filter(|line| *line == format!("printed {number}")).count(), 1, "{number}");
+}
+
 #[test]
 fn builds_at_once_wait_for_each_other_and_other_clones_do_not_disturb() {
     let repository = Repository::new();
     let clone = repository.path.with_file_name("clone");
     git(&repository.path, &["clone", "--quiet", ".", clone.to_str().unwrap()]);
+    let path = repository.path.as_path();
+    let held = Directory::lock(&path.join("target/gate")).unwrap();
     let of = |directory: &Path, name: &str| {
         let mut process = inner();
         process.current_dir(directory).env(ASKED, name).stdout(std::process::Stdio::piped());
-        process.spawn().unwrap()
+        BufReader::new(process.spawn().unwrap().stdout.unwrap()).lines().map(Result::unwrap)
     };
-    let path = repository.path.as_path();
-    let running = [(of(path, "HEAD"), 3), (of(path, "HEAD"), 3), (of(path, "HEAD~2"), 1), (of(&clone, "HEAD"), 3)];
-    for (process, number) in running {
-        let said = text(&process.wait_with_output().unwrap());
-        assert!(said.contains(&format!("printed {number}")), "{said}");
+    let in_clone = of(&clone, "HEAD");
+    let mut waiting = [(of(path, "HEAD"), 3), (of(path, "HEAD"), 3), (of(path, "HEAD~2"), 1)];
+    for (lines, _) in &mut waiting {
+        assert!(lines.any(|line| line.starts_with("said waiting until another gate (process ")));
     }
+    // The other clone waits for nobody.
+    prints(in_clone, 3);
+    drop(held);
+    waiting.into_iter().for_each(|(lines, number)| prints(lines, number));
     let left = fs::read_dir(path.join("target/gate")).unwrap().flatten().map(|entry| entry.file_name());
     assert!(left.into_iter().all(|name| !name.to_string_lossy().starts_with(".new")));
 }
