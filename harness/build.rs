@@ -23,9 +23,12 @@ fn main() {
     println!("cargo::rustc-check-cfg=cfg(curve25519_dalek_backend, values(any()))");
     let sources: Vec<&str> = SOURCES.into_iter().filter(|path| Path::new(path).exists()).collect();
     sources.iter().for_each(|path| println!("cargo::rerun-if-changed={path}"));
-    // This log grows with each commit and checkout.
-    if let Some(log) = git(&["rev-parse", "--git-path", "logs/HEAD"]).filter(|path| Path::new(path).exists()) {
-        println!("cargo::rerun-if-changed={log}");
+    // The log grows with each commit and checkout. A repository need not have one: then the branch or its commit changes.
+    let branch = git(&["symbolic-ref", "--quiet", "HEAD"]);
+    for name in ["logs/HEAD", "HEAD", "packed-refs"].into_iter().chain(branch.as_deref()) {
+        if let Some(path) = git(&["rev-parse", "--git-path", name]).filter(|path| Path::new(path).exists()) {
+            println!("cargo::rerun-if-changed={path}");
+        }
     }
 
     let commit = is_ours().then(|| git(&["rev-parse", "HEAD"])).flatten();

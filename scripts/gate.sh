@@ -3,7 +3,7 @@
 # comment) and gate.json to target/gate/report. Exit code 0: no cost has grown; 3: at least one has. Arguments go to
 # `harness gate`:
 #   scripts/gate.sh [--against origin/main]
-# Instructions are compared only where valgrind is installed, and it, the compiler, the flags, the C library and the processor
+# Instructions are compared only where valgrind is installed, and where valgrind, the compiler, the flags, the C library and the processor
 # are those of the baseline.
 set -euo pipefail
 cd "$(dirname "$0")/.."

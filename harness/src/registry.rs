@@ -41,10 +41,22 @@ pub struct UnknownBackend {
     pub known: Vec<String>,
 }
 
-/// A backend cannot be found by its name, because an earlier one has it.
+/// A backend cannot have its name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the name `{0}` means another backend already; try another name, or a variant, in Backend::description")]
-pub struct NameTaken(pub String);
+pub enum BadName {
+    /// Another backend has it, or one that would be the same in some file.
+    #[error("the name `{0}` means another backend already; try another name, or a variant, in Backend::description")]
+    Taken(String),
+    /// It has characters that have a meaning on the command line or in data.
+    #[error(
+        "`{0}` cannot be the name of a backend; try a name, and perhaps a variant, of a to z, 0 to 9 and hyphens, beginning \
+         with one of a to z, in Backend::description"
+    )]
+    Malformed(String),
+}
+
+/// The name that the paper's files have for DCGKA.
+const PAPERS_NAME: &str = "full";
 
 impl Registry {
     /// The backends of this workspace.
@@ -66,15 +78,23 @@ impl Registry {
         Self { added, ..self }
     }
 
-    /// Checks that every backend is found by its full name.
+    /// Checks that every backend is found by its full name, on the command line and in data.
     ///
     /// # Errors
-    /// A name means an earlier backend: it occurs twice, or it is the short name of another one's default variant.
-    pub fn check(&self) -> Result<(), NameTaken> {
-        for (index, name) in self.names().enumerate() {
-            let has_it = |earlier: Box<dyn Backend>| full_name(&*earlier) == name || earlier.description().name == name;
-            if self.all().take(index).any(has_it) {
-                return Err(NameTaken(name));
+    /// A name has other characters than it may have, or it means an earlier backend: it occurs twice, it is the short name of
+    /// another one's default variant, or they differ only in the sign between name and variant.
+    pub fn check(&self) -> Result<(), BadName> {
+        for (index, backend) in self.all().enumerate() {
+            let (name, description) = (full_name(&*backend), backend.description());
+            if !is_name(description.name) || !description.variant.is_empty() && !is_name(description.variant) {
+                return Err(BadName::Malformed(name));
+            }
+            let in_files = |name: &str| name.replace(':', "-");
+            let has_it = |earlier: Box<dyn Backend>| {
+                in_files(&full_name(&*earlier)) == in_files(&name) || earlier.description().name == name
+            };
+            if name == PAPERS_NAME || self.all().take(index).any(has_it) {
+                return Err(BadName::Taken(name));
             }
         }
         Ok(())
@@ -118,6 +138,12 @@ impl Registry {
         let short = || self.constructors().find(|construct| construct().description().name == name);
         exact.or_else(short).ok_or_else(|| UnknownBackend { asked: name.to_owned(), known: self.names().collect() })
     }
+}
+
+/// Whether a text can be a name or a variant.
+fn is_name(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_lowercase())
+        && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
 }
 
 /// Whether the backend is the default variant: the one that its name means without a variant.

@@ -22,13 +22,16 @@ use harness::record::name::join;
 use harness::record::program::Program;
 use harness::record::sample::{Sample, Status};
 use harness::record::store::{self, MANIFEST, SAMPLES, StoreError};
-use harness::registry::{Constructor, NameTaken, Registry};
+use harness::registry::{BadName, Constructor, Registry};
 use harness::run::child::{Launch, StartError};
 use harness::run::plan::{Choice, Earlier, Plan};
 use harness::run::runner::{self, ServeError};
 use harness::run::schedule::{self, MeasureError, Progress, Run};
 use harness::system::directory::DirectoryError;
-use protocol::operation::Operation;
+use protocol::error::Error;
+use protocol::member::{Backend, Description, Member, NewUser};
+use protocol::operation::{Expected, Operation};
+use rand_core::CryptoRng;
 use toy::{Flaw, Toy, VARIANTS};
 
 const TOYS: Registry = Registry::new(&VARIANTS);
@@ -74,7 +77,7 @@ fn serve_altered(name: &str, variant: &str, alter: fn(String) -> Option<String>)
 }
 
 fn run_tests(filter: &str) {
-    let tests: [(&str, fn()); 21] = [
+    let tests: [(&str, fn()); 22] = [
         ("a_runner_answers_line_by_line", a_runner_answers_line_by_line),
         ("a_runner_refuses_other_versions", a_runner_refuses_other_versions),
         ("a_parent_refuses_other_versions", a_parent_refuses_other_versions),
@@ -99,6 +102,7 @@ fn run_tests(filter: &str) {
         ("names_of_backends_are_resolved", names_of_backends_are_resolved),
         ("added_backends_are_found_beside_the_others", added_backends_are_found_beside_the_others),
         ("a_name_that_means_another_backend_is_an_error", a_name_that_means_another_backend_is_an_error),
+        ("a_name_is_a_word_that_is_distinct_in_every_file", a_name_is_a_word_that_is_distinct_in_every_file),
     ];
     for (name, test) in tests.into_iter().filter(|(name, _)| name.contains(filter)) {
         println!("test {name}");
@@ -343,6 +347,14 @@ fn an_earlier_run_is_replaced_as_a_whole() {
     for name in ["derived", "other"] {
         fs::write(out.join(name), name).unwrap();
     }
+    // Without a run, a file of that name is somebody's own.
+    let empty = fresh_directory("not-a-run");
+    fs::create_dir_all(&empty).unwrap();
+    fs::write(empty.join("derived"), "mine").unwrap();
+    let beside =
+        Plan { out: Some(empty.clone()), earlier: Earlier::Replace(vec!["derived".to_owned()]), ..plan.clone() };
+    measure(&beside).unwrap();
+    assert!(empty.join("derived").exists());
     let replacing = Plan { seed: 2, earlier: Earlier::Replace(vec!["derived".to_owned()]), ..plan };
     let run = measure(&replacing).unwrap();
     assert_eq!(store::read_samples(&out.join(SAMPLES)).unwrap(), run.samples);
@@ -430,7 +442,10 @@ fn wrong_formulas_are_all_named_at_once_in_all_rows_and_in_the_gate() {
     let make = WRONG.constructor("boxes").unwrap();
     let violation = protocol::conformance::check(&make).unwrap_err();
     let both = format!("{}; {}", faulty::said_of(Operation::Create), faulty::said_of(Operation::Remove));
-    assert_eq!(violation.to_string(), format!("operations: {both} (create, 2 members, seed {})", violation.seed));
+    assert_eq!(
+        violation.to_string(),
+        format!("operations: {both} (all operations, 2 members, seed {})", violation.seed)
+    );
 
     let boxes = Choice { backend: "boxes".to_owned(), variant: String::new() };
     let mut plan = Plan { conformance: true, backends: vec![boxes], ..plan(&[]) };
@@ -558,11 +573,71 @@ fn a_name_that_means_another_backend_is_an_error() {
     const BOXES: &[Constructor] = &[|| Box::new(Boxes)];
     const HIDDEN: &[Constructor] = &[|| Box::new(Toy(Flaw::Hidden))];
     let taken = |registry: Registry| registry.check().unwrap_err();
-    assert_eq!(taken(PROTOCOLS.with(BOXES)), NameTaken("boxes".to_owned()));
-    assert_eq!(taken(TOYS.with(HIDDEN)), NameTaken("toy:hidden".to_owned()));
+    assert_eq!(taken(PROTOCOLS.with(BOXES)), BadName::Taken("boxes".to_owned()));
+    assert_eq!(taken(TOYS.with(HIDDEN)), BadName::Taken("toy:hidden".to_owned()));
     // `toy` means the first variant with that name.
     let shadowed = taken(Registry::new(HIDDEN).with(&VARIANTS));
-    assert_eq!(shadowed, NameTaken("toy".to_owned()));
+    assert_eq!(shadowed, BadName::Taken("toy".to_owned()));
     assert!(shadowed.to_string().contains("`toy`") && shadowed.to_string().contains("; try another name"));
     Registry::new(HIDDEN).with(BOXES).check().unwrap();
+}
+
+/// Boxes under one of these names.
+struct Named<const N: usize>;
+
+const NAMES: [(&str, &str); 12] = [
+    ("boxes", "large"),
+    ("", ""),
+    ("a,b", ""),
+    ("a/b", ""),
+    ("a:b", ""),
+    ("--help", ""),
+    ("Boxes", ""),
+    ("boxes without acks", ""),
+    ("mi\nne", ""),
+    ("mine", "A"),
+    ("boxes-large", ""),
+    ("full", ""),
+];
+
+impl<const N: usize> Backend for Named<N> {
+    fn description(&self) -> Description {
+        let (name, variant) = NAMES[N];
+        Description { name, variant, ..Boxes.description() }
+    }
+
+    fn new_user(&self, one_time_prekeys: usize, rng: &mut dyn CryptoRng) -> NewUser {
+        Boxes.new_user(one_time_prekeys, rng)
+    }
+
+    fn restore(&self, state: &[u8]) -> Result<Box<dyn Member>, Error> {
+        Boxes.restore(state)
+    }
+
+    fn expected(&self, operation: Operation, group_size: usize) -> Option<Expected> {
+        Boxes.expected(operation, group_size)
+    }
+}
+
+fn a_name_is_a_word_that_is_distinct_in_every_file() {
+    const MALFORMED: [Constructor; 9] = [
+        || Box::new(Named::<1>),
+        || Box::new(Named::<2>),
+        || Box::new(Named::<3>),
+        || Box::new(Named::<4>),
+        || Box::new(Named::<5>),
+        || Box::new(Named::<6>),
+        || Box::new(Named::<7>),
+        || Box::new(Named::<8>),
+        || Box::new(Named::<9>),
+    ];
+    const LARGE: Registry = Registry::new(&[|| Box::new(Named::<0>)]);
+    LARGE.check().unwrap();
+    for constructor in &MALFORMED {
+        let name = harness::registry::full_name(&*constructor());
+        assert_eq!(Registry::new(std::slice::from_ref(constructor)).check(), Err(BadName::Malformed(name)));
+    }
+    let taken = |name: &str| Err(BadName::Taken(name.to_owned()));
+    assert_eq!(LARGE.with(&[|| Box::new(Named::<10>)]).check(), taken("boxes-large"));
+    assert_eq!(Registry::new(&[|| Box::new(Named::<11>)]).check(), taken("full"));
 }

@@ -82,7 +82,7 @@ fn reference(registry: &Registry, name: &str, backends: &[Choice]) -> Result<Str
         return Ok(name);
     }
     let message = format!(
-        "the reference `{name}` is not among the measured backends; try to add it to --backend, or try --reference with \
+        "the reference `{name}` is not among the measured backends; add it to --backend, or try --reference with \
          one of these: {}",
         measured.join(", ")
     );

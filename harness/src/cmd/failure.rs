@@ -9,7 +9,7 @@ use crate::gate::config::ConfigError;
 use crate::gate::revision::RevisionError;
 use crate::record::recorded::OpenError;
 use crate::record::store::StoreError;
-use crate::registry::{NameTaken, UnknownBackend};
+use crate::registry::{BadName, UnknownBackend};
 use crate::report::files::ReportError;
 use crate::run::child::StartError;
 use crate::run::runner::ServeError;
@@ -94,7 +94,7 @@ impl From<GateError> for Failure {
     fn from(error: GateError) -> Self {
         let code = match &error {
             GateError::Seed { .. } | GateError::NotRelease | GateError::NotComparable(_) => NOT_COMPARABLE,
-            GateError::NothingTimed => USAGE,
+            GateError::NothingTimed | GateError::FewPairs { .. } => USAGE,
             GateError::Revision(error) => code_of_revision(error),
             GateError::Start(error) => code_of_start(error),
             GateError::Program(_) | GateError::Threads(_) => ERROR,
@@ -144,7 +144,7 @@ macro_rules! always {
 
 always! {
     ERROR: BaselineError, DirectoryError, Malformed, ReportError, csv::Error, io::Error, serde_json::Error;
-    USAGE: ConfigError, NameTaken, UnknownBackend;
+    USAGE: BadName, ConfigError, UnknownBackend;
 }
 
 #[cfg(test)]
@@ -171,6 +171,6 @@ mod tests {
         assert_eq!(code(OpenError::NoRun(PathBuf::new()).into()), ERROR);
         assert_eq!(code(GateError::Seed { recorded: 1, configured: 2 }.into()), NOT_COMPARABLE);
         assert_eq!(code(RevisionError::Unknown(String::new()).into()), USAGE);
-        assert_eq!(code(NameTaken(String::new()).into()), USAGE);
+        assert_eq!(code(BadName::Taken(String::new()).into()), USAGE);
     }
 }

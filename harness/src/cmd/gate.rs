@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use indicatif::ProgressBar;
 
-use super::failure::{Failure, INCOMPLETE, OK, REGRESSION};
+use super::failure::{Failure, INCOMPLETE, OK, REGRESSION, USAGE};
 use super::options::{self, JOBS, SECONDS, whole};
 use super::output::{complain, print};
 use super::running;
@@ -62,7 +62,7 @@ pub(super) struct Options {
     /// Format of the report on standard output
     #[arg(long, value_enum, default_value_t = Format::Human)]
     format: Format,
-    /// Cells to measure in parallel; timed cells run alone [default: the number of processors]
+    /// Cells to measure in parallel; timed cells run alone [default: the number of processors; at most four times as many]
     #[arg(long, value_parser = whole::<u16>(JOBS))]
     jobs: Option<u16>,
     /// Time limit for one sample, its set-up included
@@ -153,9 +153,16 @@ struct Directories {
 
 impl Directories {
     fn lock(options: &Options) -> Result<Self, Failure> {
+        for file in [&options.baseline, &options.config] {
+            let is_report = |name: &str| options.out.as_ref().is_some_and(|out| is_same_file(file, &out.join(name)));
+            if [MARKDOWN, JSON].into_iter().any(is_report) {
+                let message = format!("{} would be overwritten by the report; try another --out", file.display());
+                return Err(Failure { code: USAGE, message });
+            }
+        }
         let baseline = options.update_baseline.then(|| options::directory_of(&options.baseline)).transpose()?;
         let is_same = match (&baseline, &options.out) {
-            (Some(baseline), Some(out)) => out.exists() && out.canonicalize()? == baseline.path().canonicalize()?,
+            (Some(baseline), Some(out)) => is_same_file(baseline.path(), out),
             _ => false,
         };
         let report = options.out.as_deref().filter(|_| !is_same).map(Directory::lock).transpose()?;
@@ -173,6 +180,11 @@ impl Directories {
     fn out(&self) -> Option<&Directory> {
         if self.is_same { self.baseline.as_ref() } else { self.report.as_ref() }
     }
+}
+
+/// Whether both exist and are the same file or directory.
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    one.canonicalize().ok().zip(other.canonicalize().ok()).is_some_and(|(one, other)| one == other)
 }
 
 /// Progress on standard error.
@@ -210,7 +222,8 @@ fn update(
         } else {
             "some cells could not be measured"
         };
-        complain(&format!("{path} is left as it was, because {why}"));
+        let left = if options.baseline.exists() { "is left as it was" } else { "is not written" };
+        complain(&format!("{path} {left}, because {why}"));
         return Ok(());
     }
     if measured.instructions.is_none() {
@@ -218,7 +231,7 @@ fn update(
     }
     let reason = options.reason.clone().unwrap_or_default();
     let baseline = measured.into_baseline(reason, manifest::unix_seconds(), build.clone(), seed);
-    baseline.write(directory, options.baseline.file_name().unwrap_or_default())?;
+    baseline.write(directory, &options::name_of(&options.baseline))?;
     complain(&format!("{path} now has the costs of this build"));
     Ok(())
 }

@@ -102,6 +102,7 @@ macro_rules! main {
                 package: ::core::env!("CARGO_PKG_NAME"),
                 version: ::core::env!("CARGO_PKG_VERSION"),
                 bin: ::core::env!("CARGO_BIN_NAME"),
+                directory: ::core::env!("CARGO_MANIFEST_DIR"),
             };
             $crate::cmd::main(program, BACKENDS)
         }

@@ -1,6 +1,7 @@
 //! Options that several verbs share.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -152,10 +153,17 @@ pub(super) fn open(directory: &Path, out: &Path) -> Result<(Directory, Recorded)
     Ok((before.map_or_else(|| Directory::lock(out), Ok)?, recorded))
 }
 
-/// The directory of a file, locked. It is created if it does not exist.
+/// The directory of a file, locked. It is created if it does not exist. Symbolic links are followed.
 pub(super) fn directory_of(file: &Path) -> Result<Directory, DirectoryError> {
+    let file = file.canonicalize().unwrap_or_else(|_| file.to_owned());
     let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty());
     Directory::lock(parent.unwrap_or(Path::new(".")))
+}
+
+/// The name of a file in its directory. Symbolic links are followed.
+pub(super) fn name_of(file: &Path) -> OsString {
+    let file = file.canonicalize().unwrap_or_else(|_| file.to_owned());
+    file.file_name().unwrap_or_default().to_owned()
 }
 
 /// Parses an operation in which backends are compared: one of [`Operation::ALL`].

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::failure::{ERROR, Failure, OK, USAGE};
-use super::options::{COMPARED, REFERENCE, directory_of, open};
+use super::options::{COMPARED, REFERENCE, directory_of, name_of, open};
 use super::output::print;
 use super::running;
 use crate::analysis::cell_costs::Cells;
@@ -56,10 +56,11 @@ fn complete(recorded: Recorded) -> Result<Recorded, Failure> {
 fn splice(recorded: &Recorded, options: &Options, path: &PathBuf) -> Result<PathBuf, Failure> {
     let named = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
     let directory = directory_of(path)?;
-    let text = fs::read_to_string(path).map_err(|error| Failure { code: ERROR, message: named(&error) })?;
+    let text = fs::read_to_string(path)
+        .map_err(|error| Failure { code: ERROR, message: named(&error) + "; try a file that exists" })?;
     let spliced = readme::splice(&text, recorded, path, &options.directory);
     let spliced = spliced.map_err(|error| Failure { code: USAGE, message: named(&error) })?;
-    files::write(&directory, path.file_name().unwrap_or_default(), spliced.as_bytes())?;
+    files::write(&directory, name_of(path), spliced.as_bytes())?;
     Ok(path.clone())
 }
 

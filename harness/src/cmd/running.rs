@@ -11,6 +11,7 @@ use super::output::complain;
 use crate::record::sample::{Sample, Status};
 use crate::run::plan::Plan;
 use crate::run::schedule::{self, MeasureError, Progress, Run};
+use crate::system::cleanup;
 
 const BAR: &str = "{bar:32} {pos}/{len} {elapsed} (left: {eta}) {msg}";
 
@@ -97,6 +98,7 @@ pub(super) fn end_on_interrupt(out: Option<&Path>) -> Result<(), io::Error> {
     };
     let handler = move || {
         complain(&text);
+        cleanup::clear();
         // A sample is appended by one write, and every other file is moved into place, so nothing is left half written.
         std::process::exit(INTERRUPTED.into());
     };

@@ -37,7 +37,7 @@ pub(super) struct Options {
     /// Steps in each schedule
     #[arg(long, default_value_t = 30, value_parser = whole::<u16>(1..=MAX_STEPS as u64))]
     steps: u16,
-    /// Schedules to run in parallel [default: the number of processors]
+    /// Schedules to run in parallel [default: the number of processors; at most four times as many]
     #[arg(long, value_parser = whole::<u16>(JOBS))]
     jobs: Option<u16>,
     /// Repeat one schedule, given in the form that an earlier run printed

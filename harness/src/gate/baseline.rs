@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
+use std::fmt;
 use std::fs;
 use std::io;
+use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use serde::de::{self, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::figures::{Cells, Figures, UnknownKey};
 use super::instructions::{Conditions, Instructions};
@@ -88,8 +91,39 @@ struct File {
     recorded_unix: u64,
     build: Build,
     seed: u64,
-    cells: BTreeMap<String, Option<BTreeMap<String, u64>>>,
+    cells: Distinct<Option<Distinct<u64>>>,
     instructions: Option<RecordedInstructions>,
+}
+
+/// Values by name. A name that is there twice, as after a bad merge, is an error: one of its values would be lost.
+#[derive(Serialize)]
+struct Distinct<T>(BTreeMap<String, T>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Distinct<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(DistinctVisitor(PhantomData))
+    }
+}
+
+struct DistinctVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for DistinctVisitor<T> {
+    type Value = Distinct<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("values by distinct names")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Distinct<T>, A::Error> {
+        let mut values = BTreeMap::new();
+        while let Some((name, value)) = entries.next_entry::<String, T>()? {
+            if values.contains_key(&name) {
+                return Err(de::Error::custom(format_args!("`{name}` is there twice")));
+            }
+            values.insert(name, value);
+        }
+        Ok(Distinct(values))
+    }
 }
 
 impl Baseline {
@@ -115,11 +149,11 @@ impl Baseline {
         }
         let file: File = serde_json::from_str(text).map_err(|error| malformed(error.to_string()))?;
         let File { schema: _, reason, recorded_unix, build, seed, cells, instructions } = file;
-        let figures = |named: BTreeMap<String, u64>| -> Result<Figures, UnknownKey> {
-            named.iter().map(|(name, value)| Ok((name.parse()?, *value))).collect()
+        let figures = |named: Distinct<u64>| -> Result<Figures, UnknownKey> {
+            named.0.iter().map(|(name, value)| Ok((name.parse()?, *value))).collect()
         };
         let cells: Result<Cells, UnknownKey> =
-            cells.into_iter().map(|(cell, named)| Ok((cell, named.map(figures).transpose()?))).collect();
+            cells.0.into_iter().map(|(cell, named)| Ok((cell, named.map(figures).transpose()?))).collect();
         let cells = cells.map_err(|unknown| malformed(unknown.to_string()));
         Ok(Self { reason, recorded_unix, build, seed, cells: cells?, instructions })
     }
@@ -129,14 +163,17 @@ impl Baseline {
     /// # Errors
     /// The file cannot be written.
     pub fn write(&self, directory: &Directory, name: &OsStr) -> Result<PathBuf, ReportError> {
-        let named = |figures: &Figures| figures.iter().map(|(key, value)| (key.to_string(), *value)).collect();
+        let named =
+            |figures: &Figures| Distinct(figures.iter().map(|(key, value)| (key.to_string(), *value)).collect());
         let file = File {
             schema: SCHEMA,
             reason: self.reason.clone(),
             recorded_unix: self.recorded_unix,
             build: self.build.clone(),
             seed: self.seed,
-            cells: self.cells.iter().map(|(cell, figures)| (cell.clone(), figures.as_ref().map(named))).collect(),
+            cells: Distinct(
+                self.cells.iter().map(|(cell, figures)| (cell.clone(), figures.as_ref().map(named))).collect(),
+            ),
             instructions: self.instructions.clone(),
         };
         let mut text = serde_json::to_vec_pretty(&file)

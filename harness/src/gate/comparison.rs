@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::baseline::RecordedInstructions;
 use super::config::Config;
 use super::figures::{Cells, Cost, Figures, Key, Of};
-use crate::analysis::measurement::number;
+use crate::analysis::measurement::{ALL, number};
 use crate::record::by_name;
 use crate::record::metric::Metric;
 
@@ -178,7 +178,10 @@ fn exact_cause(cost: Cost<'_>, then: &Figures, now: &Figures) -> String {
             let each = signed(figure(then, &key), figure(now, &key)) as f64 / messages_now.max(1) as f64;
             let each = number((each * 100.0).round() / 100.0);
             let sign = if each.starts_with('-') { "" } else { "+" };
-            format!("{sign}{each} B in each of {messages_now} messages of kind `{of}`")
+            match messages_now {
+                1 => format!("{sign}{each} B in the one message of kind `{of}`"),
+                _ => format!("{sign}{each} B in each of {messages_now} messages of kind `{of}`"),
+            }
         }
         0 => format!("the length or the receivers of messages of kind `{of}`"),
         more => format!("{more:+} messages of kind `{of}`"),
@@ -194,7 +197,17 @@ pub fn instructions(
 ) -> Vec<Change> {
     let mut changes = Vec::new();
     for (cell, now) in &after.cells {
-        let Some(then) = before.cells.get(cell) else { continue };
+        let Some(then) = before.cells.get(cell) else {
+            changes.push(Change {
+                cell: cell.clone(),
+                metric: Cost { metric: Metric::Instructions, of: ALL }.into(),
+                before: None,
+                after: None,
+                verdict: Verdict::New,
+                cause: "the baseline does not have them".to_owned(),
+            });
+            continue;
+        };
         let roles = [(Role::Sender, then.sender, now.sender), (Role::Recipient, then.recipient, now.recipient)];
         for (role, before, after) in roles {
             let (before, after) = (before as f64, after as f64);

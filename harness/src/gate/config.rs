@@ -55,7 +55,7 @@ pub struct Pairs {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("cannot read {}: {source}; try --config with a file like gate.toml at the top of the repository", path.display())]
+    #[error("cannot read {}: {source}; try it in the directory of gate.toml, or --config with such a file", path.display())]
     Io {
         /// The file of the configuration.
         path: PathBuf,

@@ -21,7 +21,7 @@ use crate::run::plan::Choice;
 pub struct Exact {
     /// Figures by cell name.
     pub cells: Cells,
-    /// A line for each cell that could not be measured: its name and the reason.
+    /// A line for each reason why cells could not be measured, with their names.
     pub trouble: Vec<String>,
 }
 
@@ -42,14 +42,20 @@ pub fn measure(
     let backends = config.backends.iter().par_bridge();
     let measured: Result<Vec<Vec<Measured>>, StartError> =
         backends.map(|choice| measure_backend(config, choice, launch, timeout, finished)).collect();
-    let mut exact = Exact::default();
+    let mut cells = Cells::new();
+    // What is wrong with a backend is the same in all its cells.
+    let mut trouble: Vec<(String, Vec<String>)> = Vec::new();
     for (cell, sample) in measured?.concat() {
         match sample {
-            Ok(sample) => drop(exact.cells.insert(cell, (sample.status == Status::Ok).then(|| figures(&sample)))),
-            Err(reason) => exact.trouble.push(format!("{cell}: {reason}")),
+            Ok(sample) => drop(cells.insert(cell, (sample.status == Status::Ok).then(|| figures(&sample)))),
+            Err(reason) => match trouble.iter_mut().find(|(other, _)| *other == reason) {
+                Some((_, cells)) => cells.push(cell),
+                None => trouble.push((reason, vec![cell])),
+            },
         }
     }
-    Ok(exact)
+    let trouble = trouble.into_iter().map(|(reason, cells)| format!("{}: {reason}", cells.join(", "))).collect();
+    Ok(Exact { cells, trouble })
 }
 
 fn measure_backend(

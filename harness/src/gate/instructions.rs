@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use protocol::operation::Operation;
-use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
+use rayon::iter::{IndexedParallelIterator as _, IntoParallelIterator as _, ParallelIterator as _};
 use serde::{Deserialize, Serialize};
 
 use super::config::Config;
@@ -21,6 +21,7 @@ use crate::measure::validation::Refusal;
 use crate::record::manifest::{Build, curve_backend};
 use crate::registry::{Registry, UnknownBackend};
 use crate::run::plan::Choice;
+use crate::system::cleanup::{self, Scratch};
 use crate::system::command::command;
 
 /// The function whose instructions are counted, as callgrind writes its name. The star stands for what may follow it.
@@ -186,8 +187,7 @@ pub enum CountError {
 /// # Errors
 /// An update cannot be recorded, or a recording cannot be replayed under valgrind.
 pub fn count(config: &Config, registry: &Registry) -> Result<(BTreeMap<String, Instructions>, Cpu), CountError> {
-    let scratch = tempfile::Builder::new().prefix("harness-gate-").tempdir();
-    let scratch = scratch.map_err(|source| CountError::Io { path: std::env::temp_dir(), source })?;
+    let scratch = Scratch::new().map_err(|source| CountError::Io { path: std::env::temp_dir(), source })?;
     let program = std::env::current_exe().map_err(CountError::Program)?;
     let parts: Result<Vec<(String, Vec<Recording>)>, CountError> =
         config.instructions.clone().into_par_iter().map(|choice| record(config, registry, &choice)).collect();
@@ -195,10 +195,12 @@ pub fn count(config: &Config, registry: &Registry) -> Result<(BTreeMap<String, I
         .into_iter()
         .flat_map(|(cell, recordings)| recordings.into_iter().map(move |recording| (cell.clone(), recording)))
         .collect();
+    let place = |index: usize| scratch.path().join(index.to_string());
     let counted: Result<Vec<(String, usize, Counted)>, CountError> = parts
         .into_par_iter()
-        .map(|(cell, recording)| {
-            let counted = run(&program, scratch.path(), &cell, &recording)?;
+        .enumerate()
+        .map(|(index, (cell, recording))| {
+            let counted = run(&program, &place(index), &cell, &recording)?;
             Ok((cell, recording.participant, counted))
         })
         .collect();
@@ -232,31 +234,30 @@ struct Counted {
     cpu: Cpu,
 }
 
-/// Replays a recording under callgrind.
-fn run(program: &Path, scratch: &Path, cell: &str, recording: &Recording) -> Result<Counted, CountError> {
+/// Replays a recording under callgrind, in a directory that does not exist yet.
+fn run(program: &Path, directory: &Path, cell: &str, recording: &Recording) -> Result<Counted, CountError> {
     let failed =
         |reason: String| CountError::Failed { cell: cell.to_owned(), participant: recording.participant, reason };
-    let directory = scratch.join(format!("{}-{}", cell.replace(['/', ':'], "-"), recording.participant));
     let at = |path: &Path| {
         let path = path.to_owned();
         |source| CountError::Io { path, source }
     };
-    fs::create_dir_all(&directory).map_err(at(&directory))?;
+    fs::create_dir(directory).map_err(at(directory))?;
     let file = directory.join("recording");
     let text = serde_json::to_vec(recording).map_err(|error| at(&file)(error.into()))?;
     fs::write(&file, text).map_err(at(&file))?;
-    let output = command("valgrind")
+    let mut replay = command("valgrind");
+    replay
         // Arguments and environment are on the stack, and its place can decide which code copies memory. So all replays
         // have the same.
         .env_clear()
         .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
-        .current_dir(&directory)
+        .current_dir(directory)
         .args(["--tool=callgrind", &format!("--toggle-collect={COUNTED}")])
         .arg(format!("--callgrind-out-file={CALLGRIND_OUT}"))
         .arg(program)
-        .args([VERB, "recording"])
-        .output()
-        .map_err(CountError::NoValgrind)?;
+        .args([VERB, "recording"]);
+    let output = cleanup::output(&mut replay).map_err(CountError::NoValgrind)?;
     if !output.status.success() {
         let complaint = String::from_utf8_lossy(&output.stderr);
         let last = complaint.lines().rev().find(|line| !line.starts_with("==")).unwrap_or("the replay failed silently");

@@ -158,7 +158,11 @@ impl Report {
             Outcome::Incomplete => format!("gate incomplete: {grown} where it was compared"),
             Outcome::Recorded => format!("baseline recorded: {grown}"),
         };
-        format!("{outcome} (cells: {}; instructions: {})", self.exact.counts(), self.instructions.counts())
+        let instructions = match &self.instructions {
+            none if *none == Coverage::default() => String::new(),
+            some => format!("; instructions: {}", some.counts()),
+        };
+        format!("{outcome} (cells: {}{instructions})", self.exact.counts())
     }
 
     /// The report for a terminal.
@@ -205,13 +209,17 @@ impl Report {
         if self.outcome != Outcome::Recorded && self.changes.iter().any(gained) {
             let _ = writeln!(text, "{NEW_BASELINE}\n");
         }
+        if self.outcome == Outcome::Regression {
+            let _ = writeln!(text, "{ACCEPTED}\n");
+        }
         let missing = |what: &str, coverage: &Coverage| {
             let cells = coverage.missing.join(", ");
             let line = format!("missing: {what}{cells}: in the baseline, but not in the configuration");
             (!cells.is_empty()).then_some(line)
         };
         let missing = [missing("", &self.exact), missing("instructions of ", &self.instructions)];
-        let dropped = format!("the new baseline lacks what the earlier one had: {}", self.dropped.join(", "));
+        let lacks = if self.outcome == Outcome::Recorded { "lacks" } else { "would lack" };
+        let dropped = format!("the new baseline {lacks} what the earlier one has: {}", self.dropped.join(", "));
         let dropped = (!self.dropped.is_empty()).then_some(dropped);
         let trouble = self.trouble.iter().map(|trouble| format!("not measured: {trouble}"));
         for line in missing.into_iter().flatten().chain(dropped).chain(trouble).chain(self.notes.clone()) {
@@ -220,13 +228,15 @@ impl Report {
         let _ = writeln!(text, "- this build: {}", self.build);
         let _ = match self.baseline_build.as_str() {
             "" => writeln!(text, "- there was no baseline"),
-            build => writeln!(text, "- baseline: {build}, recorded because: {}", self.baseline_reason),
+            build => writeln!(text, "- compared with: {build}, recorded because: {}", self.baseline_reason),
         };
     }
 }
 
 const NEW_BASELINE: &str = "Record what is cheaper or new as the baseline, so that the gate guards it: `gate \
                             --update-baseline --reason \"...\"`.";
+
+const ACCEPTED: &str = "If an increase is meant, record it: `gate --update-baseline --reason \"...\"`.";
 
 fn verdict(verdict: Verdict) -> &'static str {
     match verdict {
@@ -281,14 +291,14 @@ mod tests {
     fn what_was_not_compared_is_counted_and_is_no_pass() {
         assert_eq!(
             headline(report(&[]), Record::No),
-            "gate passed: no cost has grown (cells: 1 compared, 0 new, 0 missing; instructions: 0 compared, 0 new, 0 missing)"
+            "gate passed: no cost has grown (cells: 1 compared, 0 new, 0 missing)"
         );
         let missing =
             Report { exact: Coverage { missing: vec!["toy/add/8".to_owned()], ..report(&[]).exact }, ..report(&[]) };
         assert_eq!(missing.clone().conclude(Record::No).outcome, Outcome::Incomplete);
         let text = missing.conclude(Record::No).human();
         assert!(text.starts_with(
-            "gate incomplete: no cost has grown where it was compared (cells: 1 compared, 0 new, 1 missing"
+            "gate incomplete: no cost has grown where it was compared (cells: 1 compared, 0 new, 1 missing)"
         ));
         assert!(text.contains("- missing: toy/add/8: in the baseline, but not in the configuration\n"), "{text}");
         let nothing =

@@ -10,9 +10,10 @@ use std::process::{Output, Stdio};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::record::manifest::Build;
+use crate::record::manifest::{Build, file_hash};
 use crate::record::program::Program;
 use crate::run::child::Launch;
+use crate::system::cleanup::{self, Scratch};
 use crate::system::command::command;
 use crate::system::directory::{Directory, DirectoryError};
 
@@ -20,6 +21,9 @@ use crate::system::directory::{Directory, DirectoryError};
 const BUILDS: &str = "target/gate";
 /// The file beside a kept program that says how it was built.
 const BUILT: &str = "built.json";
+
+/// How many lines of cargo's complaint are shown.
+const ERROR_LINES: usize = 12;
 
 /// A revision that exists.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,6 +113,8 @@ struct Key {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Built {
     key: Key,
+    /// A hash of the program's file.
+    hash: String,
     /// What its build script reported: compiler, flags and so on, by name. Empty if cargo did not say.
     reported: BTreeMap<String, String>,
 }
@@ -132,7 +138,12 @@ impl Revision {
             let unknown = if shallow { RevisionError::Shallow } else { RevisionError::Unknown };
             return Err(unknown(name.to_owned()));
         };
-        Ok(Self { commit: commit.to_string_lossy().into_owned(), root, prefix, program })
+        let commit = commit.to_string_lossy().into_owned();
+        // Git answers to `^HEAD` with a hash that is negated.
+        if !commit.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(RevisionError::Unknown(name.to_owned()));
+        }
+        Ok(Self { commit, root, prefix, program })
     }
 
     /// Builds the revision, unless it has been built before in the same way. Reports to `say` what takes long.
@@ -143,17 +154,20 @@ impl Revision {
         let path = self.root.join(&self.prefix).join(BUILDS);
         let builds = match Directory::lock(&path) {
             Err(DirectoryError::Busy { holder, .. }) => {
-                say(&format!("waiting until another gate{holder} has ended"));
+                say(&format!("waiting until the gate of {holder} has ended"));
                 Directory::wait(&path)?
             }
             locked => locked?,
         };
         // Outside this repository, whose .cargo/config.toml would otherwise be added to the revision's own.
-        let tree = tempfile::Builder::new().prefix("harness-gate-").tempdir().map_err(|source| self.io(source))?;
+        let tree = Scratch::new().map_err(|source| self.io(source))?;
         let key = Key::of(self, tree.path());
         let directory = builds.path().join(&self.commit);
         let program = directory.join(format!("{}{}", self.program.bin, std::env::consts::EXE_SUFFIX));
-        let kept = kept(&directory).filter(|built| built.key == key && key.rustc.is_some() && program.exists());
+        let kept = kept(&directory).filter(|built| {
+            let is_whole = file_hash(&program).is_ok_and(|hash| hash == built.hash);
+            built.key == key && key.is_known() && is_whole
+        });
         let built = match kept {
             Some(built) => built,
             None => {
@@ -181,19 +195,20 @@ impl Revision {
         for earlier in places(&target, &name) {
             fs::remove_file(earlier).map_err(io)?;
         }
-        let output = command("cargo")
+        let mut cargo = command("cargo");
+        cargo
             .args(["build", "--release", "--locked", "--package", self.program.package, "--bin", self.program.bin])
             .arg("--message-format=json-render-diagnostics")
             // Here the revision's own .cargo/config.toml is in effect.
             .current_dir(from)
-            .env("CARGO_TARGET_DIR", &target)
-            .stdin(Stdio::null())
-            .output()
-            .map_err(io)?;
+            .env("CARGO_TARGET_DIR", &target);
+        let output = cleanup::output(&mut cargo).map_err(io)?;
         if !output.status.success() {
             let complaint = String::from_utf8_lossy(&output.stderr);
-            let first = complaint.lines().find(|line| line.starts_with("error"));
-            return Err(failed(first.unwrap_or("cargo reports no error")));
+            // The first error and its causes.
+            let lines = complaint.lines().skip_while(|line| !line.starts_with("error")).map(str::trim);
+            let said = lines.filter(|line| !line.is_empty()).take(ERROR_LINES).collect::<Vec<_>>().join(" ");
+            return Err(failed(if said.is_empty() { "cargo reports no error" } else { &said }));
         }
         let Messages { executable, reported } = Messages::of(&output, self.program);
         // Something that stands for cargo may not say what it has made. Then it is clear only if there is one such file.
@@ -202,7 +217,7 @@ impl Revision {
             _ => None,
         });
         let executable = executable.ok_or_else(|| failed("cargo does not say where the program is"))?;
-        let built = Built { key, reported };
+        let built = Built { key, hash: file_hash(&executable).map_err(io)?, reported };
         // Made in a place of its own, and moved into place as a whole.
         let fresh = builds.path().join(format!(".new.{}", self.commit));
         let text = serde_json::to_vec_pretty(&built).map_err(|error| io(error.into()))?;
@@ -251,6 +266,13 @@ impl Key {
     }
 }
 
+impl Key {
+    /// Whether this is all that decides how a revision is built.
+    fn is_known(&self) -> bool {
+        self.rustc.is_some() && !self.configuration.values().any(|text| text.contains("include"))
+    }
+}
+
 /// The variables from which cargo takes flags, target and profile.
 fn variables() -> BTreeMap<String, String> {
     let names = ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "RUSTC", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER"];
@@ -290,13 +312,18 @@ impl Built {
             ("profile", profile.map(|(name, level)| format!("{name}, opt-level {level}")), &this.profile),
         ];
         let difference = |(what, theirs, ours): (&str, Option<String>, &String)| match theirs {
-            None => Some(format!("the {what} of the other build is not known")),
+            None => Some(format!("not known of the other build: its {what}")),
             Some(theirs) if theirs != *ours => {
-                Some(format!("the {what} of the other build is `{theirs}`, and here `{ours}`"))
+                Some(format!("{what} of the other build: `{theirs}`; of this one: `{ours}`"))
             }
             Some(_) => None,
         };
-        both.into_iter().filter_map(difference).collect()
+        // A program does not know all that was set when it was built.
+        let set = self.key.variables.iter().filter(|(name, _)| !name.ends_with("RUSTFLAGS"));
+        let set = set.map(|(name, value)| {
+            format!("set when the other revision was built, perhaps not for this one: {name}={value}")
+        });
+        both.into_iter().filter_map(difference).chain(set).collect()
     }
 }
 
@@ -339,6 +366,8 @@ struct Checkout<'a> {
 impl<'a> Checkout<'a> {
     fn new(revision: &'a Revision, directory: &Path) -> Result<Self, RevisionError> {
         let checkout = Self { revision, tree: directory.join("tree") };
+        // Git still knows the trees of gates that were interrupted.
+        let _ = git(&revision.root, ["worktree", "prune"]);
         let before = ["worktree", "add", "--quiet", "--detach"].map(OsStr::new);
         let arguments = before.into_iter().chain([checkout.tree.as_os_str(), OsStr::new(&revision.commit)]);
         match git(&revision.root, arguments) {
@@ -354,7 +383,7 @@ impl<'a> Checkout<'a> {
 impl Drop for Checkout<'_> {
     fn drop(&mut self) {
         let arguments = ["worktree", "remove", "--force"].map(OsStr::new);
-        // What git leaves behind goes with the temporary directory, and is forgotten with the next `git worktree prune`.
+        // What git leaves behind goes with the temporary directory.
         let _ = git(&self.revision.root, arguments.into_iter().chain([self.tree.as_os_str()]));
     }
 }

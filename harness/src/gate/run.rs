@@ -1,13 +1,12 @@
 //! One pass of the gate: measures, compares, and reports.
 
-use std::collections::BTreeSet;
 use std::io;
 use std::time::Duration;
 
 use super::baseline::{Baseline, RecordedInstructions};
 use super::comparison::{self, Verdict};
 use super::config::Config;
-use super::coverage::Coverage;
+use super::coverage::{Coverage, Known};
 use super::exact;
 use super::figures::Cells;
 use super::instructions::{self, Conditions, Cpu};
@@ -94,6 +93,15 @@ pub enum GateError {
         "this program is not a release build, but the other revision will be one; try the gate with `cargo run --release`"
     )]
     NotRelease,
+    /// Too few pairs for a decision.
+    #[error(
+        "--time-gates with {pairs} pairs would often fail without a cause; try at least {MIN_PAIRS} in [time], such as \
+         groups = 2 and runs = 10"
+    )]
+    FewPairs {
+        /// How many pairs of each backend the configuration asks for.
+        pairs: u64,
+    },
     /// There is nothing of which to compare the CPU time.
     #[error(
         "the configuration names no backend in [time], so --against would compare nothing; try backends = [\"dcgka\"] there"
@@ -116,6 +124,9 @@ pub enum GateError {
     Threads(#[from] rayon::ThreadPoolBuildError),
 }
 
+/// The fewest pairs by which --time-gates decides. The interval of fewer is hardly more than their smallest and largest ratio.
+const MIN_PAIRS: u64 = 10;
+
 /// Whether the costs can be compared at all, before anything is written or measured.
 ///
 /// # Errors
@@ -129,6 +140,10 @@ pub fn check(gate: &Gate<'_>) -> Result<(), GateError> {
     }
     if gate.against.is_some() && gate.config.time.is_empty() {
         return Err(GateError::NothingTimed);
+    }
+    let pairs = u64::from(gate.config.pairs.groups) * u64::from(gate.config.pairs.runs);
+    if gate.time_gates && pairs < MIN_PAIRS {
+        return Err(GateError::FewPairs { pairs });
     }
     Ok(())
 }
@@ -152,9 +167,9 @@ pub fn run(gate: &Gate<'_>, watch: &dyn Watch) -> Result<(Report, Measured), Gat
 
     watch.part("messages, bytes and primitive counts", (config.backends.len() * config.operations.len()) as u64);
     let exact = pool.install(|| exact::measure(config, &this, gate.timeout, &|| watch.step()))?;
-    let names = |cells: &Cells| cells.keys().cloned().collect();
-    let recorded = baseline.map(|baseline| names(&baseline.cells)).unwrap_or_default();
-    report.exact = Coverage::new(&recorded, &config.cells(), &names(&exact.cells));
+    let known = |cells: &Cells| cells.iter().map(|(cell, figures)| (cell.clone(), figures.is_some())).collect();
+    let recorded = baseline.map(|baseline| known(&baseline.cells)).unwrap_or_default();
+    report.exact = Coverage::new(&recorded, &config.cells(), &known(&exact.cells));
     report.trouble = exact.trouble;
     if let Some(baseline) = baseline {
         report.changes = comparison::exact(config, &baseline.cells, &exact.cells);
@@ -194,8 +209,8 @@ impl Gate<'_> {
         watch: &dyn Watch,
     ) -> Option<RecordedInstructions> {
         let recorded = self.baseline.and_then(|baseline| baseline.instructions.as_ref());
-        let names = |counts: &RecordedInstructions| counts.cells.keys().cloned().collect();
-        let (recorded_cells, named) = (recorded.map(names).unwrap_or_default(), self.config.counted_cells());
+        let known = |counts: &RecordedInstructions| counts.cells.keys().map(|cell| (cell.clone(), true)).collect();
+        let (recorded_cells, named) = (recorded.map(known).unwrap_or_default(), self.config.counted_cells());
         report.instructions = Coverage::skipped(&recorded_cells, &named);
         if self.instructions == Instructions::No {
             if !report.instructions.skipped.is_empty() {
@@ -227,7 +242,7 @@ impl Gate<'_> {
             Ok(counted) => counted,
             Err(error) => {
                 report.trouble.push(format!("instructions: {error}"));
-                report.instructions = Coverage::new(&recorded_cells, &named, &BTreeSet::new());
+                report.instructions = Coverage::new(&recorded_cells, &named, &Known::new());
                 return None;
             }
         };
@@ -236,7 +251,7 @@ impl Gate<'_> {
             report.skip_instructions(&difference);
             return Some(now);
         }
-        report.instructions = Coverage::new(&recorded_cells, &named, &names(&now));
+        report.instructions = Coverage::new(&recorded_cells, &named, &known(&now));
         if let (Some(baseline), Some(recorded)) = (self.baseline, recorded) {
             let before = (recorded, &baseline.cells);
             report.changes.extend(comparison::instructions(self.config, before, (&now, cells)));
@@ -246,9 +261,14 @@ impl Gate<'_> {
 }
 
 impl Measured {
-    /// The cells of a baseline that this would lack as a baseline.
+    /// The cells of a baseline whose figures this would lack as a baseline.
     fn lacks(&self, baseline: &Baseline) -> Vec<String> {
-        let exact = baseline.cells.keys().filter(|cell| !self.cells.contains_key(*cell)).cloned();
+        let has_figures = |cell: &String| self.cells.get(cell).is_some_and(Option::is_some);
+        let lost = baseline.cells.iter().filter(|(cell, figures)| match figures {
+            Some(_) => !has_figures(cell),
+            None => !self.cells.contains_key(*cell),
+        });
+        let exact = lost.map(|(cell, _)| cell.clone());
         let counted = |counts: &RecordedInstructions, cell: &String| counts.cells.contains_key(cell);
         let recorded = baseline.instructions.iter().flat_map(|counts| counts.cells.keys());
         let lost = recorded.filter(|cell| !self.instructions.as_ref().is_some_and(|counts| counted(counts, cell)));

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use protocol::crypto::hash;
@@ -11,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::program::Program;
 use super::sample::PrimitiveCosts;
 use super::version::{CELL_PROTOCOL, SCHEMA};
-use crate::system::load::{self, Ticks};
+use crate::system::load;
 
 const LABEL: Label = b"harness-v1 manifest";
 /// The most samples that a run can have. They are all in memory when the run ends.
@@ -175,8 +176,8 @@ pub struct Machine {
     /// Likewise when the run ended.
     #[serde(default)]
     pub mhz_end: Option<f64>,
-    /// How many processors other processes kept busy during the run, on average; null if it is unknown. If the run was
-    /// complete and was resumed, this is the larger number.
+    /// How many processors other processes kept busy during the run, on average; null if it is unknown. Of a run that was
+    /// resumed, this is the largest of its parts.
     #[serde(default)]
     pub others_busy: Option<f64>,
 }
@@ -270,14 +271,12 @@ impl Manifest {
         })
     }
 
-    /// Records that the run has ended now, and how busy the machine was since `start`.
-    pub fn complete(&mut self, start: Option<Ticks>) {
+    /// Records that the run has ended now.
+    pub fn complete(&mut self) {
         self.status = RunStatus::Complete;
         self.ended_unix = Some(unix_seconds());
         self.machine.load_end = Some(load::averages());
         self.machine.mhz_end = load::frequency_mhz();
-        let others = Ticks::now().zip(start).and_then(|(now, start)| now.others_busy_since(start));
-        self.machine.others_busy = self.machine.others_busy.into_iter().chain(others).reduce(f64::max);
     }
 }
 
@@ -287,7 +286,7 @@ impl Build {
     /// # Errors
     /// The program's own file cannot be read.
     pub fn of_this_program(program: Program) -> io::Result<Self> {
-        let binary = std::fs::read(std::env::current_exe()?)?;
+        let binary_hash = file_hash(&std::env::current_exe()?)?;
         let harness = Sources {
             version: Program::HARNESS.version.to_owned(),
             commit: env!("HARNESS_COMMIT").to_owned(),
@@ -308,7 +307,7 @@ impl Build {
             commit: own.commit,
             dirty: own.dirty,
             harness,
-            binary_hash: hexadecimal(&hash::hash(LABEL, &[&binary]).0),
+            binary_hash,
             lock_hash,
             features: env!("HARNESS_FEATURES").split_whitespace().map(str::to_owned).collect(),
             rustflags: env!("HARNESS_RUSTFLAGS").to_owned(),
@@ -361,6 +360,14 @@ impl Machine {
             others_busy: None,
         }
     }
+}
+
+/// A labelled hash of a file.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn file_hash(path: &Path) -> io::Result<String> {
+    Ok(hexadecimal(&hash::hash(LABEL, &[&std::fs::read(path)?]).0))
 }
 
 /// Which code the curve library chooses at run time. This repeats its choice from the same facts.

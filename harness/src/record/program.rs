@@ -9,15 +9,22 @@ pub struct Program {
     pub version: &'static str,
     /// The name of its binary.
     pub bin: &'static str,
+    /// The directory of its package when it was built. It tells packages of one name apart.
+    pub directory: &'static str,
 }
 
 impl Program {
     /// The harness itself.
-    pub const HARNESS: Self = Self { package: "harness", version: env!("CARGO_PKG_VERSION"), bin: "harness" };
+    pub const HARNESS: Self = Self {
+        package: env!("CARGO_PKG_NAME"),
+        version: env!("CARGO_PKG_VERSION"),
+        bin: "harness",
+        directory: env!("CARGO_MANIFEST_DIR"),
+    };
 
     /// Whether this is the harness itself, without backends of another package.
     #[must_use]
     pub fn is_harness(&self) -> bool {
-        self.package == Self::HARNESS.package
+        self.directory == Self::HARNESS.directory
     }
 }

@@ -88,7 +88,7 @@ mod tests {
         let mut store = Store::create(Directory::lock(directory).unwrap(), &manifest).unwrap();
         store.append(&Sample { run_id: manifest.run_id.clone(), ..synthetic::remove() }).unwrap();
         if complete {
-            manifest.complete(None);
+            manifest.complete();
             store.write_manifest(&manifest).unwrap();
         }
     }

@@ -42,7 +42,7 @@ pub enum StoreError {
     #[error(transparent)]
     Directory(#[from] DirectoryError),
     /// A new run cannot start in a directory that holds a run.
-    #[error("{} already holds a run; try to resume it, or another directory", .0.display())]
+    #[error("{} already holds a run; try --resume, or another directory", .0.display())]
     Occupied(PathBuf),
     /// A line of a file is not of the format that belongs to the file's name.
     #[error("{}, line {line}: {reason}", path.display())]
@@ -124,6 +124,7 @@ impl Store {
         let path = self.directory.path().join(SAMPLES);
         let mut line = serde_json::to_vec(sample).map_err(|error| at(&path)(error.into()))?;
         line.push(b'\n');
+        self.directory.check().map_err(at(&path))?;
         self.open()?.write_all(&line).map_err(at(&path))
     }
 

@@ -107,8 +107,8 @@ pub enum PlanError {
     )]
     TooMany(u64),
     /// A group has more members than the set-up of any group is made for.
-    #[error("a group of {0} members was requested, but a group can have at most {MAX_GROUP_SIZE}; try --sizes 128")]
-    GroupTooLarge(u32),
+    #[error("a group of {0} members is needed, but a group can have at most {MAX_GROUP_SIZE}; try --sizes 128")]
+    GroupTooLarge(usize),
 }
 
 /// The most members of a group. Each publishes a one-time prekey for each other one, so the memory that the set-up takes
@@ -176,12 +176,15 @@ impl Plan {
         }
         for (size, operation) in self.sizes.iter().flat_map(|size| self.iterations.keys().map(move |it| (*size, *it))) {
             let least = operation.min_group_size();
+            if least > MAX_GROUP_SIZE as usize {
+                return Err(PlanError::GroupTooLarge(least));
+            }
             if (size as usize) < least {
                 return Err(PlanError::GroupTooSmall { operation, size, least });
             }
         }
         if let Some(size) = self.sizes.iter().find(|size| **size > MAX_GROUP_SIZE) {
-            return Err(PlanError::GroupTooLarge(*size));
+            return Err(PlanError::GroupTooLarge(*size as usize));
         }
         let backends: Vec<String> =
             self.backends.iter().map(|choice| format!("backend {}", choice.full_name())).collect();

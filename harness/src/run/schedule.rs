@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
+use std::time::{Duration, Instant};
 
 use protocol::operation::Operation;
 
@@ -16,6 +17,9 @@ use crate::record::sample::{Sample, Status};
 use crate::record::store::{self, Store, StoreError};
 use crate::system::directory::{Directory, DirectoryError};
 use crate::system::load::Ticks;
+
+/// The manifest is written again after this time, so that an interrupted run keeps what disturbed it.
+const MANIFEST_EVERY: Duration = Duration::from_secs(2);
 
 /// After this many time-outs of a cell, its further iterations are skipped.
 const MAX_TIMEOUTS: u32 = 2;
@@ -94,7 +98,7 @@ pub fn check(plan: &Plan) -> Result<(), MeasureError> {
 pub fn measure(plan: &Plan, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Run, MeasureError> {
     let tasks = plan.tasks()?;
     let Opened { mut store, mut manifest, mut samples } = open(plan)?;
-    let start = Ticks::now();
+    let mut busy = Busy { start: Ticks::now(), before: manifest.machine.others_busy, written: Instant::now() };
     let done: BTreeSet<String> = samples.iter().map(|sample| sample.cell_id.clone()).collect();
     progress(Progress::Start { total: tasks.len(), done: done.len() });
     let mut runners = Runners {
@@ -121,7 +125,8 @@ pub fn measure(plan: &Plan, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Ru
         };
         *timed_out += u32::from(sample.status == Status::Timeout);
         if let Some(store) = &mut store {
-            if manifest.runners.len() != runners.conditions.len() {
+            if manifest.runners.len() != runners.conditions.len() || busy.written.elapsed() >= MANIFEST_EVERY {
+                busy.note(&mut manifest);
                 manifest.runners.clone_from(&runners.conditions);
                 manifest.conformance.clone_from(&runners.conformance);
                 store.write_manifest(&manifest)?;
@@ -136,12 +141,31 @@ pub fn measure(plan: &Plan, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Ru
     drop(running);
     manifest.runners = conditions;
     manifest.conformance = conformance;
-    manifest.complete(start);
+    busy.note(&mut manifest);
+    manifest.complete();
     manifest.noise = noise::of(&samples, &manifest.machine);
     if let Some(store) = &store {
         store.write_manifest(&manifest)?;
     }
     Ok(Run { samples, manifest, directory: store.map(Store::into_directory) })
+}
+
+/// What other processes take while a run measures.
+struct Busy {
+    start: Option<Ticks>,
+    /// What they took in earlier parts of the run.
+    before: Option<f64>,
+    /// When the manifest was last written.
+    written: Instant,
+}
+
+impl Busy {
+    /// Writes what they took until now into the manifest.
+    fn note(&mut self, manifest: &mut Manifest) {
+        let now = Ticks::now().zip(self.start).and_then(|(now, start)| now.others_busy_since(start));
+        manifest.machine.others_busy = self.before.into_iter().chain(now).reduce(f64::max);
+        self.written = Instant::now();
+    }
 }
 
 struct Opened {
@@ -160,17 +184,17 @@ fn open(plan: &Plan) -> Result<Opened, MeasureError> {
     let directory = Directory::lock(out).map_err(StoreError::from)?;
     match &plan.earlier {
         Earlier::Resume if store::holds_run(out) => return resume(directory, &manifest),
-        Earlier::Replace(files) => clear(&directory, files)?,
-        Earlier::Resume | Earlier::Refuse => (),
+        Earlier::Replace(files) if store::holds_run(out) => clear(&directory, files)?,
+        Earlier::Resume | Earlier::Refuse | Earlier::Replace(_) => (),
     }
     let store = Store::create(directory, &manifest)?;
     Ok(Opened { store: Some(store), manifest, samples: Vec::new() })
 }
 
-/// Removes the files of an earlier run and these others, and nothing else.
+/// Removes the files of an earlier run and those made from it, and nothing else.
 fn clear(directory: &Directory, files: &[String]) -> Result<(), StoreError> {
-    // Without its manifest, what is left of a run is none.
-    for name in [store::MANIFEST, store::SAMPLES].into_iter().chain(files.iter().map(String::as_str)) {
+    // The manifest is the last, because without it the others would not be removed.
+    for name in files.iter().map(String::as_str).chain([store::SAMPLES, store::MANIFEST]) {
         let path = directory.path().join(name);
         match fs::remove_file(&path) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => {
@@ -198,6 +222,8 @@ fn resume(directory: Directory, now: &Manifest) -> Result<Opened, MeasureError> 
     let (store, samples) = Store::resume(directory, &earlier)?;
     // Until the run has ended again, it is incomplete, even if it was complete before.
     let mut manifest = earlier;
+    // What is not an option, such as a reference, is that of the last command.
+    manifest.argv.clone_from(&now.argv);
     manifest.status = now.status;
     manifest.ended_unix = None;
     store.write_manifest(&manifest)?;

@@ -16,7 +16,7 @@ pub const LOCK: &str = ".lock";
 pub struct Directory {
     path: PathBuf,
     /// Locked until it is closed.
-    _lock: File,
+    lock: File,
 }
 
 /// Why a directory cannot be written to.
@@ -35,13 +35,13 @@ pub enum DirectoryError {
     },
     /// Another process holds the directory.
     #[error(
-        "another process{holder} is writing to {}; try again when it has ended, or try another directory",
+        "{holder} is writing to {}; try again when it has ended, or try another directory",
         directory.display()
     )]
     Busy {
         /// The path of the directory.
         directory: PathBuf,
-        /// The number of the process in brackets, after a space; empty if it is unknown.
+        /// That process: `process` and its number, or `another process` if that is unknown.
         holder: String,
     },
 }
@@ -72,12 +72,15 @@ impl Directory {
         let unwritable = |source| DirectoryError::Unwritable { directory: path.to_owned(), source };
         fs::create_dir_all(path).map_err(unwritable)?;
         let name = path.join(LOCK);
+        if name.is_symlink() {
+            return Err(unwritable(io::Error::other(format!("{LOCK} in it is a symbolic link"))));
+        }
         loop {
             let file = OpenOptions::new().create(true).truncate(false).write(true).open(&name);
             let mut file = file.map_err(unwritable)?;
             if !acquire(&file).map_err(unwritable)? {
                 let holder = fs::read_to_string(&name).unwrap_or_default().trim().to_owned();
-                let holder = if holder.is_empty() { holder } else { format!(" ({holder})") };
+                let holder = if holder.is_empty() { "another process".to_owned() } else { holder };
                 return Err(DirectoryError::Busy { directory: path.to_owned(), holder });
             }
             // The holder before may have removed the file after it was opened here. Then another process can lock
@@ -85,7 +88,7 @@ impl Directory {
             if is_at(&file, &name) {
                 // A failure only makes the message of others less helpful.
                 let _ = file.set_len(0).and_then(|()| writeln!(file, "process {}", std::process::id()));
-                return Ok(Self { path: path.to_owned(), _lock: file });
+                return Ok(Self { path: path.to_owned(), lock: file });
             }
         }
     }
@@ -94,6 +97,17 @@ impl Directory {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Checks that the path still means the directory that is locked. All that write to it must ask this first: another
+    /// directory of this name may belong to another process.
+    ///
+    /// # Errors
+    /// The directory was moved, removed or replaced.
+    pub fn check(&self) -> io::Result<()> {
+        let held = is_at(&self.lock, &self.path.join(LOCK));
+        let gone = || io::Error::other(format!("{} was moved or replaced meanwhile", self.path.display()));
+        held.then_some(()).ok_or_else(gone)
     }
 
     /// Writes a whole file and moves it into place in one step. Returns its path.
@@ -116,6 +130,7 @@ impl Directory {
     ) -> Result<PathBuf, E> {
         let mut other = OsString::from(".new.");
         other.push(name.as_ref());
+        self.check()?;
         let (path, fresh) = (self.path.join(name.as_ref()), self.path.join(other));
         let made = make(&fresh).and_then(|()| fs::rename(&fresh, &path).map_err(E::from));
         if made.is_err() {
@@ -128,7 +143,9 @@ impl Directory {
 impl Drop for Directory {
     fn drop(&mut self) {
         // It is still locked here. A process that has opened it in the meantime sees that it is gone.
-        let _ = fs::remove_file(self.path.join(LOCK));
+        if self.check().is_ok() {
+            let _ = fs::remove_file(self.path.join(LOCK));
+        }
     }
 }
 
@@ -162,7 +179,7 @@ mod tests {
         let path = fresh("held");
         let held = Directory::lock(&path).unwrap();
         let refusal = Directory::lock(&path).unwrap_err().to_string();
-        let holder = format!("another process (process {}) is writing to {}", std::process::id(), path.display());
+        let holder = format!("process {} is writing to {}", std::process::id(), path.display());
         assert!(refusal.starts_with(&holder) && refusal.contains("; try "), "{refusal}");
         drop(held);
         assert_eq!(fs::read_dir(&path).unwrap().count(), 0);
@@ -171,6 +188,28 @@ mod tests {
         fs::write(path.join(LOCK), "process 1\n").unwrap();
         drop(Directory::lock(&path).unwrap());
         fs::remove_dir_all(&path).unwrap();
+    }
+
+    #[test]
+    fn a_directory_that_was_moved_is_not_written_any_more_and_its_successor_is_left_alone() {
+        let (path, moved) = (fresh("moved"), fresh("moved-away"));
+        let held = Directory::lock(&path).unwrap();
+        fs::rename(&path, &moved).unwrap();
+        assert!(held.write("file", b"lost").unwrap_err().to_string().contains("was moved or replaced"));
+        let successor = Directory::lock(&path).unwrap();
+        assert!(held.write("file", b"not mine").is_err());
+        drop(held);
+        assert!(Directory::lock(&path).is_err(), "the lock of the successor is still there");
+        successor.write("file", b"mine").unwrap();
+        drop(successor);
+        #[cfg(unix)]
+        {
+            fs::write(moved.join("victim"), "text").unwrap();
+            std::os::unix::fs::symlink(moved.join("victim"), path.join(LOCK)).unwrap();
+            assert!(Directory::lock(&path).unwrap_err().to_string().contains("symbolic link"));
+            assert_eq!(fs::read_to_string(moved.join("victim")).unwrap(), "text");
+        }
+        [path, moved].iter().for_each(|path| fs::remove_dir_all(path).unwrap());
     }
 
     #[test]

@@ -176,7 +176,7 @@ fn a_second_run_in_a_directory_is_refused_and_the_first_is_whole() {
     wait_for(&samples);
     for second in [&with(&first, &["--seed", "2"])[..], &with(&first, &["--resume"]), &["plot", "results/compare"]] {
         let said = complaint(1, second, &directory);
-        assert!(said.contains(&format!("another process (process {}) is writing to results/compare", running.id())));
+        assert!(said.contains(&format!("process {} is writing to results/compare", running.id())));
     }
     assert!(running.wait().unwrap().success());
     expect(0, &["plot", "results/compare"], &directory);

@@ -82,7 +82,8 @@ fn a_build_passes_its_own_baseline_and_what_has_changed_is_named() {
     );
     assert!(text.contains("\"sender-keys:lazy/update/4\": null"), "{text}");
     let said = expect(0, &[&GATE[..1], &GATE[2..]], &directory);
-    let counts = "cells: 4 compared, 0 new, 0 missing; instructions: 0 compared, 0 new, 0 missing, 1 skipped";
+    let counts =
+        "cells: 3 compared, 0 new, 0 missing, 1 unsupported; instructions: 0 compared, 0 new, 0 missing, 1 skipped";
     assert!(said.starts_with(&format!("gate passed: no cost has grown ({counts})\n")), "{said}");
     assert!(said.contains("instructions are not compared: the baseline has none"), "{said}");
 
@@ -99,6 +100,7 @@ fn a_build_passes_its_own_baseline_and_what_has_changed_is_named() {
     let row = table.lines().find(|line| line.contains("op.keygen/recipient")).unwrap();
     assert!(row.contains("cheaper") && row.contains("-3 in phase process"), "{row}");
     assert!(table.contains("Record what is cheaper or new as the baseline"), "{table}");
+    assert!(table.contains("If an increase is meant, record it: `gate --update-baseline"), "{table}");
     let markdown = fs::read_to_string(directory.join("report/gate.md")).unwrap();
     assert!(
         markdown.contains("### Costs of group operations") && markdown.contains("recorded because: a test"),
@@ -155,15 +157,27 @@ fn a_cell_that_is_not_compared_is_named_and_the_gate_is_incomplete() {
     assert!(said.lines().any(|line| line.starts_with("| new ") && line.contains("| dcgka/update/4 ")), "{said}");
     let said = with_config(narrowed, "", &[GATE, UPDATE, &["--drop-missing"]], 0);
     assert!(said.starts_with("baseline recorded: no cost has grown (cells: 0 compared, 1 new, 2 missing; "), "{said}");
-    assert!(said.contains("the new baseline lacks what the earlier one had: dcgka/create/4, old/update/4"), "{said}");
+    assert!(said.contains("the new baseline lacks what the earlier one has: dcgka/create/4, old/update/4"), "{said}");
     expect(0, &[GATE], &directory);
+    // A cell without figures has nothing to compare with, and is not made of one that had some without a word.
+    let mut value: serde_json::Value = serde_json::from_str(&before).unwrap();
+    value["cells"]["dcgka/update/4"] = serde_json::Value::Null;
+    fs::write(directory.join("baseline.json"), value.to_string()).unwrap();
+    assert!(with_config("", "", &[GATE], 0).contains("(cells: 1 compared, 1 new, 0 missing; "));
+    value["cells"]["dcgka/create/4"] = serde_json::Value::Null;
+    fs::write(directory.join("baseline.json"), value.to_string()).unwrap();
+    assert!(with_config("", "", &[GATE], 4).contains("nothing was compared (cells: 0 compared, 2 new, 0 missing; "));
+    let value = before.replace("dcgka/update/4", "dcgka/create-mesh/4");
+    fs::write(directory.join("baseline.json"), value).unwrap();
+    let said = with_config("\"update\"", "\"create-mesh\"", &[GATE, UPDATE], 4);
+    assert!(said.contains("the new baseline would lack what the earlier one has: dcgka/create-mesh/4\n"), "{said}");
     // Instructions are no longer asked for.
     fs::write(directory.join("baseline.json"), before).unwrap();
     alter(&directory, "\"instructions\": null", INSTRUCTIONS);
     let said = with_config("[instructions]\nbackends = [\"dcgka\"]", "[instructions]\nbackends = []", &[GATE], 4);
     assert!(said.contains("missing: instructions of dcgka/update/4: "), "{said}");
     let said = with_config("", "", &[GATE, UPDATE], 4);
-    assert!(said.contains("earlier one had: instructions of dcgka/update/4"), "{said}");
+    assert!(said.contains("earlier one has: instructions of dcgka/update/4"), "{said}");
 }
 
 #[test]
@@ -176,9 +190,18 @@ fn a_directory_that_is_written_is_left_to_one_gate() {
     expect(0, &[GATE], &directory);
     drop(report);
     let here = Directory::lock(&directory).unwrap();
-    assert!(complaint(1, &[GATE, UPDATE], &directory).contains("is writing to ."));
+    assert!(complaint(1, &[GATE, UPDATE], &directory).contains(" is writing to "));
     expect(0, &[GATE, &["--out", "report"]], &directory);
     drop(here);
+    // A file that is read is not taken for an earlier report.
+    let text = baseline(&directory);
+    fs::create_dir_all(directory.join("report")).unwrap();
+    fs::copy(directory.join("baseline.json"), directory.join("report/gate.json")).unwrap();
+    let named = &["gate", "--exact", "--baseline", "report/gate.json", "--out", "report"];
+    for arguments in [&[&named[..]][..], &[named, UPDATE]] {
+        assert!(complaint(2, arguments, &directory).contains("would be overwritten by the report; try another --out"));
+    }
+    assert_eq!(fs::read_to_string(directory.join("report/gate.json")).unwrap(), text);
     // Both files may be in one directory. A report of an earlier gate does not stay if this one cannot begin.
     expect(0, &[GATE, UPDATE, &["--out", "."]], &directory);
     assert!(directory.join("gate.md").exists());
@@ -209,6 +232,11 @@ fn bad_files_are_named_and_left_alone() {
         ),
         (good.replace("bytes_sent/ack", "bytes_lost/ack"), "there is no metric `bytes_lost/ack`"),
         (good.replace("\"seed\": 1", "\"seed\": 1, \"sed\": 1"), "unknown field `sed`"),
+        (
+            good.replacen("\"bytes_sent/ack\":", "\"bytes_sent/ack\": 1, \"bytes_sent/ack\":", 1),
+            "`bytes_sent/ack` is there twice",
+        ),
+        (good.replace("\"sender-keys:lazy/update/4\"", "\"dcgka/update/4\""), "`dcgka/update/4` is there twice"),
     ];
     for (text, reason) in broken {
         fs::write(directory.join("baseline.json"), &text).unwrap();

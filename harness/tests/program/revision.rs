@@ -10,13 +10,16 @@ use std::process::{Command, Output};
 use harness::gate::revision::{Other, Revision, RevisionError};
 use harness::record::manifest::Build;
 use harness::record::program::Program;
+use harness::system::cleanup;
 use harness::system::command::command;
 use harness::system::directory::Directory;
 
-const PROGRAM: Program = Program { package: "counter", version: "0.1.0", bin: "counts" };
+const PROGRAM: Program = Program { package: "counter", version: "0.1.0", bin: "counts", directory: "" };
 const MANIFEST: &str = "[package]\nname = \"counter\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\
                         [[bin]]\nname = \"counts\"\npath = \"main.rs\"\n[workspace]\n";
 const LOCK: &str = "version = 4\n[[package]]\nname = \"counter\"\nversion = \"0.1.0\"\n";
+/// The file after whose creation the process is interrupted.
+const INTERRUPT: &str = "INTERRUPT_AFTER";
 /// Which revision the test below builds, in the variable's own process.
 const ASKED: &str = "ASKED_REVISION";
 
@@ -88,6 +91,16 @@ fn inner() -> Command {
 #[ignore = "started by the others, in a process of its own"]
 fn builds_what_it_is_asked_for() {
     let asked = std::env::var(ASKED).unwrap_or_else(|_| "HEAD~1".to_owned());
+    if let Ok(started) = std::env::var(INTERRUPT) {
+        // As the handler of an interrupt does, as soon as cargo has begun.
+        std::thread::spawn(move || {
+            while fs::read_to_string(&started).map_or(true, |text| text.is_empty()) {
+                std::thread::sleep(std::time::Duration::from_millis(5));
+            }
+            cleanup::clear();
+            std::process::exit(130);
+        });
+    }
     match build(Path::new("."), &asked, &mut |text| println!("said {text}")) {
         Ok(other) => {
             println!("printed {}", printed(&other));
@@ -128,6 +141,10 @@ fn a_program_is_built_once_and_again_if_target_flags_or_profile_differ() {
     assert_eq!(repository.build("HEAD~1"), ("2".to_owned(), true));
     assert_eq!(repository.build("HEAD~1"), ("2".to_owned(), false));
     assert_eq!(repository.build("HEAD"), ("3".to_owned(), true));
+    // What is damaged is built again.
+    let commit = text(&git(&repository.path, &["rev-parse", "HEAD"]));
+    fs::write(repository.path.join("target/gate").join(commit).join("counts"), "").unwrap();
+    assert_eq!(repository.build("HEAD"), ("3".to_owned(), true));
     let target = Build::of_this_program(Program::HARNESS).unwrap().target;
     for variable in [
         ("CARGO_BUILD_TARGET", target.as_str()),
@@ -144,7 +161,7 @@ fn a_program_is_built_once_and_again_if_target_flags_or_profile_differ() {
     }
     // The made-up build says nothing of the flags that the harness reports, and that is said.
     let said = text(&repository.build_with("HEAD", &[]));
-    assert!(said.contains("different: the compiler flags of the other build is not known"), "{said}");
+    assert!(said.contains("different: not known of the other build: its compiler flags"), "{said}");
     // A target in a configuration file outside of the revision counts, too.
     let home = repository.path.parent().unwrap().join("home");
     fs::create_dir(&home).unwrap();
@@ -173,7 +190,7 @@ fn builds_at_once_wait_for_each_other_and_other_clones_do_not_disturb() {
     let in_clone = of(&clone, "HEAD");
     let mut waiting = [(of(path, "HEAD"), 3), (of(path, "HEAD"), 3), (of(path, "HEAD~2"), 1)];
     for (lines, _) in &mut waiting {
-        assert!(lines.any(|line| line.starts_with("said waiting until another gate (process ")));
+        assert!(lines.any(|line| line.starts_with("said waiting until the gate of process ")));
     }
     // The other clone waits for nobody.
     prints(in_clone, 3);
@@ -214,6 +231,34 @@ fn a_cargo_that_does_not_name_its_program_is_believed_only_if_there_is_one() {
 }
 
 #[test]
+fn an_interrupted_gate_leaves_neither_a_work_tree_nor_a_process() {
+    let repository = Repository::new();
+    let (bin, temporary) = (repository.path.with_file_name("bin"), repository.path.with_file_name("tmp"));
+    [&bin, &temporary].iter().for_each(|path| fs::create_dir(path).unwrap());
+    let started = temporary.join("started");
+    let script = format!("#!/bin/sh\nsleep 600 &\necho $! >'{}'\nwait\n", started.display());
+    fs::write(bin.join("cargo"), script).unwrap();
+    fs::set_permissions(bin.join("cargo"), fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let mut gate = inner();
+    let variables = [(ASKED, "HEAD~1"), (INTERRUPT, started.to_str().unwrap()), ("PATH", &path)];
+    gate.current_dir(&repository.path).envs(variables).env("TMPDIR", &temporary);
+    assert_eq!(gate.status().unwrap().code(), Some(130));
+    let process = fs::read_to_string(&started).unwrap();
+    let is_running = || Path::new("/proc").join(process.trim()).join("exe").exists();
+    for _ in 0..1000 {
+        if is_running() {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+    assert!(!is_running(), "what cargo has started goes on");
+    let left: Vec<_> = fs::read_dir(&temporary).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["started"]);
+    assert_eq!(repository.build("HEAD~1"), ("2".to_owned(), true));
+    assert_eq!(text(&git(&repository.path, &["worktree", "list"])).lines().count(), 1);
+}
+
+#[test]
 fn what_git_cannot_find_is_explained() {
     let repository = Repository::new();
     let outside = tempfile::tempdir().unwrap();
@@ -222,6 +267,7 @@ fn what_git_cannot_find_is_explained() {
     assert!(said.contains("git finds no revision `HEAD`") && said.contains("not a git repository"), "{said}");
     let said = refused(&repository.path, "HEAD~9");
     assert!(said.starts_with("there is no revision `HEAD~9` in this repository; try "), "{said}");
+    assert!(refused(&repository.path, "^HEAD").starts_with("there is no revision `^HEAD` in this repository; try "));
     let shallow = outside.path().join("shallow");
     let url = format!("file://{}", repository.path.display());
     git(outside.path(), &["clone", "--quiet", "--depth", "1", &url, shallow.to_str().unwrap()]);

@@ -13,7 +13,11 @@ const RULES: [(&[&str], &[&str], &str); 4] = [
         &["system/directory.rs", "gate/revision.rs", "gate/instructions.rs", "record/store.rs"],
         "a file may be written by one process only, and as a whole",
     ),
-    (&["temp_dir("], &["gate/instructions.rs"], "a temporary directory needs a name that no other process has"),
+    (
+        &["temp_dir(", "tempfile::"],
+        &["gate/instructions.rs", "system/cleanup.rs"],
+        "a temporary directory needs a name that no other process has",
+    ),
 ];
 
 /// The code of the harness, without tests.

@@ -34,7 +34,7 @@ impl fmt::Display for Report {
 pub struct Violation {
     /// The name of the check that failed.
     pub check: &'static str,
-    /// The situation in which it failed: an operation, mostly. If formulas are wrong, the first one.
+    /// The situation in which it failed: an operation, mostly.
     pub situation: Cow<'static, str>,
     /// The number of members before it.
     pub group_size: usize,

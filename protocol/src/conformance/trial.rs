@@ -80,7 +80,10 @@ impl<'a> Trial<'a> {
         let what = format!("{}: {mismatch}", self.situation);
         match &mut self.costs {
             Some(others) => others.what += &format!("; {what}"),
-            None => self.costs = Some(self.violation("", what)),
+            None => {
+                let situation = "all operations".into();
+                self.costs = Some(Violation { situation, ..self.violation("", what) });
+            }
         }
     }
 

@@ -202,9 +202,7 @@ mod tests {
         let mut samples = synthetic::grid("dcgka", 1.0, 1);
         samples[0].status = Status::Timeout;
         samples[0].reason = "no answer within 1s".to_owned();
-        assert!(
-            text(&samples).contains("| dcgka   | create    |       8 |         0 | timeout | no answer within 1s |")
-        );
+        assert!(text(&samples).contains("| dcgka   | create    |       8 |       1 | timeout | no answer within 1s |"));
         assert!(overview(&samples, &machine).contains("no answer within 1s"));
     }
 }

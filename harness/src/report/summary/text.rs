@@ -1,12 +1,18 @@
 //! What several summaries share: the conditions of a run, the samples that do not count, and the format of figures.
 
+use std::collections::BTreeMap;
+
 use super::table::Table;
+use crate::analysis::measurement::ALL;
 use crate::analysis::noise;
 use crate::analysis::statistics::Summary;
 use crate::record::manifest::{Machine, Manifest};
 use crate::record::name::join;
 use crate::record::sample::{Sample, Status};
 use crate::report::plot::thousands;
+
+/// How the reason of a backend begins that has not passed the conformance suite.
+const CONFORMANCE: &str = "conformance: ";
 
 /// What a table shows where there is no figure.
 pub(super) const NONE: &str = "-";
@@ -36,16 +42,21 @@ pub(super) fn noise(samples: &[Sample], machine: &Machine) -> String {
 
 /// The samples that do not count, under a heading. Empty if all count.
 pub(super) fn failures<'a>(samples: impl IntoIterator<Item = &'a Sample>) -> String {
-    let mut table = Table::new(&["backend", "operation", "members", "iteration", "status", "reason"]);
+    let mut table = Table::new(&["backend", "operation", "members", "samples", "status", "reason"]);
+    let mut rows = BTreeMap::<(String, String, String, Status, &str), u64>::new();
     for sample in samples.into_iter().filter(|sample| sample.status != Status::Ok) {
-        table.row([
-            join(&sample.backend, &sample.variant),
-            sample.operation.to_string(),
-            sample.group_size.to_string(),
-            sample.iteration.to_string(),
-            sample.status.name().to_owned(),
-            sample.reason.lines().next().unwrap_or_default().to_owned(),
-        ]);
+        let name = join(&sample.backend, &sample.variant);
+        let reason = sample.reason.lines().next().unwrap_or_default();
+        // What is wrong with a backend is the same in all its cells.
+        let (operation, size) = if reason.starts_with(CONFORMANCE) {
+            (ALL.to_owned(), ALL.to_owned())
+        } else {
+            (sample.operation.to_string(), sample.group_size.to_string())
+        };
+        *rows.entry((name, operation, size, sample.status, reason)).or_default() += 1;
+    }
+    for ((name, operation, size, status, reason), samples) in rows {
+        table.row([name, operation, size, samples.to_string(), status.name().to_owned(), reason.to_owned()]);
     }
     if table.is_empty() { String::new() } else { format!("## Samples that do not count\n\n{table}") }
 }
