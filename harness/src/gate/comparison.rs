@@ -262,6 +262,7 @@ fn signed(before: u64, after: u64) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::path::Path;
 
     use super::*;
@@ -373,6 +374,13 @@ mod tests {
                 .collect::<Vec<_>>()
         };
         assert_eq!(found(1000, 991, &FIGURES), []);
+        let (none, now) = (RecordedInstructions { cells: BTreeMap::new(), ..counted(1, 1) }, counted(1, 1));
+        let cells = cells_of(&FIGURES);
+        let new = instructions(&config(), (&none, &cells), (&now, &cells));
+        assert_eq!(
+            (new.len(), new[0].verdict, new[0].metric.to_string().as_str()),
+            (1, Verdict::New, "instructions/all")
+        );
         let cause = "no primitive count and no message has changed: the code around them has";
         assert_eq!(found(1010, 991, &FIGURES), one(Verdict::Tolerated, "instructions/sender", cause));
         assert_eq!(found(1000, 1011, &FIGURES), one(Verdict::Regression, "instructions/recipient", cause));

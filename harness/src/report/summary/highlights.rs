@@ -41,7 +41,7 @@ pub fn findings(compared: &Comparison<'_>, size: u32) -> Option<String> {
     let share = |quantity| Some((1.0 - over(&without_acks, DCGKA, quantity)?) * 100.0);
     Some(format!(
         "- **Bytes.** For an update in a group of {size}, DCGKA sends {} bytes: {} times as many as pairwise Signal. \
-         Sender Keys that heal send {} times as many as DCGKA.\n\
+         Sender Keys that heal (`{HEALING}`) send {} times as many as DCGKA.\n\
          - **CPU time.** The update takes its sender {} ms, {} as with pairwise Signal, and each recipient {} ms, {}.\n\
          - **Acknowledgements** are {:.0} % of these bytes, and handling them is {:.0} % of a recipient's CPU time. Without \
          them, an update sends {} bytes and takes each recipient {} ms.\n",
