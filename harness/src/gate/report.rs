@@ -206,7 +206,7 @@ impl Report {
         // The baseline has no times, so what is faster needs no new one.
         let gains = [Verdict::Improvement, Verdict::New];
         let gained = |change: &Change| gains.contains(&change.verdict) && change.metric.metric() != Some(Metric::CpuNs);
-        if self.outcome != Outcome::Recorded && self.changes.iter().any(gained) {
+        if self.outcome != Outcome::Recorded && self.dropped.is_empty() && self.changes.iter().any(gained) {
             let _ = writeln!(text, "{NEW_BASELINE}\n");
         }
         if self.outcome == Outcome::Regression {

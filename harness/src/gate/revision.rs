@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::record::manifest::{Build, file_hash};
 use crate::record::program::Program;
 use crate::run::child::Launch;
-use crate::system::cleanup::{self, Scratch};
+use crate::system::cleanup::{self, Entry, Scratch};
 use crate::system::command::command;
 use crate::system::directory::{Directory, DirectoryError};
 
@@ -55,7 +55,9 @@ pub enum RevisionError {
     #[error("cannot run git: {0}; try to install it, or the gate without --against")]
     NoGit(io::Error),
     /// The working directory is not in a repository that git uses.
-    #[error("git finds no revision `{name}` from this directory: {said}; try --against inside a repository")]
+    #[error(
+        "git finds no revision `{name}` from this directory: {said}; try --against inside a repository that git accepts"
+    )]
     NoRepository {
         /// The name of the revision.
         name: String,
@@ -202,7 +204,8 @@ impl Revision {
             // Here the revision's own .cargo/config.toml is in effect.
             .current_dir(from)
             .env("CARGO_TARGET_DIR", &target);
-        let output = cleanup::output(&mut cargo).map_err(io)?;
+        let not_run = |error: io::Error| io(io::Error::new(error.kind(), format!("cannot run cargo: {error}")));
+        let output = cleanup::output(&mut cargo).map_err(not_run)?;
         if !output.status.success() {
             let complaint = String::from_utf8_lossy(&output.stderr);
             // The first error and its causes.
@@ -361,11 +364,13 @@ impl Messages {
 struct Checkout<'a> {
     revision: &'a Revision,
     tree: PathBuf,
+    _entry: Entry,
 }
 
 impl<'a> Checkout<'a> {
     fn new(revision: &'a Revision, directory: &Path) -> Result<Self, RevisionError> {
-        let checkout = Self { revision, tree: directory.join("tree") };
+        let _entry = Entry::of_repository(&revision.root).map_err(|source| revision.io(source))?;
+        let checkout = Self { revision, tree: directory.join("tree"), _entry };
         // Git still knows the trees of gates that were interrupted.
         let _ = git(&revision.root, ["worktree", "prune"]);
         let before = ["worktree", "add", "--quiet", "--detach"].map(OsStr::new);
@@ -398,8 +403,8 @@ enum GitError {
 /// What git prints, without the end of the line. It runs no hooks.
 fn git<S: AsRef<OsStr>>(directory: &Path, arguments: impl IntoIterator<Item = S>) -> Result<OsString, GitError> {
     let mut git = command("git");
-    git.args(["-c", "core.hooksPath=/dev/null"]).args(arguments).current_dir(directory).stdin(Stdio::null());
-    let Output { status, mut stdout, stderr } = git.env("LC_ALL", "C").output().map_err(GitError::NotRun)?;
+    git.args(["-c", "core.hooksPath=/dev/null"]).args(arguments).current_dir(directory).env("LC_ALL", "C");
+    let Output { status, mut stdout, stderr } = cleanup::output(&mut git).map_err(GitError::NotRun)?;
     if !status.success() {
         let said = String::from_utf8_lossy(&stderr);
         let lines = said.lines().map(str::trim).filter(|line| !line.is_empty());

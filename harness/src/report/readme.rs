@@ -199,8 +199,7 @@ mod tests {
             sample.traffic.iter_mut().for_each(|traffic| traffic.bytes_sent *= 50);
         }
         let once = spliced(&text, &recorded).unwrap();
-        let bytes =
-            "DCGKA sends 32,020 bytes: 1.0 times as many as pairwise Signal. Sender Keys that heal (`sender-keys:pcs`) send 50 times as";
+        let bytes = "DCGKA sends 32,020 bytes: 1.0 times as many as pairwise Signal. Sender Keys that heal (`sender-keys:pcs`) send 50 times as";
         assert!(once.contains("an update in a group of 128") && once.contains(bytes), "{once}");
         assert!(once.contains("are 52 % of these bytes") && once.contains("an update sends 15,510 bytes"), "{once}");
     }

@@ -5,39 +5,71 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-/// What would stay behind now, by number.
-static LEFT: Mutex<BTreeMap<u64, Left>> = Mutex::new(BTreeMap::new());
+use super::command::command;
+
+/// What would stay behind now.
+static STATE: Mutex<State> = Mutex::new(State { interrupted: false, left: BTreeMap::new() });
+
+struct State {
+    interrupted: bool,
+    /// By number.
+    left: BTreeMap<u64, Left>,
+}
 
 enum Left {
     Directory(PathBuf),
     /// The leader of a process group.
     Process(u32),
+    /// The top of a repository that lists a work tree in one of the directories.
+    Repository(PathBuf),
+}
+
+fn state() -> MutexGuard<'static, State> {
+    STATE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// An entry in the list, for as long as this value lives.
-struct Entry(u64);
+pub struct Entry(u64);
 
 impl Entry {
-    fn new(left: Left) -> Self {
-        let mut all = LEFT.lock().unwrap_or_else(PoisonError::into_inner);
-        let number = all.last_key_value().map_or(0, |(last, _)| last + 1);
-        all.insert(number, left);
-        Self(number)
+    /// Makes something and enters it, both at once for an interrupt: either it sees the entry, or nothing is made.
+    fn of<T>(make: impl FnOnce() -> io::Result<(T, Left)>) -> io::Result<(T, Self)> {
+        let mut state = state();
+        while state.interrupted {
+            // The program is about to end.
+            drop(state);
+            std::thread::sleep(Duration::from_millis(10));
+            state = self::state();
+        }
+        let (made, left) = make()?;
+        let number = state.left.last_key_value().map_or(0, |(last, _)| last + 1);
+        state.left.insert(number, left);
+        Ok((made, Self(number)))
+    }
+
+    /// Enters a repository, by its top. If the program is interrupted, git forgets the work trees that are gone.
+    ///
+    /// # Errors
+    /// None: the result has the type of the other entries.
+    pub fn of_repository(top: &Path) -> io::Result<Self> {
+        Self::of(|| Ok(((), Left::Repository(top.to_owned())))).map(|((), entry)| entry)
     }
 }
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        LEFT.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.0);
+        state().left.remove(&self.0);
     }
 }
 
 /// A temporary directory that is removed with this value, or when the program is interrupted.
 pub struct Scratch {
-    _entry: Entry,
+    // It is removed before its entry.
     directory: tempfile::TempDir,
+    _entry: Entry,
 }
 
 impl Scratch {
@@ -46,8 +78,12 @@ impl Scratch {
     /// # Errors
     /// It cannot be created.
     pub fn new() -> io::Result<Self> {
-        let directory = tempfile::Builder::new().prefix("harness-gate-").tempdir()?;
-        Ok(Self { _entry: Entry::new(Left::Directory(directory.path().to_owned())), directory })
+        let (directory, entry) = Entry::of(|| {
+            let directory = tempfile::Builder::new().prefix("harness-gate-").tempdir()?;
+            let left = Left::Directory(directory.path().to_owned());
+            Ok((directory, left))
+        })?;
+        Ok(Self { directory, _entry: entry })
     }
 
     /// The path of the directory.
@@ -65,22 +101,45 @@ pub fn output(command: &mut Command) -> io::Result<Output> {
     // A group of its own, so that its children can be ended with it.
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(command, 0);
-    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
-    let _entry = Entry::new(Left::Process(child.id()));
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let (child, _entry) = Entry::of(|| {
+        let child = command.spawn()?;
+        let left = Left::Process(child.id());
+        Ok((child, left))
+    })?;
     child.wait_with_output()
 }
 
-/// Ends all processes and removes all directories in the list. The program must end after this.
+/// Ends all processes and removes all directories in the list. From now on nothing is made any more: the program must end.
 pub fn clear() {
-    let all = std::mem::take(&mut *LEFT.lock().unwrap_or_else(PoisonError::into_inner));
-    let (directories, processes): (Vec<_>, Vec<_>) =
-        all.into_values().partition(|left| matches!(left, Left::Directory(_)));
-    // First the processes, which write to the directories.
-    for left in processes.into_iter().chain(directories) {
-        match left {
-            Left::Directory(path) => drop(std::fs::remove_dir_all(path)),
-            Left::Process(id) => end(id),
+    let mut state = state();
+    state.interrupted = true;
+    let left: Vec<Left> = std::mem::take(&mut state.left).into_values().collect();
+    drop(state);
+    left.iter().for_each(|left| {
+        if let Left::Process(id) = left {
+            end(*id)
         }
+    });
+    left.iter().for_each(|left| {
+        if let Left::Directory(path) = left {
+            remove(path)
+        }
+    });
+    for left in &left {
+        if let Left::Repository(top) = left {
+            let _ = command("git").args(["worktree", "prune"]).current_dir(top).stdin(Stdio::null()).output();
+        }
+    }
+}
+
+/// Removes a directory. A process that has just been ended may still write to it for a moment.
+fn remove(path: &Path) {
+    for _ in 0..50 {
+        if std::fs::remove_dir_all(path).is_ok() || !path.exists() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 

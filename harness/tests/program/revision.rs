@@ -6,6 +6,7 @@ use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::Duration;
 
 use harness::gate::revision::{Other, Revision, RevisionError};
 use harness::record::manifest::Build;
@@ -18,7 +19,7 @@ const PROGRAM: Program = Program { package: "counter", version: "0.1.0", bin: "c
 const MANIFEST: &str = "[package]\nname = \"counter\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\
                         [[bin]]\nname = \"counts\"\npath = \"main.rs\"\n[workspace]\n";
 const LOCK: &str = "version = 4\n[[package]]\nname = \"counter\"\nversion = \"0.1.0\"\n";
-/// The file after whose creation the process is interrupted.
+/// After how many milliseconds the process is interrupted, or after the creation of which file.
 const INTERRUPT: &str = "INTERRUPT_AFTER";
 /// Which revision the test below builds, in the variable's own process.
 const ASKED: &str = "ASKED_REVISION";
@@ -91,11 +92,16 @@ fn inner() -> Command {
 #[ignore = "started by the others, in a process of its own"]
 fn builds_what_it_is_asked_for() {
     let asked = std::env::var(ASKED).unwrap_or_else(|_| "HEAD~1".to_owned());
-    if let Ok(started) = std::env::var(INTERRUPT) {
-        // As the handler of an interrupt does, as soon as cargo has begun.
+    if let Ok(after) = std::env::var(INTERRUPT) {
+        // As the handler of an interrupt does.
         std::thread::spawn(move || {
-            while fs::read_to_string(&started).map_or(true, |text| text.is_empty()) {
-                std::thread::sleep(std::time::Duration::from_millis(5));
+            match after.parse() {
+                Ok(milliseconds) => std::thread::sleep(Duration::from_millis(milliseconds)),
+                Err(_) => {
+                    while fs::read_to_string(&after).map_or(true, |text| text.is_empty()) {
+                        std::thread::sleep(Duration::from_millis(5));
+                    }
+                }
             }
             cleanup::clear();
             std::process::exit(130);
@@ -240,22 +246,30 @@ fn an_interrupted_gate_leaves_neither_a_work_tree_nor_a_process() {
     fs::write(bin.join("cargo"), script).unwrap();
     fs::set_permissions(bin.join("cargo"), fs::Permissions::from_mode(0o755)).unwrap();
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
-    let mut gate = inner();
-    let variables = [(ASKED, "HEAD~1"), (INTERRUPT, started.to_str().unwrap()), ("PATH", &path)];
-    gate.current_dir(&repository.path).envs(variables).env("TMPDIR", &temporary);
-    assert_eq!(gate.status().unwrap().code(), Some(130));
-    let process = fs::read_to_string(&started).unwrap();
-    let is_running = || Path::new("/proc").join(process.trim()).join("exe").exists();
-    for _ in 0..1000 {
-        if is_running() {
-            std::thread::sleep(std::time::Duration::from_millis(5));
+    // While cargo works, and at moments before that: while git makes the work tree, and so on.
+    let moments = (0..40).step_by(3).map(|milliseconds| milliseconds.to_string());
+    for moment in moments.chain([started.to_str().unwrap().to_owned()]) {
+        let _ = fs::remove_file(&started);
+        let mut gate = inner();
+        let variables = [(ASKED, "HEAD~1"), (INTERRUPT, &moment), ("PATH", &path)];
+        gate.current_dir(&repository.path)
+            .envs(variables)
+            .env("TMPDIR", &temporary)
+            .stdout(std::process::Stdio::null());
+        assert_eq!(gate.status().unwrap().code(), Some(130), "{moment}");
+        let process = fs::read_to_string(&started).unwrap_or_default();
+        let is_running = || !process.is_empty() && Path::new("/proc").join(process.trim()).join("exe").exists();
+        for _ in 0..1000 {
+            if is_running() {
+                std::thread::sleep(Duration::from_millis(5));
+            }
         }
+        assert!(!is_running(), "{moment}: what cargo has started goes on");
+        let left = fs::read_dir(&temporary).unwrap().map(|entry| entry.unwrap().file_name());
+        assert!(left.into_iter().all(|name| name == "started"), "{moment}");
+        assert_eq!(text(&git(&repository.path, &["worktree", "list"])).lines().count(), 1, "{moment}");
     }
-    assert!(!is_running(), "what cargo has started goes on");
-    let left: Vec<_> = fs::read_dir(&temporary).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(left, ["started"]);
     assert_eq!(repository.build("HEAD~1"), ("2".to_owned(), true));
-    assert_eq!(text(&git(&repository.path, &["worktree", "list"])).lines().count(), 1);
 }
 
 #[test]
