@@ -104,6 +104,8 @@ fn builds_what_it_is_asked_for() {
                 }
             }
             cleanup::clear();
+            // What goes on until the process has ended must not make anything new.
+            std::thread::sleep(Duration::from_millis(100));
             std::process::exit(130);
         });
     }
@@ -247,9 +249,23 @@ fn an_interrupted_gate_leaves_neither_a_work_tree_nor_a_process() {
     fs::set_permissions(bin.join("cargo"), fs::Permissions::from_mode(0o755)).unwrap();
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
     // While cargo works, and at moments before that: while git makes the work tree, and so on.
-    let moments = (0..40).step_by(3).map(|milliseconds| milliseconds.to_string());
-    for moment in moments.chain([started.to_str().unwrap().to_owned()]) {
+    let moments = (0..40).step_by(8).map(|milliseconds| milliseconds.to_string());
+    let started_text = started.to_str().unwrap().to_owned();
+    for (slow_git, moment) in
+        moments.map(|moment| (false, moment)).chain([(false, started_text.clone()), (true, started_text)])
+    {
         let _ = fs::remove_file(&started);
+        if slow_git {
+            // It has begun, but has not made the work tree yet.
+            let paths = std::env::var_os("PATH").unwrap();
+            let real = std::env::split_paths(&paths).map(|path| path.join("git")).find(|git| git.exists()).unwrap();
+            let (real, started) = (real.display(), started.display());
+            let script = format!(
+                "#!/bin/sh\ncase \"$*\" in *'worktree add'*) echo $$ >'{started}'; sleep 1 ;; esac\nexec '{real}' \"$@\"\n"
+            );
+            fs::write(bin.join("git"), script).unwrap();
+            fs::set_permissions(bin.join("git"), fs::Permissions::from_mode(0o755)).unwrap();
+        }
         let mut gate = inner();
         let variables = [(ASKED, "HEAD~1"), (INTERRUPT, &moment), ("PATH", &path)];
         gate.current_dir(&repository.path)
