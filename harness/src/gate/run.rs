@@ -180,9 +180,9 @@ pub fn run(gate: &Gate<'_>, watch: &dyn Watch) -> Result<(Report, Measured), Gat
     if let Some(other) = &other {
         watch.part("CPU time in pairs", time::pairs(config));
         let worse = if gate.time_gates { Verdict::Regression } else { Verdict::Advisory };
-        let start = Ticks::now();
+        let start = Ticks::now([]);
         let timed = time::measure(config, (&other.launch, &this), gate.timeout, worse, &mut || watch.step());
-        let others = Ticks::now().zip(start).and_then(|(now, start)| now.others_busy_since(start));
+        let others = Ticks::now([]).zip(start).and_then(|(now, start)| now.others_busy_since(start));
         report.changes.extend(timed.changes);
         report.notes.extend(timed.notes);
         report

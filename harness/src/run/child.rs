@@ -138,6 +138,12 @@ impl Runner {
         Ok(runner)
     }
 
+    /// The number of the process.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The runner's first line.
     #[must_use]
     pub fn welcome(&self) -> &Welcome {

@@ -98,7 +98,7 @@ pub fn check(plan: &Plan) -> Result<(), MeasureError> {
 pub fn measure(plan: &Plan, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Run, MeasureError> {
     let tasks = plan.tasks()?;
     let Opened { mut store, mut manifest, mut samples } = open(plan)?;
-    let mut busy = Busy { start: Ticks::now(), before: manifest.machine.others_busy, written: Instant::now() };
+    let mut busy = Busy { start: Ticks::now([]), before: manifest.machine.others_busy, written: Instant::now() };
     let done: BTreeSet<String> = samples.iter().map(|sample| sample.cell_id.clone()).collect();
     progress(Progress::Start { total: tasks.len(), done: done.len() });
     let mut runners = Runners {
@@ -126,7 +126,7 @@ pub fn measure(plan: &Plan, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Ru
         *timed_out += u32::from(sample.status == Status::Timeout);
         if let Some(store) = &mut store {
             if manifest.runners.len() != runners.conditions.len() || busy.written.elapsed() >= MANIFEST_EVERY {
-                busy.note(&mut manifest);
+                busy.note(&mut manifest, &runners.running);
                 manifest.runners.clone_from(&runners.conditions);
                 manifest.conformance.clone_from(&runners.conformance);
                 store.write_manifest(&manifest)?;
@@ -136,12 +136,9 @@ pub fn measure(plan: &Plan, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Ru
         progress(Progress::Sample(&sample));
         samples.push(sample);
     }
-    let Runners { conditions, conformance, running, .. } = runners;
-    // The work of a process is that of this one as soon as it has ended.
-    drop(running);
-    manifest.runners = conditions;
-    manifest.conformance = conformance;
-    busy.note(&mut manifest);
+    busy.note(&mut manifest, &runners.running);
+    manifest.runners = runners.conditions;
+    manifest.conformance = runners.conformance;
     manifest.complete();
     manifest.noise = noise::of(&samples, &manifest.machine);
     if let Some(store) = &store {
@@ -161,8 +158,10 @@ struct Busy {
 
 impl Busy {
     /// Writes what they took until now into the manifest.
-    fn note(&mut self, manifest: &mut Manifest) {
-        let now = Ticks::now().zip(self.start).and_then(|(now, start)| now.others_busy_since(start));
+    fn note(&mut self, manifest: &mut Manifest, running: &BTreeMap<(Choice, u32), Runner>) {
+        let now = Ticks::now(running.values().map(Runner::id))
+            .zip(self.start)
+            .and_then(|(now, start)| now.others_busy_since(start));
         manifest.machine.others_busy = self.before.into_iter().chain(now).reduce(f64::max);
         self.written = Instant::now();
     }
