@@ -27,7 +27,7 @@ use protocol::wire::envelope::{Envelope, Subject};
 use crate::agreement::state::Group;
 use crate::dsgm::{Dsgm, Stage};
 use crate::messages::{
-    self, ACK, ACK_NONE, ADD, ADD_ACK, Add, CREATE, Create, MESSAGE, REMOVE, Seeded, UPDATE, WELCOME,
+    ACK, ACK_NONE, ADD, ADD_ACK, ASK, Add, AddAck, CREATE, Copies, Create, MESSAGE, REMOVE, Seeded, UPDATE, WELCOME,
 };
 use crate::rules::Rules;
 use crate::two_party::Slot;
@@ -62,6 +62,8 @@ enum Step {
     Derived(MemberId, usize),
     /// The ratchet is sent to this user, if any, and then makes a step that everybody can make.
     Shared(Option<MemberId>),
+    /// The ratchet is sent to this user.
+    Returned(MemberId),
 }
 
 impl Auditor {
@@ -80,6 +82,7 @@ impl Auditor {
                 Step::Input(knowing) => known &= knowing.iter().any(coalition),
                 Step::Derived(adder, then) => known &= self.is_known(coalition, adder, *then),
                 Step::Shared(user) => known |= user.as_ref().is_some_and(coalition),
+                Step::Returned(user) => known |= coalition(user),
             }
         }
         known
@@ -128,10 +131,14 @@ impl Auditor {
             UPDATE | REMOVE => {
                 let view = if envelope.kind == REMOVE { call.after } else { call.before };
                 let seeded = Seeded::decode(envelope.body, view.len() - 1, Rules::Corrected).map_err(malformed)?;
+                for to in self.named(&seeded.ratchets)? {
+                    self.check_recipient(call, &to)?;
+                    self.record(author, Step::Returned(to));
+                }
                 self.seed(author, number, members(view), &seeded.slots)
             }
             ADD => {
-                let user = Add::decode(envelope.body).map_err(malformed)?.user;
+                let user = Add::decode(envelope.body, Rules::Corrected).map_err(malformed)?.user;
                 self.introduce(user);
                 self.controls.insert(MessageId { author, number }, Control::Add(user, self.position(&author)));
                 self.record(author, Step::Shared(Some(user)));
@@ -146,6 +153,7 @@ impl Auditor {
                 }
             }
             WELCOME => Ok(()),
+            ASK => Err(format!("{author} asks for a ratchet that nobody has withheld")),
             _ => Err(format!("{author} sends a message of an unknown kind")),
         }
     }
@@ -161,21 +169,22 @@ impl Auditor {
             (ACK, Control::Seeded(known)) if !known.contains(&author) => return Ok(()),
             (ACK, Control::Seeded(known)) => {
                 let mut known = known.clone();
-                for (handle, _) in messages::decode_forwards(envelope.body).map_err(malformed)? {
-                    let to = *self.ids.get(&handle).ok_or_else(unknown)?;
+                for to in self.named(&Copies::decode(envelope.body, Rules::Corrected).map_err(malformed)?)? {
                     self.check_recipient(call, &to)?;
                     known.insert(to);
                 }
                 Step::Input(known)
             }
             (ACK, Control::Add(user, then)) if *user == author => Step::Derived(acknowledged.author, *then),
-            (ADD_ACK, Control::Add(user, _)) => match messages::decode_add_ack(envelope.body).map_err(malformed)? {
-                Slot::Empty => Step::Shared(None),
-                Slot::Full { .. } => {
-                    self.check_recipient(call, user)?;
-                    Step::Shared(Some(*user))
+            (ADD_ACK, Control::Add(user, _)) => {
+                match AddAck::decode(envelope.body, Rules::Corrected).map_err(malformed)?.slot {
+                    Slot::Empty => Step::Shared(None),
+                    Slot::Full { .. } => {
+                        self.check_recipient(call, user)?;
+                        Step::Shared(Some(*user))
+                    }
                 }
-            },
+            }
             _ => {
                 return Err(format!(
                     "{author} sends an acknowledgement of the wrong kind for message {number} of {}",
@@ -185,6 +194,12 @@ impl Auditor {
         };
         self.record(author, step);
         Ok(())
+    }
+
+    /// The users that get copies of a secret.
+    fn named(&self, copies: &Copies<'_>) -> Result<Vec<MemberId>, String> {
+        let id = |handle| self.ids.get(handle).copied().ok_or_else(|| "a copy is for nobody that is known".to_owned());
+        copies.slots.iter().map(|(handle, _)| id(handle)).collect()
     }
 
     /// Nothing may be encrypted to users outside the author's view, which one call may have changed more than once.

@@ -16,14 +16,15 @@
 
 use protocol::crypto::count::Counts;
 use protocol::crypto::hash::{self, DIGEST_LEN};
-use protocol::crypto::{aead, hpke, label};
+use protocol::crypto::label::{self, Label};
+use protocol::crypto::{aead, hpke};
 use protocol::id::MEMBER_ID_LEN;
 use protocol::operation::{Expected, Operation, PLAINTEXT_LEN, Phase, Role};
 use protocol::wire::codec::varint_len;
 use protocol::wire::envelope;
 use protocol::x3dh;
 
-use crate::agreement::seed::commitment_blocks;
+use crate::agreement::commitment;
 use crate::agreement::sender::{ADD_KDF_CALLS, RATCHET_KDF_CALLS};
 use crate::message_ratchet;
 use crate::rules::Rules;
@@ -36,7 +37,7 @@ pub(crate) fn expected(rules: Rules, operation: Operation, n: usize) -> Option<E
         Operation::Create => create(rules, n),
         // The channels between founders open with the first update of each.
         Operation::CreateMesh => return None,
-        Operation::Add => add(n),
+        Operation::Add => add(rules, n),
         Operation::Remove => one("remove", &Seeded { rules, removes: true, recipients: n - 2, cold: 0 }),
         Operation::Update => one("update", &update(rules, n, 0)),
         // Only the channel with the creator has been used.
@@ -51,7 +52,7 @@ pub(crate) fn expected(rules: Rules, operation: Operation, n: usize) -> Option<E
 
 fn create(rules: Rules, n: usize) -> Expected {
     let others = n - 1;
-    let (commitment_len, commitment) = commitment(rules);
+    let (commitment_len, commitment) = seed_commitment(rules);
     let body = DIGEST_LEN + commitment_len + varint_len(others as u32) + others * (MEMBER_ID_LEN + COLD_LEN);
     let founded = blocks(hash::blocks_of(label::GROUP_ID, &[MEMBER_ID_LEN, DIGEST_LEN])) + n as u64 * handle();
     let generate = founded + commitment + others as u64 * cold_seal() + apply_seed(others) + sign(false, false, body);
@@ -77,18 +78,18 @@ struct Seeded {
 
 impl Seeded {
     fn body(&self) -> usize {
-        commitment(self.rules).0 + (self.recipients - self.cold) * WARM_LEN + self.cold * COLD_LEN
+        seed_commitment(self.rules).0 + (self.recipients - self.cold) * WARM_LEN + self.cold * COLD_LEN
     }
 
     fn generate(&self) -> Counts {
         let sealed = (self.recipients - self.cold) as u64 * warm_seal() + self.cold as u64 * cold_seal();
-        let applied = commitment(self.rules).1 + apply_seed(self.recipients);
+        let applied = seed_commitment(self.rules).1 + apply_seed(self.recipients);
         sealed + applied + new_key() + sign(self.removes, true, self.body())
     }
 
     /// At a recipient, the acknowledgement included. `opened` is the cost of opening its ciphertext.
     fn process(&self, opened: Counts) -> Counts {
-        opened + self.verify() + commitment(self.rules).1 + apply_seed(self.recipients) + ack(0)
+        opened + self.verify() + seed_commitment(self.rules).1 + apply_seed(self.recipients) + ack(0)
     }
 
     fn verify(&self) -> Counts {
@@ -142,25 +143,29 @@ fn concurrent_updates(rules: Rules, n: usize, k: usize) -> Expected {
     )
 }
 
-fn add(n: usize) -> Expected {
+fn add(rules: Rules, n: usize) -> Expected {
     let others = n as u64 - 1;
-    let body = MEMBER_ID_LEN + COLD_LEN;
+    // Of the adder's ratchet, and of that in each answer. All old members know all ratchets, and compare.
+    let (commitment_len, commitment) = commitment(rules, label::RATCHET_COMMITMENT);
+    let (body, answer) = (MEMBER_ID_LEN + commitment_len + COLD_LEN, COLD_LEN + commitment_len);
     // The ids with their count; the number of founders; one record that all have acknowledged; and for each member a
     // number and a flag that its key is its id.
     let state = varint_len(n as u32) + n * MEMBER_ID_LEN + varint_len(n as u32) + 2 + 2 * n;
     let welcome = DIGEST_LEN + state;
-    let generate =
-        cold_seal() + new_key() + sign(false, true, body) + sign(false, false, welcome) + handle() + kdf(ADD_KDF_CALLS);
-    let process = verify(false, true, body) + handle() + kdf(ADD_KDF_CALLS) + cold_seal() + ack(COLD_LEN);
+    let signed = sign(false, true, body) + sign(false, false, welcome);
+    let generate = cold_seal() + commitment + new_key() + signed + handle() + kdf(ADD_KDF_CALLS);
+    let process =
+        verify(false, true, body) + handle() + kdf(ADD_KDF_CALLS) + cold_seal() + 2 * commitment + ack(answer);
     // The add waits for the welcome, which carries the key that verifies it.
     let add_waits = 2 * handle() + verify(false, true, body);
     let joins = handle()
         + verify(false, false, welcome)
         + (n as u64 + 1) * handle()
         + cold_open()
+        + commitment
         + kdf(ADD_KDF_CALLS)
         + ack(0);
-    let add_ack = process_ack(COLD_LEN);
+    let add_ack = process_ack(answer) + commitment;
     Expected::new(
         vec![("add", 1), ("welcome", 1), ("add-ack", others), ("ack", 1)],
         vec![
@@ -241,9 +246,13 @@ fn handle() -> Counts {
     blocks(hash::blocks_of(label::HANDLE, &[MEMBER_ID_LEN]))
 }
 
+fn seed_commitment(rules: Rules) -> (usize, Counts) {
+    commitment(rules, label::SEED_COMMITMENT)
+}
+
 /// Bytes of a commitment in a body, and what it costs to compute one.
-fn commitment(rules: Rules) -> (usize, Counts) {
-    if rules.commits_to_seeds() { (DIGEST_LEN, blocks(commitment_blocks())) } else { (0, Counts::default()) }
+fn commitment(rules: Rules, what: Label) -> (usize, Counts) {
+    if rules.commits() { (DIGEST_LEN, blocks(commitment::blocks(what))) } else { (0, Counts::default()) }
 }
 
 fn blocks(hash_blocks: u64) -> Counts {

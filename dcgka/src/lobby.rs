@@ -81,8 +81,8 @@ impl Lobbies {
         let joined = {
             let lobby = self.0.get(&message.group);
             let waiting = lobby.into_iter().flat_map(|lobby| lobby.waiting.unverified(&message.author));
-            let me = env.user.id;
-            let mut adds = waiting.filter_map(|bytes| invitation.is_for(&message.group, &me, bytes)).peekable();
+            let (me, rules) = (env.user.id, env.user.rules);
+            let mut adds = waiting.filter_map(|bytes| invitation.is_for(&message.group, &me, rules, bytes)).peekable();
             match adds.peek() {
                 Some(_) => Group::join(message.group, &invitation, adds, env)?,
                 None => None,
@@ -96,11 +96,11 @@ impl Lobbies {
 
     /// An add: it waits unless its welcome is here.
     fn receive_add(&mut self, message: &Incoming<'_>, env: &mut Env<'_, '_>) -> Result<Option<Group>, Error> {
-        let me = env.user.id;
+        let (me, rules) = (env.user.id, env.user.rules);
         let invitations = self.0.get(&message.group).into_iter().flat_map(|lobby| &lobby.invitations);
         let found = invitations
             .filter(|invitation| invitation.inviter == message.author)
-            .find_map(|invitation| invitation.is_for(&message.group, &me, message.bytes).map(|add| (invitation, add)));
+            .find_map(|it| it.is_for(&message.group, &me, rules, message.bytes).map(|add| (it, add)));
         let joined = found.and_then(|(invitation, add)| {
             Group::join(message.group, invitation, std::iter::once(add), env).ok().flatten()
         });

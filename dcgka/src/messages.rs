@@ -3,17 +3,20 @@
 //! | kind | envelope names | new key | body | bytes of body |
 //! |---|---|---|---|---|
 //! | create | | | group nonce 32, commitment 32, count, ids of the others 32 each, slot for each of them | 64 + 1..5 + 32 m + slots |
-//! | add | | yes | id of the user 32, slot for it, never empty | 32 + slot |
-//! | remove | target | yes | commitment 32, slot for each recipient | 32 + slots |
-//! | update | | yes | commitment 32, slot for each recipient | 32 + slots |
-//! | ack | acknowledged message | | forwards: handle 8, slot | 0 and more |
-//! | ack-none | acknowledged message | | | 0 |
-//! | add-ack | acknowledged message | | slot for the joiner | slot |
+//! | add | | yes | id of the user 32, commitment 32, slot for it, never empty | 64 + slot |
+//! | remove | target | yes | commitment 32, slot for each recipient, copies of the ratchet | 32 + slots + copies |
+//! | update | | yes | commitment 32, slot for each recipient, copies of the ratchet | 32 + slots + copies |
+//! | ack | acknowledged message | | copies of the member secret | 0, or copies |
+//! | ack-none | acknowledged message | | nothing, or a fresh key | 0, or 33..37 |
+//! | add-ack | acknowledged message | | slot for the joiner; if it is not empty, commitment 32 | 1, or 32 + slot |
 //! | welcome | | | hash of the add 32, membership, clock and keys | 32 + state |
 //! | message | | | ciphertext | plaintext + 16 |
+//! | ask | the member that is asked | | a fresh key | 33..37 |
 //!
 //! Recipients are in the order of their ids; the receiver knows them from the author's view. A slot is a two-party
-//! ciphertext ([`crate::two_party`]), or says that there is none. There is a commitment if the rules require one.
+//! ciphertext ([`crate::two_party`]), or says that there is none. Copies of a secret go to members that need one:
+//! nothing, or commitment 32, and handle 8 and slot for each of them. A fresh key is one of the author's keys for the
+//! channel: index 1..5, public key 32. There is a commitment if the rules require one.
 
 use protocol::crypto::hash::{DIGEST_LEN, Digest};
 use protocol::error::Error;
@@ -34,6 +37,7 @@ pub(crate) const ACK_NONE: Kind = Kind(6 | Kind::ACKNOWLEDGES);
 pub(crate) const ADD_ACK: Kind = Kind(7 | Kind::ACKNOWLEDGES);
 pub(crate) const WELCOME: Kind = Kind(8);
 pub(crate) const MESSAGE: Kind = Kind(9);
+pub(crate) const ASK: Kind = Kind(10 | Kind::NAMES);
 
 /// The name of a kind in reports.
 pub(crate) fn name(kind: Kind) -> &'static str {
@@ -46,6 +50,7 @@ pub(crate) fn name(kind: Kind) -> &'static str {
         ADD_ACK => "add-ack",
         WELCOME => "welcome",
         MESSAGE => "message",
+        ASK => "ask",
         _ => "unknown",
     }
 }
@@ -70,6 +75,7 @@ impl<'a> Create<'a> {
             return Err(Error::Malformed);
         }
         let slots = decode_slots(&mut reader, others.len())?;
+        reader.finish()?;
         Ok(Self { commitment, others, slots })
     }
 
@@ -88,13 +94,16 @@ impl<'a> Create<'a> {
 pub(crate) struct Seeded<'a> {
     pub(crate) commitment: Option<Digest>,
     pub(crate) slots: Vec<Slot<'a>>,
+    /// The author's ratchet as it is before its step, for members that have lost it.
+    pub(crate) ratchets: Copies<'a>,
 }
 
 impl<'a> Seeded<'a> {
     pub(crate) fn decode(body: &'a [u8], recipients: usize, rules: Rules) -> Result<Self, Error> {
         let mut reader = Reader::new(body);
         let commitment = decode_commitment(&mut reader, rules)?;
-        Ok(Self { commitment, slots: decode_slots(&mut reader, recipients)? })
+        let slots = decode_slots(&mut reader, recipients)?;
+        Ok(Self { commitment, slots, ratchets: Copies::decode(reader.rest(), rules)? })
     }
 
     pub(crate) fn encode_head(commitment: Option<&Digest>, recipients: usize) -> Vec<u8> {
@@ -107,42 +116,70 @@ impl<'a> Seeded<'a> {
 /// The body of ADD. Everybody refuses one without a ciphertext for the user.
 pub(crate) struct Add<'a> {
     pub(crate) user: MemberId,
+    pub(crate) commitment: Option<Digest>,
     pub(crate) slot: Slot<'a>,
 }
 
 impl<'a> Add<'a> {
-    pub(crate) fn decode(body: &'a [u8]) -> Result<Self, Error> {
+    pub(crate) fn decode(body: &'a [u8], rules: Rules) -> Result<Self, Error> {
         let mut reader = Reader::new(body);
-        let (user, slot) = (MemberId(reader.array()?), Slot::decode(&mut reader)?);
+        let user = MemberId(reader.array()?);
+        let (commitment, slot) = (decode_commitment(&mut reader, rules)?, Slot::decode(&mut reader)?);
         reader.finish()?;
-        if matches!(slot, Slot::Empty) { Err(Error::Malformed) } else { Ok(Self { user, slot }) }
+        if matches!(slot, Slot::Empty) { Err(Error::Malformed) } else { Ok(Self { user, commitment, slot }) }
     }
 
     /// The body up to the user's slot.
-    pub(crate) fn encode_head(user: &MemberId) -> Vec<u8> {
-        user.0.to_vec()
+    pub(crate) fn encode_head(user: &MemberId, commitment: Option<&Digest>) -> Vec<u8> {
+        let mut out = user.0.to_vec();
+        out.extend(commitment.into_iter().flat_map(Digest::as_bytes));
+        out
     }
-}
-
-/// The body of ACK: secrets forwarded to members that the author of the acknowledged message did not know to be
-/// members.
-pub(crate) fn decode_forwards(body: &[u8]) -> Result<Vec<(Handle, Slot<'_>)>, Error> {
-    let mut reader = Reader::new(body);
-    let mut forwards = Vec::new();
-    while !reader.remaining().is_empty() {
-        if forwards.len() == MAX_MEMBERS {
-            return Err(Error::Malformed);
-        }
-        forwards.push((Handle(reader.array::<HANDLE_LEN>()?), Slot::decode(&mut reader)?));
-    }
-    Ok(forwards)
 }
 
 /// The body of ADD-ACK.
-pub(crate) fn decode_add_ack(body: &[u8]) -> Result<Slot<'_>, Error> {
-    let mut reader = Reader::new(body);
-    let slot = Slot::decode(&mut reader)?;
-    reader.finish().map(|()| slot)
+pub(crate) struct AddAck<'a> {
+    pub(crate) slot: Slot<'a>,
+    pub(crate) commitment: Option<Digest>,
+}
+
+impl<'a> AddAck<'a> {
+    pub(crate) fn decode(body: &'a [u8], rules: Rules) -> Result<Self, Error> {
+        let mut reader = Reader::new(body);
+        let slot = Slot::decode(&mut reader)?;
+        let commitment = match slot {
+            Slot::Empty => None,
+            Slot::Full { .. } => decode_commitment(&mut reader, rules)?,
+        };
+        reader.finish().map(|()| Self { slot, commitment })
+    }
+}
+
+/// Copies of one secret for members that need it, and the commitment to the secret.
+#[derive(Default)]
+pub(crate) struct Copies<'a> {
+    pub(crate) commitment: Option<Digest>,
+    pub(crate) slots: Vec<(Handle, Slot<'a>)>,
+}
+
+impl<'a> Copies<'a> {
+    pub(crate) fn decode(bytes: &'a [u8], rules: Rules) -> Result<Self, Error> {
+        let mut copies = Self::default();
+        if bytes.is_empty() {
+            return Ok(copies);
+        }
+        let mut reader = Reader::new(bytes);
+        copies.commitment = decode_commitment(&mut reader, rules)?;
+        loop {
+            copies.slots.push((Handle(reader.array::<HANDLE_LEN>()?), Slot::decode(&mut reader)?));
+            if reader.remaining().is_empty() {
+                return Ok(copies);
+            }
+            if copies.slots.len() == MAX_MEMBERS {
+                return Err(Error::Malformed);
+            }
+        }
+    }
 }
 
 /// The body of WELCOME.
@@ -164,7 +201,7 @@ impl<'a> Welcome<'a> {
 }
 
 fn decode_commitment(reader: &mut Reader<'_>, rules: Rules) -> Result<Option<Digest>, Error> {
-    rules.commits_to_seeds().then(|| reader.array().map(Digest)).transpose()
+    rules.commits().then(|| reader.array().map(Digest)).transpose()
 }
 
 fn decode_slots<'a>(reader: &mut Reader<'a>, count: usize) -> Result<Vec<Slot<'a>>, Error> {
@@ -172,6 +209,5 @@ fn decode_slots<'a>(reader: &mut Reader<'a>, count: usize) -> Result<Vec<Slot<'a
     if count > reader.remaining().len() {
         return Err(Error::Malformed);
     }
-    let slots = (0..count).map(|_| Slot::decode(reader)).collect::<Result<Vec<_>, _>>()?;
-    reader.finish().map(|()| slots)
+    (0..count).map(|_| Slot::decode(reader)).collect()
 }

@@ -13,9 +13,14 @@ pub(crate) enum Rules {
 }
 
 impl Rules {
-    /// "A seed is committed to in the control message." Otherwise bodies have no commitment, and recipients take any
-    /// seed that decrypts.
-    pub(crate) fn commits_to_seeds(self) -> bool {
+    /// "Every secret that is sent is committed to in the message that carries it." Otherwise bodies have no commitment,
+    /// and recipients take any secret that decrypts.
+    pub(crate) fn commits(self) -> bool {
+        self == Self::Corrected
+    }
+
+    /// "A member that has lost ratchets asks for them." Otherwise it says `none`, and comes back only under a new id.
+    pub(crate) fn asks(self) -> bool {
         self == Self::Corrected
     }
 

@@ -119,7 +119,15 @@ impl TwoParty {
         self.received = None;
     }
 
-    /// Appends a slot with `secret`; an empty one if the peer has no valid bundle or the channel is full.
+    /// Forgets all keys to which the peer may encrypt.
+    #[cfg(test)]
+    pub(crate) fn lose_all(&mut self) {
+        self.received = None;
+        self.mine.clear();
+    }
+
+    /// Appends a slot with `secret`; an empty one if the peer has no valid bundle or the channel is full. Returns whether
+    /// it is full.
     pub(crate) fn send(
         &mut self,
         secret: &Secret,
@@ -128,9 +136,10 @@ impl TwoParty {
         directory: &dyn Directory,
         rng: &mut dyn CryptoRng,
         out: &mut Vec<u8>,
-    ) {
-        let Some(index) = self.last_index.checked_add(1).filter(|_| self.kept() < MAX_KEPT_KEYS) else {
-            return Slot::put_empty(out);
+    ) -> bool {
+        let Some(index) = self.next_index() else {
+            Slot::put_empty(out);
+            return false;
         };
         let (mine, theirs) = (PrivateKey::random(rng), PrivateKey::random(rng));
         let mut payload = SecretBytes::with_capacity(PAYLOAD_LEN);
@@ -144,13 +153,39 @@ impl TwoParty {
             }
             None => (PREKEYS, self.send_first_contact(binding, own, directory, payload.expose(), rng)),
         };
-        let Ok(sealed) = sealed else { return Slot::put_empty(out) };
+        let Ok(sealed) = sealed else {
+            Slot::put_empty(out);
+            return false;
+        };
         put_varint(out, origin);
         out.extend_from_slice(&sealed);
         self.mine.insert(index, mine);
         self.last_index = index;
         self.peer = Some((theirs.public_key(), MADE_BY_SENDER));
         self.sent.push_back((binding.number, index));
+        true
+    }
+
+    /// A fresh key of mine, to be sent to the peer in a message that I sign. `None` if the channel is full.
+    pub(crate) fn renew(&mut self, rng: &mut dyn CryptoRng) -> Option<FreshKey> {
+        let index = self.next_index()?;
+        let mine = PrivateKey::random(rng);
+        let key = mine.public_key();
+        self.mine.insert(index, mine);
+        self.last_index = index;
+        Some(FreshKey { index, key })
+    }
+
+    /// The peer's fresh key: my next ciphertext is encrypted to it.
+    pub(crate) fn renewed(&mut self, fresh: &FreshKey) {
+        if let Some(origin) = origin_of(fresh.index) {
+            self.peer = Some((fresh.key, origin));
+        }
+    }
+
+    /// The index of my next key; `None` if the channel is full.
+    fn next_index(&self) -> Option<u32> {
+        self.last_index.checked_add(1).filter(|_| self.kept() < MAX_KEPT_KEYS)
     }
 
     /// The secret in a slot. `None` if it does not open; then nothing has changed. (If it opens and its content is no
@@ -171,7 +206,7 @@ impl TwoParty {
             origin => open(self.mine.get(&(origin - MADE_BY_SENDER))?)?,
         };
         let payload = Payload::decode(payload.expose()).ok()?;
-        let next_origin = MADE_BY_SENDER.checked_add(payload.index).filter(|origin| *origin > MADE_BY_SENDER)?;
+        let next_origin = origin_of(payload.index)?;
         if let Some(used) = origin.checked_sub(MADE_BY_SENDER) {
             self.forget_through(used);
         }
@@ -273,6 +308,33 @@ impl TwoParty {
         }
         state.peer_identity = reader.flag()?.then(|| reader.array().map(PublicKey)).transpose()?;
         Ok(state)
+    }
+}
+
+/// The origin of a ciphertext to the recipient's own key with this index. Indices start at 1.
+fn origin_of(index: u32) -> Option<u32> {
+    MADE_BY_SENDER.checked_add(index).filter(|origin| *origin > MADE_BY_SENDER)
+}
+
+/// A key to which the peer is to encrypt next, outside any ciphertext.
+#[derive(Clone, Copy)]
+pub(crate) struct FreshKey {
+    pub(crate) index: u32,
+    pub(crate) key: PublicKey,
+}
+
+impl FreshKey {
+    pub(crate) fn decode(body: &[u8]) -> Result<Self, Error> {
+        let mut reader = Reader::new(body);
+        let fresh = Self { index: reader.varint()?, key: PublicKey(reader.array()?) };
+        reader.finish().map(|()| fresh)
+    }
+
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        put_varint(&mut out, self.index);
+        out.extend_from_slice(&self.key.0);
+        out
     }
 }
 

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{COLD, World, carry, rejections};
+use common::{COLD, COMMITMENT, World, carry, rejections};
 use dcgka::{MAX_KNOWN, MAX_MEMBERS, MAX_UNACKNOWLEDGED};
 use protocol::crypto::hash::Digest;
 use protocol::crypto::secret::Secret;
@@ -143,7 +143,7 @@ fn concurrent_adds_may_exceed_the_size_and_further_ones_are_refused_by_all() {
     assert_eq!(world.act(2, |member, context| member.add(&id, context)), Err(Error::GroupSize));
     assert!(world.users[2].member.export() == before);
     // An add by an implementation that ignores the limit, with number 4 after three acknowledgements.
-    let body = [&id.0[..], &[1], &[0; COLD - 1]].concat();
+    let body = [&id.0[..], &[0; COMMITMENT], &[1], &[0; COLD - 1]].concat();
     let add = forge(&mut world, 2, ADD, 4, &body);
     world.catch_up(1);
     assert!(world.users[1].received.contains(&add));
@@ -299,7 +299,7 @@ impl Claim {
         let mut world = World::new(2, 630);
         world.group = GroupId([9; 32]);
         let number = 1 << 20;
-        let body = [&world.id(1).0[..], &[1], &[0; COLD - 1]].concat();
+        let body = [&world.id(1).0[..], &[0; COMMITMENT], &[1], &[0; COLD - 1]].concat();
         let add = forge(&mut world, 0, ADD, number, &body);
         let envelope = Envelope::decode(&world.sent[add].bytes).unwrap();
         let digest = envelope.digest(&world.group, &world.id(0), &Subject::None);

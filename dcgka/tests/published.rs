@@ -10,7 +10,7 @@ use protocol::error::Error;
 use protocol::member::Backend as _;
 
 #[test]
-fn messages_with_a_seed_are_shorter_by_the_commitment_at_every_size() {
+fn messages_with_a_secret_are_shorter_by_the_commitment_at_every_size() {
     for members in [2, 3, 8, 33] {
         let sizes = |variant| {
             let mut world = World::with_group_of(variant, members, members + 1, 500);
@@ -25,7 +25,8 @@ fn messages_with_a_seed_are_shorter_by_the_commitment_at_every_size() {
         let (corrected, published) = (sizes(Dcgka::CORRECTED), sizes(Dcgka::PUBLISHED));
         assert_eq!(corrected.len(), published.len());
         for ((kind, longer), (same, shorter)) in corrected.into_iter().zip(published) {
-            let commitment = if ["create", "update", "remove"].contains(&kind) { COMMITMENT } else { 0 };
+            let commits = ["create", "update", "remove", "add", "add-ack"].contains(&kind);
+            let commitment = if commits { COMMITMENT } else { 0 };
             assert_eq!((kind, longer), (same, shorter + commitment), "at {members} members");
         }
     }

@@ -75,7 +75,7 @@ fn an_exported_member_continues_where_it_was_at_every_step() {
 
 #[test]
 fn an_add_after_everybody_has_a_new_key_stays_below_its_limit() {
-    // A quarter of 128 members and of their 42,000 bytes: the add's cost is linear, but that of everybody's updates
+    // A quarter of 128 members and of their 46,000 bytes, of which 4,096 are commitments: the add's cost is linear, but that of everybody's updates
     // before it is quadratic.
     let members = 32;
     let mut world = World::with_group(members, members + 1, 3);
@@ -87,5 +87,5 @@ fn an_add_after_everybody_has_a_new_key_stays_below_its_limit() {
     world.add(5, members);
     world.settle();
     let bytes: usize = world.sent[before..].iter().map(|sent| sent.bytes.len()).sum();
-    assert!(bytes <= 42_000 / 4, "{bytes} bytes");
+    assert!(bytes <= 46_000 / 4, "{bytes} bytes");
 }

@@ -293,6 +293,12 @@ pub enum Event {
         /// The author of both messages.
         by: MemberId,
     },
+    /// An author sent some member another secret than the one that this member knows. That member may not read the
+    /// author, or those that rely on the secret.
+    Inconsistent {
+        /// The author of the message with the secret.
+        by: MemberId,
+    },
 }
 
 /// A rule that an authentic message can break.

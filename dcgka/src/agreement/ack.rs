@@ -2,13 +2,43 @@
 
 use protocol::causal_order::Verified;
 use protocol::crypto::label;
-use protocol::id::Handle;
+use protocol::error::Error;
+use protocol::id::MessageId;
 use protocol::member::{Event, Rule};
 use protocol::membership::{Change, KnownUser, MemberIndex};
 
-use super::state::{ControlId, Env, Group, Stop};
-use crate::messages::{self, ACK, ACK_NONE, ADD_ACK};
-use crate::two_party::Slot;
+use super::state::{ControlId, Env, Group, Pending, Stop};
+use crate::messages::{ACK, ACK_NONE, ADD_ACK, AddAck, Copies};
+use crate::rules::Rules;
+use crate::two_party::{FreshKey, Slot};
+
+/// What an acknowledgement contains.
+enum Content<'a> {
+    /// Nothing, or copies of the member secret.
+    Ack(Copies<'a>),
+    AddAck(AddAck<'a>),
+    /// Nothing, or a fresh key with which the author asks for what it has lost.
+    None(Option<FreshKey>),
+}
+
+impl<'a> Content<'a> {
+    /// The content of this acknowledgement by `from` of an add of this user, or of another control message.
+    fn decode(
+        message: &'a Verified,
+        from: MemberIndex,
+        added: Option<MemberIndex>,
+        rules: Rules,
+    ) -> Result<Self, Error> {
+        let body = message.body.as_slice();
+        match message.kind {
+            ACK if added.is_none_or(|user| user == from) => Copies::decode(body, rules).map(Self::Ack),
+            ADD_ACK if added.is_some_and(|user| user != from) => AddAck::decode(body, rules).map(Self::AddAck),
+            ACK_NONE if body.is_empty() => Ok(Self::None(None)),
+            ACK_NONE if rules.asks() => FreshKey::decode(body).map(|fresh| Self::None(Some(fresh))),
+            _ => Err(Error::Malformed),
+        }
+    }
+}
 
 impl Group {
     pub(super) fn process_ack(
@@ -28,16 +58,7 @@ impl Group {
             Some(Change::Add(user)) => Some(user),
             _ => None,
         };
-        let (forwards, slot) = match message.kind {
-            ACK if added.is_none_or(|user| user == from.index) => {
-                (messages::decode_forwards(&message.body).map_err(|_| Rule::Form)?, None)
-            }
-            ADD_ACK if added.is_some_and(|user| user != from.index) => {
-                (Vec::new(), Some(messages::decode_add_ack(&message.body).map_err(|_| Rule::Form)?))
-            }
-            ACK_NONE if message.body.is_empty() => (Vec::new(), None),
-            _ => return Err(Rule::Form.into()),
-        };
+        let content = Content::decode(message, from.index, added, env.user.rules).map_err(|_| Rule::Form)?;
         let joins = added == Some(from.index) && !self.membership.view(from.index).contains(from.index);
         self.membership.acknowledge(from.index, author, acknowledged.number)?;
         if joins {
@@ -50,20 +71,25 @@ impl Group {
         {
             channel.acknowledged(acknowledged.number);
         }
-        match message.kind {
-            ACK => self.take_secret(from, control, message, &forwards, env),
-            ADD_ACK => self.take_ratchet(from, added, message, slot, env),
-            _ => {
+        env.events.push(Event::Acked { by: from.id });
+        let lost = match content {
+            // Whether an add gives me the joiner's first secret, I have known since the add.
+            Content::Ack(forwards) => self.take_secret(from, control, message, &forwards, env) && added.is_none(),
+            Content::AddAck(answer) => self.take_ratchet(from, added, message, &answer, env),
+            Content::None(fresh) => {
                 if let Some(pending) = self.pending.get_mut(&control) {
                     pending.secrets.remove(&from.index);
                 }
+                if let Some(fresh) = fresh {
+                    self.lost_by(from.index, control, added.is_some(), &fresh);
+                }
+                false
             }
-        }
+        };
         if let Some(pending) = self.pending.get_mut(&control) {
             pending.waiting.remove(from.index);
         }
-        env.events.push(Event::Acked { by: from.id });
-        Ok(())
+        if lost { Ok(self.ask(from, env)?) } else { Ok(()) }
     }
 
     /// A joiner's first acknowledgement says by which add it joined. The joiner does not acknowledge what that add's
@@ -90,56 +116,85 @@ impl Group {
         }
     }
 
-    /// ACK: the member secret comes from the seed or, if the author of the seed did not know me, from the forward.
+    /// ACK: the member secret comes from the seed or, if the author of the seed did not know me, from the forward. Returns
+    /// whether I have lost the member by it and have not asked: if I lack the seed, my own answer has asked.
     fn take_secret(
         &mut self,
         from: KnownUser,
         control: ControlId,
         message: &Verified,
-        forwards: &[(Handle, Slot<'_>)],
+        forwards: &Copies<'_>,
         env: &mut Env<'_, '_>,
-    ) {
+    ) -> bool {
+        let me = self.me();
         let pending = self.pending.get_mut(&control);
-        let (known, expected) = match pending {
-            Some(pending) => (pending.secrets.remove(&from.index), pending.recipients.contains(from.index)),
-            None => (None, false),
+        let (known, expected, answered) = match pending {
+            Some(Pending { secrets, recipients, .. }) => {
+                (secrets.remove(&from.index), recipients.contains(from.index), recipients.contains(me))
+            }
+            None => (None, false, false),
         };
-        let mine = self.handle(&env.user.id).ok();
-        // A ciphertext that is addressed to me is consumed even if it is not needed, because the channel has advanced.
-        // Two members can share a handle, so two are tried. With more, one message could keep me busy with hundreds.
-        let mine = forwards.iter().filter(|(handle, _)| Some(*handle) == mine).take(2);
-        let forwarded =
-            mine.into_iter().find_map(|(_, slot)| self.decrypt_from(from, (message.number, &message.key), slot, env));
-        let Some(sender) = self.senders.get_mut(from.index.to_usize()) else { return };
+        let what = label::MEMBER_SECRET_COMMITMENT;
+        let forwarded = self.take_copy(what, from, message, forwards, env);
+        if let Some(known) = &known {
+            let id = MessageId { author: from.id, number: message.number };
+            self.compare(what, &id, known, forwards.commitment.as_ref(), env);
+        }
+        let Some(sender) = self.sender(from.index) else { return false };
         match known.or(forwarded) {
-            Some(secret) => sender.advance(secret.expose()),
+            Some(secret) => {
+                sender.advance(secret.expose());
+                false
+            }
             // The member's ratchet has stepped with a secret that I do not have.
-            None if expected => *sender = Default::default(),
-            None => {}
+            None if expected => core::mem::take(sender).ratchet.is_some() && !answered,
+            None => false,
         }
     }
 
-    /// ADD-ACK: the joiner gets the ratchet, and everybody steps it.
+    /// ADD-ACK: the joiner gets the ratchet, and everybody steps it. Returns whether I am the joiner, and have not got it.
     fn take_ratchet(
         &mut self,
         from: KnownUser,
         added: Option<MemberIndex>,
         message: &Verified,
-        slot: Option<Slot<'_>>,
+        answer: &AddAck<'_>,
         env: &mut Env<'_, '_>,
-    ) {
-        let me = self.me();
-        if added == Some(me)
-            && let Some(ratchet) =
-                slot.and_then(|slot| self.decrypt_from(from, (message.number, &message.key), &slot, env))
-            && let Some(sender) = self.sender(from.index)
-        {
-            sender.ratchet = Some(ratchet);
+    ) -> bool {
+        let (me, what) = (self.me(), label::RATCHET_COMMITMENT);
+        let id = MessageId { author: from.id, number: message.number };
+        let commitment = answer.commitment.as_ref();
+        let mut lost = false;
+        if added == Some(me) {
+            let opened = self.decrypt_from(from, (message.number, &message.key), &answer.slot, env);
+            let ratchet = opened.filter(|it| self.fits(what, &id, it, commitment, env.user.rules));
+            lost = ratchet.is_none() && matches!(answer.slot, Slot::Full { .. });
+            if let (Some(ratchet), Some(sender)) = (ratchet, self.sender(from.index)) {
+                sender.ratchet = Some(ratchet);
+            }
         }
-        if self.membership.view(from.index).contains(me)
-            && let Some(sender) = self.sender(from.index)
-        {
-            sender.advance(label::ADD_STEP);
+        if self.membership.view(from.index).contains(me) {
+            if added != Some(me)
+                && let Some(known) = self.ratchet(from.index)
+            {
+                self.compare(what, &id, &known, commitment, env);
+            }
+            if let Some(sender) = self.sender(from.index) {
+                sender.advance(label::ADD_STEP);
+            }
+        }
+        lost
+    }
+
+    /// A member has lost what this control message gave it, and asks with its answer: for the adder's ratchet alone, or
+    /// for the ratchets of all members that a seed steps.
+    fn lost_by(&mut self, member: MemberIndex, control: ControlId, adds: bool, fresh: &FreshKey) {
+        let mine = control.author == self.me();
+        if mine {
+            self.renew_channel(member, fresh);
+        }
+        if mine || !adds {
+            self.asked_by(member);
         }
     }
 }

@@ -7,14 +7,17 @@
 use std::collections::BTreeMap;
 
 use protocol::causal_order::Verified;
+use protocol::crypto::hash::Digest;
 use protocol::crypto::label;
+use protocol::crypto::secret::Secret;
 use protocol::crypto::signature::{SigningKey, VerificationKey};
 use protocol::error::Error;
-use protocol::id::MemberId;
+use protocol::id::{MemberId, MessageId};
 use protocol::member::{Event, Outgoing, Recipients, Rule};
 use protocol::membership::{KnownUser, MemberIndex, MemberSet};
 use protocol::wire::envelope::{Draft, Subject};
 
+use super::commitment::commit;
 use super::sender::Sender;
 use super::state::{ControlId, Env, Group, Pending, Stop};
 use crate::limits::{MAX_KNOWN, MAX_MEMBERS, MAX_WELCOME_STATE_LEN, WELCOME_LIMITS};
@@ -43,19 +46,31 @@ impl Group {
 
     fn add_clean(&mut self, user: MemberId, user_key: VerificationKey, env: &mut Env<'_, '_>) -> Result<(), Error> {
         self.check_unacknowledged()?;
-        let me = self.me();
-        let number = self.next_number()?;
-        let ratchet =
-            self.senders.get(me.to_usize()).and_then(|sender| sender.ratchet.clone()).ok_or(Error::Internal)?;
+        let ratchet = self.ratchet(self.me()).ok_or(Error::Internal)?;
+        let message = MessageId { author: env.user.id, number: self.next_number()? };
+        let commitment = commit(label::RATCHET_COMMITMENT, &self.id, &message, &ratchet, env.user.rules);
+        self.send_add(user, user_key, &ratchet, commitment, env)
+    }
+
+    /// ADD and welcome, with this ratchet and this commitment.
+    pub(super) fn send_add(
+        &mut self,
+        user: MemberId,
+        user_key: VerificationKey,
+        ratchet: &Secret,
+        commitment: Option<Digest>,
+        env: &mut Env<'_, '_>,
+    ) -> Result<(), Error> {
+        let (me, number) = (self.me(), self.next_number()?);
         let state = self.encode_welcome_state();
         if state.len() > MAX_WELCOME_STATE_LEN || !self.membership.is_within(&WELCOME_LIMITS) {
             return Err(Error::GroupSize);
         }
-        let mut body = Add::encode_head(&user);
+        let mut body = Add::encode_head(&user, commitment.as_ref());
         // A known user cannot be added: I have acknowledged its add. So this user gets the next index.
         let joiner = MemberIndex::from_usize(self.senders.len());
-        self.encrypt_to(KnownUser { id: user, index: joiner }, &ratchet, self.signed_as(number), env, &mut body);
-        if Add::decode(&body).is_err() {
+        self.encrypt_to(KnownUser { id: user, index: joiner }, ratchet, self.signed_as(number), env, &mut body);
+        if Add::decode(&body, env.user.rules).is_err() {
             self.two_party.remove(&joiner);
             return Err(Error::NoBundle);
         }
@@ -68,14 +83,21 @@ impl Group {
         let (bytes, _) = draft.sign(&self.id, self.handle(&env.user.id)?, None, &env.user.identity);
         env.outgoing.push(Outgoing { to: Recipients::One(user), kind: messages::name(WELCOME), bytes });
 
-        self.record_add(ControlId { author: me, number }, user, user_key);
+        self.record_add(ControlId { author: me, number }, user, user_key, true);
         self.tidy();
         Ok(())
     }
 
     /// What everybody does with an add, the adder included: records the membership change, derives the joiner's secret
-    /// and makes the adder's steps. Returns the joiner.
-    fn record_add(&mut self, control: ControlId, user: MemberId, key: VerificationKey) -> MemberIndex {
+    /// and makes the adder's steps. Returns the joiner, and whether I should know its first secret and do not: because I
+    /// have lost the adder's ratchet, or because the adder is not `honest` about it.
+    fn record_add(
+        &mut self,
+        control: ControlId,
+        user: MemberId,
+        key: VerificationKey,
+        honest: bool,
+    ) -> (MemberIndex, bool) {
         let adder = control.author;
         let known = self.membership.index(&user).is_some();
         let (_, joiner) = self.membership.add(adder, control.number, user);
@@ -98,16 +120,15 @@ impl Group {
                 }
             }
         }
-        let mut secrets = BTreeMap::new();
-        if self.membership.view(adder).contains(self.me())
-            && let Some(secret) = self.sender(adder).and_then(Sender::add_steps)
-        {
-            secrets.insert(joiner, secret);
-        }
+        // If the adder has lied about its ratchet, it has given the joiner another one.
+        let concerns_me = self.membership.view(adder).contains(self.me());
+        let steps = concerns_me.then(|| self.sender(adder).and_then(Sender::add_steps)).flatten();
+        let secrets: BTreeMap<_, _> = steps.filter(|_| honest).map(|secret| (joiner, secret)).into_iter().collect();
+        let lost = concerns_me && secrets.is_empty();
         let recipients = MemberSet::from_iter([joiner]);
         let waiting = self.waiting_for(&recipients, adder);
         self.insert_pending(control, Pending { recipients, secrets, waiting, covered });
-        joiner
+        (joiner, lost)
     }
 
     /// ADD at a member.
@@ -117,19 +138,24 @@ impl Group {
         message: &Verified,
         env: &mut Env<'_, '_>,
     ) -> Result<(), Stop> {
-        let Add { user, slot } = Add::decode(&message.body).map_err(|_| Rule::Form)?;
+        let Add { user, commitment, slot } = Add::decode(&message.body, env.user.rules).map_err(|_| Rule::Form)?;
         let key = VerificationKey::from_bytes(&user.0).map_err(|_| Rule::Form)?;
         self.check_add(adder.index, &user)?;
         let before = self.view().clone();
+        let (what, commitment) = (label::RATCHET_COMMITMENT, commitment.as_ref());
+        let id = MessageId { author: adder.id, number: message.number };
         if user == env.user.id {
             // The adder did not know that I am a member, and has sent me its ratchet.
-            let ratchet = self.decrypt_from(adder, (message.number, &message.key), &slot, env);
+            let opened = self.decrypt_from(adder, (message.number, &message.key), &slot, env);
+            let ratchet = opened.filter(|it| self.fits(what, &id, it, commitment, env.user.rules));
             if let Some(sender) = self.sender(adder.index) {
                 *sender = Sender { ratchet, chain: None };
             }
         }
+        let known = self.ratchet(adder.index);
+        let honest = known.is_none_or(|known| self.compare(what, &id, &known, commitment, env));
         let add = ControlId { author: adder.index, number: message.number };
-        let joiner = self.record_add(add, user, key);
+        let (joiner, lost) = self.record_add(add, user, key, honest);
         // A void add adds nobody, and neither does the second add of a member.
         if self.view().contains(joiner) && !before.contains(joiner) {
             env.events.push(Event::Added { by: adder.id, user });
@@ -138,7 +164,9 @@ impl Group {
         if !self.is_inside() {
             return Ok(());
         }
-        Ok(self.acknowledge_add(adder, message.number, KnownUser { id: user, index: joiner }, env)?)
+        let joiner = KnownUser { id: user, index: joiner };
+        self.acknowledge_add(adder, message.number, joiner, env)?;
+        if lost { Ok(self.ask(joiner, env)?) } else { Ok(()) }
     }
 
     /// My acknowledgement. The joiner gets my ratchet as it is before my own step. If the rules guard ADD-ACKs, only a
@@ -162,9 +190,13 @@ impl Group {
         }
         let mine = self.next_number()?;
         let mut body = Vec::new();
-        let ratchet = self.senders.get(me.to_usize()).and_then(|sender| sender.ratchet.clone());
-        match ratchet.filter(|_| !guarded || self.view().contains(joiner.index)) {
-            Some(ratchet) => self.encrypt_to(joiner, &ratchet, self.signed_as(mine), env, &mut body),
+        match self.ratchet(me).filter(|_| !guarded || self.view().contains(joiner.index)) {
+            Some(ratchet) => {
+                let full = self.encrypt_to(joiner, &ratchet, self.signed_as(mine), env, &mut body);
+                let message = MessageId { author: env.user.id, number: mine };
+                let commitment = commit(label::RATCHET_COMMITMENT, &self.id, &message, &ratchet, env.user.rules);
+                body.extend(commitment.filter(|_| full).iter().flat_map(Digest::as_bytes));
+            }
             None => Slot::put_empty(&mut body),
         }
         if let Some(sender) = self.sender(me) {

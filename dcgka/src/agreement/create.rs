@@ -14,7 +14,7 @@ use super::seed::Seed;
 use super::sender::Sender;
 use super::state::{ControlId, Env, Group, Stop, User};
 use crate::limits::MAX_MEMBERS;
-use crate::messages::{CREATE, Create, Seeded};
+use crate::messages::{CREATE, Copies, Create, Seeded};
 
 /// The number of CREATE: it is its author's first message.
 const CREATE_NUMBER: u32 = 1;
@@ -33,9 +33,9 @@ impl Group {
         let nonce = Digest(*Secret::random(&mut *env.context.rng).expose());
         let id = GroupId::new(&env.user.id, &nonce);
         let mut group = Self::founded(id, env.user, env.user.id, &sorted).map_err(|_| Error::NoBundle)?;
-        let seed = Seed::generate(&id, CREATE_NUMBER, env);
+        let seed = Seed::generate(env);
         let recipients = group.recipients(group.view(), group.me());
-        let mut body = Create::encode_head(&nonce, seed.commitment(), &sorted);
+        let mut body = Create::encode_head(&nonce, seed.commitment(&id, CREATE_NUMBER, env).as_ref(), &sorted);
         group.send_seed(&seed, &recipients, CREATE_NUMBER, env, &mut body);
         group.apply_seed(Some(seed), ControlId { author: group.me(), number: CREATE_NUMBER }, &recipients);
         group.broadcast(CREATE, Subject::None, &body, None, env)?;
@@ -77,7 +77,7 @@ impl Group {
         let create = Create::decode(&message.body, env.user.rules).ok().filter(|_| first).ok_or(Rule::GroupExists)?;
         env.events.push(Event::Joined { inviter: creator.id });
         let recipients = self.recipients(self.view(), creator.index);
-        let seeded = Seeded { commitment: create.commitment, slots: create.slots };
+        let seeded = Seeded { commitment: create.commitment, slots: create.slots, ratchets: Copies::default() };
         Ok(self.process_seed(creator, message, &recipients, &seeded, env)?)
     }
 

@@ -48,6 +48,8 @@ impl Group {
             covered.iter().for_each(|earlier| put_control(out, earlier));
         }
         out.push(self.dirty.into());
+        out.push(self.unconfirmed.into());
+        put_set(out, &self.lacking);
         put_set(out, &self.leaving);
         put_set(out, &self.retired);
         put_len(out, self.joined_at.len());
@@ -83,6 +85,8 @@ impl Group {
             group.pending.insert(control, Pending { recipients, secrets, waiting, covered });
         }
         group.dirty = reader.flag()?;
+        group.unconfirmed = reader.flag()?;
+        group.lacking = take_set(reader, known)?;
         group.leaving = take_set(reader, known)?;
         group.retired = take_set(reader, known)?;
         for _ in 0..reader.count(1)? {

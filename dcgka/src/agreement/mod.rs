@@ -1,11 +1,13 @@
 //! DCGKA proper (paper, section 6.2 and figure 7): update secrets for every member of a group.
 //!
 //! [`state`] holds what a member knows of its group, [`sender`] the ratchets, [`unacknowledged`] what waits for
-//! acknowledgements, and [`seed`] what create, remove and update share. Each control message has a file: the author's
-//! side first, then the receiver's.
+//! acknowledgements, [`seed`] what create, remove and update share, [`commitment`] what an author commits to, and
+//! [`way_back`] how a member gets what it has lost. Each control message has a file: the author's side first, then the
+//! receiver's.
 
 mod ack;
 mod add;
+pub(crate) mod commitment;
 mod create;
 mod export;
 mod message;
@@ -17,6 +19,7 @@ pub(crate) mod state;
 mod tests;
 mod unacknowledged;
 mod update;
+mod way_back;
 pub(crate) mod welcome;
 
 use protocol::causal_order::Verified;
@@ -25,7 +28,7 @@ use protocol::id::MemberId;
 use protocol::member::{Event, Rule};
 use protocol::membership::KnownUser;
 
-use crate::messages::{ACK, ACK_NONE, ADD, ADD_ACK, CREATE, MESSAGE, REMOVE, UPDATE};
+use crate::messages::{ACK, ACK_NONE, ADD, ADD_ACK, ASK, CREATE, MESSAGE, REMOVE, UPDATE};
 use state::{Continue, Env, Group, Stop};
 
 impl Group {
@@ -55,6 +58,7 @@ impl Group {
             UPDATE => self.process_update(author, message, env),
             ACK | ACK_NONE | ADD_ACK => self.process_ack(author, message, env),
             MESSAGE => self.process_message(author, message, env),
+            ASK => self.process_ask(author, message, env),
             _ => Err(Rule::Form.into()),
         }
     }

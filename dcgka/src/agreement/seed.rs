@@ -2,62 +2,40 @@
 //! member secret and the author's own are derived (paper: generate-seed and process-seed).
 
 use protocol::causal_order::Verified;
-use protocol::crypto::hash::{self, Digest};
+use protocol::crypto::hash::Digest;
 use protocol::crypto::kdf::Extracted;
 use protocol::crypto::label;
-use protocol::crypto::secret::{SECRET_LEN, Secret};
+use protocol::crypto::secret::Secret;
 use protocol::crypto::signature::SigningKey;
 use protocol::error::Error;
-use protocol::id::{GROUP_ID_LEN, GroupId, MEMBER_ID_LEN, MemberId};
+use protocol::id::{GroupId, MemberId, MessageId};
 use protocol::membership::{KnownUser, MemberSet};
 use protocol::wire::envelope::{Kind, Subject};
 
+use super::commitment::commit;
 use super::sender::Sender;
 use super::state::{ControlId, Env, Group, Pending};
 use crate::limits::MAX_KEPT_KEYS;
 use crate::messages::{ACK, ACK_NONE, Seeded};
-use crate::rules::Rules;
 
-/// A seed, and its commitment if the rules require one.
-pub(super) struct Seed {
-    secret: Secret,
-    commitment: Option<Digest>,
-}
+/// A seed.
+pub(super) struct Seed(Secret);
 
 impl Seed {
-    /// A fresh seed for my message `number`.
-    pub(super) fn generate(group: &GroupId, number: u32, env: &mut Env<'_, '_>) -> Self {
-        let secret = Secret::random(&mut *env.context.rng);
-        Self::new(secret, group, &env.user.id, number, env.user.rules)
+    /// A fresh seed.
+    pub(super) fn generate(env: &mut Env<'_, '_>) -> Self {
+        Self(Secret::random(&mut *env.context.rng))
     }
 
-    fn new(secret: Secret, group: &GroupId, author: &MemberId, number: u32, rules: Rules) -> Self {
-        let commitment = rules.commits_to_seeds().then(|| commit(group, author, number, &secret));
-        Self { secret, commitment }
-    }
-
-    pub(super) fn commitment(&self) -> Option<&Digest> {
-        self.commitment.as_ref()
-    }
-
-    /// Whether it is the seed that its author committed to, if the rules require a commitment.
-    fn fits(&self, commitment: Option<&Digest>) -> bool {
-        commitment.is_none_or(|theirs| self.commitment.is_some_and(|mine| mine.matches(theirs)))
+    /// What its author commits to in its message `number`.
+    pub(super) fn commitment(&self, group: &GroupId, number: u32, env: &Env<'_, '_>) -> Option<Digest> {
+        let message = MessageId { author: env.user.id, number };
+        commit(label::SEED_COMMITMENT, group, &message, &self.0, env.user.rules)
     }
 
     fn member_secrets(&self) -> Extracted {
-        Extracted::new(label::SEED, self.secret.expose())
+        Extracted::new(label::SEED, self.0.expose())
     }
-}
-
-/// What the author commits to, so that all recipients hold the same seed or know that they do not.
-fn commit(group: &GroupId, author: &MemberId, number: u32, seed: &Secret) -> Digest {
-    hash::hash(label::COMMITMENT, &[&group.0, &author.0, &number.to_be_bytes(), seed.expose()])
-}
-
-/// Hash blocks that a commitment costs.
-pub(crate) fn commitment_blocks() -> u64 {
-    hash::blocks_of(label::COMMITMENT, &[GROUP_ID_LEN, MEMBER_ID_LEN, size_of::<u32>(), SECRET_LEN])
 }
 
 fn secret_of(secrets: &Extracted, id: &MemberId) -> Secret {
@@ -75,7 +53,7 @@ impl Group {
         body: &mut Vec<u8>,
     ) {
         for peer in recipients {
-            self.encrypt_to(*peer, &seed.secret, self.signed_as(number), env, body);
+            self.encrypt_to(*peer, &seed.0, self.signed_as(number), env, body);
         }
     }
 
@@ -89,11 +67,13 @@ impl Group {
         env: &mut Env<'_, '_>,
     ) -> Result<(), Error> {
         let number = self.next_number()?;
-        let seed = Seed::generate(&self.id, number, env);
-        let mut body = Seeded::encode_head(seed.commitment(), recipients.len());
+        let seed = Seed::generate(env);
+        let mut body = Seeded::encode_head(seed.commitment(&self.id, number, env).as_ref(), recipients.len());
         self.send_seed(&seed, recipients, number, env, &mut body);
+        self.return_my_ratchet(recipients, number, env, &mut body)?;
         self.apply_seed(Some(seed), ControlId { author: self.me(), number }, recipients);
         self.dirty = false;
+        self.unconfirmed = false;
         let new_key = SigningKey::random(&mut *env.context.rng);
         self.broadcast(kind, subject, &body, Some(new_key), env).map(drop)
     }
@@ -133,10 +113,11 @@ impl Group {
         let control = ControlId { author: author.index, number: message.number };
         let mine = recipients.iter().zip(&seeded.slots).find(|(user, _)| user.index == me);
         let opened = mine.and_then(|(_, slot)| self.decrypt_from(author, (message.number, &message.key), slot, env));
-        let seed = opened
-            .map(|secret| Seed::new(secret, &self.id, &author.id, message.number, env.user.rules))
-            .filter(|seed| seed.fits(seeded.commitment.as_ref()));
+        let (id, commitment) = (MessageId { author: author.id, number: message.number }, seeded.commitment.as_ref());
+        let fits = |seed: &Secret| self.fits(label::SEED_COMMITMENT, &id, seed, commitment, env.user.rules);
+        let seed = opened.filter(fits).map(Seed);
         let took = seed.is_some();
+        self.take_returned_ratchet(author, message, &seeded.ratchets, env);
         let set = self.apply_seed(seed, control, recipients);
         if took {
             self.took_seed(author.index, &set);
@@ -144,9 +125,9 @@ impl Group {
         self.acknowledge_seed(author, message.number, &set, mine.is_some() && !took, env)
     }
 
-    /// My acknowledgement. It says `none` if a secret that I should have is missing, or if the author is outside my
-    /// view: all others that have acknowledged the author's removal say the same, whether they have deleted its keys
-    /// yet or not.
+    /// My acknowledgement. It says `none` if a secret that I should have is missing, and then asks for what I have lost.
+    /// It also says `none` if the author is outside my view: all others that have acknowledged the author's removal say
+    /// the same, whether they have deleted its keys yet or not.
     fn acknowledge_seed(
         &mut self,
         author: KnownUser,
@@ -159,8 +140,10 @@ impl Group {
         let subject = Subject::Acknowledged(author.id, number);
         let control = ControlId { author: author.index, number };
         let own = self.pending.get_mut(&control).and_then(|pending| pending.secrets.remove(&me));
-        if missing || !self.view().contains(author.index) {
-            return self.broadcast(ACK_NONE, subject, &[], None, env).map(drop);
+        let inside = self.view().contains(author.index);
+        if missing || !inside {
+            let fresh = if missing && inside { self.fresh_key(author.index, env) } else { Vec::new() };
+            return self.broadcast(ACK_NONE, subject, &fresh, None, env).map(drop);
         }
         let mut forwards = Vec::new();
         let mut crowded = false;
@@ -171,11 +154,11 @@ impl Group {
                 .into_iter()
                 .filter(|user| user.index != author.index && !recipients.contains(user.index))
                 .collect();
-            for peer in unknown_to_author {
-                forwards.extend_from_slice(&self.handle(&peer.id)?.0);
-                self.encrypt_to(peer, &own, self.signed_as(mine), env, &mut forwards);
-                crowded |= self.two_party.get(&peer.index).is_some_and(|channel| channel.kept() == MAX_KEPT_KEYS / 2);
-            }
+            let what = label::MEMBER_SECRET_COMMITMENT;
+            self.put_copies(what, &own, &unknown_to_author, mine, env, &mut forwards)?;
+            crowded = unknown_to_author
+                .iter()
+                .any(|peer| self.two_party.get(&peer.index).is_some_and(|it| it.kept() == MAX_KEPT_KEYS / 2));
             if let Some(sender) = self.sender(me) {
                 sender.advance(own.expose());
             }

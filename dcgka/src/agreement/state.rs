@@ -70,6 +70,10 @@ pub(crate) struct Group {
     pub(crate) pending: BTreeMap<ControlId, Pending>,
     /// My view has lost a member since a seed last gave everybody in it new secrets, so I update before I send.
     pub(crate) dirty: bool,
+    /// My update secret comes from the add by which I joined. Members that the adder has deceived do not know it.
+    pub(crate) unconfirmed: bool,
+    /// Members that have lost my ratchet and asked for it.
+    pub(crate) lacking: MemberSet,
     /// Removed members whose removal some member may not know: their last messages can still be followed.
     pub(crate) leaving: MemberSet,
     /// Removed members whose removal every member knows: nothing is kept of them.
@@ -105,6 +109,8 @@ impl Group {
             senders: Vec::new(),
             pending: BTreeMap::new(),
             dirty: false,
+            unconfirmed: false,
+            lacking: MemberSet::new(),
             leaving: MemberSet::new(),
             retired: MemberSet::new(),
             joined_at: Vec::new(),
@@ -121,6 +127,11 @@ impl Group {
 
     pub(crate) fn sender(&mut self, member: MemberIndex) -> Option<&mut Sender> {
         self.senders.get_mut(member.to_usize())
+    }
+
+    /// What is known of a member's ratchet.
+    pub(super) fn ratchet(&self, member: MemberIndex) -> Option<Secret> {
+        self.senders.get(member.to_usize()).and_then(|sender| sender.ratchet.clone())
     }
 
     /// The members of a view without one of them, in order of ids: the order of their ciphertexts in a message.
@@ -143,7 +154,8 @@ impl Group {
         (number, *self.signing.verification_key().as_bytes())
     }
 
-    /// Encrypts a secret to a member, as part of my message with this number and verification key.
+    /// Encrypts a secret to a member, as part of my message with this number and verification key. Returns whether that
+    /// was possible; otherwise the slot is empty.
     pub(crate) fn encrypt_to(
         &mut self,
         peer: KnownUser,
@@ -151,12 +163,12 @@ impl Group {
         (number, key): (u32, [u8; VERIFICATION_KEY_LEN]),
         env: &mut Env<'_, '_>,
         out: &mut Vec<u8>,
-    ) {
+    ) -> bool {
         let User { id: sender, rules, .. } = *env.user;
         let binding =
             Binding { group: &self.id, sender: &sender, sender_key: &key, recipient: &peer.id, number, rules };
         let channel = self.two_party.entry(peer.index).or_default();
-        channel.send(secret, &binding, &env.user.prekeys, env.context.directory, &mut *env.context.rng, out);
+        channel.send(secret, &binding, &env.user.prekeys, env.context.directory, &mut *env.context.rng, out)
     }
 
     /// Decrypts a slot of a member's message with this number and verification key. `None` if it does not open.
@@ -267,6 +279,7 @@ impl Group {
     fn retire(&mut self, member: MemberIndex) {
         self.leaving.remove(member);
         self.retired.insert(member);
+        self.lacking.remove(member);
         self.two_party.remove(&member);
         if let Some(sender) = self.sender(member) {
             *sender = Sender::default();

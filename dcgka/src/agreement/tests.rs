@@ -1,10 +1,12 @@
 //! What members keep and delete, and what a member must tolerate from another, seen from inside.
 
 mod coalition;
+mod commitments;
 mod limits;
 mod mutants;
 mod scenarios;
 mod variants;
+mod way_back;
 
 use std::collections::BTreeSet;
 

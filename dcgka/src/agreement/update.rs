@@ -18,8 +18,8 @@ impl Group {
     }
 
     /// Sends a message or an add, after an update if one is needed: if the last seed may be known outside my view and
-    /// the rules require a repair, or if I have no update secret yet. Both run on a copy, so that a failure leaves
-    /// nothing behind.
+    /// the rules require a repair, or if I have no update secret yet, or only one from my add that some member lacks.
+    /// Both run on a copy, so that a failure leaves nothing behind.
     pub(super) fn after_repair(
         &mut self,
         env: &mut Env<'_, '_>,
@@ -27,7 +27,8 @@ impl Group {
     ) -> Result<(), Error> {
         let silent = self.senders.get(self.me().to_usize()).is_none_or(|sender| sender.chain.is_none());
         let dirty = self.dirty && env.user.rules.repairs();
-        if !dirty && !silent {
+        let unheard = self.unconfirmed && !self.lacking.is_empty();
+        if !dirty && !silent && !unheard {
             return action(self, env);
         }
         let mut repaired = self.clone();

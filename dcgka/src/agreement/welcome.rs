@@ -4,9 +4,11 @@
 //! the ADD. The joiner needs both messages.
 
 use protocol::crypto::hash::Digest;
+use protocol::crypto::label;
+use protocol::crypto::secret::Secret;
 use protocol::crypto::signature::{VERIFICATION_KEY_LEN, VerificationKey};
 use protocol::error::Error;
-use protocol::id::{GroupId, MemberId};
+use protocol::id::{GroupId, MemberId, MessageId};
 use protocol::member::Event;
 use protocol::membership::{KnownUser, MemberIndex, MemberSet, Membership};
 use protocol::wire::codec::{Reader, put_varint};
@@ -16,6 +18,7 @@ use super::sender::Sender;
 use super::state::{ControlId, Env, Group, Pending};
 use crate::limits::WELCOME_LIMITS;
 use crate::messages::{ACK, ACK_NONE, ADD, Add, WELCOME, Welcome};
+use crate::rules::Rules;
 use crate::two_party::Slot;
 
 /// A checked welcome that waits for its add.
@@ -41,17 +44,23 @@ impl Invitation {
     }
 
     /// Takes this message of the inviter, if it is the add that the welcome belongs to.
-    pub(crate) fn is_for<'a>(&self, group: &GroupId, me: &MemberId, bytes: &'a [u8]) -> Option<AddOfMe<'a>> {
+    pub(crate) fn is_for<'a>(
+        &self,
+        group: &GroupId,
+        me: &MemberId,
+        rules: Rules,
+        bytes: &'a [u8],
+    ) -> Option<AddOfMe<'a>> {
         let welcome = Welcome::decode(&self.body).ok()?;
         let envelope = Envelope::decode(bytes).ok()?;
         let is_it = envelope.kind == ADD && envelope.number == self.number && envelope.sender == self.inviter.handle();
         if !is_it {
             return None;
         }
-        let add = Add::decode(envelope.body).ok().filter(|add| add.user == *me)?;
+        let add = Add::decode(envelope.body, rules).ok().filter(|add| add.user == *me)?;
         let digest = envelope.digest(group, &self.inviter, &Subject::None);
         let next_key = envelope.new_key.filter(|_| digest == welcome.add)?;
-        Some(AddOfMe { envelope, digest, next_key, slot: add.slot })
+        Some(AddOfMe { envelope, digest, next_key, commitment: add.commitment, slot: add.slot })
     }
 }
 
@@ -60,6 +69,7 @@ pub(crate) struct AddOfMe<'a> {
     envelope: Envelope<'a>,
     digest: Digest,
     next_key: VerificationKey,
+    commitment: Option<Digest>,
     slot: Slot<'a>,
 }
 
@@ -131,12 +141,12 @@ impl Group {
                 };
                 let adders_key = *known.key.as_bytes();
                 known = Known { delivered: invitation.number, key: add.next_key };
-                taken = Some((adders_key, add.slot));
+                taken = Some((adders_key, add));
             }
             group.introduce(id, known.key, known.delivered, Sender::default());
         }
         reader.finish()?;
-        let (adders_key, slot) = taken.ok_or(Error::Malformed)?;
+        let (adders_key, add) = taken.ok_or(Error::Malformed)?;
         let (_, me) = group.membership.add(adder, invitation.number, env.user.id);
         if !group.view().contains(me) {
             return Err(Error::Malformed);
@@ -147,7 +157,7 @@ impl Group {
                 group.leaving.insert(member);
             }
         }
-        group.take_first_secret(adder, invitation, (&adders_key, &slot), env)?;
+        group.take_first_secret(adder, invitation, (&adders_key, &add), env)?;
         Ok(Some(group))
     }
 
@@ -156,7 +166,7 @@ impl Group {
         &mut self,
         adder: MemberIndex,
         invitation: &Invitation,
-        (key, slot): (&[u8; VERIFICATION_KEY_LEN], &Slot<'_>),
+        (key, add): (&[u8; VERIFICATION_KEY_LEN], &AddOfMe<'_>),
         env: &mut Env<'_, '_>,
     ) -> Result<(), Error> {
         let me = self.me();
@@ -167,17 +177,27 @@ impl Group {
         self.insert_pending(ControlId { author: adder, number: invitation.number }, pending);
         let subject = Subject::Acknowledged(invitation.inviter, invitation.number);
         let peer = KnownUser { id: invitation.inviter, index: adder };
-        let ratchet = self.decrypt_from(peer, (invitation.number, key), slot, env);
-        let secret = ratchet.and_then(|ratchet| {
+        let ratchet = self.decrypt_from(peer, (invitation.number, key), &add.slot, env);
+        let (id, rules) = (MessageId { author: peer.id, number: invitation.number }, env.user.rules);
+        let fits = |it: &Secret| self.fits(label::RATCHET_COMMITMENT, &id, it, add.commitment.as_ref(), rules);
+        let secret = ratchet.filter(fits).and_then(|ratchet| {
             let sender = self.sender(adder)?;
             sender.ratchet = Some(ratchet);
             sender.add_steps()
         });
-        let kind = if secret.is_some() { ACK } else { ACK_NONE };
-        if let (Some(secret), Some(sender)) = (secret, self.sender(me)) {
-            sender.advance(secret.expose());
+        self.unconfirmed = true;
+        match secret {
+            Some(secret) => {
+                if let Some(sender) = self.sender(me) {
+                    sender.advance(secret.expose());
+                }
+                self.broadcast(ACK, subject, &[], None, env)?;
+            }
+            None => {
+                let fresh = self.fresh_key(adder, env);
+                self.broadcast(ACK_NONE, subject, &fresh, None, env)?;
+            }
         }
-        self.broadcast(kind, subject, &[], None, env)?;
         self.tidy();
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::Change::{Added, Joined, Removed};
 use super::attacker::{Attacker, are_shut_out};
-use super::common::{COLD, World, carry, removed_by, times_added};
+use super::common::{COLD, COMMITMENT, World, carry, removed_by, times_added};
 use super::{changes, either, ends_with, group, have_seen};
 use dcgka::{Dcgka, MAX_MEMBERS};
 use protocol::error::Error;
@@ -166,7 +166,7 @@ fn a_removed_member_adds_an_accomplice() {
         if turn == 0 {
             let innocent = carry(&mut world, &[&add], &[4]);
             assert_eq!(world.kinds(&innocent), ["add-ack"]);
-            assert_eq!(world.body(innocent[0]).len(), COLD);
+            assert_eq!(world.body(innocent[0]).len(), COLD + COMMITMENT);
         } else {
             let knowing = carry(&mut world, &[&remove, &add], &[4]);
             assert!(world.body(knowing[1]).is_empty());

@@ -15,7 +15,11 @@ fn update_concurrent_with_add() {
             assert_eq!(answers.len(), 2);
             let ack = answers[turn % 2];
             let forwarded = world.body(ack).len();
-            assert_eq!(forwarded, if turn % 2 == 1 { 8 + WARM } else { 0 }, "the secret of the update is forwarded");
+            assert_eq!(
+                forwarded,
+                if turn % 2 == 1 { COMMITMENT + 8 + WARM } else { 0 },
+                "the secret of the update is forwarded"
+            );
         }
         carry(&mut world, &either(turns / 4, &update, &add), &[4]);
         ends_with(&mut world, &[0, 1, 2, 3, 4]);

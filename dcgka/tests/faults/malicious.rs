@@ -9,7 +9,7 @@ use std::ops::Range;
 use protocol::crypto::dh::{PrivateKey, PublicKey};
 use protocol::crypto::hash::{self, Digest};
 use protocol::crypto::hpke;
-use protocol::crypto::label;
+use protocol::crypto::label::{self, Label};
 use protocol::crypto::secret::Secret;
 use protocol::crypto::signature::{SigningKey, VerificationKey};
 use protocol::id::MemberId;
@@ -152,11 +152,16 @@ impl Malicious {
         (info, [&self.key.verification_key().as_bytes()[..], &(self.number + 1).to_be_bytes()].concat())
     }
 
+    /// What its next message commits to.
+    pub fn commitment(&self, world: &World, what: Label, secret: &Secret) -> Vec<u8> {
+        let number = self.number + 1;
+        let parts: [&[u8]; 4] = [&world.group.0, &self.id.0, &number.to_be_bytes(), secret.expose()];
+        hash::hash(what, &parts).0.to_vec()
+    }
+
     /// The body of an UPDATE or REMOVE: a commitment to one seed, and a given slot for each recipient.
     pub fn seeded(&mut self, world: &World, committed: &Secret, slots: &[(usize, Vec<u8>)]) -> Vec<u8> {
-        let number = self.number + 1;
-        let parts: [&[u8]; 4] = [&world.group.0, &self.id.0, &number.to_be_bytes(), committed.expose()];
-        let mut body = hash::hash(label::COMMITMENT, &parts).0.to_vec();
+        let mut body = self.commitment(world, label::SEED_COMMITMENT, committed);
         let mut slots: Vec<_> = slots.iter().map(|(user, slot)| (world.id(*user), slot)).collect();
         slots.sort_unstable();
         slots.iter().for_each(|(_, slot)| body.extend_from_slice(slot));
@@ -172,7 +177,7 @@ impl Malicious {
 
     /// The body of an ADD, with a ciphertext that is only well formed.
     pub fn add_body(&mut self, user: &MemberId) -> Vec<u8> {
-        [&user.0[..], &[1], &[0; COLD - 1]].concat()
+        [&user.0[..], &[0; COMMITMENT], &[1], &[0; COLD - 1]].concat()
     }
 
     pub fn honest_slot(&mut self, world: &World, to: usize, secret: &Secret) -> Vec<u8> {
@@ -206,9 +211,9 @@ pub fn slots(bytes: &[u8]) -> Vec<Range<usize>> {
     let (mut at, gap) = match kind {
         CREATE => (32 + COMMITMENT + 1 + 32 * usize::from(body[32 + COMMITMENT]), 0),
         REMOVE | UPDATE => (COMMITMENT, 0),
-        ADD => (32, 0),
-        ACK => (8, 8),
-        ADD_ACK => (0, 0),
+        ADD => (32 + COMMITMENT, 0),
+        ACK if !body.is_empty() => (COMMITMENT + 8, 8),
+        ADD_ACK => (0, COMMITMENT),
         _ => (body.len(), 0),
     };
     let mut slots = Vec::new();
@@ -230,8 +235,8 @@ pub struct Invitation {
     pub user: MemberId,
     pub number: u32,
     pub new_key: VerificationKey,
-    /// The adder's ratchet, encrypted to the joiner.
-    pub slot: Vec<u8>,
+    /// The commitment to the adder's ratchet, and the ratchet, encrypted to the joiner.
+    pub ratchet: Vec<u8>,
     /// What the joiner learns of the group.
     pub state: Vec<u8>,
 }
@@ -240,20 +245,19 @@ impl Invitation {
     /// Takes a genuine ADD and WELCOME apart.
     pub fn of(world: &World, add: usize, welcome: usize) -> Self {
         let (add, welcome) = (&world.sent[add].bytes, &world.sent[welcome].bytes);
-        let slot = slots(add).remove(0);
         let (add, body) = (Envelope::decode(add).unwrap(), Envelope::decode(welcome).unwrap().body);
         Self {
             user: MemberId(add.body[..32].try_into().unwrap()),
             number: add.number,
             new_key: add.new_key.unwrap(),
-            slot: add.body[slot].to_vec(),
+            ratchet: add.body[32..].to_vec(),
             state: body[32..].to_vec(),
         }
     }
 
     /// ADD and WELCOME, signed as the inviter signs them.
     pub fn sign(&self, world: &World, by: &Malicious) -> (Vec<u8>, Vec<u8>) {
-        let body = [&self.user.0[..], &self.slot].concat();
+        let body = [&self.user.0[..], &self.ratchet].concat();
         let add = Draft { number: self.number, new_key: Some(self.new_key), ..by.draft(ADD, &body) };
         let (add, digest) = add.sign(&world.group, by.id.handle(), None, &by.key);
         (add, self.sign_welcome(world, by, &digest, &by.identity))

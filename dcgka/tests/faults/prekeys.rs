@@ -10,7 +10,7 @@ use protocol::x3dh::PrekeySecrets;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
 
-use crate::common::{COLD, World, carry, says_none};
+use crate::common::{COLD, World, carry, rejections, says_none};
 use crate::malicious::{Malicious, slots};
 use crate::{all_but, fork, readings};
 
@@ -124,4 +124,43 @@ fn one_time_prekeys_exhausted() {
     }
     assert_eq!(with, 5 - 1, "all but the creator's, to whom nobody wrote first");
     assert!(without > 4, "{without}");
+}
+
+/// The directory hands out the same one-time prekey to everybody. Its owner deletes it when it first opens something.
+#[test]
+fn a_one_time_prekey_that_is_handed_out_twice() {
+    let users = [0, 1, 2, 3];
+    let repeat = |world: &World, user: usize| {
+        let (id, bundle) = (world.id(user), world.directory.bundle(&world.id(user)).unwrap());
+        let prekey = world.directory.one_time(&id).unwrap();
+        world.directory.publish(id, bundle, vec![prekey; 8]);
+    };
+    // At a founder: the first that writes to it is read, and each later one is lost with all that acknowledge it.
+    let mut world = World::new(5, 432);
+    repeat(&world, 3);
+    world.create(0, &[1, 2, 3]);
+    world.settle();
+    for updater in [1, 2] {
+        world.update(updater);
+        world.settle();
+    }
+    assert_eq!(readings(&mut world, &users), all_but(&users, &[(0, 3), (1, 3), (2, 3)]));
+    for updater in users {
+        world.update(updater);
+        world.settle();
+    }
+    assert_eq!(rejections(&world), 0);
+    world.check(&users);
+    // At a joiner: the adder is read, and each later answer to the add is lost.
+    repeat(&world, 4);
+    world.add(0, 4);
+    world.settle();
+    let all = [0, 1, 2, 3, 4];
+    assert_eq!(readings(&mut world, &all), all_but(&all, &[(1, 4), (2, 4), (3, 4)]));
+    for updater in [1, 2, 3] {
+        world.update(updater);
+        world.settle();
+    }
+    assert_eq!(rejections(&world), 0);
+    world.check(&all);
 }

@@ -124,6 +124,9 @@ pub enum Trouble {
     /// A member reported that an author signed two different messages under one number.
     #[error("an author sent two messages under one number")]
     Equivocation,
+    /// A member reported that an author sent another member another secret than it knows.
+    #[error("an author sent somebody a secret that is not the one that others know")]
+    Inconsistent,
     /// A member did not return one result for each message of a batch.
     #[error("a batch of messages did not yield one result for each message")]
     ResultsMissing,
@@ -332,6 +335,7 @@ impl Network {
                 Event::Rejected { rule, .. } => Trouble::Rejected(rule),
                 Event::Undecryptable { .. } => Trouble::Undecryptable,
                 Event::Equivocation { .. } => Trouble::Equivocation,
+                Event::Inconsistent { .. } => Trouble::Inconsistent,
                 _ => continue,
             };
             record.faults.push(Fault { role: self.participants[participant].role, phase, trouble });

@@ -255,6 +255,7 @@ impl<'a> World<'a> {
                 Event::Undecryptable { .. } => "could not be decrypted".to_owned(),
                 Event::Rejected { rule, .. } => format!("was rejected by the rule {rule:?}"),
                 Event::Equivocation { .. } => "was reported as a second one under its number".to_owned(),
+                Event::Inconsistent { .. } => "was reported to carry another secret".to_owned(),
                 _ => continue,
             };
             ensure(!reader.inside, || {

@@ -17,7 +17,11 @@ pub const X3DH: Label = b"dcgka-v1 x3dh";
 /// Two-party messages encrypted with HPKE.
 pub const TWO_PARTY: Label = b"dcgka-v1 two-party";
 /// The commitment to a seed.
-pub const COMMITMENT: Label = b"dcgka-v1 seed commitment";
+pub const SEED_COMMITMENT: Label = b"dcgka-v1 seed commitment";
+/// The commitment to a ratchet.
+pub const RATCHET_COMMITMENT: Label = b"dcgka-v1 ratchet commitment";
+/// The commitment to a member secret.
+pub const MEMBER_SECRET_COMMITMENT: Label = b"dcgka-v1 member secret commitment";
 /// From a seed to the key from which the members' secrets are derived.
 pub const SEED: Label = b"dcgka-v1 seed";
 /// One member's secret, derived from a seed.
@@ -63,7 +67,9 @@ mod tests {
             BUNDLE,
             X3DH,
             TWO_PARTY,
-            COMMITMENT,
+            SEED_COMMITMENT,
+            RATCHET_COMMITMENT,
+            MEMBER_SECRET_COMMITMENT,
             SEED,
             MEMBER_SECRET,
             RATCHET,

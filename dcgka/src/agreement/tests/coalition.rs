@@ -9,15 +9,16 @@ use protocol::crypto::kdf::Extracted;
 use protocol::crypto::label;
 use protocol::crypto::secret::Secret;
 use protocol::crypto::signature::VERIFICATION_KEY_LEN;
-use protocol::id::{Handle, MEMBER_ID_LEN, MemberId};
-use protocol::wire::codec::Reader;
+use protocol::id::{Handle, MemberId};
 use protocol::wire::envelope::{Envelope, Subject};
 
 use super::Net;
 use crate::agreement::sender::Sender;
 use crate::agreement::state::User;
 use crate::dsgm::{Dsgm, Stage};
-use crate::messages::{self, ACK, ADD, ADD_ACK, CREATE, MESSAGE, REMOVE, UPDATE, WELCOME};
+use crate::messages::{
+    ACK, ADD, ADD_ACK, Add, AddAck, CREATE, Copies, Create, MESSAGE, REMOVE, Seeded, UPDATE, WELCOME,
+};
 use crate::two_party::{Binding, Slot, TwoParty};
 
 /// A message: its author and its number.
@@ -86,32 +87,34 @@ impl Knowledge {
 
     /// Opens every ciphertext that one of them can open, even if it is addressed to somebody else.
     fn open_slots(&mut self, net: &Net, colluders: &mut [Colluder]) {
+        let rules = net.users[0].0.user.rules;
         let mut keys: Vec<_> = net.users.iter().map(|(member, ..)| member.user.id.0).collect();
         for (author, _, bytes) in &net.sent {
             let envelope = Envelope::decode(bytes).unwrap();
             let name = (*author, envelope.number);
             let id = net.id(*author);
             let mut open = |slot: &Slot<'_>| {
-                // A welcome is signed with the identity key.
-                let key = if envelope.kind == WELCOME { &id.0 } else { &keys[*author] };
-                colluders.iter_mut().find_map(|colluder| colluder.open(net, (&id, key), name.1, slot))
+                colluders.iter_mut().find_map(|colluder| colluder.open(net, (&id, &keys[*author]), name.1, slot))
             };
             let body = envelope.body;
             match envelope.kind {
                 CREATE | UPDATE | REMOVE => {
-                    let opened = slots_of_seed(net, &envelope).iter().filter_map(&mut open).last();
+                    let (slots, copies) = slots_of_seed(net, &envelope);
+                    let opened = slots.iter().filter_map(&mut open).last();
                     self.seeds.extend(opened.map(|seed| (name, seed)));
-                }
-                // A ratchet may come with the add or with the welcome.
-                ADD | WELCOME | ADD_ACK => {
-                    let start = if envelope.kind == ADD_ACK { 0 } else { MEMBER_ID_LEN };
-                    let slot = Slot::decode(&mut Reader::new(&body[start..])).ok();
-                    let opened = slot.and_then(|slot| open(&slot));
+                    let opened = copies.slots.iter().find_map(|(_, slot)| open(slot));
                     self.sent_ratchets.extend(opened.map(|ratchet| (name, ratchet)));
+                }
+                ADD | ADD_ACK => {
+                    let slot = match envelope.kind {
+                        ADD => Add::decode(body, rules).unwrap().slot,
+                        _ => AddAck::decode(body, rules).unwrap().slot,
+                    };
+                    self.sent_ratchets.extend(open(&slot).map(|ratchet| (name, ratchet)));
                 }
                 ACK => {
                     let acknowledged = named(net, &envelope.subject).unwrap();
-                    for (_, slot) in messages::decode_forwards(body).unwrap() {
+                    for (_, slot) in Copies::decode(body, rules).unwrap().slots {
                         self.member_secrets.extend(open(&slot).map(|secret| ((acknowledged, *author), secret)));
                     }
                 }
@@ -173,15 +176,16 @@ impl Knowledge {
     }
 }
 
-/// The ciphertexts of a seed, for any number of recipients.
-fn slots_of_seed<'a>(net: &Net, envelope: &Envelope<'a>) -> Vec<Slot<'a>> {
+/// The ciphertexts of a seed, for any number of recipients, and those of the ratchet.
+fn slots_of_seed<'a>(net: &Net, envelope: &Envelope<'a>) -> (Vec<Slot<'a>>, Copies<'a>) {
     let rules = net.users[0].0.user.rules;
     if envelope.kind == CREATE {
-        return messages::Create::decode(envelope.body, rules).unwrap().slots;
+        return (Create::decode(envelope.body, rules).unwrap().slots, Copies::default());
     }
     let recipients = 0..=net.users.len();
-    let mut decoded = recipients.filter_map(|count| messages::Seeded::decode(envelope.body, count, rules).ok());
-    decoded.next().unwrap().slots
+    let mut decoded = recipients.filter_map(|count| Seeded::decode(envelope.body, count, rules).ok());
+    let Seeded { slots, ratchets, .. } = decoded.next().unwrap();
+    (slots, ratchets)
 }
 
 impl Colluder {

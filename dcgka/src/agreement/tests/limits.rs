@@ -21,8 +21,9 @@ fn update_beyond_limits(net: &mut Net, user: usize) -> usize {
         let env = &mut Env::new(&mut member.user, context);
         let number = group.next_number()?;
         let recipients = group.recipients(group.view(), group.me());
-        let seed = Seed::generate(&group.id, number, env);
-        let mut body = Seeded::encode_head(seed.commitment(), recipients.len());
+        let seed = Seed::generate(env);
+        let commitment = seed.commitment(&group.id, number, env);
+        let mut body = Seeded::encode_head(commitment.as_ref(), recipients.len());
         group.send_seed(&seed, &recipients, number, env, &mut body);
         group.apply_seed(Some(seed), ControlId { author: group.me(), number }, &recipients);
         let new_key = SigningKey::random(&mut *env.context.rng);
@@ -96,7 +97,7 @@ fn a_member_that_opens_nothing_blocks_nobody() {
     let zero = net.index(2, 0);
     for _ in 0..MAX_KEPT_KEYS + 2 {
         let update = net.update(0);
-        net.group(2).two_party.entry(zero).or_default().lose_received();
+        net.group(2).two_party.entry(zero).or_default().lose_all();
         let answers = [net.carry(&update, 1), net.carry(&update, 2)].concat();
         (0..3).for_each(|user| drop(net.carry(&answers, user)));
     }

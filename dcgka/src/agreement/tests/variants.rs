@@ -12,7 +12,7 @@ use crate::agreement::seed::Seed;
 use crate::agreement::sender::Sender;
 use crate::agreement::state::{ControlId, Env};
 use crate::dsgm::{Dsgm, Stage};
-use crate::messages::{self, ADD_ACK, Seeded, UPDATE};
+use crate::messages::{ADD_ACK, AddAck, Seeded, UPDATE};
 use crate::rules::Rules;
 
 #[test]
@@ -24,8 +24,9 @@ fn different_seeds_for_different_members_are_noticed_unless_as_published() {
             let env = &mut Env::new(&mut member.user, context);
             let number = group.next_number()?;
             let recipients = group.recipients(group.view(), group.me());
-            let (one, other) = (Seed::generate(&group.id, number, env), Seed::generate(&group.id, number, env));
-            let mut body = Seeded::encode_head(one.commitment(), recipients.len());
+            let (one, other) = (Seed::generate(env), Seed::generate(env));
+            let commitment = one.commitment(&group.id, number, env);
+            let mut body = Seeded::encode_head(commitment.as_ref(), recipients.len());
             group.send_seed(&one, &recipients[..1], number, env, &mut body);
             group.send_seed(&other, &recipients[1..], number, env, &mut body);
             let new_key = SigningKey::random(&mut *env.context.rng);
@@ -80,7 +81,7 @@ fn learned_from(net: &mut Net, answer: usize, member: usize, user: usize) -> boo
     if kind != ADD_ACK {
         return false;
     }
-    let slot = messages::decode_add_ack(body).unwrap();
+    let slot = AddAck::decode(body, net.users[0].0.user.rules).unwrap().slot;
     let peer = KnownUser { id: net.id(member), index: net.index(user, member) };
     let mut context = Context { rng: &mut net.rng, directory: &net.directory, confirm_inviter: &|_| true };
     let Dsgm { user, stage: Stage::Inside(group) } = &mut net.users[user].0 else { panic!("it has not joined") };

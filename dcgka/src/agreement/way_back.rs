@@ -1,0 +1,160 @@
+//! The way back for a member that has lost ratchets, because a ciphertext did not open or did not fit its commitment.
+//!
+//! Nothing in the published algorithm heals that: each later step needs the ratchet before it. So the member *asks*, in
+//! a message that it signs, and names a fresh key of its own in it, to which the author of the useless ciphertext
+//! encrypts next:
+//!
+//! - An acknowledgement with `none` of a seed asks everybody: the ratchets of the author and of all members that
+//!   acknowledge the seed are lost. With `none` a joiner asks its adder.
+//! - ASK asks one member, whose ratchet alone is lost.
+//!
+//! A member that is asked returns its ratchet, as it is before the step, with its next update or removal: two
+//! ciphertexts for the member that asked instead of one. Nobody sends anything merely because it was asked, so asking
+//! cannot go round in circles, and a member that asks without need wastes one ciphertext each time. Only the member
+//! itself can sign that it asks. The fresh key replaces a key of the same member, so no prekeys are needed again:
+//! neither the directory nor a thief of old prekeys gains anything.
+
+use protocol::causal_order::Verified;
+use protocol::crypto::label::{self, Label};
+use protocol::crypto::secret::Secret;
+use protocol::error::Error;
+use protocol::id::MessageId;
+use protocol::member::Rule;
+use protocol::membership::{KnownUser, MemberIndex};
+use protocol::wire::envelope::Subject;
+
+use super::commitment::commit;
+use super::state::{Env, Group, Stop};
+use crate::messages::{ASK, Copies};
+use crate::two_party::FreshKey;
+
+impl Group {
+    /// The body of a message by which I ask a member for its ratchet: a fresh key for our channel. Empty if the rules
+    /// know no asking, or if too many keys are kept.
+    pub(super) fn fresh_key(&mut self, peer: MemberIndex, env: &mut Env<'_, '_>) -> Vec<u8> {
+        if !env.user.rules.asks() {
+            return Vec::new();
+        }
+        let channel = self.two_party.entry(peer).or_default();
+        channel.renew(&mut *env.context.rng).map(|fresh| fresh.encode()).unwrap_or_default()
+    }
+
+    /// Asks one member for its ratchet.
+    pub(super) fn ask(&mut self, peer: KnownUser, env: &mut Env<'_, '_>) -> Result<(), Error> {
+        if self.retired.contains(peer.index) || !self.view().contains(peer.index) {
+            return Ok(());
+        }
+        let fresh = self.fresh_key(peer.index, env);
+        if fresh.is_empty() {
+            return Ok(());
+        }
+        self.broadcast(ASK, Subject::Member(peer.id), &fresh, None, env).map(drop)
+    }
+
+    /// ASK at a member.
+    pub(super) fn process_ask(&mut self, from: KnownUser, message: &Verified, env: &Env<'_, '_>) -> Result<(), Stop> {
+        if !self.membership.view(from.index).contains(from.index) {
+            return Err(Rule::AuthorNotAMember.into());
+        }
+        let fresh = FreshKey::decode(&message.body).ok().filter(|_| env.user.rules.asks()).ok_or(Rule::Form)?;
+        if message.subject.name() == Some(env.user.id) {
+            self.asked_by(from.index);
+            self.renew_channel(from.index, &fresh);
+        }
+        Ok(())
+    }
+
+    /// A member asks for my ratchet. Nothing is encrypted to members outside my view.
+    pub(super) fn asked_by(&mut self, member: MemberIndex) {
+        if self.view().contains(member) {
+            self.lacking.insert(member);
+        }
+    }
+
+    /// A member has named a fresh key, to which I encrypt next.
+    pub(super) fn renew_channel(&mut self, member: MemberIndex, fresh: &FreshKey) {
+        if self.view().contains(member) {
+            self.two_party.entry(member).or_default().renewed(fresh);
+        }
+    }
+
+    /// Appends my ratchet, as it is before the step, for those recipients that have asked for it.
+    pub(super) fn return_my_ratchet(
+        &mut self,
+        recipients: &[KnownUser],
+        number: u32,
+        env: &mut Env<'_, '_>,
+        body: &mut Vec<u8>,
+    ) -> Result<(), Error> {
+        let lacking: Vec<_> = recipients.iter().filter(|user| self.lacking.remove(user.index)).copied().collect();
+        let Some(ratchet) = self.ratchet(self.me()) else { return Ok(()) };
+        self.put_copies(label::RATCHET_COMMITMENT, &ratchet, &lacking, number, env, body)
+    }
+
+    /// Takes the author's ratchet from its update or removal if I have lost it.
+    pub(super) fn take_returned_ratchet(
+        &mut self,
+        author: KnownUser,
+        message: &Verified,
+        ratchets: &Copies<'_>,
+        env: &mut Env<'_, '_>,
+    ) {
+        let what = label::RATCHET_COMMITMENT;
+        let copy = self.take_copy(what, author, message, ratchets, env);
+        match self.ratchet(author.index) {
+            Some(known) => {
+                let id = MessageId { author: author.id, number: message.number };
+                self.compare(what, &id, &known, ratchets.commitment.as_ref(), env);
+            }
+            None => {
+                if let Some(sender) = self.sender(author.index) {
+                    sender.ratchet = copy;
+                }
+            }
+        }
+    }
+
+    /// Appends copies of a secret in my message `number` for these members, and the commitment to it.
+    pub(super) fn put_copies(
+        &mut self,
+        what: Label,
+        secret: &Secret,
+        peers: &[KnownUser],
+        number: u32,
+        env: &mut Env<'_, '_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Error> {
+        if peers.is_empty() {
+            return Ok(());
+        }
+        let message = MessageId { author: env.user.id, number };
+        if let Some(commitment) = commit(what, &self.id, &message, secret, env.user.rules) {
+            out.extend_from_slice(commitment.as_bytes());
+        }
+        for peer in peers {
+            out.extend_from_slice(&self.handle(&peer.id)?.0);
+            self.encrypt_to(*peer, secret, self.signed_as(number), env, out);
+        }
+        Ok(())
+    }
+
+    /// The copy that is for me, if it fits the commitment. It is opened even if I do not need the secret, because the
+    /// channel has advanced.
+    pub(super) fn take_copy(
+        &mut self,
+        what: Label,
+        from: KnownUser,
+        message: &Verified,
+        copies: &Copies<'_>,
+        env: &mut Env<'_, '_>,
+    ) -> Option<Secret> {
+        let id = MessageId { author: from.id, number: message.number };
+        let mine = self.handle(&env.user.id).ok();
+        // Two members can share a handle, so two are tried. With more, one message could keep me busy with hundreds.
+        let mine = copies.slots.iter().filter(|(handle, _)| Some(*handle) == mine).take(2);
+        mine.into_iter().find_map(|(_, slot)| {
+            let secret = self.decrypt_from(from, (message.number, &message.key), slot, env)?;
+            self.fits(what, &id, &secret, copies.commitment.as_ref(), env.user.rules).then_some(secret)
+        })
+    }
+}
