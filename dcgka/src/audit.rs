@@ -229,8 +229,8 @@ impl Audit for Auditor {
 
     fn at_rest(&mut self, exports: &[(MemberId, Vec<u8>)], damaged: bool) -> Result<(), String> {
         for (id, export) in exports {
-            let member =
-                Dsgm::decode(export, Rules::Corrected).map_err(|_| format!("the export of {id} is malformed"))?;
+            let member = Dsgm::decode(export, Rules::Corrected, false)
+                .map_err(|_| format!("the export of {id} is malformed"))?;
             let left = match &member.stage {
                 Stage::Inside(group) => left_over(group, damaged),
                 Stage::Outside(_) | Stage::Removed(_) => None,

@@ -76,13 +76,17 @@ impl Backend for Dcgka {
         let identity = SigningKey::random(rng);
         let (prekeys, publication) = PrekeySecrets::generate(&identity, one_time_prekeys, rng);
         let id = MemberId(*identity.verification_key().as_bytes());
-        let user = User { id, identity, prekeys, rules: self.rules };
+        let user = User { id, identity, prekeys, rules: self.rules, stolen: false };
         let member = Box::new(Dsgm { user, stage: Stage::Outside(Lobbies::default()) });
         NewUser { id, member, bundle: publication.bundle, one_time: publication.one_time }
     }
 
     fn restore(&self, state: &[u8]) -> Result<Box<dyn Member>, Error> {
-        Ok(Box::new(Dsgm::decode(state, self.rules).map_err(|_| Error::BadExport)?))
+        Ok(Box::new(Dsgm::decode(state, self.rules, false).map_err(|_| Error::BadExport)?))
+    }
+
+    fn steal(&self, state: &[u8]) -> Result<Box<dyn Member>, Error> {
+        Ok(Box::new(Dsgm::decode(state, self.rules, true).map_err(|_| Error::BadExport)?))
     }
 
     fn expected(&self, operation: Operation, group_size: usize) -> Option<Expected> {
@@ -124,6 +128,9 @@ impl Dsgm {
         action: impl FnOnce(&mut Group, &mut Env<'_, '_>) -> Result<(), Error>,
     ) -> Result<Vec<Outgoing>, Error> {
         let (user, group) = self.inside()?;
+        if group.stolen {
+            return Err(Error::Unsupported);
+        }
         let mut env = Env::new(user, context);
         action(group, &mut env)?;
         Ok(env.outgoing)
@@ -134,7 +141,7 @@ impl Dsgm {
         if message.group != group.id {
             return Err(Error::WrongGroup);
         }
-        if message.author == user.id {
+        if message.author == user.id && !group.stolen {
             return Err(Error::WrongAuthor);
         }
         let mut env = Env::new(user, context);
@@ -190,14 +197,14 @@ impl Dsgm {
         out
     }
 
-    pub(crate) fn decode(state: &[u8], rules: Rules) -> Result<Self, Error> {
+    pub(crate) fn decode(state: &[u8], rules: Rules, stolen: bool) -> Result<Self, Error> {
         let mut reader = Reader::new(state);
         if reader.byte()? != form(rules) {
             return Err(Error::Malformed);
         }
         let identity = SigningKey::from_secret(&Secret::new(reader.array()?));
         let id = MemberId(*identity.verification_key().as_bytes());
-        let user = User { id, identity, prekeys: PrekeySecrets::decode(&mut reader)?, rules };
+        let user = User { id, identity, prekeys: PrekeySecrets::decode(&mut reader)?, rules, stolen };
         let stage = match reader.byte()? {
             OUTSIDE => Stage::Outside(Lobbies::decode(&mut reader)?),
             INSIDE => Stage::Inside(Box::new(Group::decode(&user, &mut reader)?)),

@@ -12,10 +12,12 @@
 //! | [`causal_order`] | when a received message is verified, and when it is delivered |
 //! | [`membership`] | decentralised group membership with strong remove |
 //! | [`agreement`] | whether members agree on who is a member and on each member's key material |
+//! | [`attack`] | an attacker that has stolen states of members |
 //! | `conformance` | the suite that every backend must pass before it is measured (feature `conformance`) |
 //! | `simulation` | random schedules of members on a network without order, and what must hold in them (feature `simulation`) |
 
 pub mod agreement;
+pub mod attack;
 pub mod causal_order;
 #[cfg(feature = "conformance")]
 pub mod conformance;

@@ -64,6 +64,17 @@ pub trait Backend: Send + Sync {
     /// [`Error::BadExport`] if the bytes do not decode.
     fn restore(&self, state: &[u8]) -> Result<Box<dyn Member>, Error>;
 
+    /// A stolen state in the hands of a thief, who follows the group and takes no part in it: the result calls and answers
+    /// nothing, and receives every message, those included that the state's owner has sent since. It reads what the
+    /// stolen secrets open, and still listens after the owner's removal. With it, [`crate::attack`] tries whether an
+    /// update heals and what a removed member can read; without it, that is reported as not checked.
+    ///
+    /// # Errors
+    /// [`Error::BadExport`] if the bytes do not decode, [`Error::Unsupported`] if the backend does not offer it.
+    fn steal(&self, _state: &[u8]) -> Result<Box<dyn Member>, Error> {
+        Err(Error::Unsupported)
+    }
+
     /// The exact cost of `operation` in a group that was created with `group_size` members and is in the state that
     /// [`Operation::start`] says. Its users have published enough one-time prekeys for everybody who needs one.
     ///

@@ -60,7 +60,10 @@ impl Group {
         };
         let content = Content::decode(message, from.index, added, env.user.rules).map_err(|_| Rule::Form)?;
         let joins = added == Some(from.index) && !self.membership.view(from.index).contains(from.index);
-        self.membership.acknowledge(from.index, author, acknowledged.number)?;
+        // I acknowledge a membership change as soon as I record it. A thief receives its owner's acknowledgement afterwards.
+        if from.index != self.me() {
+            self.membership.acknowledge(from.index, author, acknowledged.number)?;
+        }
         if joins {
             self.joined_by(control, from.index);
         }

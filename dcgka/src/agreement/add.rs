@@ -161,7 +161,7 @@ impl Group {
             env.events.push(Event::Added { by: adder.id, user });
         }
         self.view_changed(&before, adder.index, env);
-        if !self.is_inside() {
+        if !self.continues() {
             return Ok(());
         }
         let joiner = KnownUser { id: user, index: joiner };
@@ -178,6 +178,9 @@ impl Group {
         joiner: KnownUser,
         env: &mut Env<'_, '_>,
     ) -> Result<(), Error> {
+        if self.stolen {
+            return Ok(());
+        }
         let me = self.me();
         let subject = Subject::Acknowledged(adder.id, number);
         let guarded = env.user.rules.guards_add_acks();

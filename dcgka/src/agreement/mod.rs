@@ -40,7 +40,7 @@ impl Group {
                 Err(Stop::Rule(rule)) => env.events.push(Event::Rejected { from: author, rule }),
                 Err(Stop::Bug(error)) => return Err(error),
             }
-            if !self.is_inside() {
+            if !self.continues() {
                 return Ok(Continue::Removed);
             }
             self.tidy();

@@ -54,7 +54,7 @@ impl Group {
         let before = self.view().clone();
         self.membership = after;
         self.view_changed(&before, author.index, env);
-        if !self.is_inside() {
+        if !self.continues() {
             return Ok(());
         }
         Ok(self.process_seed(author, message, &recipients, &seeded, env)?)

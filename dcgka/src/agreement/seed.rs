@@ -136,6 +136,9 @@ impl Group {
         missing: bool,
         env: &mut Env<'_, '_>,
     ) -> Result<(), Error> {
+        if self.stolen {
+            return Ok(());
+        }
         let me = self.me();
         let subject = Subject::Acknowledged(author.id, number);
         let control = ControlId { author: author.index, number };

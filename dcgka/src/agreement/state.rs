@@ -26,6 +26,8 @@ pub(crate) struct User {
     pub(crate) identity: SigningKey,
     pub(crate) prekeys: PrekeySecrets,
     pub(crate) rules: Rules,
+    /// Whether this is a stolen state ([`Group::stolen`]).
+    pub(crate) stolen: bool,
 }
 
 /// What a call works with: the user's secrets, what the caller supplies, and what the call results in.
@@ -80,6 +82,9 @@ pub(crate) struct Group {
     pub(crate) retired: MemberSet,
     /// By member index, the last number that my welcome covers: messages up to it were delivered before I joined.
     pub(crate) joined_at: Vec<u32>,
+    /// Whether this is a stolen state. A thief sends nothing. What its owner sends reaches it like any other message, and
+    /// it processes that as the other members do. Only an attack has such a state, so no export says this.
+    pub(crate) stolen: bool,
 }
 
 /// A control message that some member has not acknowledged.
@@ -114,6 +119,7 @@ impl Group {
             leaving: MemberSet::new(),
             retired: MemberSet::new(),
             joined_at: Vec::new(),
+            stolen: user.stolen,
         }
     }
 
@@ -197,6 +203,7 @@ impl Group {
         new_key: Option<SigningKey>,
         env: &mut Env<'_, '_>,
     ) -> Result<Digest, Error> {
+        debug_assert!(!self.stolen, "a thief sends nothing");
         let number = self.next_number()?;
         let new_verification_key = new_key.as_ref().map(SigningKey::verification_key);
         let draft = Draft { kind, sender: env.user.id, number, subject, new_key: new_verification_key, body };
@@ -229,7 +236,9 @@ impl Group {
         let mut waiting = self.view().clone();
         waiting.extend(recipients.iter().filter(|member| !self.retired.contains(*member)));
         waiting.remove(author);
-        waiting.remove(self.me());
+        if !self.stolen {
+            waiting.remove(self.me());
+        }
         waiting
     }
 
@@ -239,9 +248,9 @@ impl Group {
         }
     }
 
-    /// Whether I am a member in my own view. A removed member stops.
-    pub(crate) fn is_inside(&self) -> bool {
-        self.view().contains(self.me())
+    /// Whether I go on: a member that has been removed stops, but a thief of its state does not.
+    pub(crate) fn continues(&self) -> bool {
+        self.stolen || self.view().contains(self.me())
     }
 
     /// Reports the members that my view has lost. If there are any, I become dirty.

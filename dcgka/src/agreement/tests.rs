@@ -50,7 +50,7 @@ impl Net {
             let id = MemberId(*identity.verification_key().as_bytes());
             let (prekeys, publication) = PrekeySecrets::generate(&identity, 16, &mut rng);
             directory.publish(id, publication.bundle, publication.one_time);
-            let user = User { id, identity, prekeys, rules };
+            let user = User { id, identity, prekeys, rules, stolen: false };
             (Dsgm { user, stage: Stage::Outside(Default::default()) }, BTreeSet::new(), Vec::new())
         };
         let users = (0..users).map(new_user).collect();

@@ -41,7 +41,7 @@ impl Group {
 
     /// Asks one member for its ratchet.
     pub(super) fn ask(&mut self, peer: KnownUser, env: &mut Env<'_, '_>) -> Result<(), Error> {
-        if self.retired.contains(peer.index) || !self.view().contains(peer.index) {
+        if self.stolen || !self.view().contains(peer.index) {
             return Ok(());
         }
         let fresh = self.fresh_key(peer.index, env);

@@ -173,8 +173,8 @@ impl Group {
         env.events.push(Event::Joined { inviter: invitation.inviter });
         let recipients = MemberSet::from_iter([me]);
         let waiting = self.waiting_for(&recipients, adder);
-        let pending = Pending { recipients, secrets: Default::default(), waiting, covered: Vec::new() };
-        self.insert_pending(ControlId { author: adder, number: invitation.number }, pending);
+        let mut pending = Pending { recipients, secrets: Default::default(), waiting, covered: Vec::new() };
+        let control = ControlId { author: adder, number: invitation.number };
         let subject = Subject::Acknowledged(invitation.inviter, invitation.number);
         let peer = KnownUser { id: invitation.inviter, index: adder };
         let ratchet = self.decrypt_from(peer, (invitation.number, key), &add.slot, env);
@@ -185,6 +185,12 @@ impl Group {
             sender.ratchet = Some(ratchet);
             sender.add_steps()
         });
+        if self.stolen {
+            pending.secrets.extend(secret.map(|secret| (me, secret)));
+            self.insert_pending(control, pending);
+            return Ok(());
+        }
+        self.insert_pending(control, pending);
         self.unconfirmed = true;
         match secret {
             Some(secret) => {

@@ -4,6 +4,7 @@
 //! it.
 
 mod compare;
+mod conformance;
 mod export;
 mod failure;
 mod gate;
@@ -55,6 +56,8 @@ enum Verb {
     Gate(gate::Options),
     /// Run random schedules with crashes, partitions and damaged messages; shrink one that fails to the steps it needs.
     Soak(soak::Options),
+    /// Check backends as before a measurement, and print what was checked and what could not be.
+    Conformance(conformance::Options),
     /// List the backends and their capabilities.
     List(list::Options),
     /// Serve requests for samples on standard input and output.
@@ -134,6 +137,7 @@ fn run(program: Program, verb: Verb, registry: &Registry) -> Result<u8, Failure>
         Verb::Report(options) => report::run(&options),
         Verb::Gate(options) => gate::run(program, &options, registry),
         Verb::Soak(options) => soak::run(&options, registry),
+        Verb::Conformance(options) => conformance::run(&options, registry),
         Verb::List(options) => list::run(&options, registry),
         Verb::Runner(options) => {
             runner::serve(registry, &options.backend, &options.variant).map(|()| 0).map_err(Failure::from)

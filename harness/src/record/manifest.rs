@@ -61,8 +61,11 @@ pub struct Manifest {
 pub struct Conformance {
     /// The number of situations in which each check passed.
     pub checks: BTreeMap<String, u32>,
-    /// What could not be checked.
+    /// What is remarkable about the backend.
     pub notes: Vec<String>,
+    /// What could not be tried, and why. Missing in older runs.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub not_made: BTreeMap<String, String>,
 }
 
 /// Whether a run has ended.

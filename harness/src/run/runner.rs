@@ -105,6 +105,7 @@ fn verdict(make: &dyn Fn() -> Box<dyn Backend>) -> Verdict {
         Ok(report) => Verdict::Passed(Conformance {
             checks: report.passed.into_iter().map(|(check, situations)| (check.to_owned(), situations)).collect(),
             notes: report.notes.into_iter().map(str::to_owned).collect(),
+            not_made: report.not_made.into_iter().map(|(what, why)| (what.to_owned(), why.to_owned())).collect(),
         }),
         Err(violation) => Verdict::Violated(violation.to_string()),
     }

@@ -1,8 +1,8 @@
-//! Copies of members: those with which the world continues, and those in the wrong hands.
+//! Copies of members that live in other instances of the backend.
 
 use super::verdict::{Verdict, ensure};
-use super::world::{Sent, User, World, stream};
-use crate::member::{Context, Event, Incoming, Member};
+use super::world::{User, World};
+use crate::member::Member;
 
 impl<'a> World<'a> {
     /// A copy that lives in other instances of the backend. What waits for a user also waits for its copy.
@@ -18,6 +18,7 @@ impl<'a> World<'a> {
             directory: self.directory.clone(),
             group: self.group,
             log: self.log.clone(),
+            said: self.said.clone(),
             roles: self.roles.clone(),
             cost: self.cost.clone(),
             plaintexts: self.plaintexts.clone(),
@@ -36,26 +37,5 @@ impl<'a> World<'a> {
             "a restored member shows another id, group, members or fingerprints".to_owned()
         })?;
         Ok(revived)
-    }
-
-    /// A copy of a user's state for an attacker.
-    pub(super) fn capture(&self, user: usize) -> Verdict<Box<dyn Member>> {
-        self.revive(&*self.users[user].member)
-    }
-
-    /// What a copy reads of these messages, including those for others.
-    pub(super) fn overhear(&self, copy: &mut dyn Member, messages: &[Sent]) -> Vec<Vec<u8>> {
-        let mut rng = stream(0, u64::from(u32::MAX));
-        let mut context = Context { rng: &mut rng, directory: &self.directory, confirm_inviter: &|_| true };
-        let mut read = Vec::new();
-        for Sent { author, bytes, .. } in messages {
-            let incoming = Incoming { group: self.group, author: self.users[*author].id, bytes };
-            let received = copy.receive_one(&incoming, &mut context).unwrap_or_default();
-            read.extend(received.events.into_iter().filter_map(|event| match event {
-                Event::Message { plaintext, .. } => Some(plaintext),
-                _ => None,
-            }));
-        }
-        read
     }
 }

@@ -1,10 +1,10 @@
-//! An update heals: a copy of the state from before it reads nothing that is sent after it, and can no longer speak in
-//! its owner's name.
+//! An update heals: with a state from before it, nobody reads what is sent after it, or speaks in its owner's name.
 
+use super::theft::Attempt;
 use super::trial::Trial;
 use super::verdict::{Verdict, ensure};
-use super::world::{Action, World};
-use crate::member::{Context, Event, Incoming, Member};
+use super::world::{Action, World, stream};
+use crate::member::{Context, Event, Incoming};
 use crate::operation::{Operation, PLAINTEXT_LEN, Start};
 
 pub(super) fn check(trial: &mut Trial<'_>) -> Verdict {
@@ -14,43 +14,58 @@ pub(super) fn check(trial: &mut Trial<'_>) -> Verdict {
     for size in [2, 4] {
         for victim in [0, 1] {
             trial.enter(Operation::Update.name(), size);
-            heal(trial.world(Start::Conversed, 0)?, victim)?;
+            let world = trial.world(Start::Conversed, 0)?;
+            heal(trial, world, victim)?;
         }
     }
     Ok(())
 }
 
-fn heal(mut world: World<'_>, victim: usize) -> Verdict {
-    let (mut listener, idle) = (world.capture(victim)?, world.capture(victim)?);
-    let first = world.log.len();
-    world.run(victim, &Action::Update)?;
-    world.converse()?;
-    let read = world.overhear(&mut *listener, &world.log[first..]);
-    ensure(read.is_empty(), || {
-        "a state from before the update, given everything, reads a message that was sent after it".to_owned()
+fn heal(trial: &mut Trial<'_>, mut world: World<'_>, victim: usize) -> Verdict {
+    let state = world.state(victim);
+    let mut calm = world.fork()?;
+    ensure(speaks(&calm, victim, &state)?, || {
+        "the check that an update silences a thief is void: a copy of a state cannot speak for its owner even without an \
+         update"
+            .to_owned()
     })?;
-    for thief in [listener, idle] {
-        impersonate(&world, victim, thief)?;
-    }
+    let undisturbed = calm.passage(|calm| calm.converse())?;
+    let update = world.passage(|world| world.run(victim, &Action::Update).map(drop))?;
+    let afterwards = world.passage(|world| world.converse())?;
+    let loot =
+        world.attack(&state, update.sent.start..afterwards.sent.end, &(update.sent.start..update.sent.start + 1))?;
+    let known = calm.attack(&state, undisturbed.sent.clone(), &(0..0))?;
+    let attempt = Attempt {
+        what: "a state from before its owner's update",
+        twin: "without the update",
+        secret: (&world, vec![afterwards]),
+        known: (&calm, undisturbed),
+        victim,
+        without_following: false,
+    };
+    trial.judge(&attempt, &loot, &known)?;
+    ensure(!speaks(&world, victim, &state)?, || {
+        "a message made with the state from before the update is taken for one of its owner".to_owned()
+    })?;
     world.converse()
 }
 
-fn impersonate(world: &World<'_>, victim: usize, mut thief: Box<dyn Member>) -> Verdict {
-    let mut rng = super::world::stream(0, u64::from(u32::MAX));
+/// Whether a member takes a message that was made with a victim's state for one of the victim.
+fn speaks(world: &World<'_>, victim: usize, state: &[u8]) -> Verdict<bool> {
+    let mut rng = stream(0, u64::from(u32::MAX));
     let mut context = Context { rng: &mut rng, directory: &world.directory, confirm_inviter: &|_| true };
+    let thief = (world.make)().restore(state);
+    let mut thief = thief.map_err(|error| format!("an export cannot be restored for a thief: {error}"))?;
     // It may notice that it cannot.
     let sent = thief.send(&[0x5a; PLAINTEXT_LEN], &mut context).unwrap_or_default();
+    let mut taken = false;
     for user in world.insiders().into_iter().filter(|user| *user != victim) {
-        let mut reader = world.capture(user)?;
+        let mut reader = world.revive(&*world.users[user].member)?;
         for message in &sent {
-            let author = world.users[victim].id;
-            let incoming = Incoming { group: world.group, author, bytes: &message.bytes };
+            let incoming = Incoming { group: world.group, author: world.users[victim].id, bytes: &message.bytes };
             let received = reader.receive_one(&incoming, &mut context).unwrap_or_default();
-            let taken = received.events.iter().any(|event| matches!(event, Event::Message { .. }));
-            ensure(!taken, || {
-                "a message made with the state from before the update is taken for one of its owner".to_owned()
-            })?;
+            taken |= received.events.iter().any(|event| matches!(event, Event::Message { .. }));
         }
     }
-    Ok(())
+    Ok(taken)
 }

@@ -5,7 +5,8 @@
 //! one. So only bytes connect the users: what two of them share in any other way is missing.
 //!
 //! The suite is a black-box test: it knows messages, events, exports and primitive counts. It finds mistakes, and lies
-//! about bytes; it does not show that a protocol is secure.
+//! about bytes; it does not show that a protocol is secure. Secrecy is tried by [attack](crate::attack). Each attack has a
+//! twin, in which the same attacker must read; if it does not, the attack shows nothing, and the backend does not pass.
 
 mod concurrency;
 mod copies;
@@ -20,6 +21,7 @@ mod report;
 mod secrecy;
 mod sequences;
 mod talk;
+mod theft;
 mod trial;
 mod verdict;
 mod world;
@@ -27,6 +29,7 @@ mod world;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 pub use report::{Report, Violation};
+pub use theft::Attack;
 
 use crate::member::{Backend, Ordering};
 use trial::Trial;
@@ -68,6 +71,6 @@ pub fn check(make: &dyn Fn() -> Box<dyn Backend>) -> Result<Report, Violation> {
         verdict.map_err(|what| trial.violation(name, what))?;
         report.passed.push((name, trial.tried));
     }
-    report.notes = trial.notes;
+    (report.notes, report.not_made, report.attacks) = (trial.notes, trial.not_made, trial.attacks);
     Ok(report)
 }

@@ -40,7 +40,7 @@ pub(super) fn check(trial: &mut Trial<'_>) -> Verdict {
     let secrets: Vec<Option<Vec<u8>>> = (0..user.one_time.len()).map(secret).collect();
     let shown = |export: &[u8], secret: &[u8]| export.windows(secret.len()).any(|window| window == secret);
     if !secrets.iter().flatten().any(|secret| shown(&before, secret)) {
-        trial.notes.push("exports do not show one-time prekeys, so that they are deleted was not seen");
+        trial.not_made("whether used one-time prekeys are deleted", "exports do not show one-time prekeys");
         return Ok(());
     }
     let published = user.one_time.clone();

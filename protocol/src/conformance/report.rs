@@ -3,13 +3,19 @@
 use core::fmt;
 use std::borrow::Cow;
 
+use super::theft::Attack;
+
 /// What was checked of a backend that passed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     /// Each check, and the number of situations in which it passed: 0 if the backend does not claim what it checks.
     pub passed: Vec<(&'static str, u32)>,
-    /// What could not be seen.
+    /// What is remarkable about the backend.
     pub notes: Vec<&'static str>,
+    /// What could not be tried, and why. It counts neither as passed nor as failed.
+    pub not_made: Vec<(&'static str, &'static str)>,
+    /// The attacks that were made, all in vain.
+    pub attacks: Vec<Attack>,
 }
 
 impl Report {
@@ -24,7 +30,8 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let passed: Vec<String> = self.passed.iter().map(|(name, count)| format!("{name} {count}")).collect();
         write!(f, "{} checks passed: {}", self.total(), passed.join(", "))?;
-        self.notes.iter().try_for_each(|note| write!(f, "; {note}"))
+        self.notes.iter().try_for_each(|note| write!(f, "; {note}"))?;
+        self.not_made.iter().try_for_each(|(what, why)| write!(f, "; not made: {what} ({why})"))
     }
 }
 

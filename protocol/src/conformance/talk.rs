@@ -27,6 +27,7 @@ impl World<'_> {
     pub(super) fn say(&mut self, speaker: usize, len: usize) -> Verdict {
         let mut plaintext = vec![0; len];
         self.plaintexts.fill_bytes(&mut plaintext);
+        self.said.push((speaker, plaintext.clone()));
         self.run(speaker, &Action::Send(plaintext)).map(drop)
     }
 

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::report::Violation;
+use super::theft::Attack;
 use super::verdict::Verdict;
 use super::world::{Action, World};
 use crate::member::{Backend, Capabilities};
@@ -20,13 +21,26 @@ pub(super) struct Trial<'a> {
     /// The number of situations that the present check has entered.
     pub(super) tried: u32,
     pub(super) notes: Vec<&'static str>,
+    /// What could not be tried, and why.
+    pub(super) not_made: Vec<(&'static str, &'static str)>,
+    pub(super) attacks: Vec<Attack>,
     /// Operations that do not cost what their formulas say, as one violation.
     costs: Option<Violation>,
 }
 
 impl<'a> Trial<'a> {
     pub(super) fn new(make: &'a dyn Fn() -> Box<dyn Backend>) -> Self {
-        Self { make, situation: "description".into(), group_size: 0, seed: 0, tried: 0, notes: Vec::new(), costs: None }
+        Self {
+            make,
+            situation: "description".into(),
+            group_size: 0,
+            seed: 0,
+            tried: 0,
+            notes: Vec::new(),
+            not_made: Vec::new(),
+            attacks: Vec::new(),
+            costs: None,
+        }
     }
 
     /// Another situation, with a seed of its own.
@@ -34,6 +48,13 @@ impl<'a> Trial<'a> {
         (self.situation, self.group_size) = (situation.into(), group_size);
         self.seed += 1;
         self.tried += 1;
+    }
+
+    /// Records that something could not be tried.
+    pub(super) fn not_made(&mut self, what: &'static str, why: &'static str) {
+        if !self.not_made.contains(&(what, why)) {
+            self.not_made.push((what, why));
+        }
     }
 
     pub(super) fn backend(&self) -> Box<dyn Backend> {

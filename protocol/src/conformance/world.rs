@@ -77,6 +77,8 @@ pub(super) struct World<'a> {
     pub(super) group: GroupId,
     /// All messages that were ever sent.
     pub(super) log: Vec<Sent>,
+    /// Everything that members have said, with its author.
+    pub(super) said: Vec<(usize, Vec<u8>)>,
     pub(super) roles: Vec<Role>,
     /// What the last operation has cost so far.
     pub(super) cost: Measured,
@@ -106,9 +108,10 @@ impl<'a> World<'a> {
             let rng = stream(seed, OPERATIONS + users.len() as u64);
             users.push(User { id, member, rng, inside: false, hears: false, inbox: Vec::new(), read: Vec::new() });
         }
-        let (log, cost) = (Vec::new(), Measured::default());
+        let (log, said, cost) = (Vec::new(), Vec::new(), Measured::default());
         let roles = vec![Role::Recipient; users.len()];
-        Ok(Self { make, users, directory, group: GroupId([0; 32]), log, roles, cost, plaintexts: stream(seed, 0) })
+        let (group, plaintexts) = (GroupId([0; 32]), stream(seed, 0));
+        Ok(Self { make, users, directory, group, log, said, roles, cost, plaintexts })
     }
 
     /// Runs an operation until the network is quiet, and checks who has read what.

@@ -39,7 +39,8 @@ pub fn comparison(compared: &Comparison<'_>, reference: &str, samples: &[Sample]
     for size in compared.sizes() {
         parts.push(format!("## {size} members\n"));
         for operation in compared.operations() {
-            parts.push(format!("### {}\n\n{}", operation.name(), table(compared, reference, operation, size)));
+            let table = table(compared, reference, operation, size, manifest);
+            parts.push(format!("### {}\n\n{table}", operation.name()));
         }
         parts.push(format!("### Primitive counts of the whole group\n\n{}", counts(compared, size)));
     }
@@ -52,8 +53,15 @@ fn derived_note(compared: &Comparison<'_>) -> &'static str {
     if compared.rows().iter().any(|row| derived_from(row).is_some()) { DERIVED } else { "" }
 }
 
-/// The table of one operation at one size. Rows without figures are empty, and the footnotes below the table say why.
-fn table(compared: &Comparison<'_>, reference: &str, operation: Operation, size: u32) -> String {
+/// The table of one operation at one size. Rows without figures are empty. The footnotes below the table say why, and what
+/// was not tried of a backend.
+fn table(
+    compared: &Comparison<'_>,
+    reference: &str,
+    operation: Operation,
+    size: u32,
+    manifest: &Manifest,
+) -> String {
     let of = |row: &str, quantity: Quantity| compared.median(row, operation, size, quantity);
     let joined = compared.rows().iter().any(|row| of(row, Quantity::Cpu(Cost::Joiner)).is_some());
     let mut columns = vec![
@@ -73,15 +81,16 @@ fn table(compared: &Comparison<'_>, reference: &str, operation: Operation, size:
     let mut table = Table::new(&header);
     let mut notes: Vec<String> = Vec::new();
     for row in compared.rows() {
-        let mut cells = vec![row.clone()];
         let state = compared.state(row, operation, size);
-        if let Some(text) = note(&state) {
+        let mut name = format!("{row}{}", failed(&state));
+        for text in note(&state).into_iter().chain(not_made(manifest, row)) {
             let index = notes.iter().position(|note| *note == text).unwrap_or_else(|| {
                 notes.push(text);
                 notes.len() - 1
             });
-            cells = vec![format!("{row}{} [{}]", failed(&state), index + 1)];
+            name += &format!(" [{}]", index + 1);
         }
+        let mut cells = vec![name];
         for (_, quantity, ratio) in &columns {
             cells.push(figure(*quantity, of(row, *quantity)));
             if *ratio {
@@ -97,6 +106,13 @@ fn table(compared: &Comparison<'_>, reference: &str, operation: Operation, size:
 /// What follows the name of a row with a sample that does not count: the status of that sample.
 fn failed(state: &State<'_>) -> String {
     if let State::Failed(_) = state { format!(" ({})", state.name()) } else { String::new() }
+}
+
+/// What could not be tried of a backend before it was measured.
+fn not_made(manifest: &Manifest, row: &str) -> Option<String> {
+    let not_made = &manifest.conformance.get(row)?.not_made;
+    let lines: Vec<String> = not_made.iter().map(|(what, why)| format!("{what} ({why})")).collect();
+    (!lines.is_empty()).then(|| format!("admitted, but not tried: {}", lines.join("; ")))
 }
 
 /// Why a row has no figures, or has figures of some samples only.
