@@ -19,7 +19,7 @@ use crate::messages::{ACK, ACK_NONE, ADD, Add, WELCOME, Welcome};
 use crate::two_party::Slot;
 
 /// A checked welcome that waits for its add.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Invitation {
     pub(crate) inviter: MemberId,
     /// The number of the add.
@@ -41,17 +41,15 @@ impl Invitation {
     }
 
     /// Takes this message of the inviter, if it is the add that the welcome belongs to.
-    pub(crate) fn is_for<'a>(&self, group: &GroupId, me: &MemberId, bytes: &'a [u8]) -> Option<AddOfMe<'a>> {
+    pub(crate) fn is_for<'a>(&self, group: &GroupId, me: &MemberId, envelope: &Envelope<'a>) -> Option<AddOfMe<'a>> {
         let welcome = Welcome::decode(&self.body).ok()?;
-        let envelope = Envelope::decode(bytes).ok()?;
         let is_it = envelope.kind == ADD && envelope.number == self.number && envelope.sender == self.inviter.handle();
         if !is_it {
             return None;
         }
         let add = Add::decode(envelope.body).ok().filter(|add| add.user == *me)?;
         let digest = envelope.digest(group, &self.inviter, &Subject::None);
-        let next_key = envelope.new_key.filter(|_| digest == welcome.add)?;
-        Some(AddOfMe { envelope, digest, next_key, slot: add.slot })
+        (digest == welcome.add).then_some(AddOfMe { envelope: *envelope, digest, slot: add.slot })
     }
 }
 
@@ -59,7 +57,6 @@ impl Invitation {
 pub(crate) struct AddOfMe<'a> {
     envelope: Envelope<'a>,
     digest: Digest,
-    next_key: VerificationKey,
     slot: Slot<'a>,
 }
 
@@ -126,12 +123,10 @@ impl Group {
             let id = group.membership.id(member);
             let mut known = Known::decode(&id, &mut reader)?;
             if member == adder {
-                let Some(add) = adds.find(|add| add.envelope.verify(&add.digest, &known.key).is_ok()) else {
-                    return Ok(None);
-                };
-                let adders_key = *known.key.as_bytes();
-                known = Known { delivered: invitation.number, key: add.next_key };
-                taken = Some((adders_key, add.slot));
+                let verified = |add: AddOfMe<'a>| Some((add.envelope.verify(&add.digest, &known.key).ok()??, add.slot));
+                let Some((next_key, slot)) = adds.find_map(verified) else { return Ok(None) };
+                taken = Some((*known.key.as_bytes(), slot));
+                known = Known { delivered: invitation.number, key: next_key };
             }
             group.introduce(id, known.key, known.delivered, Sender::default());
         }
