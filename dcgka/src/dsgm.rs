@@ -14,7 +14,7 @@ use protocol::member::{
 use protocol::membership::KnownUser;
 use protocol::operation::{Expected, Operation};
 use protocol::wire::codec::Reader;
-use protocol::wire::envelope::{self, Envelope};
+use protocol::wire::envelope::Envelope;
 use protocol::x3dh::PrekeySecrets;
 use rand_core::CryptoRng;
 
@@ -28,7 +28,7 @@ use crate::rules::Rules;
 
 /// The version of an export, in its first byte. The same byte says the variant, so that no member continues under other
 /// rules.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const PUBLISHED: u8 = 0x80;
 const OUTSIDE: u8 = 0;
 const INSIDE: u8 = 1;
@@ -145,14 +145,14 @@ impl Dsgm {
             return Err(Error::WrongAuthor);
         }
         let mut env = Env::new(user, context);
-        if envelope::kind(message.bytes) == Some(WELCOME) {
-            let envelope = Envelope::decode(message.bytes)?;
+        let envelope = Envelope::decode(message.bytes)?;
+        if envelope.kind == WELCOME {
             env.confirm(&message.author)?;
             // Its author did not know that I am a member. The add gives me everything that I need.
             Invitation::decode(&message.group, message.author, &envelope)?;
-        } else if group.has_no_room_for(message) {
+        } else if group.has_no_room_for(&message.author, &envelope) {
             return Err(Error::QueueFull);
-        } else if group.order.receive(&message.author, &message.group, message.bytes)? == Receipt::Equivocation {
+        } else if group.order.receive_decoded(&message.author, &message.group, &envelope)? == Receipt::Equivocation {
             env.events.push(Event::Equivocation { by: message.author });
         }
         let stays = group.process_ready(&mut env)?;
@@ -165,6 +165,9 @@ impl Dsgm {
 
     fn receive_outside(&mut self, message: &Incoming<'_>, context: &mut Context<'_>) -> Result<Received, Error> {
         let Stage::Outside(lobbies) = &mut self.stage else { return Err(Error::Internal) };
+        if message.author == self.user.id {
+            return Err(Error::WrongAuthor);
+        }
         let mut env = Env::new(&mut self.user, context);
         let Some(mut group) = lobbies.receive(message, &mut env)? else { return Ok(Received::default()) };
         let stays = group.process_ready(&mut env)?;

@@ -64,6 +64,34 @@
 //! Counts in a message are compared with the bytes left in it before anything is allocated. The tests are in
 //! `tests/limits.rs`, `tests/faults/limits.rs` and `agreement/tests/limits.rs`.
 //!
+//! # Honest and hostile worst cases
+//!
+//! What a member does with what reaches it, counted. Forged messages are those that somebody without any key can send.
+//! A message that waits is decoded when it arrives and at its turn. Its signature and its new key are checked at its
+//! turn, and never again: several messages can wait under one number, and none displaces another. So the work grows
+//! with what arrives, in any order, and not with what waits.
+//!
+//! | what arrives | bytes | signatures verified | points decompressed | envelopes decoded | hash blocks | bytes kept |
+//! |---|---|---|---|---|---|---|
+//! | 1,024 messages in order | 110,566 | 1,024 | 0 | 1,024 | 3,072 | 10 |
+//! | 1,024 messages in reverse order | 110,566 | 1,024 | 0 | 2,047 | 3,072 | 111,483 |
+//! | 1,024 forged messages with far numbers and new keys | 113,664 | 0 | 0 | 1,024 | 0 | 114,689 |
+//! | then 1,024 messages in order | 110,566 | 1,024 | 0 | 1,024 | 3,072 | 10 |
+//! | 1,023 forged messages under the number of an UPDATE, and the UPDATE | 110,047 | 0 | 0 | 1,024 | 0 | 111,073 |
+//! | then the message before it | 107 | 1,025 | 1,024 | 1,025 | 3,089 | 0 |
+//! | 1,024 messages of unknown authors | 76,800 | 0 | 0 | 1,024 | 2,048 | 111,617 |
+//! | an ADD in a group of 64 | 292 | 2 | 3 | 1 | 17 | 453 |
+//! | such forged messages in the names of 63 members, and 1,024 of unknown authors | 7,237,632 | 0 | 0 | 65,536 | 2,048 | 7,337,024 |
+//! | then an ADD in the group of 64 | 292 | 2 | 3 | 1 | 17 | 453 |
+//! | an ADD in a group of 4 | 292 | 2 | 3 | 1 | 17 | 392 |
+//! | 1,024 messages that name 1,024 unknown users | 84,992 | 0 | 0 | 1,024 | 0 | 86,017 |
+//! | then the ADD of one of these users | 292 | 3 | 3 | 2 | 20 | 308 |
+//!
+//! The bytes kept are those by which an export grows; in reverse order, before the last message arrives. In memory a
+//! waiting message takes up to 200 bytes more. What waits for a number or a user is dropped when another message under
+//! its number is verified; what waits for one that never comes stays, within the limits above. The tests
+//! are in `tests/worst_cases.rs` and, for growth, in `causal_order/waiting.rs` in the tests of [`protocol`].
+//!
 //! # Example
 //!
 //! ```

@@ -36,17 +36,15 @@ impl Lobbies {
                 self.receive_create(message, &envelope, env)?
             }
             WELCOME => self.receive_welcome(message, &envelope, env)?,
-            ADD => self.receive_add(message, env)?,
+            ADD => self.receive_add(message, &envelope, env)?,
             _ => {
-                self.wait(message)?;
+                self.wait(message, &envelope)?;
                 None
             }
         };
         let Some(mut group) = joined else { return Ok(None) };
-        let lobby = self.0.remove(&message.group).unwrap_or_default();
-        for (author, bytes) in lobby.waiting.into_unverified() {
-            // Forged messages are dropped here.
-            let _ = group.order.receive(&author, &message.group, &bytes);
+        if let Some(lobby) = self.0.remove(&message.group) {
+            group.order.adopt(lobby.waiting, &message.group);
         }
         Ok(Some(group))
     }
@@ -60,12 +58,12 @@ impl Lobbies {
     ) -> Result<Option<Group>, Error> {
         let create = Create::decode(envelope.body, env.user.rules)?;
         if !create.others.contains(&env.user.id) {
-            self.wait(message)?;
+            self.wait(message, envelope)?;
             return Ok(None);
         }
         env.confirm(&message.author)?;
         let mut group = Group::invited(message.group, message.author, &create, env.user)?;
-        group.order.receive(&message.author, &message.group, message.bytes)?;
+        group.order.receive_decoded(&message.author, &message.group, envelope)?;
         Ok(Some(group))
     }
 
@@ -80,9 +78,15 @@ impl Lobbies {
         let invitation = Invitation::decode(&message.group, message.author, envelope)?;
         let joined = {
             let lobby = self.0.get(&message.group);
-            let waiting = lobby.into_iter().flat_map(|lobby| lobby.waiting.unverified(&message.author));
+            if lobby.is_some_and(|lobby| lobby.invitations.contains(&invitation)) {
+                // It has been tried with every add that waits.
+                return Ok(None);
+            }
+            let waiting = lobby.into_iter().flat_map(|it| it.waiting.unverified(&message.author, invitation.number));
             let (me, rules) = (env.user.id, env.user.rules);
-            let mut adds = waiting.filter_map(|bytes| invitation.is_for(&message.group, &me, rules, bytes)).peekable();
+            let mut adds = waiting
+                .filter_map(|bytes| invitation.is_for(&message.group, &me, rules, &Envelope::decode(bytes).ok()?))
+                .peekable();
             match adds.peek() {
                 Some(_) => Group::join(message.group, &invitation, adds, env)?,
                 None => None,
@@ -95,18 +99,28 @@ impl Lobbies {
     }
 
     /// An add: it waits unless its welcome is here.
-    fn receive_add(&mut self, message: &Incoming<'_>, env: &mut Env<'_, '_>) -> Result<Option<Group>, Error> {
+    fn receive_add(
+        &mut self,
+        message: &Incoming<'_>,
+        envelope: &Envelope<'_>,
+        env: &mut Env<'_, '_>,
+    ) -> Result<Option<Group>, Error> {
+        let lobby = self.0.get(&message.group);
+        if lobby.is_some_and(|lobby| lobby.waiting.keeps(&message.author, envelope)) {
+            // It has been tried with every invitation that is here.
+            return Ok(None);
+        }
         let (me, rules) = (env.user.id, env.user.rules);
-        let invitations = self.0.get(&message.group).into_iter().flat_map(|lobby| &lobby.invitations);
+        let invitations = lobby.into_iter().flat_map(|lobby| &lobby.invitations);
         let found = invitations
             .filter(|invitation| invitation.inviter == message.author)
-            .find_map(|it| it.is_for(&message.group, &me, rules, message.bytes).map(|add| (it, add)));
+            .find_map(|it| it.is_for(&message.group, &me, rules, envelope).map(|add| (it, add)));
         let joined = found.and_then(|(invitation, add)| {
             Group::join(message.group, invitation, std::iter::once(add), env).ok().flatten()
         });
         if joined.is_none() {
             // An add with an invalid welcome waits like any other: another member may invite the user to the group.
-            self.wait(message)?;
+            self.wait(message, envelope)?;
         }
         Ok(joined)
     }
@@ -129,16 +143,20 @@ impl Lobbies {
         Ok(())
     }
 
-    fn wait(&mut self, message: &Incoming<'_>) -> Result<(), Error> {
+    fn wait(&mut self, message: &Incoming<'_>, envelope: &Envelope<'_>) -> Result<(), Error> {
         if self.has_no_room_for(&message.group) {
             return Err(Error::QueueFull);
         }
-        let mut lobby = self.0.remove(&message.group).unwrap_or_default();
-        let receipt = lobby.waiting.receive(&message.author, &message.group, message.bytes);
-        if receipt.is_ok() || !lobby.waiting.is_idle() || !lobby.invitations.is_empty() {
-            self.0.insert(message.group, lobby);
+        let wait = |lobby: &mut Lobby| lobby.waiting.receive_decoded(&message.author, &message.group, envelope);
+        match self.0.get_mut(&message.group) {
+            Some(lobby) => wait(lobby).map(drop),
+            None => {
+                let mut lobby = Lobby::default();
+                wait(&mut lobby)?;
+                self.0.insert(message.group, lobby);
+                Ok(())
+            }
         }
-        receipt.map(drop)
     }
 
     fn has_no_room_for(&self, group: &GroupId) -> bool {
@@ -167,6 +185,10 @@ impl Lobbies {
             for _ in 0..reader.count(1)? {
                 let (inviter, number) = (MemberId(reader.array()?), reader.varint()?);
                 lobby.invitations.push(Invitation { inviter, number, body: reader.prefixed()?.to_vec() });
+            }
+            // Outside, nobody is known.
+            if lobby.waiting.known() > 0 {
+                return Err(Error::Malformed);
             }
             lobbies.insert(id, lobby);
         }

@@ -11,8 +11,18 @@ use protocol::crypto::{hpke, kdf};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
 
-const NOTHING: Counts =
-    Counts { dh: 0, keygen: 0, sign: 0, sign_keygen: 0, verify: 0, aead_bytes: 0, hash_blocks: 0, kdf: 0 };
+const NOTHING: Counts = Counts {
+    dh: 0,
+    keygen: 0,
+    sign: 0,
+    sign_keygen: 0,
+    verify: 0,
+    aead_bytes: 0,
+    hash_blocks: 0,
+    kdf: 0,
+    points: 0,
+    envelopes: 0,
+};
 
 /// The result of a call, and its primitive counts.
 fn counted<T>(call: impl FnOnce() -> T) -> (T, Counts) {
@@ -54,7 +64,10 @@ fn signatures() {
     assert_eq!(counts, NOTHING);
     let (decoded, counts) = counted(|| VerificationKey::from_bytes(public.as_bytes()));
     assert!(decoded.is_ok());
-    assert_eq!(counts, NOTHING);
+    assert_eq!(counts, Counts { points: 1, ..NOTHING });
+    let (decoded, counts) = counted(|| VerificationKey::from_bytes(&[0; 32]));
+    assert!(decoded.is_err());
+    assert_eq!(counts, Counts { points: 1, ..NOTHING });
     let (signature, counts) = counted(|| key.sign(b"message"));
     assert_eq!(counts, Counts { sign: 1, ..NOTHING });
     for (signature, valid) in [(signature, true), (Signature([0; 64]), false)] {
@@ -152,13 +165,25 @@ fn threads_count_for_themselves() {
 
 #[test]
 fn arithmetic_and_names() {
-    let counts = Counts { dh: 1, keygen: 2, sign: 3, sign_keygen: 4, verify: 5, aead_bytes: 6, hash_blocks: 7, kdf: 8 };
+    let counts = Counts {
+        dh: 1,
+        keygen: 2,
+        sign: 3,
+        sign_keygen: 4,
+        verify: 5,
+        aead_bytes: 6,
+        hash_blocks: 7,
+        kdf: 8,
+        points: 9,
+        envelopes: 10,
+    };
     assert_eq!(counts + counts, 2 * counts);
     assert_eq!(3 * counts - counts, 2 * counts);
     assert_eq!(counts - counts, NOTHING);
     assert_eq!(Counts::default(), NOTHING);
     let mut sum = counts;
     sum += counts;
+    assert_eq!((sum.points, sum.envelopes), (18, 20));
     assert_eq!(sum.named().map(|(_, value)| value), [2, 4, 6, 8, 10, 12, 14, 16]);
     let names =
         ["op.dh", "op.keygen", "op.sign", "op.sign_keygen", "op.verify", "op.aead_bytes", "op.hash_blocks", "op.kdf"];

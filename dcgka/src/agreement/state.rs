@@ -190,8 +190,14 @@ impl Group {
         }
         let User { id: me, rules, .. } = *env.user;
         let binding = Binding { group: &self.id, sender: &peer.id, sender_key: key, recipient: &me, number, rules };
-        let channel = self.two_party.entry(peer.index).or_default();
-        channel.receive(slot, &binding, &mut env.user.prekeys, env.context.directory)
+        let (prekeys, directory) = (&mut env.user.prekeys, env.context.directory);
+        if let Some(channel) = self.two_party.get_mut(&peer.index) {
+            return channel.receive(slot, &binding, prekeys, directory);
+        }
+        let mut channel = TwoParty::default();
+        let secret = channel.receive(slot, &binding, prekeys, directory)?;
+        self.two_party.insert(peer.index, channel);
+        Some(secret)
     }
 
     /// Signs and sends my next message; a new key takes effect after it.

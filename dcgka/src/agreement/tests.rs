@@ -267,3 +267,20 @@ fn a_channel_heals_after_a_lost_key() {
         assert!(!net.says_none(answer[0]));
     }
 }
+
+#[test]
+fn a_ciphertext_that_does_not_open_leaves_no_channel_behind() {
+    for opens in [false, true] {
+        // Otherwise its recipient asks with a fresh key for the channel.
+        let mut net = Net::following(Rules::Published, 3, 3, 5);
+        let (author, one) = (net.id(1), net.index(2, 1));
+        let update = net.update(1);
+        if !opens {
+            // Without the author's bundle its first ciphertext cannot be opened.
+            net.directory.publish(author, Vec::new(), Vec::new());
+        }
+        let answer = net.carry(&update, 2);
+        assert_eq!(net.says_none(answer[0]), !opens);
+        assert_eq!(net.group(2).two_party.contains_key(&one), opens);
+    }
+}

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use protocol::causal_order::{CausalOrder, Verified};
 use protocol::error::Error;
-use protocol::id::MemberId;
-use protocol::member::Incoming;
+use protocol::id::{MemberId, MessageId};
 use protocol::membership::{MemberIndex, Membership};
 use protocol::wire::envelope::{Envelope, Kind};
 
@@ -25,26 +24,24 @@ impl Group {
     /// messages pending, a joiner the fewest, and would otherwise wait for each other.
     pub(super) fn next_message(&mut self) -> Option<(MemberId, Verified)> {
         let Self { order, membership, pending, .. } = self;
-        let awaited = awaited(order, membership);
-        order.deliver(|author, message| {
-            !is_held_back(membership, pending, author, message.kind) || awaited.contains(&(*author, message.number))
+        order.deliver(|order, author, message| {
+            !is_held_back(membership, pending, author, message.kind)
+                || is_awaited(order, membership, author, message.number)
         })
     }
 
     /// Whether a message would have to wait for acknowledgements and there is no room for it.
-    pub(crate) fn has_no_room_for(&self, message: &Incoming<'_>) -> bool {
-        let Ok(envelope) = Envelope::decode(message.bytes) else { return false };
-        !self.order.has_room(message.bytes.len())
-            && is_held_back(&self.membership, &self.pending, &message.author, envelope.kind)
-            && !awaited(&self.order, &self.membership).contains(&(message.author, envelope.number))
+    pub(crate) fn has_no_room_for(&self, author: &MemberId, envelope: &Envelope<'_>) -> bool {
+        !self.order.has_room(envelope.bytes.len())
+            && is_held_back(&self.membership, &self.pending, author, envelope.kind)
+            && !is_awaited(&self.order, &self.membership, author, envelope.number)
     }
 }
 
-/// The messages that other members of my view wait for, because their next messages acknowledge them.
-fn awaited(order: &CausalOrder, membership: &Membership) -> Vec<(MemberId, u32)> {
+/// Whether another member of my view waits for a message, because its next message acknowledges it.
+fn is_awaited(order: &CausalOrder, membership: &Membership, author: &MemberId, number: u32) -> bool {
     let inside = |by: &MemberId| membership.index(by).is_some_and(|by| membership.is_member(by));
-    let awaited = order.awaited().filter(|(by, of)| *by != of.author && inside(by));
-    awaited.map(|(_, of)| (of.author, of.number)).collect()
+    order.awaiting(MessageId { author: *author, number }).any(|by| by != author && inside(by))
 }
 
 /// Whether a message waits because too much of its author is pending. A removal never does by itself: there are no more

@@ -22,7 +22,7 @@ use crate::rules::Rules;
 use crate::two_party::Slot;
 
 /// A checked welcome that waits for its add.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Invitation {
     pub(crate) inviter: MemberId,
     /// The number of the add.
@@ -49,18 +49,17 @@ impl Invitation {
         group: &GroupId,
         me: &MemberId,
         rules: Rules,
-        bytes: &'a [u8],
+        envelope: &Envelope<'a>,
     ) -> Option<AddOfMe<'a>> {
         let welcome = Welcome::decode(&self.body).ok()?;
-        let envelope = Envelope::decode(bytes).ok()?;
         let is_it = envelope.kind == ADD && envelope.number == self.number && envelope.sender == self.inviter.handle();
         if !is_it {
             return None;
         }
         let add = Add::decode(envelope.body, rules).ok().filter(|add| add.user == *me)?;
         let digest = envelope.digest(group, &self.inviter, &Subject::None);
-        let next_key = envelope.new_key.filter(|_| digest == welcome.add)?;
-        Some(AddOfMe { envelope, digest, next_key, commitment: add.commitment, slot: add.slot })
+        let Add { commitment, slot, .. } = add;
+        (digest == welcome.add).then_some(AddOfMe { envelope: *envelope, digest, commitment, slot })
     }
 }
 
@@ -68,7 +67,6 @@ impl Invitation {
 pub(crate) struct AddOfMe<'a> {
     envelope: Envelope<'a>,
     digest: Digest,
-    next_key: VerificationKey,
     commitment: Option<Digest>,
     slot: Slot<'a>,
 }
@@ -136,12 +134,10 @@ impl Group {
             let id = group.membership.id(member);
             let mut known = Known::decode(&id, &mut reader)?;
             if member == adder {
-                let Some(add) = adds.find(|add| add.envelope.verify(&add.digest, &known.key).is_ok()) else {
-                    return Ok(None);
-                };
-                let adders_key = *known.key.as_bytes();
-                known = Known { delivered: invitation.number, key: add.next_key };
-                taken = Some((adders_key, add));
+                let verified = |add: AddOfMe<'a>| Some((add.envelope.verify(&add.digest, &known.key).ok()??, add));
+                let Some((next_key, add)) = adds.find_map(verified) else { return Ok(None) };
+                taken = Some((*known.key.as_bytes(), add));
+                known = Known { delivered: invitation.number, key: next_key };
             }
             group.introduce(id, known.key, known.delivered, Sender::default());
         }

@@ -8,6 +8,7 @@ mod channels;
 #[path = "../common/mod.rs"]
 mod common;
 mod damage;
+mod floods;
 mod groups;
 mod limits;
 mod malicious;

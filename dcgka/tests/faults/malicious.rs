@@ -65,9 +65,8 @@ impl Malicious {
         let prekeys = PrekeySecrets::decode(&mut Reader::new(&state[at + 32..])).unwrap();
         let broadcasts = world.sent.iter().filter(|sent| sent.author == user && sent.to.is_none());
         let envelopes = broadcasts.map(|sent| Envelope::decode(&sent.bytes).unwrap());
-        let (number, key) = envelopes.fold((0, id.0), |(_, key), envelope| {
-            (envelope.number, envelope.new_key.map_or(key, |new_key| *new_key.as_bytes()))
-        });
+        let (number, key) =
+            envelopes.fold((0, id.0), |(_, key), envelope| (envelope.number, envelope.new_key.unwrap_or(key)));
         let key = key_at(find(&key));
         let rng = ChaCha20Rng::seed_from_u64(user as u64);
         Self { user, id, identity: key_at(at), prekeys, key, number, made: BTreeMap::new(), rng }
@@ -114,7 +113,7 @@ impl Malicious {
             sender: self.id,
             number: envelope.number,
             subject: envelope.subject.map(id_of),
-            new_key: envelope.new_key,
+            new_key: envelope.new_key.map(|key| VerificationKey::from_bytes(&key).unwrap()),
             body: &body,
         };
         world.sent[place].bytes = self.sign(world, &draft);
@@ -249,7 +248,7 @@ impl Invitation {
         Self {
             user: MemberId(add.body[..32].try_into().unwrap()),
             number: add.number,
-            new_key: add.new_key.unwrap(),
+            new_key: VerificationKey::from_bytes(&add.new_key.unwrap()).unwrap(),
             ratchet: add.body[32..].to_vec(),
             state: body[32..].to_vec(),
         }

@@ -215,7 +215,7 @@ impl User {
                     return Err(Error::Malformed);
                 }
                 // The create counts as delivered.
-                group.order.deliver(|_, _| true).ok_or(Error::Malformed)?;
+                group.order.deliver(|_, _, _| true).ok_or(Error::Malformed)?;
                 group
             }
             WELCOME if envelope.sender == message.author.handle() => {
@@ -413,7 +413,7 @@ impl Member for User {
             events.push(Event::Equivocation { by: message.author });
         }
         while let Stage::Inside(group) = &mut self.stage
-            && let Some((by, ready)) = group.order.deliver(|_, _| true)
+            && let Some((by, ready)) = group.order.deliver(|_, _, _| true)
         {
             events.push(self.process(by, ready.kind, &ready.body, &ready.header, context));
         }

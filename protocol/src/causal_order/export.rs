@@ -2,13 +2,15 @@
 
 use std::collections::VecDeque;
 
-use super::{Author, CausalOrder, Seen, Verified};
+use super::author::{Author, Seen};
+use super::unverified::{Unverified, Waiting};
+use super::{CausalOrder, EQUIVOCATION_WINDOW, MAX_STRANGERS, MAX_WAITING_PER_AUTHOR, Verified};
 use crate::crypto::hash::Digest;
 use crate::crypto::signature::{VERIFICATION_KEY_LEN, VerificationKey};
 use crate::error::Error;
-use crate::id::{MEMBER_ID_LEN, MemberId};
+use crate::id::{Handle, MEMBER_ID_LEN, MemberId};
 use crate::wire::codec::{Reader, put_len, put_prefixed, put_varint};
-use crate::wire::envelope::{Kind, Subject};
+use crate::wire::envelope::{Envelope, Kind, Subject};
 
 impl CausalOrder {
     /// Appends the state.
@@ -19,36 +21,56 @@ impl CausalOrder {
             author.encode(out);
         }
         put_len(out, self.strangers.len());
-        for (id, queue) in &self.strangers {
+        for (id, messages) in &self.strangers {
             out.extend_from_slice(&id.0);
-            put_messages(out, queue);
+            messages.encode(out);
         }
     }
 
-    /// Reads what [`encode`](Self::encode) wrote.
+    /// Reads what [`encode`](Self::encode) wrote: encoding the result gives the same bytes.
     ///
     /// # Errors
     /// [`Error::Malformed`].
     pub fn decode(reader: &mut Reader<'_>) -> Result<Self, Error> {
         let mut order = Self::default();
         for _ in 0..reader.count(MEMBER_ID_LEN + 2 * VERIFICATION_KEY_LEN)? {
-            let id = MemberId(reader.array()?);
+            let id = take_id(reader, order.authors.last_key_value())?;
             let author = Author::decode(&id, reader)?;
             order.by_handle.entry(author.handle).or_default().push(id);
-            if !author.queue.is_empty() {
-                order.blocked.insert(id);
-            }
             order.waiting_bytes += author.queue.iter().map(|message| message.body.len()).sum::<usize>();
-            order.waiting_bytes += author.unverified.iter().map(Vec::len).sum::<usize>();
+            order.waiting_bytes += author.unverified.bytes();
             order.authors.insert(id, author);
         }
-        for _ in 0..reader.count(MEMBER_ID_LEN)? {
-            let id = MemberId(reader.array()?);
-            let queue = take_messages(reader)?;
-            order.waiting_bytes += queue.iter().map(Vec::len).sum::<usize>();
-            order.strangers.insert(id, queue);
+        let strangers = reader.count(MEMBER_ID_LEN)?;
+        for _ in 0..strangers {
+            let id = take_id(reader, order.strangers.last_key_value())?;
+            let messages = Unverified::decode(&id.handle(), reader)?;
+            order.waiting_bytes += messages.bytes();
+            if messages.is_empty() || order.authors.contains_key(&id) {
+                return Err(Error::Malformed);
+            }
+            order.strangers.insert(id, messages);
+        }
+        if strangers > MAX_STRANGERS {
+            return Err(Error::Malformed);
+        }
+        for id in order.authors.keys().copied().collect::<Vec<_>>() {
+            order.line_up(&id);
+            order.find_unnamed(&id)?;
         }
         Ok(order)
+    }
+
+    /// Finds what an author's next message waits for. It names an unknown user: any other would have been verified.
+    fn find_unnamed(&mut self, id: &MemberId) -> Result<(), Error> {
+        let Some(author) = self.authors.get(id) else { return Ok(()) };
+        let Some(first) = author.unverified.iter().next() else { return Ok(()) };
+        let next = author.verified.checked_add(1).filter(|next| *next <= first.turn.number).ok_or(Error::Malformed)?;
+        for waiting in author.unverified.under(next) {
+            let name = waiting.turn.name.filter(|name| !self.by_handle.contains_key(name)).ok_or(Error::Malformed)?;
+            self.unnamed.insert((name, *id));
+        }
+        Ok(())
     }
 }
 
@@ -60,7 +82,7 @@ impl Author {
         out.extend_from_slice(self.verified_key.as_bytes());
         put_len(out, self.queue.len());
         self.queue.iter().for_each(|message| message.encode(out));
-        put_messages(out, &self.unverified);
+        self.unverified.encode(out);
         put_len(out, self.window.len());
         for Seen { number, digest, key } in &self.window {
             put_varint(out, *number);
@@ -77,18 +99,41 @@ impl Author {
             verified: reader.varint()?,
             verified_key: VerificationKey::from_bytes(&reader.array()?)?,
             queue: VecDeque::new(),
-            unverified: Vec::new(),
+            unverified: Unverified::default(),
             window: VecDeque::new(),
         };
+        let mut last = author.delivered;
         for _ in 0..reader.count(1)? {
-            author.queue.push_back(Verified::decode(reader)?);
+            let message = Verified::decode(reader)?;
+            last = last.checked_add(1).filter(|next| *next == message.number).ok_or(Error::Malformed)?;
+            author.queue.push_back(message);
         }
-        author.unverified = take_messages(reader)?;
+        author.unverified = Unverified::decode(&author.handle, reader)?;
         for _ in 0..reader.count(1)? {
             let (number, digest, key) = (reader.varint()?, Digest(reader.array()?), reader.array()?);
             author.window.push_back(Seen { number, digest, key });
         }
-        Ok(author)
+        let is_possible = last == author.verified && author.window.len() <= EQUIVOCATION_WINDOW;
+        if is_possible { Ok(author) } else { Err(Error::Malformed) }
+    }
+}
+
+impl Unverified {
+    fn encode(&self, out: &mut Vec<u8>) {
+        put_len(out, self.len());
+        self.iter().for_each(|waiting| put_prefixed(out, &waiting.bytes));
+    }
+
+    fn decode(author: &Handle, reader: &mut Reader<'_>) -> Result<Self, Error> {
+        let mut messages = Self::default();
+        for _ in 0..reader.count(1)? {
+            let envelope = Envelope::decode(reader.prefixed()?)?;
+            let fits = envelope.sender == *author && messages.len() < MAX_WAITING_PER_AUTHOR;
+            if !fits || !messages.push(Waiting::new(&envelope)) {
+                return Err(Error::Malformed);
+            }
+        }
+        Ok(messages)
     }
 }
 
@@ -96,14 +141,13 @@ impl Verified {
     fn encode(&self, out: &mut Vec<u8>) {
         put_varint(out, self.number);
         out.push(self.kind.0);
-        let (tag, number) = match self.subject {
-            Subject::None => (0, 0),
-            Subject::Acknowledged(_, number) => (1, number),
-            Subject::Member(_) => (2, 0),
-        };
-        out.push(tag);
-        if let Some(name) = self.subject.name() {
-            out.extend_from_slice(&name.0);
+        out.push(match self.subject {
+            Subject::None => 0,
+            Subject::Acknowledged(..) => 1,
+            Subject::Member(_) => 2,
+        });
+        out.extend(self.subject.name().iter().flat_map(|name| name.0));
+        if let Subject::Acknowledged(_, number) = self.subject {
             put_varint(out, number);
         }
         out.push(self.new_key.is_some().into());
@@ -119,11 +163,7 @@ impl Verified {
         let subject = match reader.byte()? {
             0 => Subject::None,
             1 => Subject::Acknowledged(MemberId(reader.array()?), reader.varint()?),
-            2 => {
-                let name = MemberId(reader.array()?);
-                reader.varint()?;
-                Subject::Member(name)
-            }
+            2 => Subject::Member(MemberId(reader.array()?)),
             _ => return Err(Error::Malformed),
         };
         let new_key = reader.flag()?.then(|| VerificationKey::from_bytes(&reader.array()?)).transpose()?;
@@ -133,11 +173,8 @@ impl Verified {
     }
 }
 
-fn put_messages(out: &mut Vec<u8>, queue: &[Vec<u8>]) {
-    put_len(out, queue.len());
-    queue.iter().for_each(|bytes| put_prefixed(out, bytes));
-}
-
-fn take_messages(reader: &mut Reader<'_>) -> Result<Vec<Vec<u8>>, Error> {
-    (0..reader.count(1)?).map(|_| reader.prefixed().map(<[u8]>::to_vec)).collect()
+/// An id that comes after the last one.
+fn take_id<T>(reader: &mut Reader<'_>, last: Option<(&MemberId, T)>) -> Result<MemberId, Error> {
+    let id = MemberId(reader.array()?);
+    if last.is_none_or(|(last, _)| *last < id) { Ok(id) } else { Err(Error::Malformed) }
 }

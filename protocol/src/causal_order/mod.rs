@@ -7,17 +7,23 @@
 //! acknowledgements put control messages in causal order.
 //!
 //! What cannot be verified yet waits, within limits: later numbers, unknown authors, messages that name unknown
-//! members.
+//! members. Several messages may wait under one number. Each is looked at when it is its turn, and verified at most
+//! once: if none is authentic they are dropped, and otherwise with the first that is. A message with an invalid new key
+//! is refused as [`Error::Malformed`] if it is its author's next one. If it waits, it is dropped at its turn.
 
+mod author;
 mod export;
+mod unverified;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::crypto::hash::Digest;
 use crate::crypto::signature::{VERIFICATION_KEY_LEN, VerificationKey};
 use crate::error::Error;
-use crate::id::{GroupId, Handle, MemberId, MessageId};
+use crate::id::{GroupId, Handle, MEMBER_ID_LEN, MemberId, MessageId};
 use crate::wire::envelope::{Envelope, Kind, Subject};
+use author::{Author, candidates};
+use unverified::{Turn, Unverified, Waiting};
 
 /// The number of messages that may wait for each author.
 pub const MAX_WAITING_PER_AUTHOR: usize = 1024;
@@ -68,37 +74,20 @@ pub enum Receipt {
 pub struct CausalOrder {
     authors: BTreeMap<MemberId, Author>,
     by_handle: BTreeMap<Handle, Vec<MemberId>>,
-    /// Authors with verified messages that have not been delivered.
-    blocked: BTreeSet<MemberId>,
-    strangers: BTreeMap<MemberId, Vec<Vec<u8>>>,
+    /// Authors whose next verified message can be delivered.
+    ready: BTreeSet<MemberId>,
+    /// The other authors with verified messages, by what the next one acknowledges.
+    depending: BTreeSet<(MessageId, MemberId)>,
+    /// Authors under whose next number a message waits, by the unknown user that it names.
+    unnamed: BTreeSet<(Handle, MemberId)>,
+    strangers: BTreeMap<MemberId, Unverified>,
     waiting_bytes: usize,
-}
-
-#[derive(Clone)]
-struct Author {
-    handle: Handle,
-    delivered: u32,
-    delivered_key: [u8; VERIFICATION_KEY_LEN],
-    verified: u32,
-    verified_key: VerificationKey,
-    /// Verified but not delivered, in order of numbers.
-    queue: VecDeque<Verified>,
-    /// Received but not verified.
-    unverified: Vec<Vec<u8>>,
-    window: VecDeque<Seen>,
-}
-
-#[derive(Clone, Copy)]
-struct Seen {
-    number: u32,
-    digest: Digest,
-    key: [u8; VERIFICATION_KEY_LEN],
 }
 
 impl CausalOrder {
     /// Makes an author known: all its messages up to number `delivered` count as delivered, and `key` verifies the next
-    /// one. Messages that have waited for the author, or for a user with its handle, are tried again. Has no effect on
-    /// a known author.
+    /// one. Messages that have waited for the author, or for a user with its handle, are verified if it is their turn.
+    /// Has no effect on a known author.
     pub fn introduce(&mut self, id: MemberId, key: VerificationKey, delivered: u32, group: &GroupId) {
         if self.authors.contains_key(&id) {
             return;
@@ -116,13 +105,13 @@ impl CausalOrder {
         };
         self.by_handle.entry(handle).or_default().push(id);
         self.authors.insert(id, author);
-        if self.waiting_bytes == 0 {
-            return;
-        }
-        let waiting: Vec<_> =
-            self.authors.iter().filter(|(_, author)| !author.unverified.is_empty()).map(|(id, _)| *id).collect();
-        for id in waiting {
-            self.retry(&id, group);
+        self.verify_waiting(&id, group);
+        let first = (handle, MemberId([0; MEMBER_ID_LEN]));
+        while let Some(next) = self.unnamed.range(first..).next().copied().filter(|next| next.0 == handle) {
+            self.unnamed.remove(&next);
+            if self.verify_one(&next.1, Some(handle), group) {
+                self.verify_waiting(&next.1, group);
+            }
         }
     }
 
@@ -164,6 +153,7 @@ impl CausalOrder {
             author.record(number, digest, *key.as_bytes(), new_key);
             author.delivered = number;
             author.delivered_key = *author.verified_key.as_bytes();
+            self.wake(me, number);
         }
     }
 
@@ -173,73 +163,90 @@ impl CausalOrder {
     /// [`Error::Malformed`], [`Error::WrongAuthor`], [`Error::NotAuthentic`], or [`Error::QueueFull`], after which the
     /// message can be received again. Nothing has changed then.
     pub fn receive(&mut self, id: &MemberId, group: &GroupId, bytes: &[u8]) -> Result<Receipt, Error> {
-        let envelope = Envelope::decode(bytes)?;
+        self.receive_decoded(id, group, &Envelope::decode(bytes)?)
+    }
+
+    /// The same for a message that has been decoded.
+    ///
+    /// # Errors
+    /// Those of [`receive`](Self::receive).
+    pub fn receive_decoded(
+        &mut self,
+        id: &MemberId,
+        group: &GroupId,
+        envelope: &Envelope<'_>,
+    ) -> Result<Receipt, Error> {
         let Some(author) = self.authors.get(id) else {
             if envelope.sender != id.handle() {
                 return Err(Error::WrongAuthor);
             }
-            return self.wait_as_stranger(id, bytes);
+            return self.wait_as_stranger(id, envelope);
         };
         if envelope.sender != author.handle {
             return Err(Error::WrongAuthor);
         }
         if envelope.number <= author.verified {
-            return author.compare(id, &envelope, group, &self.by_handle);
+            return author.compare(id, envelope, group, &self.by_handle);
         }
-        let candidates = candidates(&envelope, &self.by_handle);
-        let next = candidates.filter(|_| envelope.number == author.verified.saturating_add(1));
-        if next.is_some() {
-            let crowded = author.queue.len() >= MAX_WAITING_PER_AUTHOR || !self.has_room(bytes.len());
-            // A message that has nothing to wait for is always accepted, even if forged messages fill the queues.
-            if crowded && (!author.queue.is_empty() || !self.may_be_ready(&envelope)) {
-                return Err(Error::QueueFull);
+        let is_next = author.verified.checked_add(1) == Some(envelope.number);
+        let candidates = candidates(envelope, &self.by_handle);
+        let Some(candidates) = candidates.filter(|_| is_next) else {
+            let author = self.authors.get_mut(id).ok_or(Error::Internal)?;
+            let receipt = author.unverified.wait(envelope, &mut self.waiting_bytes)?;
+            if is_next && let Some(name) = envelope.subject.name() {
+                self.unnamed.insert((name, *id));
             }
+            return Ok(receipt);
+        };
+        let crowded = author.queue.len() >= MAX_WAITING_PER_AUTHOR || !self.has_room(envelope.bytes.len());
+        // A message that has nothing to wait for is always accepted, even if forged messages fill the queues.
+        if crowded && (!author.queue.is_empty() || !self.may_be_ready(envelope)) {
+            return Err(Error::QueueFull);
         }
         let author = self.authors.get_mut(id).ok_or(Error::Internal)?;
-        if let Some(candidates) = next {
-            let verified = author.verify(id, &envelope, group, candidates)?;
-            self.waiting_bytes += verified.body.len();
-            author.queue.push_back(verified);
-            self.blocked.insert(*id);
-            if !author.unverified.is_empty() {
-                self.retry(id, group);
+        let verified = author.verify(id, envelope, group, candidates)?;
+        self.enqueue(id, verified);
+        self.verify_waiting(id, group);
+        Ok(Receipt::Verified)
+    }
+
+    /// Takes over what waits in another order that knows no author, and verifies what can be verified. Nothing may wait
+    /// here yet.
+    pub fn adopt(&mut self, other: Self, group: &GroupId) {
+        self.waiting_bytes += other.waiting_bytes;
+        for (id, waiting) in other.strangers {
+            match self.authors.get_mut(&id) {
+                Some(author) => {
+                    author.unverified = waiting;
+                    self.verify_waiting(&id, group);
+                }
+                None => drop(self.strangers.insert(id, waiting)),
             }
-            return Ok(Receipt::Verified);
         }
-        wait(&mut author.unverified, &mut self.waiting_bytes, bytes)
     }
 
     /// Delivers the next message that is ready; `None` if there is none. With `may`, the protocol can hold back a
     /// message for reasons of its own.
-    pub fn deliver(&mut self, may: impl Fn(&MemberId, &Verified) -> bool) -> Option<(MemberId, Verified)> {
-        let ready = |id: &MemberId| {
-            let author = self.authors.get(id)?;
-            let first = author.queue.front()?;
-            let depends = first.subject.acknowledged();
-            let delivered = depends.is_none_or(|other| self.has_delivered(&other.author, other.number));
-            (delivered && may(id, first)).then_some(*id)
-        };
-        let id = self.blocked.iter().find_map(ready)?;
+    pub fn deliver(&mut self, may: impl Fn(&Self, &MemberId, &Verified) -> bool) -> Option<(MemberId, Verified)> {
+        let next = |id: &MemberId| self.authors.get(id)?.queue.front();
+        let id = *self.ready.iter().find(|id| next(id).is_some_and(|message| may(self, id, message)))?;
         let author = self.authors.get_mut(&id)?;
         let message = author.queue.pop_front()?;
         author.delivered = message.number;
         if let Some(key) = &message.new_key {
             author.delivered_key = *key.as_bytes();
         }
-        if author.queue.is_empty() {
-            self.blocked.remove(&id);
-        }
         self.waiting_bytes = self.waiting_bytes.saturating_sub(message.body.len());
+        self.ready.remove(&id);
+        self.wake(&id, message.number);
+        self.line_up(&id);
         Some((id, message))
     }
 
-    /// Why verified messages wait: for each author whose next one waits, the author and the message that it
-    /// acknowledges.
-    pub fn awaited(&self) -> impl Iterator<Item = (MemberId, MessageId)> {
-        self.blocked.iter().filter_map(|id| {
-            let other = self.authors.get(id)?.queue.front()?.subject.acknowledged()?;
-            (!self.has_delivered(&other.author, other.number)).then_some((*id, other))
-        })
+    /// The authors whose next verified message acknowledges this one, which has not been delivered.
+    pub fn awaiting(&self, message: MessageId) -> impl Iterator<Item = &MemberId> {
+        let first = (message, MemberId([0; MEMBER_ID_LEN]));
+        self.depending.range(first..).take_while(move |(on, _)| *on == message).map(|(_, id)| id)
     }
 
     /// Whether `len` more bytes may wait. The caller must check it for what it holds back in
@@ -249,24 +256,25 @@ impl CausalOrder {
         self.waiting_bytes.saturating_add(len) <= MAX_WAITING_BYTES
     }
 
-    /// The messages of an author, known or not, that wait and have not been verified.
-    pub fn unverified(&self, id: &MemberId) -> impl Iterator<Item = &[u8]> {
-        let known = self.authors.get(id).map(|author| &author.unverified);
-        known.or_else(|| self.strangers.get(id)).into_iter().flatten().map(Vec::as_slice)
+    /// The messages under a number of an author, known or not, that wait and have not been verified.
+    pub fn unverified(&self, id: &MemberId, number: u32) -> impl Iterator<Item = &[u8]> {
+        let messages = self.waiting_of(id).into_iter();
+        messages.flat_map(move |messages| messages.under(number)).map(|waiting| &*waiting.bytes)
+    }
+
+    /// Whether this message of an author, known or not, waits and has not been verified.
+    #[must_use]
+    pub fn keeps(&self, id: &MemberId, envelope: &Envelope<'_>) -> bool {
+        self.waiting_of(id).is_some_and(|messages| messages.keeps(&Waiting::new(envelope)))
     }
 
     /// Whether nothing waits.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.blocked.is_empty()
+        self.ready.is_empty()
+            && self.depending.is_empty()
             && self.strangers.is_empty()
             && self.authors.values().all(|author| author.unverified.is_empty())
-    }
-
-    /// All messages that wait and have not been verified, with their authors.
-    pub fn into_unverified(self) -> impl Iterator<Item = (MemberId, Vec<u8>)> {
-        let known = self.authors.into_iter().map(|(id, author)| (id, author.unverified));
-        known.chain(self.strangers).flat_map(|(id, queue)| queue.into_iter().map(move |bytes| (id, bytes)))
     }
 
     /// Whether the message that the envelope acknowledges, if any, has been delivered.
@@ -276,155 +284,93 @@ impl CausalOrder {
         named.iter().any(|id| self.has_delivered(id, number))
     }
 
-    fn wait_as_stranger(&mut self, id: &MemberId, bytes: &[u8]) -> Result<Receipt, Error> {
-        if !self.strangers.contains_key(id) && self.strangers.len() >= MAX_STRANGERS {
+    fn waiting_of(&self, id: &MemberId) -> Option<&Unverified> {
+        self.authors.get(id).map(|author| &author.unverified).or_else(|| self.strangers.get(id))
+    }
+
+    fn wait_as_stranger(&mut self, id: &MemberId, envelope: &Envelope<'_>) -> Result<Receipt, Error> {
+        if let Some(messages) = self.strangers.get_mut(id) {
+            return messages.wait(envelope, &mut self.waiting_bytes);
+        }
+        if self.strangers.len() >= MAX_STRANGERS {
             return Err(Error::QueueFull);
         }
-        wait(self.strangers.entry(*id).or_default(), &mut self.waiting_bytes, bytes)
+        let mut messages = Unverified::default();
+        let receipt = messages.wait(envelope, &mut self.waiting_bytes)?;
+        self.strangers.insert(*id, messages);
+        Ok(receipt)
     }
 
-    /// Verifies those waiting messages of an author that can now be verified, and drops forged ones.
-    fn retry(&mut self, id: &MemberId, group: &GroupId) {
-        let Some(author) = self.authors.get_mut(id) else { return };
-        let mut waiting = core::mem::take(&mut author.unverified);
-        loop {
-            let before = waiting.len();
-            waiting.retain(|bytes| {
-                let Ok(envelope) = Envelope::decode(bytes) else { return false };
-                if envelope.number > author.verified.saturating_add(1) {
-                    return true;
+    /// Verifies waiting messages of an author whose last verified number has changed, as far as they reach, and drops
+    /// those whose turn is over.
+    fn verify_waiting(&mut self, id: &MemberId, group: &GroupId) {
+        'turns: loop {
+            let Some(author) = self.authors.get_mut(id).filter(|author| !author.unverified.is_empty()) else { return };
+            while let Some(late) = author.unverified.take_through(author.verified) {
+                self.waiting_bytes = self.waiting_bytes.saturating_sub(late.bytes.len());
+                if let Some(name) = late.turn.name {
+                    self.unnamed.remove(&(name, *id));
                 }
-                if envelope.number <= author.verified {
-                    self.waiting_bytes = self.waiting_bytes.saturating_sub(bytes.len());
-                    return false;
+            }
+            let Some(number) = author.verified.checked_add(1) else { return };
+            let mut names: Vec<_> = author.unverified.under(number).map(|waiting| waiting.turn.name).collect();
+            names.dedup();
+            for name in names {
+                match name.filter(|name| !self.by_handle.contains_key(name)) {
+                    Some(unknown) => drop(self.unnamed.insert((unknown, *id))),
+                    None if self.verify_one(id, name, group) => continue 'turns,
+                    None => {}
                 }
-                let Some(candidates) = candidates(&envelope, &self.by_handle) else { return true };
-                self.waiting_bytes = self.waiting_bytes.saturating_sub(bytes.len());
-                if let Ok(verified) = author.verify(id, &envelope, group, candidates) {
-                    self.waiting_bytes += verified.body.len();
-                    author.queue.push_back(verified);
-                    self.blocked.insert(*id);
-                }
-                false
-            });
-            if waiting.len() == before {
-                break;
+            }
+            return;
+        }
+    }
+
+    /// Verifies the messages that wait under an author's next number and name this user until one is authentic, and
+    /// drops the forged ones. Returns whether one is.
+    fn verify_one(&mut self, id: &MemberId, name: Option<Handle>, group: &GroupId) -> bool {
+        let Some(author) = self.authors.get_mut(id) else { return false };
+        let Some(number) = author.verified.checked_add(1) else { return false };
+        while let Some(bytes) = author.unverified.take(Turn { number, name }) {
+            self.waiting_bytes = self.waiting_bytes.saturating_sub(bytes.len());
+            let Ok(envelope) = Envelope::decode(&bytes) else { continue };
+            let Some(candidates) = candidates(&envelope, &self.by_handle) else { continue };
+            if let Ok(verified) = author.verify(id, &envelope, group, candidates) {
+                self.enqueue(id, verified);
+                return true;
             }
         }
-        author.unverified = waiting;
-    }
-}
-
-impl Author {
-    fn verify(
-        &mut self,
-        id: &MemberId,
-        envelope: &Envelope<'_>,
-        group: &GroupId,
-        candidates: Candidates<'_>,
-    ) -> Result<Verified, Error> {
-        let (subject, digest) = authenticate(id, envelope, group, candidates, &self.verified_key)?;
-        let verified = Verified {
-            number: envelope.number,
-            kind: envelope.kind,
-            subject,
-            new_key: envelope.new_key,
-            header: envelope.header.to_vec(),
-            body: envelope.body.to_vec(),
-            digest,
-            key: *self.verified_key.as_bytes(),
-        };
-        self.record(envelope.number, digest, verified.key, envelope.new_key);
-        Ok(verified)
+        false
     }
 
-    fn record(
-        &mut self,
-        number: u32,
-        digest: Digest,
-        key: [u8; VERIFICATION_KEY_LEN],
-        new_key: Option<VerificationKey>,
-    ) {
-        if self.window.len() == EQUIVOCATION_WINDOW {
-            self.window.pop_front();
-        }
-        self.window.push_back(Seen { number, digest, key });
-        self.verified = number;
-        if let Some(new_key) = new_key {
-            self.verified_key = new_key;
+    fn enqueue(&mut self, id: &MemberId, message: Verified) {
+        let Some(author) = self.authors.get_mut(id) else { return };
+        self.waiting_bytes += message.body.len();
+        author.queue.push_back(message);
+        if author.queue.len() == 1 {
+            self.line_up(id);
         }
     }
 
-    /// Judges a message under a number that has been verified before: the same message, another one that the author has
-    /// signed too, or a forgery.
-    fn compare(
-        &self,
-        id: &MemberId,
-        envelope: &Envelope<'_>,
-        group: &GroupId,
-        by_handle: &BTreeMap<Handle, Vec<MemberId>>,
-    ) -> Result<Receipt, Error> {
-        let Some(seen) = self.window.iter().find(|seen| seen.number == envelope.number) else {
-            return Ok(Receipt::Duplicate);
-        };
-        let Some(candidates) = candidates(envelope, by_handle) else { return Err(Error::NotAuthentic) };
-        if candidates.subjects().any(|subject| envelope.digest(group, id, &subject) == seen.digest) {
-            return Ok(Receipt::Duplicate);
-        }
-        let key = VerificationKey::from_bytes(&seen.key)?;
-        authenticate(id, envelope, group, candidates, &key).map(|_| Receipt::Equivocation)
-    }
-}
-
-fn authenticate(
-    id: &MemberId,
-    envelope: &Envelope<'_>,
-    group: &GroupId,
-    candidates: Candidates<'_>,
-    key: &VerificationKey,
-) -> Result<(Subject<MemberId>, Digest), Error> {
-    for subject in candidates.subjects() {
-        let digest = envelope.digest(group, id, &subject);
-        if envelope.verify(&digest, key).is_ok() {
-            return Ok((subject, digest));
+    /// Finds out what the next verified message of an author waits for.
+    fn line_up(&mut self, id: &MemberId) {
+        let Some(next) = self.authors.get(id).and_then(|author| author.queue.front()) else { return };
+        let depends = next.subject.acknowledged();
+        match depends.filter(|other| !self.has_delivered(&other.author, other.number)) {
+            Some(other) => drop(self.depending.insert((other, *id))),
+            None => drop(self.ready.insert(*id)),
         }
     }
-    Err(Error::NotAuthentic)
-}
 
-/// The users that an envelope may name: every known user with the handle.
-#[derive(Clone, Copy)]
-struct Candidates<'a> {
-    subject: Subject<Handle>,
-    ids: &'a [MemberId],
-}
-
-impl Candidates<'_> {
-    fn subjects(self) -> impl Iterator<Item = Subject<MemberId>> {
-        let nobody = matches!(self.subject, Subject::None).then_some(Subject::None);
-        nobody.into_iter().chain(self.ids.iter().map(move |id| self.subject.map(|_| *id)))
+    /// Finds the authors that have waited for messages of another up to this number.
+    fn wake(&mut self, author: &MemberId, number: u32) {
+        let first = (MessageId { author: *author, number: 0 }, MemberId([0; MEMBER_ID_LEN]));
+        let last = (MessageId { author: *author, number }, MemberId([u8::MAX; MEMBER_ID_LEN]));
+        while let Some(woken) = self.depending.range(first..=last).next().copied() {
+            self.depending.remove(&woken);
+            self.ready.insert(woken.1);
+        }
     }
-}
-
-/// `None` if the envelope names a user that is not known.
-fn candidates<'a>(envelope: &Envelope<'_>, by_handle: &'a BTreeMap<Handle, Vec<MemberId>>) -> Option<Candidates<'a>> {
-    let ids = match envelope.subject.name() {
-        None => &[][..],
-        Some(handle) => by_handle.get(&handle)?,
-    };
-    Some(Candidates { subject: envelope.subject, ids })
-}
-
-fn wait(queue: &mut Vec<Vec<u8>>, waiting_bytes: &mut usize, bytes: &[u8]) -> Result<Receipt, Error> {
-    if queue.iter().any(|waiting| waiting == bytes) {
-        return Ok(Receipt::Duplicate);
-    }
-    if queue.len() >= MAX_WAITING_PER_AUTHOR || *waiting_bytes + bytes.len() > MAX_WAITING_BYTES {
-        return Err(Error::QueueFull);
-    }
-    queue.push(bytes.to_vec());
-    *waiting_bytes += bytes.len();
-    Ok(Receipt::Waits)
 }
 
 #[cfg(test)]
@@ -453,7 +399,7 @@ mod tests {
         let draft = Draft { kind: Kind(1), sender: id(&alice), number: 1, subject, new_key: None, body: &[] };
         let (bytes, _) = draft.sign(&group, id(&alice).handle(), Some(handle), &alice);
         assert_eq!(order.receive(&id(&alice), &group, &bytes), Ok(Receipt::Verified));
-        let (_, message) = order.deliver(|_, _| true).unwrap();
+        let (_, message) = order.deliver(|_, _, _| true).unwrap();
         assert_eq!(message.subject, subject);
     }
 }

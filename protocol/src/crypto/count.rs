@@ -25,10 +25,14 @@ pub struct Counts {
     pub hash_blocks: u64,
     /// Calls of HMAC, HKDF-Extract or HKDF-Expand, inside HPKE included.
     pub kdf: u64,
+    /// Ed25519 public keys decompressed, valid or not. Not named: no formula states it.
+    pub points: u64,
+    /// Envelopes decoded, valid or not. Not named: no formula states it.
+    pub envelopes: u64,
 }
 
 impl Counts {
-    /// The metrics' names and values, in a fixed order.
+    /// The metrics' names and values, in a fixed order: what formulas state and recordings hold.
     #[must_use]
     pub fn named(&self) -> [(&'static str, u64); 8] {
         [
@@ -53,6 +57,8 @@ impl Counts {
             aead_bytes: f(self.aead_bytes, other.aead_bytes),
             hash_blocks: f(self.hash_blocks, other.hash_blocks),
             kdf: f(self.kdf, other.kdf),
+            points: f(self.points, other.points),
+            envelopes: f(self.envelopes, other.envelopes),
         }
     }
 }
@@ -87,7 +93,7 @@ impl Mul<Counts> for u64 {
 thread_local! {
     static COUNTS: Cell<Counts> = const {
         Cell::new(Counts {
-            dh: 0, keygen: 0, sign: 0, sign_keygen: 0, verify: 0, aead_bytes: 0, hash_blocks: 0, kdf: 0,
+            dh: 0, keygen: 0, sign: 0, sign_keygen: 0, verify: 0, aead_bytes: 0, hash_blocks: 0, kdf: 0, points: 0, envelopes: 0,
         })
     };
 }
@@ -98,7 +104,7 @@ pub fn snapshot() -> Counts {
     COUNTS.get()
 }
 
-pub(super) fn record(change: impl FnOnce(&mut Counts)) {
+pub(crate) fn record(change: impl FnOnce(&mut Counts)) {
     let mut counts = COUNTS.get();
     change(&mut counts);
     COUNTS.set(counts);

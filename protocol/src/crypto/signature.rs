@@ -63,12 +63,13 @@ impl SigningKey {
 }
 
 impl VerificationKey {
-    /// Decodes a public key.
+    /// Decodes a public key. Counts one point.
     ///
     /// # Errors
     /// [`Error::Malformed`] if the bytes are not the canonical encoding of a point of the curve, or the point has small
     /// order: under such a key one signature fits many messages.
     pub fn from_bytes(bytes: &[u8; VERIFICATION_KEY_LEN]) -> Result<Self, Error> {
+        count::record(|counts| counts.points += 1);
         let key = ed25519_dalek::VerifyingKey::from_bytes(bytes).map_err(|_| Error::Malformed)?;
         if key.is_weak() || !is_canonical(bytes) { Err(Error::Malformed) } else { Ok(Self(key)) }
     }

@@ -7,6 +7,7 @@
 //! The kind byte says which of the bracketed parts are there. The signed text contains group, sender and members by
 //! their full ids; the wire carries only handles.
 
+use crate::crypto::count;
 use crate::crypto::hash::{self, Digest};
 use crate::crypto::label;
 use crate::crypto::signature::{SIGNATURE_LEN, Signature, SigningKey, VERIFICATION_KEY_LEN, VerificationKey};
@@ -86,22 +87,25 @@ pub struct Envelope<'a> {
     pub number: u32,
     /// The user that the envelope names.
     pub subject: Subject<Handle>,
-    /// The key under which the sender's later messages are signed, if it changes.
-    pub new_key: Option<VerificationKey>,
+    /// The key under which the sender's later messages are signed, if it changes. [`verify`](Self::verify) checks it.
+    pub new_key: Option<[u8; VERIFICATION_KEY_LEN]>,
     /// The protocol's part of the message.
     pub body: &'a [u8],
     /// Version, kind, sender and number, as received.
     pub header: &'a [u8],
+    /// The whole message.
+    pub bytes: &'a [u8],
     signature: Signature,
 }
 
 impl<'a> Envelope<'a> {
-    /// Decodes a message.
+    /// Decodes a message. This takes the same short time for all messages: a new key is not decompressed.
     ///
     /// # Errors
-    /// [`Error::Malformed`] if the message is too long or too short, of another version, has the number 0 or a weak new
-    /// key, or a part is not in its only encoding.
+    /// [`Error::Malformed`] if the message is too long or too short, of another version, has the number 0, or a part is
+    /// not in its only encoding.
     pub fn decode(bytes: &'a [u8]) -> Result<Self, Error> {
+        count::record(|counts| counts.envelopes += 1);
         if bytes.len() > MAX_MESSAGE_LEN {
             return Err(Error::Malformed);
         }
@@ -120,7 +124,7 @@ impl<'a> Envelope<'a> {
             (false, true) => Subject::Member(Handle(reader.array()?)),
             (false, false) => Subject::None,
         };
-        let new_key = kind.has(Kind::NEW_KEY).then(|| VerificationKey::from_bytes(&reader.array()?)).transpose()?;
+        let new_key = kind.has(Kind::NEW_KEY).then(|| reader.array()).transpose()?;
         Ok(Self {
             kind,
             sender,
@@ -129,6 +133,7 @@ impl<'a> Envelope<'a> {
             new_key,
             body: reader.rest(),
             header,
+            bytes,
             signature: Signature(*signature),
         })
     }
@@ -140,12 +145,14 @@ impl<'a> Envelope<'a> {
         digest(self.kind, group, sender, self.number, subject, self.new_key.as_ref(), self.body)
     }
 
-    /// Checks the signature over a [`digest`](Self::digest).
+    /// Checks the signature over a [`digest`](Self::digest). Returns the new key, if there is one.
     ///
     /// # Errors
-    /// [`Error::NotAuthentic`] if the signature is not of this digest under this key.
-    pub fn verify(&self, digest: &Digest, key: &VerificationKey) -> Result<(), Error> {
-        key.verify(digest.as_bytes(), &self.signature)
+    /// [`Error::Malformed`] if the new key is weak or in no valid encoding, and [`Error::NotAuthentic`] if the signature
+    /// is not of this digest under this key.
+    pub fn verify(&self, digest: &Digest, key: &VerificationKey) -> Result<Option<VerificationKey>, Error> {
+        let new_key = self.new_key.as_ref().map(VerificationKey::from_bytes).transpose()?;
+        key.verify(digest.as_bytes(), &self.signature).map(|()| new_key)
     }
 }
 
@@ -213,7 +220,8 @@ impl Draft<'_> {
 
     fn digest(&self, group: &GroupId) -> Digest {
         let kind = self.kind_byte();
-        digest(kind, group, &self.sender, self.number, &self.subject, self.new_key.as_ref(), self.body)
+        let new_key = self.new_key.as_ref().map(VerificationKey::as_bytes);
+        digest(kind, group, &self.sender, self.number, &self.subject, new_key, self.body)
     }
 
     fn kind_byte(&self) -> Kind {
@@ -234,7 +242,7 @@ fn digest(
     sender: &MemberId,
     number: u32,
     subject: &Subject<MemberId>,
-    new_key: Option<&VerificationKey>,
+    new_key: Option<&[u8; VERIFICATION_KEY_LEN]>,
     body: &[u8],
 ) -> Digest {
     let subject_number = match *subject {
@@ -245,14 +253,8 @@ fn digest(
     numbers[2..6].copy_from_slice(&number.to_be_bytes());
     numbers[6..].copy_from_slice(&subject_number.to_be_bytes());
     let named = subject.name();
-    let parts: [&[u8]; 6] = [
-        &numbers,
-        &group.0,
-        &sender.0,
-        named.as_ref().map_or(&[], |id| &id.0),
-        new_key.map_or(&[], |key| key.as_bytes()),
-        body,
-    ];
+    let parts: [&[u8]; 6] =
+        [&numbers, &group.0, &sender.0, named.as_ref().map_or(&[], |id| &id.0), new_key.map_or(&[], |key| key), body];
     hash::hash(label::MESSAGE, &parts)
 }
 

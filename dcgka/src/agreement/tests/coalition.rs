@@ -121,7 +121,7 @@ impl Knowledge {
                 _ => {}
             }
             if let Some(key) = envelope.new_key {
-                keys[*author] = *key.as_bytes();
+                keys[*author] = key;
             }
         }
     }

@@ -52,6 +52,7 @@ impl Net {
         let genuine = self.sent[place].2.clone();
         let Envelope { kind, number, subject, new_key, .. } = Envelope::decode(&genuine).unwrap();
         let ids: Vec<MemberId> = self.users.iter().map(|(member, ..)| member.user.id).collect();
+        let new_key = new_key.map(|key| VerificationKey::from_bytes(&key).unwrap());
         let named = subject.map(|handle| *ids.iter().find(|id| id.handle() == handle).unwrap());
         let mut liar = before.clone();
         let mut context = Context { rng: &mut self.rng, directory: &self.directory, confirm_inviter: &|_| true };

@@ -1,0 +1,191 @@
+//! What a member does with honest and hostile arrivals, counted: the table "Honest and hostile worst cases" on the
+//! crate's page.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod common;
+
+use common::World;
+use protocol::causal_order::{MAX_STRANGERS, MAX_WAITING_PER_AUTHOR};
+use protocol::crypto::count::{Counts, snapshot};
+use protocol::crypto::signature::SIGNATURE_LEN;
+use protocol::id::{Handle, MemberId};
+use protocol::member::{Context, Incoming};
+use protocol::wire::codec::put_varint;
+use protocol::wire::envelope::Kind;
+
+/// The member that receives everything.
+const ME: usize = 1;
+const FULL: u32 = MAX_WAITING_PER_AUTHOR as u32;
+
+/// Bytes that somebody without any key can make.
+fn forged(
+    kind: u8,
+    sender: Handle,
+    number: u32,
+    name: Option<Handle>,
+    new_key: Option<MemberId>,
+    tail: u32,
+) -> Vec<u8> {
+    let names = if name.is_some() { Kind::NAMES } else { 0 };
+    let renews = if new_key.is_some() { Kind::NEW_KEY } else { 0 };
+    let mut out = vec![1, kind | names | renews];
+    out.extend_from_slice(&sender.0);
+    put_varint(&mut out, number);
+    out.extend(name.iter().flat_map(|name| name.0));
+    out.extend(new_key.iter().flat_map(|key| key.0));
+    out.extend_from_slice(&[0; SIGNATURE_LEN - 4]);
+    out.extend_from_slice(&tail.to_be_bytes());
+    out
+}
+
+/// Messages under numbers that are far from being used, with a valid new key.
+fn far_numbers(world: &World, author: usize) -> Vec<(MemberId, Vec<u8>)> {
+    let (id, key) = (world.id(author), world.id(0));
+    let far = |index| forged(4, id.handle(), (1 << 30) + index, None, Some(key), 0);
+    (0..FULL).map(|index| (id, far(index))).collect()
+}
+
+/// One message by each of as many unknown authors as there is room for.
+fn strangers() -> Vec<(MemberId, Vec<u8>)> {
+    let stranger = |name: u32| {
+        let id = MemberId([[9; 28].as_slice(), &name.to_be_bytes()].concat().try_into().unwrap());
+        (id, forged(9, id.handle(), 1, None, None, 0))
+    };
+    (0..MAX_STRANGERS as u32).map(stranger).collect()
+}
+
+struct Row {
+    arrives: String,
+    bytes: usize,
+    work: Counts,
+    kept: usize,
+}
+
+/// Lets messages reach me, and counts. What is kept is what the export has grown by when only `last` messages are
+/// missing.
+fn arrive(world: &mut World, arrives: &str, messages: &[(MemberId, Vec<u8>)], last: usize) -> Row {
+    let size = |world: &World| world.users[ME].member.export().len();
+    let (mut kept, mut work) = (0, Counts::default());
+    let empty = size(world);
+    for (index, (author, bytes)) in messages.iter().enumerate() {
+        let before = snapshot();
+        let incoming = Incoming { group: world.group, author: *author, bytes };
+        let received =
+            world.act(ME, |member, context: &mut Context<'_>| Ok(member.receive_one(&incoming, context)?.outgoing));
+        work += snapshot() - before;
+        assert!(received.is_ok(), "{arrives}: {received:?}");
+        if index + 1 + last == messages.len() {
+            kept = size(world).saturating_sub(empty);
+        }
+    }
+    Row { arrives: arrives.to_owned(), bytes: messages.iter().map(|(_, bytes)| bytes.len()).sum(), work, kept }
+}
+
+/// A settled group in which everybody has sent enough that later messages replace what is remembered of earlier ones.
+fn group(members: usize) -> World {
+    let mut world = World::with_group(members, members + 1, 700);
+    for _ in 0..100 {
+        world.say(0, "hello");
+    }
+    world.settle();
+    world
+}
+
+/// What user 0 says next.
+fn said(world: &mut World, count: u32) -> Vec<(MemberId, Vec<u8>)> {
+    let id = world.id(0);
+    let places: Vec<_> = (0..count).map(|_| world.say(0, "sixteen bytes...")[0]).collect();
+    places.iter().map(|place| (id, world.sent[*place].bytes.clone())).collect()
+}
+
+fn rows() -> Vec<Row> {
+    let mut rows = Vec::new();
+    let mut world = group(4);
+    let messages = said(&mut world, FULL);
+    rows.push(arrive(&mut world, "1,024 messages in order", &messages, 0));
+
+    let mut world = group(4);
+    let reverse: Vec<_> = said(&mut world, FULL).into_iter().rev().collect();
+    rows.push(arrive(&mut world, "1,024 messages in reverse order", &reverse, 1));
+
+    let mut world = group(4);
+    let flood = far_numbers(&world, 0);
+    rows.push(arrive(&mut world, "1,024 forged messages with far numbers and new keys", &flood, 0));
+    let messages = said(&mut world, FULL);
+    rows.push(arrive(&mut world, "then 1,024 messages in order", &messages, 0));
+
+    // All forged ones come before the genuine one, which is an update.
+    let mut world = group(4);
+    let first = said(&mut world, 1);
+    let (id, key, update) = (world.id(0), world.id(0), world.update(0)[0]);
+    let update = world.sent[update].bytes.clone();
+    let number = protocol::wire::envelope::Envelope::decode(&update).unwrap().number;
+    let mut under: Vec<_> =
+        (1..FULL).map(|index| (id, forged(2, id.handle(), number, None, Some(key), index))).collect();
+    under.push((id, update));
+    rows.push(arrive(&mut world, "1,023 forged messages under the number of an UPDATE, and the UPDATE", &under, 0));
+    rows.push(arrive(&mut world, "then the message before it", &first, 0));
+
+    let mut world = group(4);
+    rows.push(arrive(&mut world, "1,024 messages of unknown authors", &strangers(), 0));
+
+    // An ADD by user 0, without a flood and with all queues full, in its own name too.
+    let add = |world: &mut World, flooded: bool| {
+        let place = world.add(0, 64)[0];
+        let add = (world.id(0), world.sent[place].bytes.clone());
+        let authors: Vec<_> = (0..64).filter(|author| *author != ME).collect();
+        let flood =
+            authors.iter().flat_map(|author| far_numbers(world, *author)).chain(strangers()).collect::<Vec<_>>();
+        let full = flooded.then(|| {
+            arrive(world, "such forged messages in the names of 63 members, and 1,024 of unknown authors", &flood, 0)
+        });
+        let name = if flooded { "then an ADD in the group of 64" } else { "an ADD in a group of 64" };
+        full.into_iter().chain([arrive(world, name, &[add], 0)]).collect::<Vec<_>>()
+    };
+    for flooded in [false, true] {
+        rows.extend(add(&mut group(64), flooded));
+    }
+
+    // The next message of user 2 names users that nobody knows; one of them is added then.
+    let add = |flooded: bool| {
+        let mut world = group(4);
+        let place = world.add(0, 4)[0];
+        let add = (world.id(0), world.sent[place].bytes.clone());
+        let (id, joiner) = (world.id(2), world.id(4).handle());
+        let number = world.users[ME].member.delivered().unwrap().iter().find(|(of, _)| *of == id).unwrap().1 + 1;
+        let name = |index: u32| Handle([[7; 4], index.to_be_bytes()].concat().try_into().unwrap());
+        let named = |index| Some(if index == 0 { joiner } else { name(index) });
+        let naming: Vec<_> =
+            (0..FULL).map(|index| (id, forged(3, id.handle(), number, named(index), None, index))).collect();
+        let naming = flooded.then(|| arrive(&mut world, "1,024 messages that name 1,024 unknown users", &naming, 0));
+        let name = if flooded { "then the ADD of one of these users" } else { "an ADD in a group of 4" };
+        naming.into_iter().chain([arrive(&mut world, name, &[add], 0)]).collect::<Vec<_>>()
+    };
+    rows.extend([false, true].into_iter().flat_map(add));
+    rows
+}
+
+/// With a comma before every three digits.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+#[test]
+fn the_table_of_worst_cases_says_what_is_counted() {
+    let lines = rows().into_iter().map(|Row { arrives, bytes, work, kept }| {
+        let figures = [bytes as u64, work.verify, work.points, work.envelopes, work.hash_blocks, kept as u64];
+        format!("//! | {arrives} | {} |\n", figures.map(grouped).join(" | "))
+    });
+    let table: String = lines.collect();
+    let (_, page) = include_str!("../src/lib.rs").split_once("# Honest and hostile worst cases").unwrap();
+    assert!(page.contains(&table), "the crate's page should have these rows:\n{table}");
+}
