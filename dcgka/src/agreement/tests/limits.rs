@@ -10,15 +10,14 @@ use protocol::wire::envelope::Subject;
 use super::Net;
 use crate::agreement::seed::Seed;
 use crate::agreement::state::{ControlId, Env};
-use crate::dsgm::Stage;
 use crate::limits::{MAX_KEPT_KEYS, MAX_KNOWN, MAX_PENDING, MAX_UNACKNOWLEDGED};
 use crate::messages::{Seeded, UPDATE};
 
 /// Sends an update, whatever is unacknowledged.
 fn update_beyond_limits(net: &mut Net, user: usize) -> usize {
     net.act(user, |member, context| {
-        let Stage::Inside(group) = &mut member.stage else { return Err(Error::Internal) };
-        let env = &mut Env::new(&mut member.user, context);
+        let (user, group) = member.inside()?;
+        let env = &mut Env::new(user, context);
         let number = group.next_number()?;
         let recipients = group.recipients(group.view(), group.me());
         let seed = Seed::generate(&group.id, number, env);
