@@ -144,15 +144,16 @@ impl Dsgm {
         if message.group != group.id {
             return Err(Error::WrongGroup);
         }
-        if message.author == user.id {
+        // Of the user's own messages, one that the network echoes has no effect. Under a later number, it would be taken
+        // for the user's next one.
+        if message.author == user.id && Envelope::decode(message.bytes)?.number > group.number {
             return Err(Error::WrongAuthor);
         }
         let mut env = Env::new(user, context);
         if envelope::kind(message.bytes) == Some(WELCOME) {
-            let envelope = Envelope::decode(message.bytes)?;
-            env.confirm(&message.author)?;
-            // Its author did not know that I am a member. The add gives me everything that I need.
-            Invitation::decode(&message.group, message.author, &envelope)?;
+            // Its author did not know that I am a member, or is me. The add gives me everything that I need, and nobody
+            // joins, so there is no inviter to confirm.
+            Invitation::decode(&message.group, message.author, &Envelope::decode(message.bytes)?)?;
         } else if group.has_no_room_for(message) {
             return Err(Error::QueueFull);
         } else if group.order.receive(&message.author, &message.group, message.bytes)? == Receipt::Equivocation {
@@ -169,6 +170,10 @@ impl Dsgm {
     fn receive_outside(&mut self, message: &Incoming<'_>, context: &mut Context<'_>) -> Result<Received, Error> {
         let Self::Active { user, stage } = self else { return Err(Error::Internal) };
         let Stage::Outside(lobbies) = stage else { return Err(Error::Internal) };
+        // The user has sent nothing yet.
+        if message.author == user.id {
+            return Err(Error::WrongAuthor);
+        }
         let mut env = Env::new(user, context);
         let Some(mut group) = lobbies.receive(message, &mut env)? else { return Ok(Received::default()) };
         let stays = group.process_ready(&mut env)?;

@@ -36,6 +36,7 @@ impl Group {
         let Ok(envelope) = Envelope::decode(message.bytes) else { return false };
         !self.order.has_room(message.bytes.len())
             && is_held_back(&self.membership, &self.pending, &message.author, envelope.kind)
+            && !self.order.has_verified(&message.author, envelope.number)
             && !awaited(&self.order, &self.membership).contains(&(message.author, envelope.number))
     }
 }
