@@ -116,6 +116,17 @@ impl DoubleRatchet {
         self.turn
     }
 
+    /// The number of messages in the current sending chain.
+    #[must_use]
+    pub fn sent(&self) -> u32 {
+        self.sent
+    }
+
+    #[cfg(test)]
+    pub(crate) fn set_sent(&mut self, sent: u32) {
+        self.sent = sent;
+    }
+
     /// RatchetEncrypt. Counts four calls of HMAC and HKDF and the bytes. A new chain costs one key generation, one DH
     /// and two more calls.
     ///
@@ -260,4 +271,31 @@ fn skip(
 fn put_optional(out: &mut Vec<u8>, bytes: Option<&[u8; 32]>) {
     out.push(bytes.is_some().into());
     out.extend(bytes.into_iter().flatten());
+}
+
+#[cfg(test)]
+mod tests {
+    use rand_chacha::ChaCha20Rng;
+    use rand_core::SeedableRng as _;
+
+    use super::*;
+
+    #[test]
+    fn a_chain_at_its_end_encrypts_nothing_and_one_step_before_it_encrypts() {
+        let mut rng = ChaCha20Rng::seed_from_u64(1);
+        let peer = PrivateKey::random(&mut rng).public_key();
+        let mut state = DoubleRatchet::initiator(Secret::new([7; 32]), &peer, &mut rng).unwrap();
+        let mut encrypt = |state: &mut DoubleRatchet, sent: u32| {
+            state.set_sent(sent);
+            let exported = |state: &DoubleRatchet| {
+                let mut out = Vec::new();
+                state.encode(&mut out);
+                out
+            };
+            let before = exported(state);
+            (state.encrypt(b"", b"", &mut rng).map(drop), exported(state) == before)
+        };
+        assert_eq!(encrypt(&mut state, u32::MAX), (Err(Error::NumbersExhausted), true));
+        assert_eq!(encrypt(&mut state, u32::MAX - 1), (Ok(()), false));
+    }
 }

@@ -10,8 +10,10 @@
 //! | `messages` | the layout of messages | |
 //! | `notice`, `roster` | notices of adds and removals, in causal order | `protocol::membership` |
 //! | `parked` | messages that cannot be checked yet | |
+//! | `received` | which messages have been received | |
 //! | `user` | a user's secrets, and how the protocols differ | |
 //! | `group` | what a member does in its group | |
+//! | `lobby` | what waits for an invitation | |
 //! | `party`, `backends` | implementations of the traits `Member` and `Backend` | |
 //! | `costs` | exact formulas | |
 //!
@@ -44,15 +46,23 @@
 //!   it sends until the turn arrives is not forward secure.
 //! - If an update crosses a peer's first message, the peer stays on the session that its message opened.
 
+#[cfg(test)]
+extern crate self as baselines;
+
 mod backends;
 mod chain;
+#[cfg(test)]
+#[path = "../tests/common/mod.rs"]
+mod common;
 mod costs;
 pub mod double_ratchet;
 mod group;
+mod lobby;
 mod messages;
 mod notice;
 mod parked;
 mod party;
+mod received;
 mod roster;
 mod sender_key;
 mod session;

@@ -108,6 +108,7 @@ pub(crate) struct ChannelMessage<'a> {
     pub(crate) kind: Kind,
     pub(crate) distributes: bool,
     pub(crate) sender: Handle,
+    pub(crate) number: u32,
     pub(crate) header: &'a [u8],
     pub(crate) prekeys: Option<PrekeyHeader>,
     pub(crate) ratchet_message: &'a [u8],
@@ -122,11 +123,11 @@ impl<'a> ChannelMessage<'a> {
         let mut reader = Reader::new(bytes);
         let [_, bits] = reader.array()?;
         let sender = Handle(reader.array()?);
-        reader.varint()?;
+        let number = reader.varint()?;
         let header = &bytes[..bytes.len() - reader.remaining().len()];
         let prekeys = (bits & PREKEYS != 0).then(|| PrekeyHeader::decode(&mut reader)).transpose()?;
         let distributes = bits & DISTRIBUTES != 0;
-        Ok(Self { kind, distributes, sender, header, prekeys, ratchet_message: reader.rest() })
+        Ok(Self { kind, distributes, sender, number, header, prekeys, ratchet_message: reader.rest() })
     }
 }
 

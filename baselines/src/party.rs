@@ -1,49 +1,39 @@
 //! A user in one group: the implementation of the trait [`Member`].
 
-use std::collections::BTreeMap;
-
 use protocol::crypto::hash::DIGEST_LEN;
 use protocol::crypto::secret::Secret;
 use protocol::crypto::signature::SigningKey;
 use protocol::error::Error;
-use protocol::id::{GROUP_ID_LEN, GroupId, MemberId};
+use protocol::id::{GroupId, MemberId};
 use protocol::member::{Context, Incoming, Member, NewUser, Outgoing, Received};
-use protocol::wire::codec::{MAX_MESSAGE_LEN, Reader, put_len, put_prefixed};
+use protocol::wire::codec::{MAX_MESSAGE_LEN, Reader};
 use protocol::x3dh::PrekeySecrets;
 use rand_core::CryptoRng;
 
 use crate::group::Group;
+use crate::lobby::{self, Lobbies, Lobby};
 use crate::messages::{ChannelMessage, Founders, Kind};
-use crate::parked::Parked;
 use crate::user::{Env, Protocol, User};
 
-/// Groups whose messages may wait for an invitation.
-const MAX_LOBBIES: usize = 8;
 /// Version of the export format.
 const VERSION: u8 = 1;
+const OUTSIDE: u8 = 0;
+const INSIDE: u8 = 1;
+const REMOVED: u8 = 2;
 
 #[derive(Clone)]
-pub(crate) struct Party {
-    user: User,
-    stage: Stage,
+pub(crate) enum Party {
+    /// In no group yet, or in one.
+    Active { user: Box<User>, stage: Stage },
+    /// Removed: only names are left, and no secret of the group or of the user.
+    Removed { id: MemberId, protocol: Protocol, group: GroupId },
 }
 
 #[derive(Clone)]
-enum Stage {
+pub(crate) enum Stage {
     /// In no group yet. Messages wait for an invitation, separately for each group.
-    Outside(BTreeMap<GroupId, Lobby>),
+    Outside(Lobbies),
     Inside(Box<Group>),
-    /// Removed. Only the id of the group is kept.
-    Removed(GroupId),
-}
-
-/// What a user has received of a group before it is in the group.
-#[derive(Clone, Default)]
-struct Lobby {
-    /// The author of the founders message, and its bytes. The group's id commits to the author's id and to the
-    /// founders.
-    founders: Option<(MemberId, Vec<u8>)>,
-    parked: Parked,
 }
 
 /// A new user of a protocol.
@@ -51,8 +41,8 @@ pub(crate) fn new_user(protocol: Protocol, one_time_prekeys: usize, rng: &mut dy
     let identity = SigningKey::random(rng);
     let (prekeys, publication) = PrekeySecrets::generate(&identity, one_time_prekeys, rng);
     let id = MemberId(*identity.verification_key().as_bytes());
-    let user = User { id, protocol, identity, prekeys };
-    let member = Box::new(Party { user, stage: Stage::Outside(BTreeMap::new()) });
+    let user = Box::new(User { id, protocol, identity, prekeys });
+    let member = Box::new(Party::Active { user, stage: Stage::Outside(Lobbies::new()) });
     NewUser { id, member, bundle: publication.bundle, one_time: publication.one_time }
 }
 
@@ -62,38 +52,59 @@ pub(crate) fn restore(protocol: Protocol, state: &[u8]) -> Result<Box<dyn Member
 }
 
 impl Party {
+    fn present(&self) -> Option<&Group> {
+        match self {
+            Self::Active { stage: Stage::Inside(group), .. } => Some(group),
+            _ => None,
+        }
+    }
+
+    fn protocol(&self) -> Protocol {
+        match self {
+            Self::Active { user, .. } => user.protocol,
+            Self::Removed { protocol, .. } => *protocol,
+        }
+    }
+
+    pub(crate) fn inside(&mut self) -> Result<(&mut User, &mut Group), Error> {
+        match self {
+            Self::Active { user, stage: Stage::Inside(group) } => {
+                group.check_numbers().map(|()| (&mut **user, &mut **group))
+            }
+            _ => Err(Error::NotInGroup),
+        }
+    }
+
     /// Performs an action of this member. If it fails, the group is unchanged.
     fn act(
         &mut self,
         context: &mut Context<'_>,
         action: impl FnOnce(&mut Group, &mut Env<'_, '_>) -> Result<(), Error>,
     ) -> Result<Vec<Outgoing>, Error> {
-        let Stage::Inside(group) = &mut self.stage else { return Err(Error::NotInGroup) };
-        let mut env = Env::new(&mut self.user, context);
+        let (user, group) = self.inside()?;
+        let mut env = Env::new(user, context);
         action(group, &mut env)?;
         Ok(env.outgoing)
     }
 
     fn found(&mut self, others: &[MemberId], mesh: bool, context: &mut Context<'_>) -> Result<Vec<Outgoing>, Error> {
-        if !matches!(self.stage, Stage::Outside(_)) {
-            return Err(Error::AlreadyInGroup);
-        }
-        let mut env = Env::new(&mut self.user, context);
+        let Self::Active { user, stage: stage @ Stage::Outside(_) } = self else { return Err(Error::AlreadyInGroup) };
+        let mut env = Env::new(user, context);
         let group = Group::create(others, mesh, &mut env)?;
         let outgoing = env.outgoing;
-        self.stage = Stage::Inside(Box::new(group));
+        *stage = Stage::Inside(Box::new(group));
         Ok(outgoing)
     }
 
     fn receive_inside(&mut self, message: &Incoming<'_>, context: &mut Context<'_>) -> Result<Received, Error> {
-        let Stage::Inside(group) = &mut self.stage else { return Err(Error::Internal) };
+        let (user, group) = self.inside()?;
         if message.group != group.id {
             return Err(Error::WrongGroup);
         }
-        if message.author == self.user.id {
-            return Err(Error::WrongAuthor);
+        if message.author == user.id {
+            return group.receive_own(&user.id, message.bytes).map(|()| Received::default());
         }
-        let mut env = Env::new(&mut self.user, context);
+        let mut env = Env::new(user, context);
         group.receive(&message.author, message.bytes, &mut env)?;
         let received = Received { outgoing: env.outgoing, events: env.events };
         self.leave_if_removed();
@@ -101,14 +112,24 @@ impl Party {
     }
 
     fn receive_outside(&mut self, message: &Incoming<'_>, context: &mut Context<'_>) -> Result<Received, Error> {
-        let prekeys = self.user.prekeys.clone();
+        let Self::Active { user, .. } = self else { return Err(Error::Internal) };
+        // The user has sent nothing yet.
+        if message.author == user.id {
+            return Err(Error::WrongAuthor);
+        }
+        let prekeys = user.prekeys.clone();
+        let result = self.try_to_join(message, context);
         // Before a welcome is refused for its content, it may have opened and so used up a prekey.
-        self.try_to_join(message, context).inspect_err(|_| self.user.prekeys = prekeys)
+        if let (Err(_), Self::Active { user, .. }) = (&result, self) {
+            user.prekeys = prekeys;
+        }
+        result
     }
 
     fn try_to_join(&mut self, message: &Incoming<'_>, context: &mut Context<'_>) -> Result<Received, Error> {
-        let Stage::Outside(lobbies) = &mut self.stage else { return Err(Error::Internal) };
-        let mut env = Env::new(&mut self.user, context);
+        let Self::Active { user, stage } = self else { return Err(Error::Internal) };
+        let Stage::Outside(lobbies) = stage else { return Err(Error::Internal) };
+        let mut env = Env::new(user, context);
         let joined = match Kind::of(message.bytes)? {
             Kind::Founders => {
                 let founders = Founders::decode(message.bytes)?;
@@ -118,12 +139,7 @@ impl Party {
                 if !founders.others.contains(&env.user.id) {
                     return Ok(Received::default());
                 }
-                // A founders message that names me takes precedence over a group that nobody has invited me to.
-                if !lobbies.contains_key(&message.group) && lobbies.len() >= MAX_LOBBIES {
-                    let uninvited = lobbies.iter().find(|(_, lobby)| lobby.founders.is_none()).map(|(id, _)| *id);
-                    lobbies.remove(&uninvited.ok_or(Error::QueueFull)?);
-                }
-                let lobby = lobby(lobbies, &message.group)?;
+                let lobby = lobby::of_invited(lobbies, &message.group)?;
                 lobby.founders = Some((message.author, message.bytes.to_vec()));
                 // Several messages may claim to be the creator's. Some may be forged, and one may be genuine.
                 let waiting: Vec<Vec<u8>> = lobby.parked.of(&message.author).map(<[u8]>::to_vec).collect();
@@ -131,7 +147,7 @@ impl Party {
                 create.find_map(|bytes| join_founded(message.group, lobby, bytes, &mut env).ok())
             }
             Kind::Create => {
-                let lobby = lobby(lobbies, &message.group)?;
+                let lobby = lobby::of(lobbies, &message.group)?;
                 match &lobby.founders {
                     Some((creator, _)) if *creator != message.author => return Err(Error::WrongAuthor),
                     Some(_) => Some(join_founded(message.group, lobby, message.bytes, &mut env)?),
@@ -150,89 +166,79 @@ impl Party {
         };
         let Some(mut group) = joined else {
             if Kind::of(message.bytes)? != Kind::Founders {
-                lobby(lobbies, &message.group)?.parked.park(&message.author, message.bytes)?;
+                lobby::of(lobbies, &message.group)?.parked.park(&message.author, message.bytes)?;
             }
             return Ok(Received::default());
         };
         group.parked = lobbies.remove(&message.group).unwrap_or_default().parked;
         group.follow_up(&mut env)?;
         let received = Received { outgoing: env.outgoing, events: env.events };
-        self.stage = Stage::Inside(Box::new(group));
+        *stage = Stage::Inside(Box::new(group));
         self.leave_if_removed();
         Ok(received)
     }
 
+    /// Erases everything at the user's removal, its identity and prekeys included: a message that has not arrived yet
+    /// would still open with them.
     fn leave_if_removed(&mut self) {
-        if let Stage::Inside(group) = &self.stage
+        if let Self::Active { user, stage: Stage::Inside(group) } = self
             && !group.roster.is_inside()
         {
-            self.stage = Stage::Removed(group.id);
+            *self = Self::Removed { id: user.id, protocol: user.protocol, group: group.id };
         }
     }
 
     fn encode(&self) -> Vec<u8> {
-        let mut out = vec![VERSION, self.user.protocol as u8];
-        out.extend_from_slice(self.user.identity.to_secret().expose());
-        self.user.prekeys.encode(&mut out);
-        match &self.stage {
-            Stage::Outside(lobbies) => {
-                out.push(0);
-                put_len(&mut out, lobbies.len());
-                for (id, Lobby { founders, parked }) in lobbies {
-                    out.extend_from_slice(&id.0);
-                    out.push(founders.is_some().into());
-                    if let Some((creator, bytes)) = founders {
-                        out.extend_from_slice(&creator.0);
-                        put_prefixed(&mut out, bytes);
-                    }
-                    parked.encode(&mut out);
-                }
-            }
-            Stage::Inside(group) => {
-                out.push(1);
-                group.encode(&mut out);
-            }
-            Stage::Removed(id) => {
-                out.push(2);
+        let mut out = vec![VERSION, self.protocol() as u8];
+        let (user, stage) = match self {
+            Self::Active { user, stage } => (user, stage),
+            Self::Removed { id, group, .. } => {
+                out.push(REMOVED);
                 out.extend_from_slice(&id.0);
+                out.extend_from_slice(&group.0);
+                return out;
             }
+        };
+        out.push(match stage {
+            Stage::Outside(_) => OUTSIDE,
+            Stage::Inside(_) => INSIDE,
+        });
+        out.extend_from_slice(user.identity.to_secret().expose());
+        user.prekeys.encode(&mut out);
+        match stage {
+            Stage::Outside(lobbies) => lobby::encode(lobbies, &mut out),
+            Stage::Inside(group) => group.encode(&mut out),
         }
         out
     }
 
-    fn decode(protocol: Protocol, state: &[u8]) -> Result<Self, Error> {
+    pub(crate) fn decode(protocol: Protocol, state: &[u8]) -> Result<Self, Error> {
         let mut reader = Reader::new(state);
         if reader.array()? != [VERSION, protocol as u8] {
             return Err(Error::Malformed);
         }
-        let identity = SigningKey::from_secret(&Secret::new(reader.array()?));
-        let id = MemberId(*identity.verification_key().as_bytes());
-        let user = User { id, protocol, identity, prekeys: PrekeySecrets::decode(&mut reader)? };
-        let stage = match reader.byte()? {
-            0 => {
-                let mut lobbies = BTreeMap::new();
-                for _ in 0..reader.count(GROUP_ID_LEN)? {
-                    let id = GroupId(reader.array()?);
-                    let founders = match reader.flag()? {
-                        true => Some((MemberId(reader.array()?), reader.prefixed()?.to_vec())),
-                        false => None,
-                    };
-                    lobbies.insert(id, Lobby { founders, parked: Parked::decode(&mut reader)? });
+        let stage = reader.byte()?;
+        let party = if stage == REMOVED {
+            Self::Removed { id: MemberId(reader.array()?), protocol, group: GroupId(reader.array()?) }
+        } else {
+            let identity = SigningKey::from_secret(&Secret::new(reader.array()?));
+            let id = MemberId(*identity.verification_key().as_bytes());
+            let user = Box::new(User { id, protocol, identity, prekeys: PrekeySecrets::decode(&mut reader)? });
+            let stage = match stage {
+                OUTSIDE => Stage::Outside(lobby::decode(&mut reader)?),
+                INSIDE => {
+                    let group = Group::decode(&mut reader)?;
+                    if group.roster.id(group.me()) != id {
+                        return Err(Error::Malformed);
+                    }
+                    Stage::Inside(Box::new(group))
                 }
-                Stage::Outside(lobbies)
-            }
-            1 => {
-                let group = Group::decode(&mut reader)?;
-                if group.roster.id(group.me()) != id {
-                    return Err(Error::Malformed);
-                }
-                Stage::Inside(Box::new(group))
-            }
-            2 => Stage::Removed(GroupId(reader.array()?)),
-            _ => return Err(Error::Malformed),
+                _ => return Err(Error::Malformed),
+            };
+            Self::Active { user, stage }
         };
         reader.finish()?;
-        Ok(Self { user, stage })
+        Ok(party)
     }
 }
 
@@ -250,32 +256,24 @@ fn confirm(inviter: &MemberId, context: &Context<'_>) -> Result<(), Error> {
     if (context.confirm_inviter)(inviter) { Ok(()) } else { Err(Error::InviterNotConfirmed) }
 }
 
-/// The lobby of a group. Empty lobbies of other groups are dropped.
-///
-/// [`Error::QueueFull`] if there are [`MAX_LOBBIES`] others.
-fn lobby<'a>(lobbies: &'a mut BTreeMap<GroupId, Lobby>, group: &GroupId) -> Result<&'a mut Lobby, Error> {
-    lobbies.retain(|id, lobby| id == group || lobby.founders.is_some() || lobby.parked.len() > 0);
-    if !lobbies.contains_key(group) && lobbies.len() >= MAX_LOBBIES {
-        return Err(Error::QueueFull);
-    }
-    Ok(lobbies.entry(*group).or_default())
-}
-
 impl Member for Party {
     fn id(&self) -> MemberId {
-        self.user.id
+        match self {
+            Self::Active { user, .. } => user.id,
+            Self::Removed { id, .. } => *id,
+        }
     }
 
     fn group(&self) -> Option<GroupId> {
-        match &self.stage {
-            Stage::Outside(_) => None,
-            Stage::Inside(group) => Some(group.id),
-            Stage::Removed(id) => Some(*id),
+        match self {
+            Self::Active { stage: Stage::Outside(_), .. } => None,
+            Self::Active { stage: Stage::Inside(group), .. } => Some(group.id),
+            Self::Removed { group, .. } => Some(*group),
         }
     }
 
     fn members(&self) -> Vec<MemberId> {
-        let Stage::Inside(group) = &self.stage else { return Vec::new() };
+        let Some(group) = self.present() else { return Vec::new() };
         group.roster.membership.in_order_of_ids(group.roster.view()).map(|user| user.id).collect()
     }
 
@@ -284,7 +282,7 @@ impl Member for Party {
     }
 
     fn create_mesh(&mut self, others: &[MemberId], context: &mut Context<'_>) -> Result<Vec<Outgoing>, Error> {
-        if !self.user.protocol.defers_channels() {
+        if !self.protocol().defers_channels() {
             return Err(Error::Unsupported);
         }
         self.found(others, true, context)
@@ -299,7 +297,7 @@ impl Member for Party {
     }
 
     fn update(&mut self, context: &mut Context<'_>) -> Result<Vec<Outgoing>, Error> {
-        if !self.user.protocol.updates() {
+        if !self.protocol().updates() {
             return Err(Error::Unsupported);
         }
         self.act(context, Group::update)
@@ -313,16 +311,15 @@ impl Member for Party {
         if message.bytes.len() > MAX_MESSAGE_LEN {
             return Err(Error::Malformed);
         }
-        match &self.stage {
-            Stage::Outside(_) => self.receive_outside(message, context),
-            Stage::Inside(_) => self.receive_inside(message, context),
-            Stage::Removed(_) => Ok(Received::default()),
+        match self {
+            Self::Active { stage: Stage::Outside(_), .. } => self.receive_outside(message, context),
+            Self::Active { stage: Stage::Inside(_), .. } => self.receive_inside(message, context),
+            Self::Removed { .. } => Ok(Received::default()),
         }
     }
 
     fn fingerprints(&self) -> Option<Vec<(MemberId, [u8; DIGEST_LEN])>> {
-        let Stage::Inside(group) = &self.stage else { return self.user.protocol.is_eager().then(Vec::new) };
-        self.user.protocol.is_eager().then(|| group.fingerprints())
+        self.protocol().is_eager().then(|| self.present().map(Group::fingerprints).unwrap_or_default())
     }
 
     fn export(&self) -> Vec<u8> {

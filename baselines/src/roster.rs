@@ -88,6 +88,27 @@ impl Roster {
         self.handles.len()
     }
 
+    /// The sequence of my last notice.
+    pub(crate) fn sequence(&self) -> u32 {
+        self.delivered[self.me().to_usize()]
+    }
+
+    #[cfg(test)]
+    pub(crate) fn set_sequence(&mut self, sequence: u32) {
+        let me = self.me().to_usize();
+        self.delivered[me] = sequence;
+    }
+
+    /// The number of my notices that a joiner may need.
+    pub(crate) fn announced(&self) -> usize {
+        self.own.len()
+    }
+
+    /// The number of received notices that wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
     pub(crate) fn id(&self, member: MemberIndex) -> MemberId {
         self.membership.id(member)
     }
@@ -122,7 +143,7 @@ impl Roster {
 
     fn announce(&mut self, change: Announced) -> Result<Notice, Error> {
         let me = self.me().to_usize();
-        let sequence = self.delivered[me].checked_add(1).ok_or(Error::NumbersExhausted)?;
+        let sequence = self.sequence().checked_add(1).ok_or(Error::Internal)?;
         let name = |(author, sequence): (MemberIndex, u32)| (self.handles[author.to_usize()], sequence);
         // In the order of delivery. Authors that share a handle share an entry.
         let mut named = BTreeSet::new();

@@ -120,7 +120,8 @@ impl OwnKey {
 
     /// Seals the body of my next message and advances the chain.
     pub(crate) fn seal(&mut self, plaintext: &[u8], associated: &[u8]) -> Result<Vec<u8>, Error> {
-        let next = self.iteration.checked_add(1).ok_or(Error::NumbersExhausted)?;
+        // Every call begins with a check of all counters.
+        let next = self.iteration.checked_add(1).ok_or(Error::Internal)?;
         let prefix = [self.id.to_be_bytes(), self.iteration.to_be_bytes()].concat();
         let key = self.chain.step().into_aead(label::SENDER_KEY_MESSAGE);
         self.iteration = next;
@@ -132,7 +133,7 @@ impl OwnKey {
 impl SenderKeys {
     /// Makes a new sender key. No other member holds it yet. Counts one signature key generation.
     pub(crate) fn rotate(&mut self, rng: &mut dyn CryptoRng) -> Result<(), Error> {
-        let id = self.last_id.checked_add(1).ok_or(Error::NumbersExhausted)?;
+        let id = self.last_id.checked_add(1).ok_or(Error::Internal)?;
         let (chain, signing) = (Chain::new(Secret::random(rng)), SigningKey::random(rng));
         let verification = signing.verification_key();
         self.last_id = id;
@@ -168,6 +169,22 @@ impl SenderKeys {
         let excess = keys.len().saturating_sub(MAX_KEYS_PER_SENDER);
         keys.drain(..excess);
         Ok(())
+    }
+
+    /// The counters of my keys and of the messages under the present one.
+    pub(crate) fn counters(&self) -> impl Iterator<Item = u32> {
+        let iteration = self.own.as_ref().map(|key| key.iteration);
+        iteration.into_iter().chain([self.last_id])
+    }
+
+    #[cfg(test)]
+    pub(crate) fn set_last_id(&mut self, id: u32) {
+        self.last_id = id;
+    }
+
+    #[cfg(test)]
+    pub(crate) fn set_iteration(&mut self, iteration: u32) {
+        self.own.iter_mut().for_each(|key| key.iteration = iteration);
     }
 
     /// A number that grows with each key that [`take`](Self::take) keeps.

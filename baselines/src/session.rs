@@ -18,7 +18,7 @@ use protocol::directory::Directory;
 use protocol::error::Error;
 use protocol::id::MemberId;
 use protocol::wire::codec::{Reader, put_len};
-use protocol::x3dh::{self, FIRST_CONTACT_LEN, FirstContact, PrekeySecrets};
+use protocol::x3dh::{self, FIRST_CONTACT_LEN, FirstContact, PeerBundle, PrekeySecrets};
 use rand_core::CryptoRng;
 
 use crate::double_ratchet::DoubleRatchet;
@@ -88,18 +88,19 @@ struct Session {
 }
 
 impl Channel {
-    /// Initiates a session. Counts one verification, two key generations, five DHs (four without a one-time prekey).
+    /// Initiates a session with the owner of a bundle. Counts two key generations, five DHs (four without a one-time
+    /// prekey).
     ///
-    /// [`Error::NoBundle`] if the directory has no valid bundle of the peer.
+    /// [`Error::NoBundle`] if a key of the bundle has small order.
     pub(crate) fn open(
         peer: &MemberId,
+        bundle: &PeerBundle,
         own: &PrekeySecrets,
         directory: &dyn Directory,
         rng: &mut dyn CryptoRng,
     ) -> Result<Self, Error> {
-        let bundle = x3dh::peer_bundle(peer, directory)?;
         let one_time = directory.one_time(peer);
-        let (secret, contact) = x3dh::initiate(own, &bundle, one_time.as_deref(), label::SESSION, rng)?;
+        let (secret, contact) = x3dh::initiate(own, bundle, one_time.as_deref(), label::SESSION, rng)?;
         let ratchet = DoubleRatchet::initiator(secret, &bundle.signed, rng).map_err(|_| Error::NoBundle)?;
         let header = PrekeyHeader { identity: *own.identity(), contact };
         let session = Session { ratchet, header, responder: bundle.identity, by_me: true, unanswered: true };
@@ -135,6 +136,16 @@ impl Channel {
     /// Whether my next message carries a new key of mine.
     pub(crate) fn turns_next(&self) -> bool {
         self.sessions.first().is_some_and(|session| session.ratchet.turns_next())
+    }
+
+    /// The counters of my messages in all sessions.
+    pub(crate) fn counters(&self) -> impl Iterator<Item = u32> {
+        self.sessions.iter().map(|session| session.ratchet.sent())
+    }
+
+    #[cfg(test)]
+    pub(crate) fn set_sent(&mut self, sent: u32) {
+        self.sessions.iter_mut().for_each(|session| session.ratchet.set_sent(sent));
     }
 
     /// Whether my next message carries a prekey header.

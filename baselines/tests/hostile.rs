@@ -88,7 +88,7 @@ fn an_export_of_another_user_or_protocol_is_refused() {
         }
         // The identity of somebody who is not in the group.
         let stranger = world.users[2].member.export();
-        let spliced = [&export[..2], &stranger[2..34], &export[34..]].concat();
+        let spliced = [&export[..3], &stranger[3..35], &export[35..]].concat();
         assert_eq!(variant.restore(&spliced).err(), Some(Error::BadExport));
         assert_eq!(variant.restore(&[&export[..], &[0]].concat()).err(), Some(Error::BadExport));
     }

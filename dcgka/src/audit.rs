@@ -25,7 +25,7 @@ use protocol::simulation::{Audit, Call};
 use protocol::wire::envelope::{Envelope, Subject};
 
 use crate::agreement::state::Group;
-use crate::dsgm::{Dsgm, Stage};
+use crate::dsgm::Dsgm;
 use crate::messages::{
     ACK, ACK_NONE, ADD, ADD_ACK, ASK, Add, AddAck, CREATE, Copies, Create, MESSAGE, REMOVE, Seeded, UPDATE, WELCOME,
 };
@@ -231,11 +231,7 @@ impl Audit for Auditor {
         for (id, export) in exports {
             let member = Dsgm::decode(export, Rules::Corrected, false)
                 .map_err(|_| format!("the export of {id} is malformed"))?;
-            let left = match &member.stage {
-                Stage::Inside(group) => left_over(group, damaged),
-                Stage::Outside(_) | Stage::Removed(_) => None,
-            };
-            if let Some(left) = left {
+            if let Some(left) = member.present().and_then(|group| left_over(group, damaged)) {
                 return Err(format!("at rest {id} keeps {left}"));
             }
         }

@@ -77,7 +77,7 @@ impl Backend for Dcgka {
         let (prekeys, publication) = PrekeySecrets::generate(&identity, one_time_prekeys, rng);
         let id = MemberId(*identity.verification_key().as_bytes());
         let user = User { id, identity, prekeys, rules: self.rules, stolen: false };
-        let member = Box::new(Dsgm { user, stage: Stage::Outside(Lobbies::default()) });
+        let member = Box::new(Dsgm::Active { user: Box::new(user), stage: Stage::Outside(Lobbies::default()) });
         NewUser { id, member, bundle: publication.bundle, one_time: publication.one_time }
     }
 
@@ -98,9 +98,11 @@ impl Backend for Dcgka {
 
 /// A user, and the one group that it can be in.
 #[derive(Clone)]
-pub(crate) struct Dsgm {
-    pub(crate) user: User,
-    pub(crate) stage: Stage,
+pub(crate) enum Dsgm {
+    /// In no group yet, or in one.
+    Active { user: Box<User>, stage: Stage },
+    /// Removed: only names are left, and no secret of the group or of the user.
+    Removed { id: MemberId, rules: Rules, group: GroupId },
 }
 
 #[derive(Clone)]
@@ -109,14 +111,22 @@ pub(crate) enum Stage {
     Outside(Lobbies),
     /// In a group.
     Inside(Box<Group>),
-    /// Removed: only the group's id is left.
-    Removed(GroupId),
 }
 
 impl Dsgm {
-    fn inside(&mut self) -> Result<(&mut User, &mut Group), Error> {
-        match &mut self.stage {
-            Stage::Inside(group) => group.check_numbers().map(|()| (&mut self.user, &mut **group)),
+    /// The group that the user is in.
+    pub(crate) fn present(&self) -> Option<&Group> {
+        match self {
+            Self::Active { stage: Stage::Inside(group), .. } => Some(group),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn inside(&mut self) -> Result<(&mut User, &mut Group), Error> {
+        match self {
+            Self::Active { user, stage: Stage::Inside(group) } => {
+                group.check_numbers().map(|()| (&mut **user, &mut **group))
+            }
             _ => Err(Error::NotInGroup),
         }
     }
@@ -141,14 +151,16 @@ impl Dsgm {
         if message.group != group.id {
             return Err(Error::WrongGroup);
         }
-        if message.author == user.id && !group.stolen {
+        let envelope = Envelope::decode(message.bytes)?;
+        // Of the user's own messages, one that the network echoes has no effect. Under a later number, it would be taken
+        // for the user's next one.
+        if message.author == user.id && envelope.number > group.number && !group.stolen {
             return Err(Error::WrongAuthor);
         }
         let mut env = Env::new(user, context);
-        let envelope = Envelope::decode(message.bytes)?;
         if envelope.kind == WELCOME {
-            env.confirm(&message.author)?;
-            // Its author did not know that I am a member. The add gives me everything that I need.
+            // Its author did not know that I am a member, or is me. The add gives me everything that I need, and nobody
+            // joins, so there is no inviter to confirm.
             Invitation::decode(&message.group, message.author, &envelope)?;
         } else if group.has_no_room_for(&message.author, &envelope) {
             return Err(Error::QueueFull);
@@ -158,44 +170,62 @@ impl Dsgm {
         let stays = group.process_ready(&mut env)?;
         let received = Received { outgoing: env.outgoing, events: env.events };
         if stays == Continue::Removed {
-            self.stage = Stage::Removed(message.group);
+            self.erase(message.group);
         }
         Ok(received)
     }
 
     fn receive_outside(&mut self, message: &Incoming<'_>, context: &mut Context<'_>) -> Result<Received, Error> {
-        let Stage::Outside(lobbies) = &mut self.stage else { return Err(Error::Internal) };
-        if message.author == self.user.id {
+        let Self::Active { user, stage } = self else { return Err(Error::Internal) };
+        let Stage::Outside(lobbies) = stage else { return Err(Error::Internal) };
+        // The user has sent nothing yet. A thief may hear what it sends before what it joins by.
+        if message.author == user.id && !user.stolen {
             return Err(Error::WrongAuthor);
         }
-        let mut env = Env::new(&mut self.user, context);
+        let mut env = Env::new(user, context);
         let Some(mut group) = lobbies.receive(message, &mut env)? else { return Ok(Received::default()) };
         let stays = group.process_ready(&mut env)?;
         let received = Received { outgoing: env.outgoing, events: env.events };
-        self.stage = match stays {
-            Continue::Member => Stage::Inside(Box::new(group)),
-            Continue::Removed => Stage::Removed(message.group),
-        };
+        match stays {
+            Continue::Member => *stage = Stage::Inside(Box::new(group)),
+            Continue::Removed => self.erase(message.group),
+        }
         Ok(received)
     }
 
+    /// Erases everything at the user's removal, its identity and prekeys included: a message that has not arrived yet
+    /// would still open with them.
+    fn erase(&mut self, group: GroupId) {
+        *self = Self::Removed { id: self.id(), rules: self.rules(), group };
+    }
+
+    pub(crate) fn rules(&self) -> Rules {
+        match self {
+            Self::Active { user, .. } => user.rules,
+            Self::Removed { rules, .. } => *rules,
+        }
+    }
+
     fn encode(&self) -> Vec<u8> {
-        let mut out = vec![form(self.user.rules)];
-        out.extend_from_slice(self.user.identity.to_secret().expose());
-        self.user.prekeys.encode(&mut out);
-        match &self.stage {
-            Stage::Outside(lobbies) => {
-                out.push(OUTSIDE);
-                lobbies.encode(&mut out);
-            }
-            Stage::Inside(group) => {
-                out.push(INSIDE);
-                group.encode(&mut out);
-            }
-            Stage::Removed(id) => {
+        let mut out = vec![form(self.rules())];
+        let (user, stage) = match self {
+            Self::Active { user, stage } => (user, stage),
+            Self::Removed { id, group, .. } => {
                 out.push(REMOVED);
                 out.extend_from_slice(&id.0);
+                out.extend_from_slice(&group.0);
+                return out;
             }
+        };
+        out.push(match stage {
+            Stage::Outside(_) => OUTSIDE,
+            Stage::Inside(_) => INSIDE,
+        });
+        out.extend_from_slice(user.identity.to_secret().expose());
+        user.prekeys.encode(&mut out);
+        match stage {
+            Stage::Outside(lobbies) => lobbies.encode(&mut out),
+            Stage::Inside(group) => group.encode(&mut out),
         }
         out
     }
@@ -205,17 +235,22 @@ impl Dsgm {
         if reader.byte()? != form(rules) {
             return Err(Error::Malformed);
         }
-        let identity = SigningKey::from_secret(&Secret::new(reader.array()?));
-        let id = MemberId(*identity.verification_key().as_bytes());
-        let user = User { id, identity, prekeys: PrekeySecrets::decode(&mut reader)?, rules, stolen };
-        let stage = match reader.byte()? {
-            OUTSIDE => Stage::Outside(Lobbies::decode(&mut reader)?),
-            INSIDE => Stage::Inside(Box::new(Group::decode(&user, &mut reader)?)),
-            REMOVED => Stage::Removed(GroupId(reader.array()?)),
-            _ => return Err(Error::Malformed),
+        let stage = reader.byte()?;
+        let member = if stage == REMOVED {
+            Self::Removed { id: MemberId(reader.array()?), rules, group: GroupId(reader.array()?) }
+        } else {
+            let identity = SigningKey::from_secret(&Secret::new(reader.array()?));
+            let id = MemberId(*identity.verification_key().as_bytes());
+            let user = Box::new(User { id, identity, prekeys: PrekeySecrets::decode(&mut reader)?, rules, stolen });
+            let stage = match stage {
+                OUTSIDE => Stage::Outside(Lobbies::decode(&mut reader)?),
+                INSIDE => Stage::Inside(Box::new(Group::decode(&user, &mut reader)?)),
+                _ => return Err(Error::Malformed),
+            };
+            Self::Active { user, stage }
         };
         reader.finish()?;
-        Ok(Self { user, stage })
+        Ok(member)
     }
 }
 
@@ -228,32 +263,31 @@ fn form(rules: Rules) -> u8 {
 
 impl Member for Dsgm {
     fn id(&self) -> MemberId {
-        self.user.id
+        match self {
+            Self::Active { user, .. } => user.id,
+            Self::Removed { id, .. } => *id,
+        }
     }
 
     fn group(&self) -> Option<GroupId> {
-        match &self.stage {
-            Stage::Outside(_) => None,
-            Stage::Inside(group) => Some(group.id),
-            Stage::Removed(id) => Some(*id),
+        match self {
+            Self::Active { stage: Stage::Outside(_), .. } => None,
+            Self::Active { stage: Stage::Inside(group), .. } => Some(group.id),
+            Self::Removed { group, .. } => Some(*group),
         }
     }
 
     fn members(&self) -> Vec<MemberId> {
-        match &self.stage {
-            Stage::Inside(group) => group.membership.in_order_of_ids(group.view()).map(|user| user.id).collect(),
-            _ => Vec::new(),
-        }
+        let Some(group) = self.present() else { return Vec::new() };
+        group.membership.in_order_of_ids(group.view()).map(|user| user.id).collect()
     }
 
     fn create(&mut self, others: &[MemberId], context: &mut Context<'_>) -> Result<Vec<Outgoing>, Error> {
-        if !matches!(self.stage, Stage::Outside(_)) {
-            return Err(Error::AlreadyInGroup);
-        }
-        let mut env = Env::new(&mut self.user, context);
+        let Self::Active { user, stage: stage @ Stage::Outside(_) } = self else { return Err(Error::AlreadyInGroup) };
+        let mut env = Env::new(user, context);
         let group = Group::create(others, &mut env)?;
         let outgoing = env.outgoing;
-        self.stage = Stage::Inside(Box::new(group));
+        *stage = Stage::Inside(Box::new(group));
         Ok(outgoing)
     }
 
@@ -274,15 +308,15 @@ impl Member for Dsgm {
     }
 
     fn receive_one(&mut self, message: &Incoming<'_>, context: &mut Context<'_>) -> Result<Received, Error> {
-        match &self.stage {
-            Stage::Outside(_) => self.receive_outside(message, context),
-            Stage::Inside(_) => self.receive_inside(message, context),
-            Stage::Removed(_) => Ok(Received::default()),
+        match self {
+            Self::Active { stage: Stage::Outside(_), .. } => self.receive_outside(message, context),
+            Self::Active { stage: Stage::Inside(_), .. } => self.receive_inside(message, context),
+            Self::Removed { .. } => Ok(Received::default()),
         }
     }
 
     fn fingerprints(&self) -> Option<Vec<(MemberId, [u8; DIGEST_LEN])>> {
-        let Stage::Inside(group) = &self.stage else { return Some(Vec::new()) };
+        let Some(group) = self.present() else { return Some(Vec::new()) };
         // A hash of the chain, from which the message keys come. A hash of the ratchet would hide a chain that does not
         // advance.
         let fingerprint = |user: KnownUser| {
@@ -294,7 +328,7 @@ impl Member for Dsgm {
     }
 
     fn delivered(&self) -> Option<Vec<(MemberId, u32)>> {
-        let Stage::Inside(group) = &self.stage else { return Some(Vec::new()) };
+        let Some(group) = self.present() else { return Some(Vec::new()) };
         let everybody = group.membership.everybody().map(|member| group.membership.id(member));
         let mut delivered: Vec<_> =
             everybody.filter_map(|id| group.order.frontier(&id).map(|(number, _)| (id, number))).collect();

@@ -26,7 +26,7 @@ use protocol::directory::Directory;
 use protocol::error::Error;
 use protocol::id::{GroupId, MemberId};
 use protocol::wire::codec::{Reader, put_len, put_varint};
-use protocol::x3dh::{self, PrekeySecrets};
+use protocol::x3dh::{self, PeerBundle, PrekeySecrets};
 use rand_core::CryptoRng;
 
 use crate::limits::MAX_KEPT_KEYS;
@@ -105,6 +105,9 @@ pub(crate) struct TwoParty {
     sent: VecDeque<(u32, u32)>,
     /// The peer's identity key, once its bundle has been checked.
     peer_identity: Option<PublicKey>,
+    /// The peer's bundle, if it was fetched ahead of the first ciphertext. It is used in the same call, so it is not
+    /// exported.
+    bundle: Option<PeerBundle>,
 }
 
 impl TwoParty {
@@ -124,6 +127,14 @@ impl TwoParty {
     pub(crate) fn lose_all(&mut self) {
         self.received = None;
         self.mine.clear();
+    }
+
+    /// Fetches and checks the peer's bundle for the first ciphertext, which then takes it from here.
+    ///
+    /// [`Error::NoBundle`] if the directory has no valid one.
+    pub(crate) fn fetch_bundle(&mut self, peer: &MemberId, directory: &dyn Directory) -> Result<(), Error> {
+        self.bundle = Some(x3dh::peer_bundle(peer, directory)?);
+        Ok(())
     }
 
     /// Appends a slot with `secret`; an empty one if the peer has no valid bundle or the channel is full. Returns whether
@@ -245,7 +256,10 @@ impl TwoParty {
         payload: &[u8],
         rng: &mut dyn CryptoRng,
     ) -> Result<Vec<u8>, Error> {
-        let bundle = x3dh::peer_bundle(binding.recipient, directory)?;
+        let bundle = match self.bundle.take() {
+            Some(bundle) => bundle,
+            None => x3dh::peer_bundle(binding.recipient, directory)?,
+        };
         self.peer_identity = Some(bundle.identity);
         let one_time = directory.one_time(binding.recipient);
         let associated = [binding.info(), binding.associated()].concat();

@@ -22,10 +22,10 @@ const CREATE: Kind = Kind(1);
 const WELCOME: Kind = Kind(8);
 const MESSAGE: Kind = Kind(9);
 
-/// The key with which a user signs its first messages: it is in its export after the first byte.
+/// The key with which a user signs its first messages: it is in its export after two bytes.
 fn identity(world: &World, user: usize) -> SigningKey {
     let state = world.users[user].member.export();
-    SigningKey::from_secret(&Secret::new(*state[1..].first_chunk().unwrap()))
+    SigningKey::from_secret(&Secret::new(*state[2..].first_chunk().unwrap()))
 }
 
 /// Posts a message that a user's own implementation would not send, signed with its first key.

@@ -39,6 +39,11 @@ impl InMemoryDirectory {
         self.lock().users.insert(user, Published { bundle, one_time: one_time.into() });
     }
 
+    /// Withdraws a user's bundles: from now on there are none.
+    pub fn withdraw(&self, user: &MemberId) {
+        self.lock().users.remove(user);
+    }
+
     /// Bytes handed out so far.
     #[must_use]
     pub fn fetched_bytes(&self) -> u64 {
@@ -90,6 +95,8 @@ mod tests {
         assert_eq!(copy.one_time(&user), Some(vec![5]));
         assert_eq!(directory.bundle(&user), Some(vec![1, 2, 3]));
         assert_eq!(directory.fetched_bytes(), 5);
+        directory.withdraw(&user);
+        assert_eq!((directory.bundle(&user), copy.bundle(&user)), (None, Some(vec![1, 2, 3])));
         assert_eq!(directory.bundle(&MemberId([8; 32])), None);
     }
 }

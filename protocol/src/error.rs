@@ -33,8 +33,8 @@ pub enum Error {
     /// Another member has left too many control messages of this member unacknowledged.
     #[error("another member has left too many control messages of this member unacknowledged; try to remove it")]
     TooManyUnacknowledged,
-    /// The directory has no valid bundle of that user.
-    #[error("the directory has no valid bundle of the user")]
+    /// The directory has no valid bundle of a user that the call names.
+    #[error("the directory has no valid bundle of a user that the call names")]
     NoBundle,
     /// The member has used up its message numbers. Its user can come back only under a new id.
     #[error("the member has used up its message numbers; try to add its user under a new id")]
@@ -47,7 +47,8 @@ pub enum Error {
     /// The message belongs to another group.
     #[error("the message is for another group")]
     WrongGroup,
-    /// The message does not come from the author that the transport claims.
+    /// The message does not come from the author that the transport claims. If that is this member, it has not sent the
+    /// message: the number is beyond its own, or it has sent nothing in the group yet.
     #[error("the message does not come from its claimed author")]
     WrongAuthor,
     /// The signature, the tag or a key is wrong: the message is forged, damaged, or for somebody else.

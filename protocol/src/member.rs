@@ -115,6 +115,9 @@ pub type Fingerprints = Vec<(MemberId, [u8; 32])>;
 ///
 /// A call that fails leaves the state as it was: [`Member::export`] gives the same bytes, except for the queue of
 /// waiting messages. What a call returns must be sent: a member that loses it has lost the group.
+///
+/// A removed member keeps nothing that opens a message, not even one from before its removal that reaches it only now.
+/// From then on, no message has an effect.
 pub trait Member: Send {
     /// The user's id.
     fn id(&self) -> MemberId;
@@ -129,7 +132,8 @@ pub trait Member: Send {
     /// Creates a group of this user and `others`.
     ///
     /// # Errors
-    /// As [`Error`] says; the state is unchanged.
+    /// As [`Error`] says; the state is unchanged. [`Error::NoBundle`] if the directory lacks a valid bundle of one of
+    /// them, as in [`add`](Self::add).
     fn create(&mut self, others: &[MemberId], context: &mut Context<'_>) -> Result<Vec<Outgoing>, Error>;
 
     /// Creates a group of this user and `others` in which every two members immediately open the channel between them.
@@ -166,6 +170,11 @@ pub trait Member: Send {
     fn send(&mut self, plaintext: &[u8], context: &mut Context<'_>) -> Result<Vec<Outgoing>, Error>;
 
     /// Receives one message.
+    ///
+    /// A message that this member has received before is no error: networks repeat messages. Neither is one that it has
+    /// sent itself: some networks echo. Both result in [`Received::default`] and have no effect. A message of its own
+    /// that it has not sent shows that somebody else speaks in its name. It is an error, or
+    /// [`Event::Equivocation`] if it is signed with a key that was this member's, and it has no effect either.
     ///
     /// # Errors
     /// The message is malformed, not authentic or not for this group: nothing has changed, and the genuine message can
@@ -206,7 +215,7 @@ pub struct Context<'a> {
 }
 
 /// A message as it comes from the transport. The transport claims its group and author: protocols check them, and need
-/// not send them.
+/// not send them. It may repeat messages, and hand a member what the member has sent itself.
 #[derive(Clone, Copy, Debug)]
 pub struct Incoming<'a> {
     /// The group that the message belongs to, as the transport claims.
@@ -243,7 +252,7 @@ pub struct Outgoing {
 pub struct Received {
     /// Answers to send.
     pub outgoing: Vec<Outgoing>,
-    /// What happened, in order. Empty for a duplicate and for a message that waits.
+    /// What happened, in order. Empty for a duplicate, for a message of this member's own and for one that waits.
     pub events: Vec<Event>,
 }
 
@@ -299,7 +308,8 @@ pub enum Event {
         /// The rule that it breaks.
         rule: Rule,
     },
-    /// An author signed two different messages under one number.
+    /// An author signed two different messages under one number. If the author is this member, somebody else has its
+    /// keys, or it has continued from an old export.
     Equivocation {
         /// The author of both messages.
         by: MemberId,

@@ -8,6 +8,7 @@ use protocol::member::{Outgoing, Recipients};
 use protocol::membership::MemberIndex;
 use protocol::wire::codec::put_prefixed;
 use protocol::wire::envelope::{self, Draft, Subject};
+use protocol::x3dh;
 
 use super::{Group, MAX_MEMBERS, MAX_PLAINTEXT_LEN};
 use crate::messages::{Founders, Kind};
@@ -30,10 +31,19 @@ impl Group {
         let founders = Founders { nonce, mesh, others: others.to_vec() };
         let roster = Roster::found(env.user.id, env.user.id, others)?;
         let mut group = Self::new(founders.group_id(&env.user.id), roster);
+        // All bundles are checked before the directory hands out a one-time prekey, which would be wasted if one is missing.
+        let directory = env.context.directory;
+        let bundle = |peer| Ok((peer, x3dh::peer_bundle(&group.roster.id(peer), directory)?));
+        let bundles: Vec<_> = group.roster.others().into_iter().map(bundle).collect::<Result<_, Error>>()?;
         let number = group.next_number()?;
         let bytes = founders.encode(group.roster.handle(group.me())?, number);
         env.outgoing.push(Outgoing { to: Recipients::Everyone, kind: Kind::Founders.name(), bytes });
         group.renew_key_if_eager(env)?;
+        for (peer, bundle) in &bundles {
+            let (id, own) = (group.roster.id(*peer), &env.user.prekeys);
+            let channel = Channel::open(&id, bundle, own, directory, &mut *env.context.rng)?;
+            group.channels.insert(*peer, channel);
+        }
         group.post(&group.roster.others(), Kind::Create, &[], env)?;
         Ok(group)
     }
@@ -44,9 +54,10 @@ impl Group {
         if self.roster.view().len() >= MAX_MEMBERS {
             return Err(Error::GroupSize);
         }
-        self.next_number()?;
         // A user that cannot be reached is not added.
-        let channel = Channel::open(user, &env.user.prekeys, env.context.directory, &mut *env.context.rng)?;
+        let bundle = x3dh::peer_bundle(user, env.context.directory)?;
+        let own = &env.user.prekeys;
+        let channel = Channel::open(user, &bundle, own, env.context.directory, &mut *env.context.rng)?;
         let mut state = Vec::new();
         self.roster.encode_for_joiner(&mut state);
         let others = self.roster.others();
@@ -62,7 +73,6 @@ impl Group {
 
     /// Removes a member. The notice goes to the removed member too.
     pub(crate) fn remove(&mut self, user: &MemberId, env: &mut Env<'_, '_>) -> Result<(), Error> {
-        self.next_number()?;
         let recipients = self.roster.others();
         let before = self.roster.view().clone();
         let notice = self.roster.remove(user)?.encode();
@@ -74,7 +84,6 @@ impl Group {
     /// Replaces what a thief of my state could use: the ratchet keys of all channels and, with sender keys, my own
     /// sender key. The others replace theirs when they process the update.
     pub(crate) fn update(&mut self, env: &mut Env<'_, '_>) -> Result<(), Error> {
-        self.next_number()?;
         self.renew_key_if_eager(env)?;
         // On channels where I made the last ratchet key, I wait for the peer's turn: a new key sent over them now would
         // heal nothing.

@@ -1,9 +1,11 @@
 //! What a member knows of its group and does in it: the protocol itself, for pairwise Signal and Sender Keys alike.
 //! Sender Keys add keys on top of pairwise Signal.
 //!
-//! This file holds the state, what goes over the channels, and which members need my sender key.
+//! This file holds the state, what goes over the channels, and which members need my sender key. `act` is what a member
+//! does of its own accord, `receive` what it does with messages, `numbers` that no call runs out of numbers half-way.
 
 mod act;
+mod numbers;
 mod receive;
 
 use std::collections::BTreeMap;
@@ -15,10 +17,12 @@ use protocol::error::Error;
 use protocol::id::{GroupId, MemberId};
 use protocol::member::{Event, Outgoing, Recipients};
 use protocol::membership::{MemberIndex, MemberSet};
-use protocol::wire::codec::{Reader, put_varint};
+use protocol::wire::codec::{Reader, put_len, put_varint};
+use protocol::x3dh;
 
 use crate::messages::{self, ChannelMessage, Kind};
 use crate::parked::Parked;
+use crate::received::Received;
 use crate::roster::Roster;
 use crate::sender_key::{DISTRIBUTION_LEN, SenderKeys, put_set, take_member, take_set};
 use crate::session::{Binding, Channel};
@@ -40,6 +44,8 @@ pub(crate) struct Group {
     /// Members from which I have requested a turn. My update goes to each of them after its turn has arrived.
     awaited: MemberSet,
     keys: SenderKeys,
+    /// The messages that I have received from each author.
+    received: BTreeMap<MemberIndex, Received>,
     pub(crate) parked: Parked,
 }
 
@@ -52,6 +58,7 @@ impl Group {
             number: 0,
             awaited: MemberSet::new(),
             keys: SenderKeys::default(),
+            received: BTreeMap::new(),
             parked: Parked::default(),
         }
     }
@@ -99,10 +106,6 @@ impl Group {
         members.filter_map(|user| Some((user.id, self.keys.fingerprint(user.index, self.me())?))).collect()
     }
 
-    fn next_number(&self) -> Result<u32, Error> {
-        self.number.checked_add(1).ok_or(Error::NumbersExhausted)
-    }
-
     /// Sends my next message to each of these members, with the same body, and with my key where it is due. Members
     /// without a valid bundle are left out.
     fn post(&mut self, peers: &[MemberIndex], kind: Kind, body: &[u8], env: &mut Env<'_, '_>) -> Result<(), Error> {
@@ -140,7 +143,8 @@ impl Group {
             Entry::Occupied(channel) => channel.into_mut(),
             Entry::Vacant(place) => {
                 let own = &env.user.prekeys;
-                place.insert(Channel::open(&recipient, own, env.context.directory, &mut *env.context.rng)?)
+                let bundle = x3dh::peer_bundle(&recipient, env.context.directory)?;
+                place.insert(Channel::open(&recipient, &bundle, own, env.context.directory, &mut *env.context.rng)?)
             }
         };
         if kind == Kind::Update {
@@ -160,8 +164,24 @@ impl Group {
         Ok([header, sealed.prekey_header.unwrap_or_default(), sealed.message].concat())
     }
 
-    /// Decrypts a channel message of a known sender. After an error nothing has changed.
+    /// Whether a message with this number has been received from a member. It has no effect then.
+    fn has_received(&self, from: MemberIndex, number: u32) -> bool {
+        self.received.get(&from).is_some_and(|received| received.contains(number))
+    }
+
+    /// Decrypts a channel message of a known sender, and records it as received. After an error nothing has changed.
     fn open(
+        &mut self,
+        from: MemberIndex,
+        message: &ChannelMessage<'_>,
+        env: &mut Env<'_, '_>,
+    ) -> Result<SecretBytes, Error> {
+        let plaintext = self.decrypt(from, message, env)?;
+        self.received.entry(from).or_default().insert(message.number);
+        Ok(plaintext)
+    }
+
+    fn decrypt(
         &mut self,
         from: MemberIndex,
         message: &ChannelMessage<'_>,
@@ -200,7 +220,7 @@ impl Group {
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.id.0);
         self.roster.encode(out);
-        put_varint(out, u32::try_from(self.channels.len()).unwrap_or(u32::MAX));
+        put_len(out, self.channels.len());
         for (peer, channel) in &self.channels {
             put_varint(out, peer.0);
             channel.encode(out);
@@ -208,6 +228,11 @@ impl Group {
         put_varint(out, self.number);
         put_set(out, &self.awaited);
         self.keys.encode(out);
+        put_len(out, self.received.len());
+        for (author, received) in &self.received {
+            put_varint(out, author.0);
+            received.encode(out);
+        }
         self.parked.encode(out);
     }
 
@@ -222,6 +247,10 @@ impl Group {
         group.number = reader.varint()?;
         group.awaited = take_set(reader, known)?;
         group.keys = SenderKeys::decode(reader, known)?;
+        for _ in 0..reader.count(1)? {
+            let author = take_member(reader, known)?;
+            group.received.insert(author, Received::decode(reader)?);
+        }
         group.parked = Parked::decode(reader)?;
         Ok(group)
     }

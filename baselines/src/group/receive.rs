@@ -69,6 +69,7 @@ impl Group {
             group.keys.take(adder, distribution, false)?;
         }
         group.channels.insert(adder, channel);
+        group.received.entry(adder).or_default().insert(message.number);
         env.events.push(Event::Joined { inviter });
         Ok(group)
     }
@@ -98,7 +99,7 @@ impl Group {
                 if !self.roster.is_inside() {
                     return Ok(());
                 }
-                if let Err(error @ (Error::Internal | Error::NumbersExhausted)) = self.take(&author, &bytes, env) {
+                if let Err(error @ Error::Internal) = self.take(&author, &bytes, env) {
                     return Err(error);
                 }
             }
@@ -106,6 +107,20 @@ impl Group {
                 return Ok(());
             }
         }
+    }
+
+    /// A message that I am said to have sent. The network may echo what I send. That has no effect, and so I need not
+    /// check more than whether I can have sent it.
+    pub(crate) fn receive_own(&self, me: &MemberId, bytes: &[u8]) -> Result<(), Error> {
+        let (sender, number) = match Kind::of(bytes)? {
+            // The group's id is a hash of it.
+            Kind::Founders if Founders::decode(bytes)?.group_id(me) == self.id => return Ok(()),
+            Kind::Founders => return Err(Error::WrongGroup),
+            Kind::GroupMessage => Envelope::decode(bytes).map(|envelope| (envelope.sender, envelope.number))?,
+            _ => ChannelMessage::decode(bytes).map(|message| (message.sender, message.number))?,
+        };
+        let sent = sender == self.roster.handle(self.me())? && number <= self.number;
+        if sent { Ok(()) } else { Err(Error::WrongAuthor) }
     }
 
     /// Processes one message, or parks it. After an error nothing has changed.
@@ -124,7 +139,10 @@ impl Group {
         if message.sender != self.roster.handle(from)? {
             return Err(Error::WrongAuthor);
         }
-        let plaintext = self.open(from, &message, env)?;
+        let plaintext = match self.open(from, &message, env) {
+            Err(Error::NotAuthentic) if self.has_received(from, message.number) => return Ok(()),
+            opened => opened?,
+        };
         let Ok(body) = self.split_distribution(from, &message, plaintext.expose()) else {
             env.events.push(Event::Rejected { from: *author, rule: Rule::Form });
             return Ok(());
@@ -191,10 +209,17 @@ impl Group {
         }
         match self.keys.open((from, author), &envelope, &self.id) {
             Ok(plaintext) => {
+                self.received.entry(from).or_default().insert(envelope.number);
                 env.events.push(Event::Message { from: *author, plaintext: plaintext.0.expose().to_vec() });
                 Ok(())
             }
             Err(NotOpened::Duplicate) => Ok(()),
+            // Its key may be gone.
+            Err(NotOpened::NoKey | NotOpened::Error(Error::NotAuthentic))
+                if self.has_received(from, envelope.number) =>
+            {
+                Ok(())
+            }
             Err(NotOpened::NoKey) if self.roster.membership.is_member(from) => self.parked.park(author, bytes),
             // The keys of removed members are gone.
             Err(NotOpened::NoKey) => Err(Error::NotAuthentic),

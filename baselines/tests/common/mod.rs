@@ -100,6 +100,20 @@ impl World {
         world
     }
 
+    /// An independent copy of everything.
+    pub fn fork(&self) -> Self {
+        let users = self.users.iter().map(|user| User {
+            id: user.id,
+            member: user.member.duplicate(),
+            rng: user.rng.clone(),
+            received: user.received.clone(),
+            events: user.events.clone(),
+            updates: user.updates,
+        });
+        let (directory, sent, said) = (self.directory.clone(), self.sent.clone(), self.said.clone());
+        Self { variant: self.variant, users: users.collect(), directory, sent, said, group: self.group }
+    }
+
     pub fn id(&self, user: usize) -> MemberId {
         self.users[user].id
     }

@@ -15,6 +15,7 @@ use super::sender::Sender;
 use super::state::{ControlId, Env, Group, Stop, User};
 use crate::limits::MAX_MEMBERS;
 use crate::messages::{CREATE, Copies, Create, Seeded};
+use crate::two_party::Slot;
 
 /// The number of CREATE: it is its author's first message.
 const CREATE_NUMBER: u32 = 1;
@@ -33,10 +34,18 @@ impl Group {
         let nonce = Digest(*Secret::random(&mut *env.context.rng).expose());
         let id = GroupId::new(&env.user.id, &nonce);
         let mut group = Self::founded(id, env.user, env.user.id, &sorted).map_err(|_| Error::NoBundle)?;
-        let seed = Seed::generate(env);
         let recipients = group.recipients(group.view(), group.me());
+        // Before the directory hands out a one-time prekey, which would be wasted if another user's bundle is missing.
+        for peer in &recipients {
+            group.two_party.entry(peer.index).or_default().fetch_bundle(&peer.id, env.context.directory)?;
+        }
+        let seed = Seed::generate(env);
         let mut body = Create::encode_head(&nonce, seed.commitment(&id, CREATE_NUMBER, env).as_ref(), &sorted);
         group.send_seed(&seed, &recipients, CREATE_NUMBER, env, &mut body);
+        // A bundle or one-time prekey that is signed, but that nobody can encrypt to.
+        if Create::decode(&body, env.user.rules)?.slots.iter().any(|slot| matches!(slot, Slot::Empty)) {
+            return Err(Error::NoBundle);
+        }
         group.apply_seed(Some(seed), ControlId { author: group.me(), number: CREATE_NUMBER }, &recipients);
         group.broadcast(CREATE, Subject::None, &body, None, env)?;
         Ok(group)

@@ -51,7 +51,11 @@ impl Net {
             let (prekeys, publication) = PrekeySecrets::generate(&identity, 16, &mut rng);
             directory.publish(id, publication.bundle, publication.one_time);
             let user = User { id, identity, prekeys, rules, stolen: false };
-            (Dsgm { user, stage: Stage::Outside(Default::default()) }, BTreeSet::new(), Vec::new())
+            (
+                Dsgm::Active { user: Box::new(user), stage: Stage::Outside(Default::default()) },
+                BTreeSet::new(),
+                Vec::new(),
+            )
         };
         let users = (0..users).map(new_user).collect();
         let mut net =
@@ -64,7 +68,7 @@ impl Net {
     }
 
     fn id(&self, user: usize) -> MemberId {
-        self.users[user].0.user.id
+        self.users[user].0.id()
     }
 
     fn post(&mut self, author: usize, outgoing: Vec<Outgoing>) -> Vec<usize> {
@@ -114,7 +118,7 @@ impl Net {
             let received =
                 self.users[to].0.receive_one(&Incoming { group, author, bytes: &bytes }, &mut context).unwrap();
             self.users[to].2.extend(received.events);
-            if matches!((&before.stage, &self.users[to].0.stage), (Stage::Inside(_), Stage::Removed(_))) {
+            if before.present().is_some() && self.users[to].0.present().is_none() {
                 self.last_states.push(before);
             }
             answers.extend(self.post(to, received.outgoing));
@@ -145,8 +149,8 @@ impl Net {
     }
 
     fn group(&mut self, user: usize) -> &mut Group {
-        match &mut self.users[user].0.stage {
-            Stage::Inside(group) => group,
+        match &mut self.users[user].0 {
+            Dsgm::Active { stage: Stage::Inside(group), .. } => group,
             _ => panic!("user {user} is in no group"),
         }
     }

@@ -34,6 +34,7 @@ impl Group {
     pub(crate) fn has_no_room_for(&self, author: &MemberId, envelope: &Envelope<'_>) -> bool {
         !self.order.has_room(envelope.bytes.len())
             && is_held_back(&self.membership, &self.pending, author, envelope.kind)
+            && !self.order.has_verified(author, envelope.number)
             && !is_awaited(&self.order, &self.membership, author, envelope.number)
     }
 }

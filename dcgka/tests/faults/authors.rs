@@ -1,6 +1,7 @@
 //! Messages that a member signs and should not.
 
 use protocol::error::Error;
+use protocol::id::GroupId;
 use protocol::member::{Context, Event, Received, Rule};
 use protocol::wire::envelope::{Draft, Subject};
 use rand_chacha::ChaCha20Rng;
@@ -193,6 +194,43 @@ fn what_a_member_must_not_do_is_refused_and_changes_nothing() {
     }
     assert_eq!(world.act(3, |member, context| member.update(context)), Err(Error::NotInGroup));
     world.check(&[0, 1, 2]);
+}
+
+#[test]
+fn a_member_that_hears_itself_learns_only_that_somebody_else_signs_in_its_name() {
+    let mut world = World::with_group(3, 4, 447);
+    let add = world.add(1, 3);
+    world.settle();
+    let said = world.say(1, "hello");
+    world.settle();
+    let before = world.users[1].member.export();
+    // The network echoes: its broadcast, its welcome to another user, and its ADD, which is not its last message.
+    for place in [said[0], add[0], add[1]] {
+        let bytes = world.sent[place].bytes.clone();
+        assert_eq!(world.receive(1, &bytes, 1), Ok(Received::default()));
+    }
+    let thief = Malicious::rob(&world, 1);
+    let (me, body) = (world.id(1), [0; 40]);
+    let next = thief.sign(&world, &thief.draft(MESSAGE, &body));
+    assert_eq!(refused(&mut world, 1, &next, 1), Error::WrongAuthor, "it has not sent that number yet");
+    let last = Draft { number: thief.number, ..thief.draft(MESSAGE, &body) };
+    let second = thief.sign(&world, &last);
+    let events = vec![Event::Equivocation { by: me }];
+    assert_eq!(world.receive(1, &second, 1), Ok(Received { events, ..Received::default() }));
+    let mut forged = second.clone();
+    *forged.last_mut().unwrap() ^= 1;
+    assert_eq!(refused(&mut world, 1, &forged, 1), Error::NotAuthentic);
+    let genuine = world.sent[said[0]].bytes.clone();
+    let group = std::mem::replace(&mut world.group, GroupId([7; 32]));
+    assert_eq!(refused(&mut world, 1, &genuine, 1), Error::WrongGroup);
+    assert!(world.users[1].member.export() == before);
+    // A user in no group has sent nothing.
+    let mut outside = World::new(4, 447);
+    outside.group = group;
+    assert_eq!(refused(&mut outside, 1, &genuine, 1), Error::WrongAuthor);
+    // The twin: the others take the thief's message under the next number.
+    world.group = group;
+    assert!(world.receive(1, &next, 0).unwrap().events.len() == 1);
 }
 
 #[test]

@@ -153,16 +153,16 @@ fn a_ciphertext_that_does_not_open_at_one_member_only() {
 #[test]
 fn a_recipient_with_a_bad_bundle() {
     let users = [0, 1, 2, 3];
-    // At CREATE.
+    // At CREATE, by a creator that leaves the slot empty: an honest one refuses to create the group.
     let mut world = World::new(5, 423);
     let (id, bundle) = (world.id(3), world.directory.bundle(&world.id(3)).unwrap());
-    world.directory.publish(id, vec![1, 2, 3], Vec::new());
     let create = world.create(0, &[1, 2, 3]);
+    let slot = slots(&world.sent[create[0]].bytes).remove(rank(&world, &[1, 2, 3], 3));
+    Malicious::rob(&world, 0).alter(&mut world, create[0], |body| drop(body.splice(slot, [0])));
     assert_eq!(world.body(create[0]).len(), 32 + COMMITMENT + 1 + 3 * 32 + 2 * COLD + 1);
     let answers = carry(&mut world, &[&create], &[1, 2, 3]);
     assert_eq!(answers.iter().map(|place| says_none(&world, *place)).collect::<Vec<_>>(), [false, false, true]);
     world.settle();
-    world.directory.publish(id, bundle.clone(), Vec::new());
     // Its own secrets begin with its first update. It never learns those of others.
     let said = world.say(3, "hello");
     assert_eq!(world.kinds(&said), ["update", "message"]);

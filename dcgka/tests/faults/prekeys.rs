@@ -93,6 +93,36 @@ fn unsigned_expired_or_foreign_prekeys() {
 }
 
 #[test]
+fn a_create_without_a_valid_bundle_changes_nothing_and_takes_no_prekeys() {
+    let mut world = World::new(4, 432);
+    let (creator, others) = (world.users[0].member.export(), [1, 2, 3].map(|user| world.id(user)));
+    let untouched = world.directory.clone();
+    let next = |world: &World| others.map(|id| world.directory.clone().one_time(&id));
+    for user in others {
+        let (bundle, signed) = (untouched.bundle(&user).unwrap(), untouched.clone().one_time(&user).unwrap());
+        let unsigned = [&bundle[..64], &[0; 64]].concat();
+        let small_order = [&signed[..4], &[0; 32]].concat();
+        // What the user publishes, and whether the bundle alone shows that nobody can encrypt to it.
+        let cases = [(None, true), (Some((unsigned, vec![signed])), true), (Some((bundle, vec![small_order])), false)];
+        for (published, shows) in cases {
+            world.directory = untouched.clone();
+            match published {
+                Some((bundle, one_time)) => world.directory.publish(user, bundle, one_time),
+                None => world.directory.withdraw(&user),
+            }
+            let before = next(&world);
+            assert_eq!(world.act(0, |member, context| member.create(&others, context)), Err(Error::NoBundle));
+            assert!(world.users[0].member.export() == creator);
+            assert!(!shows || next(&world) == before, "prekeys of the others were taken");
+        }
+    }
+    world.directory = untouched;
+    world.create(0, &[1, 2, 3]);
+    world.settle();
+    world.check(&[0, 1, 2, 3]);
+}
+
+#[test]
 fn one_time_prekeys_exhausted() {
     let mut world = World::new(5, 431);
     for user in 0..5 {

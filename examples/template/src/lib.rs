@@ -65,7 +65,7 @@ impl Backend for Boxes {
         let signing = SigningKey::random(rng);
         let (prekeys, publication) = PrekeySecrets::generate(&signing, 0, rng);
         let id = MemberId(*signing.verification_key().as_bytes());
-        let member = Box::new(User { id, signing, prekeys, stage: Stage::Outside });
+        let member = Box::new(User { id, stage: Stage::Outside(Secrets { signing, prekeys }) });
         NewUser { id, member, bundle: publication.bundle, one_time: Vec::new() }
     }
 
@@ -80,6 +80,7 @@ impl Backend for Boxes {
         let digest = |body| blocks(digest_blocks(false, false, body));
         let sign = |body| Counts { sign: 1, ..Counts::default() } + digest(body);
         let verify = |body| Counts { verify: 1, ..Counts::default() } + digest(body);
+        let bundle = Counts { verify: 1, ..Counts::default() } + blocks(x3dh::bundle_blocks());
         let handles = |count| count * blocks(hash::blocks_of(label::HANDLE, &[MEMBER_ID_LEN]));
         let group_id = blocks(hash::blocks_of(label::GROUP_ID, &[MEMBER_ID_LEN, DIGEST_LEN]));
         Some(match operation {
@@ -89,14 +90,14 @@ impl Backend for Boxes {
                 Expected::new(
                     vec![("create", 1)],
                     vec![
-                        (Role::Sender, Phase::Generate, founded + sign(body)),
+                        (Role::Sender, Phase::Generate, founded + (n - 1) * bundle + sign(body)),
                         (Role::Recipient, Phase::Process, (n - 1) * (founded + verify(body))),
                     ],
                 )
             }
             Operation::Add => {
                 let welcome = (group_size + 1) * (MEMBER_ID_LEN + 1);
-                let added = sign(MEMBER_ID_LEN) + handles(1) + sign(welcome);
+                let added = bundle + sign(MEMBER_ID_LEN) + handles(1) + sign(welcome);
                 let notified = verify(MEMBER_ID_LEN) + handles(1);
                 Expected::new(
                     vec![("add", 1), ("welcome", 1)],
@@ -118,7 +119,6 @@ impl Backend for Boxes {
             Operation::Message | Operation::MessageAfterRemove => {
                 let others = group_size - 1 - usize::from(operation == Operation::MessageAfterRemove);
                 let body = others * (HANDLE_LEN + x3dh::OVERHEAD + 32);
-                let bundle = Counts { verify: 1, ..Counts::default() } + blocks(x3dh::bundle_blocks());
                 let open = Counts { dh: 3, kdf: x3dh::KDF_CALLS, aead_bytes: 32, ..bundle };
                 let seal = Counts { keygen: 1, ..open };
                 let others = others as u64;
@@ -139,16 +139,21 @@ impl Backend for Boxes {
 #[derive(Clone)]
 struct User {
     id: MemberId,
-    signing: SigningKey,
-    prekeys: PrekeySecrets,
     stage: Stage,
 }
 
 #[derive(Clone)]
 enum Stage {
-    Outside,
-    Inside(Group),
+    Outside(Secrets),
+    Inside(Secrets, Group),
+    /// A removed member has no secrets: what it has not received yet would still open with them.
     Removed(GroupId),
+}
+
+#[derive(Clone)]
+struct Secrets {
+    signing: SigningKey,
+    prekeys: PrekeySecrets,
 }
 
 #[derive(Clone)]
@@ -179,21 +184,23 @@ impl Group {
 }
 
 impl User {
-    fn inside(&mut self) -> Result<&mut Group, Error> {
+    /// The member's secrets and its group, if it has a number left for one more message.
+    fn inside(&mut self) -> Result<(&mut Secrets, &mut Group), Error> {
         match &mut self.stage {
-            Stage::Inside(group) => Ok(group),
+            Stage::Inside(_, group) if group.number == u32::MAX => Err(Error::NumbersExhausted),
+            Stage::Inside(secrets, group) => Ok((secrets, group)),
             _ => Err(Error::NotInGroup),
         }
     }
 
     /// Signs my next message, and records it as sent.
     fn broadcast(&mut self, kind: Kind, name: &'static str, body: &[u8]) -> Result<Outgoing, Error> {
-        let (id, signing) = (self.id, self.signing.clone());
-        let group = self.inside()?;
-        let number = group.number.checked_add(1).ok_or(Error::NumbersExhausted)?;
+        let id = self.id;
+        let (Secrets { signing, .. }, group) = self.inside()?;
+        let number = group.number + 1;
         let draft = Draft { kind, sender: id, number, subject: Subject::None, new_key: None, body };
         let handle = group.order.handle(&id).ok_or(Error::Internal)?;
-        let (bytes, digest) = draft.sign(&group.id, handle, None, &signing);
+        let (bytes, digest) = draft.sign(&group.id, handle, None, signing);
         group.order.sent(&id, number, digest, &signing.verification_key(), None);
         group.number = number;
         Ok(Outgoing { to: Recipients::Everyone, kind: name, bytes })
@@ -202,6 +209,10 @@ impl User {
     /// Processes a message that this user receives before it is in a group. Joins if the message invites the user.
     fn join(&mut self, message: &Incoming<'_>, context: &Context<'_>) -> Result<Received, Error> {
         let envelope = Envelope::decode(message.bytes)?;
+        // I have sent nothing yet.
+        if message.author == self.id {
+            return Err(Error::WrongAuthor);
+        }
         let group = match envelope.kind {
             CREATE => {
                 let (nonce, ids) = envelope.body.split_first_chunk::<DIGEST_LEN>().ok_or(Error::Malformed)?;
@@ -238,7 +249,8 @@ impl User {
         if !(context.confirm_inviter)(&message.author) {
             return Err(Error::InviterNotConfirmed);
         }
-        self.stage = Stage::Inside(group);
+        let Stage::Outside(secrets) = &self.stage else { return Err(Error::Internal) };
+        self.stage = Stage::Inside(secrets.clone(), group);
         Ok(Received { outgoing: Vec::new(), events: vec![Event::Joined { inviter: message.author }] })
     }
 
@@ -246,7 +258,7 @@ impl User {
     fn process(&mut self, by: MemberId, kind: Kind, body: &[u8], header: &[u8], context: &Context<'_>) -> Event {
         let me = self.id;
         let rejected = |rule| Event::Rejected { from: by, rule };
-        let Stage::Inside(group) = &mut self.stage else { return rejected(Rule::AuthorNotAMember) };
+        let Stage::Inside(_, group) = &mut self.stage else { return rejected(Rule::AuthorNotAMember) };
         if !group.members.contains(&by) {
             return rejected(Rule::AuthorNotAMember);
         }
@@ -274,7 +286,7 @@ impl User {
 
     fn open(&mut self, from: &MemberId, body: &[u8], header: &[u8], context: &Context<'_>) -> Option<Vec<u8>> {
         let me = self.id;
-        let Self { stage: Stage::Inside(group), prekeys, .. } = self else { return None };
+        let Stage::Inside(Secrets { prekeys, .. }, group) = &mut self.stage else { return None };
         let mine = group.order.handle(&me)?;
         let count = group.members.len() - 1;
         let boxes = body.chunks_exact(body.len().checked_div(count)?.max(HANDLE_LEN));
@@ -287,22 +299,27 @@ impl User {
 
     fn decode(state: &[u8]) -> Result<Self, Error> {
         let mut reader = Reader::new(state);
-        let signing = SigningKey::from_secret(&Secret::new(reader.array()?));
-        let id = MemberId(*signing.verification_key().as_bytes());
-        let prekeys = PrekeySecrets::decode(&mut reader)?;
+        let id = MemberId(reader.array()?);
+        let secrets = |reader: &mut Reader<'_>| {
+            let signing = SigningKey::from_secret(&Secret::new(reader.array()?));
+            let prekeys = PrekeySecrets::decode(reader)?;
+            let mine = *signing.verification_key().as_bytes() == id.0;
+            if mine { Ok(Secrets { signing, prekeys }) } else { Err(Error::Malformed) }
+        };
         let stage = match reader.byte()? {
-            0 => Stage::Outside,
+            0 => Stage::Outside(secrets(&mut reader)?),
             1 => {
+                let secrets = secrets(&mut reader)?;
                 let (id, number) = (GroupId(reader.array()?), reader.varint()?);
                 let count = reader.count(MEMBER_ID_LEN)?;
                 let members = (0..count).map(|_| reader.array().map(MemberId)).collect::<Result<_, _>>()?;
-                Stage::Inside(Group { id, members, order: CausalOrder::decode(&mut reader)?, number })
+                Stage::Inside(secrets, Group { id, members, order: CausalOrder::decode(&mut reader)?, number })
             }
             2 => Stage::Removed(GroupId(reader.array()?)),
             _ => return Err(Error::Malformed),
         };
         reader.finish()?;
-        Ok(Self { id, signing, prekeys, stage })
+        Ok(Self { id, stage })
     }
 }
 
@@ -313,21 +330,19 @@ impl Member for User {
 
     fn group(&self) -> Option<GroupId> {
         match &self.stage {
-            Stage::Outside => None,
-            Stage::Inside(group) => Some(group.id),
+            Stage::Outside(_) => None,
+            Stage::Inside(_, group) => Some(group.id),
             Stage::Removed(id) => Some(*id),
         }
     }
 
     fn members(&self) -> Vec<MemberId> {
-        let Stage::Inside(group) = &self.stage else { return Vec::new() };
+        let Stage::Inside(_, group) = &self.stage else { return Vec::new() };
         group.members.iter().copied().collect()
     }
 
     fn create(&mut self, others: &[MemberId], context: &mut Context<'_>) -> Result<Vec<Outgoing>, Error> {
-        if !matches!(self.stage, Stage::Outside) {
-            return Err(Error::AlreadyInGroup);
-        }
+        let Stage::Outside(secrets) = &self.stage else { return Err(Error::AlreadyInGroup) };
         let nonce = Digest(*Secret::random(&mut *context.rng).expose());
         let everybody: BTreeSet<_> = others.iter().copied().chain([self.id]).collect();
         if everybody.len() != others.len() + 1 {
@@ -335,21 +350,21 @@ impl Member for User {
         }
         let id = GroupId::new(&self.id, &nonce);
         let group = Group::new(id, everybody.into_iter().map(|member| (member, 0)))?;
-        self.stage = Stage::Inside(group);
+        others.iter().try_for_each(|other| x3dh::peer_bundle(other, context.directory).map(drop))?;
+        self.stage = Stage::Inside(secrets.clone(), group);
         let ids = others.iter().flat_map(|other| other.0);
         let body: Vec<u8> = nonce.as_bytes().iter().copied().chain(ids).collect();
         Ok(vec![self.broadcast(CREATE, "create", &body)?])
     }
 
     fn add(&mut self, user: &MemberId, context: &mut Context<'_>) -> Result<Vec<Outgoing>, Error> {
-        let (id, signing) = (self.id, self.signing.clone());
-        if self.inside()?.order.handle(user).is_some() {
+        let id = self.id;
+        if self.inside()?.1.order.handle(user).is_some() {
             return Err(Error::AlreadyAMember);
         }
-        context.directory.bundle(user).ok_or(Error::NoBundle)?;
-        VerificationKey::from_bytes(&user.0).map_err(|_| Error::NoBundle)?;
+        x3dh::peer_bundle(user, context.directory)?;
         let add = self.broadcast(ADD, "add", &user.0)?;
-        let group = self.inside()?;
+        let Stage::Inside(Secrets { signing, .. }, group) = &mut self.stage else { return Err(Error::Internal) };
         group.introduce(*user, 0)?;
         let mut body = Vec::new();
         for member in &group.members {
@@ -359,7 +374,7 @@ impl Member for User {
         let number = group.number;
         let draft = Draft { kind: WELCOME, sender: id, number, subject: Subject::None, new_key: None, body: &body };
         let handle = group.order.handle(&id).ok_or(Error::Internal)?;
-        let (bytes, _) = draft.sign(&group.id, handle, None, &signing);
+        let (bytes, _) = draft.sign(&group.id, handle, None, signing);
         Ok(vec![Outgoing { to: Recipients::One(*user), kind: "welcome", bytes }, add])
     }
 
@@ -367,7 +382,7 @@ impl Member for User {
         if *user == self.id {
             return Err(Error::RemovesItself);
         }
-        if !self.inside()?.members.remove(user) {
+        if !self.inside()?.1.members.remove(user) {
             return Err(Error::NotAMember);
         }
         Ok(vec![self.broadcast(REMOVE, "remove", &user.0)?])
@@ -379,8 +394,8 @@ impl Member for User {
 
     fn send(&mut self, plaintext: &[u8], context: &mut Context<'_>) -> Result<Vec<Outgoing>, Error> {
         let me = self.id;
-        let group = self.inside()?;
-        let (id, number) = (group.id, group.number.checked_add(1).ok_or(Error::NumbersExhausted)?);
+        let (Secrets { prekeys, .. }, group) = self.inside()?;
+        let (id, number) = (group.id, group.number + 1);
         let draft = Draft { kind: MESSAGE, sender: me, number, subject: Subject::None, new_key: None, body: &[] };
         let header = draft.header(group.order.handle(&me).ok_or(Error::Internal)?);
         let others: Vec<(MemberId, Handle)> =
@@ -390,19 +405,23 @@ impl Member for User {
             let associated = [&id.0[..], &me.0, &other.0, &header].concat();
             let bundle = x3dh::peer_bundle(&other, context.directory)?;
             body.extend_from_slice(&handle.0);
-            body.extend(x3dh::seal(&self.prekeys, &bundle, None, &associated, plaintext, &mut *context.rng)?);
+            body.extend(x3dh::seal(prekeys, &bundle, None, &associated, plaintext, &mut *context.rng)?);
         }
         Ok(vec![self.broadcast(MESSAGE, "message", &body)?])
     }
 
     fn receive_one(&mut self, message: &Incoming<'_>, context: &mut Context<'_>) -> Result<Received, Error> {
         let group = match &mut self.stage {
-            Stage::Outside => return self.join(message, context),
+            Stage::Outside(_) => return self.join(message, context),
             Stage::Removed(_) => return Ok(Received::default()),
-            Stage::Inside(group) => group,
+            Stage::Inside(_, group) => group,
         };
         if message.group != group.id {
             return Err(Error::WrongGroup);
+        }
+        // The network may echo what I have sent. A later number would be taken for my next message.
+        if message.author == self.id && Envelope::decode(message.bytes)?.number > group.number {
+            return Err(Error::WrongAuthor);
         }
         // A welcome has the number of its add, and is for another user.
         if envelope::kind(message.bytes) == Some(WELCOME) {
@@ -412,7 +431,7 @@ impl Member for User {
         if group.order.receive(&message.author, &message.group, message.bytes)? == Receipt::Equivocation {
             events.push(Event::Equivocation { by: message.author });
         }
-        while let Stage::Inside(group) = &mut self.stage
+        while let Stage::Inside(_, group) = &mut self.stage
             && let Some((by, ready)) = group.order.deliver(|_, _, _| true)
         {
             events.push(self.process(by, ready.kind, &ready.body, &ready.header, context));
@@ -425,12 +444,19 @@ impl Member for User {
     }
 
     fn export(&self) -> Vec<u8> {
-        let mut out = self.signing.to_secret().expose().to_vec();
-        self.prekeys.encode(&mut out);
+        let mut out = self.id.0.to_vec();
+        let put_secrets = |Secrets { signing, prekeys }: &Secrets, out: &mut Vec<u8>| {
+            out.extend_from_slice(signing.to_secret().expose());
+            prekeys.encode(out);
+        };
         match &self.stage {
-            Stage::Outside => out.push(0),
-            Stage::Inside(group) => {
+            Stage::Outside(secrets) => {
+                out.push(0);
+                put_secrets(secrets, &mut out);
+            }
+            Stage::Inside(secrets, group) => {
                 out.push(1);
+                put_secrets(secrets, &mut out);
                 out.extend_from_slice(&group.id.0);
                 put_varint(&mut out, group.number);
                 put_varint(&mut out, group.members.len() as u32);

@@ -230,6 +230,7 @@ impl ToyMember {
     fn leave(&mut self) {
         self.group = None;
         self.members.clear();
+        self.key = [0; 32];
     }
 
     fn ack(&self) -> Vec<Outgoing> {
@@ -308,7 +309,7 @@ impl Member for ToyMember {
 
     fn send(&mut self, plaintext: &[u8], _context: &mut Context<'_>) -> Result<Vec<Outgoing>, Error> {
         self.in_group()?;
-        self.sent += 1;
+        self.sent = self.sent.checked_add(1).ok_or(Error::NumbersExhausted)?;
         let sealed = self.message_key(&self.id, self.sent).seal(plaintext, &[])?;
         let body = [&self.sent.to_be_bytes()[..], &sealed].concat();
         let message = everyone("message", b"M", &[&body, &[check_byte(&body)]]);
@@ -328,6 +329,9 @@ impl Member for ToyMember {
         }
         let by = message.author;
         let mut received = Received::default();
+        if by == self.id {
+            return Ok(received);
+        }
         match tag {
             b'C' | b'W' => {
                 let (fresh, members) = body.split_at_checked(32).ok_or(Error::Malformed)?;

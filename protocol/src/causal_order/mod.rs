@@ -140,6 +140,12 @@ impl CausalOrder {
         self.authors.get(author).is_some_and(|author| author.delivered >= number)
     }
 
+    /// Whether a message of this number has been verified: another one of that number is no news.
+    #[must_use]
+    pub fn has_verified(&self, author: &MemberId, number: u32) -> bool {
+        self.authors.get(author).is_some_and(|author| author.verified >= number)
+    }
+
     /// Records a message that this member has sent itself.
     pub fn sent(
         &mut self,

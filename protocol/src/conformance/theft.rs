@@ -11,6 +11,9 @@ use crate::member::Context;
 /// Why an attack is not made.
 const CANNOT_FOLLOW: &str = "the backend does not let a thief follow the owner of a stolen state";
 
+const NOT_SEEN_TO_FOLLOW: &str =
+    "a thief that follows the owner of a stolen state does not read what the owner sends, so it may not follow at all";
+
 /// What was said while something happened: places in the log of messages and among the plaintexts.
 #[derive(Clone, Debug)]
 pub(super) struct Passage {
@@ -92,22 +95,24 @@ impl Trial<'_> {
         let secrets = || passages.iter().flat_map(|passage| &world.said[passage.said.clone()]);
         let read = secrets().filter(|(_, plaintext)| loot.attacker.has_read(plaintext)).count();
         ensure(read == 0, || format!("{what}, given everything, reads {read} of {} messages", secrets().count()))?;
-        if !loot.follows && !attempt.without_following {
-            self.not_made(what, CANNOT_FOLLOW);
-            return Ok(());
-        }
         let (world, passage) = &attempt.known;
-        // What the victim itself says reaches a follower, and no copy.
-        let said = world.said[passage.said.clone()].iter();
-        let readable: Vec<_> = said.filter(|(author, _)| known.follows || *author != attempt.victim).collect();
-        let twin_read = readable.iter().filter(|(_, plaintext)| known.attacker.has_read(plaintext)).count();
-        let all = readable.len();
+        let (own, others): (Vec<_>, Vec<_>) =
+            world.said[passage.said.clone()].iter().partition(|(author, _)| *author == attempt.victim);
+        let known = |said: &[&(usize, Vec<u8>)]| {
+            said.iter().filter(|(_, plaintext)| known.attacker.has_read(plaintext)).count()
+        };
+        let (twin_read, all) = (known(&others), others.len());
         ensure(all > 0 && twin_read == all, || {
             format!(
                 "the check that {what} reads nothing is void: the same attacker reads only {twin_read} of {all} messages \
                  {twin}"
             )
         })?;
+        // Only a follower hears what the victim itself says.
+        if !attempt.without_following && known(&own) < own.len() {
+            self.not_made(what, if loot.follows { NOT_SEEN_TO_FOLLOW } else { CANNOT_FOLLOW });
+            return Ok(());
+        }
         let attack = Attack { what, group_size: self.group_size, tried: secrets().count(), twin, twin_read };
         self.attacks.push(attack);
         Ok(())

@@ -10,12 +10,13 @@ use protocol::crypto::label;
 use protocol::crypto::secret::Secret;
 use protocol::crypto::signature::VERIFICATION_KEY_LEN;
 use protocol::id::{Handle, MemberId};
+use protocol::member::Member as _;
 use protocol::wire::envelope::{Envelope, Subject};
 
 use super::Net;
 use crate::agreement::sender::Sender;
 use crate::agreement::state::User;
-use crate::dsgm::{Dsgm, Stage};
+use crate::dsgm::Dsgm;
 use crate::messages::{
     ACK, ADD, ADD_ACK, Add, AddAck, CREATE, Copies, Create, MESSAGE, REMOVE, Seeded, UPDATE, WELCOME,
 };
@@ -46,26 +47,28 @@ pub(super) fn read_by(net: &Net, states: &[Dsgm]) -> BTreeSet<usize> {
     let mut known = Knowledge::default();
     let mut colluders = Vec::new();
     for state in states {
-        colluders.push(known.capture(net, state));
+        colluders.extend(known.capture(net, state));
     }
     known.open_slots(net, &mut colluders);
     known.follow(net)
 }
 
 pub(super) fn user_of(net: &Net, id: &MemberId) -> usize {
-    net.users.iter().position(|(member, ..)| member.user.id == *id).unwrap()
+    net.users.iter().position(|(member, ..)| member.id() == *id).unwrap()
 }
 
 fn named(net: &Net, subject: &Subject<Handle>) -> Option<Name> {
     let Subject::Acknowledged(handle, number) = subject else { return None };
-    let author = net.users.iter().position(|(member, ..)| member.user.id.handle() == *handle)?;
+    let author = net.users.iter().position(|(member, ..)| member.id().handle() == *handle)?;
     Some((author, *number))
 }
 
 impl Knowledge {
-    fn capture(&mut self, net: &Net, state: &Dsgm) -> Colluder {
+    /// A removed member that knows of its removal has nothing left.
+    fn capture(&mut self, net: &Net, state: &Dsgm) -> Option<Colluder> {
+        let Dsgm::Active { user, .. } = state else { return None };
         let mut channels = BTreeMap::new();
-        if let Stage::Inside(group) = &state.stage {
+        if let Some(group) = state.present() {
             let id = |member| group.membership.id(member);
             for member in group.membership.everybody() {
                 let (delivered, _) = group.order.frontier(&id(member)).unwrap();
@@ -82,13 +85,13 @@ impl Knowledge {
             }
             channels = group.two_party.iter().map(|(member, channel)| (id(*member), channel.clone())).collect();
         }
-        Colluder { user: state.user.clone(), channels }
+        Some(Colluder { user: user.as_ref().clone(), channels })
     }
 
     /// Opens every ciphertext that one of them can open, even if it is addressed to somebody else.
     fn open_slots(&mut self, net: &Net, colluders: &mut [Colluder]) {
-        let rules = net.users[0].0.user.rules;
-        let mut keys: Vec<_> = net.users.iter().map(|(member, ..)| member.user.id.0).collect();
+        let rules = net.users[0].0.rules();
+        let mut keys: Vec<_> = net.users.iter().map(|(member, ..)| member.id().0).collect();
         for (author, _, bytes) in &net.sent {
             let envelope = Envelope::decode(bytes).unwrap();
             let name = (*author, envelope.number);
@@ -178,7 +181,7 @@ impl Knowledge {
 
 /// The ciphertexts of a seed, for any number of recipients, and those of the ratchet.
 fn slots_of_seed<'a>(net: &Net, envelope: &Envelope<'a>) -> (Vec<Slot<'a>>, Copies<'a>) {
-    let rules = net.users[0].0.user.rules;
+    let rules = net.users[0].0.rules();
     if envelope.kind == CREATE {
         return (Create::decode(envelope.body, rules).unwrap().slots, Copies::default());
     }

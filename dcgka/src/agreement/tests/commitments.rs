@@ -17,7 +17,7 @@ use super::coalition::user_of;
 use crate::agreement::commitment::commit;
 use crate::agreement::seed::Seed;
 use crate::agreement::state::{ControlId, Env, Group};
-use crate::dsgm::{Dsgm, Stage};
+use crate::dsgm::Dsgm;
 use crate::messages::{self, ACK, Seeded, UPDATE};
 
 const ALL: [usize; 5] = [0, 1, 2, 3, 4];
@@ -51,12 +51,12 @@ impl Net {
     fn forge(&mut self, before: &Dsgm, place: usize, body: impl FnOnce(&mut Group, &mut Env<'_, '_>, u32) -> Vec<u8>) {
         let genuine = self.sent[place].2.clone();
         let Envelope { kind, number, subject, new_key, .. } = Envelope::decode(&genuine).unwrap();
-        let ids: Vec<MemberId> = self.users.iter().map(|(member, ..)| member.user.id).collect();
+        let ids: Vec<MemberId> = self.users.iter().map(|(member, ..)| member.id()).collect();
         let new_key = new_key.map(|key| VerificationKey::from_bytes(&key).unwrap());
         let named = subject.map(|handle| *ids.iter().find(|id| id.handle() == handle).unwrap());
         let mut liar = before.clone();
         let mut context = Context { rng: &mut self.rng, directory: &self.directory, confirm_inviter: &|_| true };
-        let Dsgm { user, stage: Stage::Inside(group) } = &mut liar else { panic!("the liar is in no group") };
+        let (user, group) = liar.inside().unwrap();
         let mut env = Env::new(user, &mut context);
         let body = body(group, &mut env, number);
         let draft = Draft { kind, sender: env.user.id, number, subject: named, new_key, body: &body };
@@ -109,7 +109,7 @@ fn a_joiner_with_another_ratchet_than_the_adders_is_lost_to_the_adder_alone() {
         let mut net = Net::new(4, 5, 40);
         let joiner = net.id(4);
         net.act(LIAR, |member, context| {
-            let Dsgm { user, stage: Stage::Inside(group) } = member else { panic!("the liar is in no group") };
+            let (user, group) = member.inside()?;
             let mut env = Env::new(user, context);
             let (truth, number) = (group.ratchet(group.me()).unwrap(), group.next_number()?);
             let commitment = commits_to.commitment(label::RATCHET_COMMITMENT, &truth, number, group, &env);
@@ -200,7 +200,7 @@ fn a_member_that_is_returned_another_ratchet_does_not_get_its_author_back() {
         net.lose_seed(3, 4);
         let victim = net.peer(LIAR, 4);
         net.act(LIAR, |member, context| {
-            let Dsgm { user, stage: Stage::Inside(group) } = member else { panic!("the liar is in no group") };
+            let (user, group) = member.inside()?;
             let env = &mut Env::new(user, context);
             let (truth, number) = (group.ratchet(group.me()).unwrap(), group.next_number()?);
             let recipients = group.recipients(group.view(), group.me());

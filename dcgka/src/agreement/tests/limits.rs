@@ -4,21 +4,22 @@ use protocol::causal_order::MAX_WAITING_BYTES;
 use protocol::crypto::signature::SigningKey;
 use protocol::error::Error;
 use protocol::id::MemberId;
-use protocol::member::{Context, Event, Incoming, Member as _, Rule};
-use protocol::wire::envelope::Subject;
+use protocol::member::{Context, Event, Incoming, Member as _, Received, Rule};
+use protocol::wire::envelope::{Draft, Subject};
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng as _;
 
 use super::Net;
 use crate::agreement::seed::Seed;
 use crate::agreement::state::{ControlId, Env};
-use crate::dsgm::Stage;
 use crate::limits::{MAX_KEPT_KEYS, MAX_KNOWN, MAX_PENDING, MAX_UNACKNOWLEDGED};
-use crate::messages::{Seeded, UPDATE};
+use crate::messages::{MESSAGE, Seeded, UPDATE};
 
 /// Sends an update, whatever is unacknowledged.
 fn update_beyond_limits(net: &mut Net, user: usize) -> usize {
     net.act(user, |member, context| {
-        let Stage::Inside(group) = &mut member.stage else { return Err(Error::Internal) };
-        let env = &mut Env::new(&mut member.user, context);
+        let (user, group) = member.inside()?;
+        let env = &mut Env::new(user, context);
         let number = group.next_number()?;
         let recipients = group.recipients(group.view(), group.me());
         let seed = Seed::generate(env);
@@ -67,6 +68,40 @@ fn an_author_with_too_much_pending_waits_and_nobody_else_does() {
     let last = net.group(0).pending.keys().rfind(|control| control.author == author).map(|control| control.number);
     assert_eq!(last, Some(u32::try_from(1 + MAX_PENDING + 2).unwrap()));
     net.check_nothing_is_left(&[0, 1, 2, 3]);
+}
+
+#[test]
+fn a_repeated_message_needs_no_room() {
+    let mut net = Net::new(3, 3, 27);
+    // User 2 is silent, so that the last updates of user 1 are held back at user 0.
+    let updates: Vec<_> = (0..MAX_PENDING + 2).map(|_| update_beyond_limits(&mut net, 1)).collect();
+    net.carry(&updates[..MAX_PENDING + 1], 0);
+    let (one, group) = (net.id(1), net.group);
+    let mut receive = |author: MemberId, bytes: &[u8]| {
+        let rng = &mut net.rng;
+        let mut context = Context { rng, directory: &net.directory, confirm_inviter: &|_| true };
+        net.users[0].0.receive_one(&Incoming { group, author, bytes }, &mut context)
+    };
+    // Messages of strangers fill the room.
+    let mut rng = ChaCha20Rng::seed_from_u64(28);
+    for body in [vec![0; 1 << 19], vec![0; 1 << 12], Vec::new()] {
+        loop {
+            let key = SigningKey::random(&mut rng);
+            let sender = MemberId(*key.verification_key().as_bytes());
+            let draft = Draft { kind: MESSAGE, sender, number: 1, subject: Subject::None, new_key: None, body: &body };
+            match receive(sender, &draft.sign(&group, sender.handle(), None, &key).0) {
+                Ok(received) => assert_eq!(received, Received::default()),
+                Err(error) => break assert_eq!(error, Error::QueueFull),
+            }
+        }
+    }
+    for (place, expected) in [
+        (updates[0], Ok(Received::default())),
+        (updates[MAX_PENDING], Ok(Received::default())),
+        (updates[MAX_PENDING + 1], Err(Error::QueueFull)),
+    ] {
+        assert_eq!(receive(one, &net.sent[place].2), expected);
+    }
 }
 
 #[test]

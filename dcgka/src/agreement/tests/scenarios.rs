@@ -7,7 +7,7 @@ use rand_core::{Rng as _, SeedableRng as _};
 
 use super::Net;
 use super::coalition::{read_by, user_of};
-use crate::dsgm::{Dsgm, Stage};
+use crate::dsgm::Dsgm;
 use crate::rules::Rules;
 
 const FOUNDERS: usize = 6;
@@ -371,11 +371,7 @@ fn leaks(rules: Rules, scenario: &Scenario, order: Order, seed: u64) -> bool {
     settle(&mut net, order);
     states.append(&mut net.last_states);
     for user in 0..USERS {
-        let members: Vec<_> = match &net.users[user].0.stage {
-            Stage::Inside(group) => group.view().iter().map(|member| group.membership.id(member)).collect(),
-            _ => Vec::new(),
-        };
-        let mut members: Vec<_> = members.iter().map(|id| user_of(&net, id)).collect();
+        let mut members: Vec<_> = net.users[user].0.members().iter().map(|id| user_of(&net, id)).collect();
         members.sort_unstable();
         let expected = if scenario.members.contains(&user) { scenario.members } else { &[] };
         assert_eq!(members, expected, "{} {order:?}: as user {user} sees it", scenario.name);
@@ -407,7 +403,7 @@ fn random_schedule(net: &mut Net, steps: usize, rng: &mut ChaCha20Rng) {
     let mut below = |bound: usize| usize::try_from(rng.next_u64() % bound as u64).unwrap();
     for _ in 0..steps {
         let (user, other) = (below(USERS), below(USERS));
-        let Stage::Inside(group) = &net.users[user].0.stage else {
+        let Some(group) = net.users[user].0.present() else {
             let places = [below(net.sent.len())];
             net.carry(&places, user);
             continue;
@@ -446,7 +442,7 @@ fn after_random_schedules_all_outsiders_together_read_nothing() {
         random_schedule(&mut net, 40, &mut ChaCha20Rng::seed_from_u64(seed));
         let before: Vec<_> = net.users.iter().map(|(member, ..)| member.clone()).collect();
         settle(&mut net, ORDERS[seed as usize % 3]);
-        let is_inside = |user: &usize| matches!(net.users[*user].0.stage, Stage::Inside(_));
+        let is_inside = |user: &usize| net.users[*user].0.present().is_some();
         let (members, outside): (Vec<_>, Vec<_>) = (0..USERS).partition(is_inside);
         let mut states: Vec<_> = outside.iter().map(|user| before[*user].clone()).collect();
         states.append(&mut net.last_states);

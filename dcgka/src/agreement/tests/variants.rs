@@ -2,7 +2,6 @@
 
 use protocol::crypto::label;
 use protocol::crypto::signature::SigningKey;
-use protocol::error::Error;
 use protocol::member::{Context, Member as _};
 use protocol::membership::KnownUser;
 use protocol::wire::envelope::{Draft, Envelope, Subject};
@@ -11,7 +10,6 @@ use super::Net;
 use crate::agreement::seed::Seed;
 use crate::agreement::sender::Sender;
 use crate::agreement::state::{ControlId, Env};
-use crate::dsgm::{Dsgm, Stage};
 use crate::messages::{ADD_ACK, AddAck, Seeded, UPDATE};
 use crate::rules::Rules;
 
@@ -20,8 +18,8 @@ fn different_seeds_for_different_members_are_noticed_unless_as_published() {
     for (rules, nones) in [(Rules::Corrected, 2), (Rules::Published, 0)] {
         let mut net = Net::following(rules, 4, 4, 3);
         let places = net.act(1, |member, context| {
-            let Stage::Inside(group) = &mut member.stage else { return Err(Error::Internal) };
-            let env = &mut Env::new(&mut member.user, context);
+            let (user, group) = member.inside()?;
+            let env = &mut Env::new(user, context);
             let number = group.next_number()?;
             let recipients = group.recipients(group.view(), group.me());
             let (one, other) = (Seed::generate(env), Seed::generate(env));
@@ -81,10 +79,10 @@ fn learned_from(net: &mut Net, answer: usize, member: usize, user: usize) -> boo
     if kind != ADD_ACK {
         return false;
     }
-    let slot = AddAck::decode(body, net.users[0].0.user.rules).unwrap().slot;
+    let slot = AddAck::decode(body, net.users[0].0.rules()).unwrap().slot;
     let peer = KnownUser { id: net.id(member), index: net.index(user, member) };
     let mut context = Context { rng: &mut net.rng, directory: &net.directory, confirm_inviter: &|_| true };
-    let Dsgm { user, stage: Stage::Inside(group) } = &mut net.users[user].0 else { panic!("it has not joined") };
+    let (user, group) = net.users[user].0.inside().unwrap();
     let ratchet = group.decrypt_from(peer, (number, &peer.id.0), &slot, &mut Env::new(user, &mut context));
     let mut stolen = Sender { ratchet, chain: None };
     stolen.advance(label::ADD_STEP);

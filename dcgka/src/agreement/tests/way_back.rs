@@ -1,7 +1,6 @@
 //! How a member gets back the ratchets that it has lost, and what nobody can do with that.
 
 use protocol::crypto::hash::DIGEST_LEN;
-use protocol::error::Error;
 use protocol::id::HANDLE_LEN;
 use protocol::member::{Context, Event, Incoming, Member as _};
 use protocol::membership::KnownUser;
@@ -10,7 +9,6 @@ use protocol::wire::envelope::Envelope;
 use super::Net;
 use super::commitments::{all_but, readings};
 use crate::agreement::state::Env;
-use crate::dsgm::{Dsgm, Stage};
 use crate::messages::{ACK_NONE, ASK, Seeded};
 use crate::rules::Rules;
 use crate::two_party::WARM_LEN;
@@ -39,7 +37,7 @@ impl Net {
     fn ask(&mut self, user: usize, other: usize) {
         let peer = KnownUser { id: self.id(other), index: self.index(user, other) };
         self.act(user, |member, context| {
-            let Dsgm { user, stage: Stage::Inside(group) } = member else { return Err(Error::NotInGroup) };
+            let (user, group) = member.inside()?;
             let mut env = Env::new(user, context);
             group.ask(peer, &mut env)?;
             Ok(env.outgoing)
@@ -134,7 +132,7 @@ fn nobody_else_can_ask_in_a_members_name() {
     net.settle();
     let (author, zero) = (net.id(3), net.id(0));
     let mut thief = stolen;
-    let Dsgm { user, stage: Stage::Inside(group) } = &mut thief else { panic!("it is in no group") };
+    let (user, group) = thief.inside().unwrap();
     let peer = KnownUser { id: zero, index: group.membership.index(&zero).unwrap() };
     let mut context = Context { rng: &mut net.rng, directory: &net.directory, confirm_inviter: &|_| true };
     let mut env = Env::new(user, &mut context);
