@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::message::{EQUIVOCATION_WINDOW, Receipt, Verified};
 use super::unverified::Unverified;
-use super::{EQUIVOCATION_WINDOW, Receipt, Verified};
 use crate::crypto::hash::Digest;
 use crate::crypto::signature::{VERIFICATION_KEY_LEN, VerificationKey};
 use crate::error::Error;

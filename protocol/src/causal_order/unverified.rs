@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{MAX_WAITING_BYTES, MAX_WAITING_PER_AUTHOR, Receipt};
+use super::message::{MAX_WAITING_BYTES, MAX_WAITING_PER_AUTHOR, Receipt};
 use crate::error::Error;
 use crate::id::Handle;
 use crate::wire::envelope::Envelope;

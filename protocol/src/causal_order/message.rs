@@ -1,0 +1,50 @@
+//! What becomes of a message, and how much may wait.
+
+use crate::crypto::hash::Digest;
+use crate::crypto::signature::{VERIFICATION_KEY_LEN, VerificationKey};
+use crate::id::MemberId;
+use crate::wire::envelope::{Kind, Subject};
+
+/// The number of messages that may wait for each author.
+pub const MAX_WAITING_PER_AUTHOR: usize = 1024;
+/// The number of bytes that may wait, over all authors. A message that is ready when it is received needs no room.
+pub const MAX_WAITING_BYTES: usize = 16 << 20;
+/// The number of unknown authors whose messages may wait.
+pub const MAX_STRANGERS: usize = 1024;
+/// The number of last messages of each author for which a second message under the same number is noticed. Under an
+/// older number it counts as a duplicate.
+pub const EQUIVOCATION_WINDOW: usize = 8;
+
+/// A message whose signature has been verified.
+#[derive(Clone, Debug)]
+pub struct Verified {
+    /// The message's place among its author's messages, from 1.
+    pub number: u32,
+    /// What the message is.
+    pub kind: Kind,
+    /// The user that the envelope names.
+    pub subject: Subject<MemberId>,
+    /// The author's verification key from its next message on, if it changes.
+    pub new_key: Option<VerificationKey>,
+    /// Version, kind, sender and number, as received.
+    pub header: Vec<u8>,
+    /// The protocol's part of the message.
+    pub body: Vec<u8>,
+    /// The hash that is signed.
+    pub digest: Digest,
+    /// The verification key under which the message was verified.
+    pub key: [u8; VERIFICATION_KEY_LEN],
+}
+
+/// What happens to a message when it is received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Receipt {
+    /// It is verified: [`CausalOrder::deliver`](super::CausalOrder::deliver) returns it once it is ready.
+    Verified,
+    /// It cannot be verified yet.
+    Waits,
+    /// It has been received before, or is too old for that to be known.
+    Duplicate,
+    /// Its author has signed another message under the same number.
+    Equivocation,
+}
