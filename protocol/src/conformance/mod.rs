@@ -7,9 +7,11 @@
 //! The suite is a black-box test: it knows messages, events, exports and primitive counts. It finds mistakes, and lies
 //! about bytes; it does not show that a protocol is secure.
 
+mod bundles;
 mod concurrency;
 mod copies;
 mod delivery;
+mod echoes;
 mod exports;
 mod healing;
 mod hostile;
@@ -33,7 +35,7 @@ use trial::Trial;
 use verdict::Verdict;
 
 /// The checks, with their names in data.
-const CHECKS: [(&str, Check); 10] = [
+const CHECKS: [(&str, Check); 12] = [
     ("operations", operations::check),
     ("randomness", randomness::check),
     ("secrecy", secrecy::check),
@@ -41,9 +43,11 @@ const CHECKS: [(&str, Check); 10] = [
     ("sequences", sequences::check),
     ("exports", exports::check),
     ("prekeys", prekeys::check),
+    ("bundles", bundles::check),
     ("concurrency", concurrency::check),
     ("order of delivery", delivery::check),
     ("hostile network", hostile::check),
+    ("echoes", echoes::check),
 ];
 
 type Check = fn(&mut Trial<'_>) -> Verdict;

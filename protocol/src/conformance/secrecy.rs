@@ -6,15 +6,14 @@ use super::verdict::{Verdict, ensure};
 use super::world::{Action, World};
 use crate::error::Error;
 use crate::member::Member;
-use crate::operation::{Operation, Start};
+use crate::operation::{Operation, PLAINTEXT_LEN, Start};
 
 pub(super) fn check(trial: &mut Trial<'_>) -> Verdict {
-    let updates = trial.capabilities().pcs_update;
     for size in SIZES {
         if trial.supports(Operation::Remove, size) {
             trial.enter(Operation::Remove.name(), size);
             let world = trial.world(Start::Conversed, 1)?;
-            removed(world, size, updates, trial.supports(Operation::Add, size))?;
+            removed(world, size, trial)?;
         }
         if trial.supports(Operation::Add, size) {
             trial.enter(Operation::Add.name(), size);
@@ -29,16 +28,30 @@ pub(super) fn check(trial: &mut Trial<'_>) -> Verdict {
 }
 
 /// The removed member, and copies of it from before its removal: one that gets everything, messages to others included,
-/// and one from which the removal itself is withheld.
-fn removed(mut world: World<'_>, size: usize, updates: bool, adds: bool) -> Verdict {
+/// and one from which the removal itself is withheld. A message that crosses the removal reaches nobody until the target is
+/// removed: the target must not be able to read it any more.
+fn removed(mut world: World<'_>, size: usize, trial: &Trial<'_>) -> Verdict {
+    let (updates, adds) = (trial.capabilities().pcs_update, trial.supports(Operation::Add, size));
     let target = size - 1;
     let (mut informed, mut uninformed) = (world.capture(target)?, world.capture(target)?);
+    let delayed = world.log.len();
+    let text = vec![0x5a; PLAINTEXT_LEN];
+    if size > 2 && trial.capabilities().concurrent_operations {
+        world.begin(1, &Action::Send(text.clone()))?;
+        let read = world.overhear(&mut *world.capture(target)?, &world.log[delayed..]);
+        ensure(read == [text], || "a member does not read a message that is for it".to_owned())?;
+    }
+    let inboxes: Vec<_> = world.users.iter_mut().map(|user| core::mem::take(&mut user.inbox)).collect();
     let first = world.log.len();
     let (operator, action) = Action::of(Operation::Remove, size);
     world.begin(operator, &action)?;
     let withheld = world.log.len();
     world.settle(None)?;
     world.users[target].hears = false;
+    for (number, inbox) in inboxes.into_iter().enumerate().filter(|(number, _)| *number != target) {
+        world.users[number].inbox.extend(inbox);
+    }
+    world.settle(None)?;
     let answered = world.log.len();
     world.converse()?;
     if updates {
@@ -63,6 +76,10 @@ fn removed(mut world: World<'_>, size: usize, updates: bool, adds: bool) -> Verd
         let read = world.overhear(copy, &world.log[from..]);
         ensure(read.is_empty(), || format!("{who} reads a message that was sent after the removal"))?;
     }
+    let read = world.overhear(&mut *world.capture(target)?, &world.log);
+    ensure(read.is_empty(), || {
+        "the removed member reads a message from before its removal that it had not received".to_owned()
+    })?;
     let before = world.users[target].member.export();
     let mut actions = vec![Action::Add(size), Action::Remove(0), Action::Send(Vec::new())];
     actions.extend(updates.then_some(Action::Update));
