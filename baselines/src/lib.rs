@@ -32,6 +32,15 @@
 //! Limits:
 //!
 //! - Each user has one device. Sessions serve one group only. Bundles are not renewed.
+//! - A user without a valid bundle cannot be named in a creation or an add. If its bundle is lost later, members whose
+//!   channel with it is not open leave it out.
+//! - A call is refused with `NumbersExhausted`, before anything else happens, unless each counter suffices for all that
+//!   the call can send. The counters are those of messages, notices, sender keys, and messages under a sender key and on
+//!   a channel.
+//! - Of each author a member keeps which message numbers it has received, with at most 255 gaps. A message under such a
+//!   number that does not open counts as repeated, even if it is forged. Beyond that, the oldest gap counts as received.
+//! - A member cannot check a channel message in its own name. Under a number that it has used, the message counts as its
+//!   own and has no effect.
 //! - Channels with removed members are kept, because messages that a removed member sent before it knew of its removal
 //!   may still arrive. No sender key goes over them.
 //! - A member's notices reach the members that it knows or learns of. Notices are not signed, so nobody else can pass

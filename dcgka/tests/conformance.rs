@@ -10,6 +10,6 @@ fn both_variants_conform() {
         let report = conformance::check(&|| Box::new(backend)).unwrap_or_else(|violation| panic!("{violation}"));
         assert!(report.passed.iter().all(|(_, situations)| *situations > 0), "{report}");
         assert!(report.notes.is_empty() && report.not_made.is_empty(), "{report}");
-        for a in &report.attacks { println!("{a:?}"); }
+        assert!(!report.attacks.is_empty(), "{report}");
     }
 }

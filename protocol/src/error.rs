@@ -36,7 +36,7 @@ pub enum Error {
     /// The directory has no valid bundle of a user that the call names.
     #[error("the directory has no valid bundle of a user that the call names")]
     NoBundle,
-    /// The member has used up its message numbers. Its user can come back only under a new id.
+    /// The member has fewer message numbers left than one call may use. Its user can come back only under a new id.
     #[error("the member has used up its message numbers; try to add its user under a new id")]
     NumbersExhausted,
 

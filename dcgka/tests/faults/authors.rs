@@ -2,7 +2,7 @@
 
 use protocol::error::Error;
 use protocol::id::GroupId;
-use protocol::member::{Context, Event, Received, Rule};
+use protocol::member::{Context, Event, Incoming, Received, Rule};
 use protocol::wire::envelope::{Draft, Subject};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
@@ -208,6 +208,14 @@ fn a_member_that_hears_itself_learns_only_that_somebody_else_signs_in_its_name()
     for place in [said[0], add[0], add[1]] {
         let bytes = world.sent[place].bytes.clone();
         assert_eq!(world.receive(1, &bytes, 1), Ok(Received::default()));
+    }
+    // Nobody joins by a welcome at a member, so nobody is asked whether to confirm its author.
+    let (author, group) = (world.id(1), world.group);
+    let welcome = Incoming { group, author, bytes: &world.sent[add[1]].bytes };
+    for user in [1, 3] {
+        let mut rng = ChaCha20Rng::seed_from_u64(4);
+        let mut context = Context { rng: &mut rng, directory: &world.directory, confirm_inviter: &|_| false };
+        assert_eq!(world.users[user].member.receive_one(&welcome, &mut context), Ok(Received::default()));
     }
     let thief = Malicious::rob(&world, 1);
     let (me, body) = (world.id(1), [0; 40]);

@@ -10,7 +10,8 @@ impl<'a> World<'a> {
         let copy = |user: &User| {
             let User { id, inside, hears, .. } = *user;
             let (member, rng) = (self.revive(&*user.member)?, user.rng.clone());
-            Ok(User { id, member, rng, inside, hears, inbox: user.inbox.clone(), read: user.read.clone() })
+            let (inbox, received, read) = (user.inbox.clone(), user.received.clone(), user.read.clone());
+            Ok(User { id, member, rng, inside, hears, inbox, received, read })
         };
         Ok(Self {
             make: self.make,

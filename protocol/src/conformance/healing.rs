@@ -1,5 +1,6 @@
 //! An update heals: with a state from before it, nobody reads what is sent after it, or speaks in its owner's name.
 
+use super::secrecy::NONE;
 use super::theft::Attempt;
 use super::trial::Trial;
 use super::verdict::{Verdict, ensure};
@@ -29,21 +30,19 @@ fn heal(trial: &mut Trial<'_>, mut world: World<'_>, victim: usize) -> Verdict {
          update"
             .to_owned()
     })?;
-    let undisturbed = calm.passage(|calm| calm.converse())?;
+    let mut alone = calm.fork()?;
+    let undisturbed = calm.passage(|calm| calm.converse_without(victim))?;
+    let own = alone.passage(|alone| alone.say(victim, PLAINTEXT_LEN))?;
     let update = world.passage(|world| world.run(victim, &Action::Update).map(drop))?;
     let afterwards = world.passage(|world| world.converse())?;
-    let loot =
-        world.attack(&state, update.sent.start..afterwards.sent.end, &(update.sent.start..update.sent.start + 1))?;
-    let known = calm.attack(&state, undisturbed.sent.clone(), &(0..0))?;
-    let attempt = Attempt {
+    let (heard, call) = (update.sent.start..afterwards.sent.end, update.sent.start..update.sent.start + 1);
+    trial.judge(&Attempt {
         what: "a state from before its owner's update",
+        secret: world.attack(&state, heard, &call, &afterwards.said)?,
         twin: "without the update",
-        secret: (&world, vec![afterwards]),
-        known: (&calm, undisturbed),
-        victim,
-        without_following: false,
-    };
-    trial.judge(&attempt, &loot, &known)?;
+        known: calm.attack(&state, undisturbed.sent.clone(), &NONE, &undisturbed.said)?,
+        followed: Some(alone.attack(&state, own.sent.clone(), &NONE, &own.said)?),
+    })?;
     ensure(!speaks(&world, victim, &state)?, || {
         "a message made with the state from before the update is taken for one of its owner".to_owned()
     })?;

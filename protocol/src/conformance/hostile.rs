@@ -68,18 +68,22 @@ fn walk(world: &mut World<'_>, operation: Operation, hostile: bool) -> Verdict<V
             }
             let genuine = Parcel::of(world, place);
             let received = match receive(world, user, &genuine) {
+                Ok(received) => received,
                 Err(error) if world.users[user].inside => {
                     let kind = world.log[place].kind;
                     let when = if hostile { " after altered copies of it" } else { "" };
                     return Err(format!("a genuine message of kind `{kind}` was refused{when}: {error}"));
                 }
-                result => result.unwrap_or_default(),
+                Err(_) => {
+                    steps.push(Step { place, user, events: Vec::new(), answers: Vec::new() });
+                    continue;
+                }
             };
             let answers = received.outgoing.iter().map(|sent| (sent.to, sent.kind)).collect();
             steps.push(Step { place, user, events: received.events.clone(), answers });
             let sent = world.accept(user, place, received)?;
-            if hostile {
-                without_effect(world, user, &genuine, || "a repeated message".to_owned())?;
+            if hostile && world.users[user].received.contains(&place) {
+                silent(world, user, &genuine, || "a repeated message".to_owned())?;
             }
             world.post(user, sent)?;
         }
@@ -91,20 +95,20 @@ fn walk(world: &mut World<'_>, operation: Operation, hostile: bool) -> Verdict<V
 
 /// A message, with the group and author that a transport claims.
 #[derive(Clone)]
-struct Parcel {
-    group: GroupId,
-    author: MemberId,
-    bytes: Vec<u8>,
+pub(super) struct Parcel {
+    pub(super) group: GroupId,
+    pub(super) author: MemberId,
+    pub(super) bytes: Vec<u8>,
 }
 
 impl Parcel {
-    fn of(world: &World<'_>, place: usize) -> Self {
+    pub(super) fn of(world: &World<'_>, place: usize) -> Self {
         let sent = &world.log[place];
         Self { group: world.group, author: world.users[sent.author].id, bytes: sent.bytes.clone() }
     }
 }
 
-fn receive(world: &mut World<'_>, user: usize, parcel: &Parcel) -> Result<Received, Error> {
+pub(super) fn receive(world: &mut World<'_>, user: usize, parcel: &Parcel) -> Result<Received, Error> {
     let Parcel { group, author, bytes } = parcel;
     let user = &mut world.users[user];
     let mut context = Context { rng: &mut user.rng, directory: &world.directory, confirm_inviter: &|_| true };
@@ -148,7 +152,12 @@ fn tamper(world: &mut World<'_>, place: usize, victim: usize, (ends, between): (
 
 /// Checks that a message is refused without a trace, or accepted in silence: it may wait for what it seems to depend
 /// on.
-fn without_effect(world: &mut World<'_>, user: usize, parcel: &Parcel, what: impl Fn() -> String) -> Verdict {
+pub(super) fn without_effect(
+    world: &mut World<'_>,
+    user: usize,
+    parcel: &Parcel,
+    what: impl Fn() -> String,
+) -> Verdict {
     let shown = |member: &dyn Member| (member.group(), member.members(), member.fingerprints());
     let member = &*world.users[user].member;
     let (state, before) = (member.export(), shown(member));
@@ -161,6 +170,16 @@ fn without_effect(world: &mut World<'_>, user: usize, parcel: &Parcel, what: imp
             ensure(shown(member) == before, || format!("{} has changed group, members or fingerprints", what()))
         }
     }
+}
+
+/// Checks that a message is taken in silence, without a trace: there is nothing wrong with it, and nothing new in it.
+pub(super) fn silent(world: &mut World<'_>, user: usize, parcel: &Parcel, what: impl Fn() -> String) -> Verdict {
+    let state = world.users[user].member.export();
+    match receive(world, user, parcel) {
+        Err(error) => return Err(format!("{} was refused: {error}", what())),
+        Ok(received) => ensure(received == Received::default(), || format!("{} had an effect", what()))?,
+    }
+    ensure(world.users[user].member.export() == state, || format!("{} has changed the state", what()))
 }
 
 /// Checks batches, at a copy: a forgery must not spoil its neighbours, and a duplicate must count once.
@@ -181,8 +200,8 @@ fn batch(world: &World<'_>, victim: usize, genuine: &Parcel) -> Verdict {
     let events = |result: Option<&Result<Received, Error>>| {
         result.and_then(|result| result.as_ref().ok()).map(|received| received.events.clone()).unwrap_or_default()
     };
-    let silent = |result| events(result).is_empty();
-    ensure(among.len() == 3 && silent(among.first()) && silent(among.last()), || {
+    let repeated = || among.last() == Some(&Ok(Received::default())) || alone.iter().any(Result::is_err);
+    ensure(among.len() == 3 && events(among.first()).is_empty() && repeated(), || {
         "in one batch, a forgery or a duplicate counts".to_owned()
     })?;
     ensure(events(among.get(1)) == events(alone.first()), || {
@@ -190,12 +209,19 @@ fn batch(world: &World<'_>, victim: usize, genuine: &Parcel) -> Verdict {
     })
 }
 
-/// Sends everything that was ever sent to everybody again.
+/// Sends everything that was ever sent to everybody again, its authors included.
 fn repeat_all(world: &mut World<'_>) -> Verdict {
     for place in 0..world.log.len() {
         let genuine = Parcel::of(world, place);
-        for user in world.insiders() {
-            without_effect(world, user, &genuine, || "an old message, repeated at everybody,".to_owned())?;
+        for user in 0..world.users.len() {
+            let (author, known) = (world.log[place].author, world.users[user].received.contains(&place));
+            let kind = world.log[place].kind;
+            let what = || format!("an old message of kind `{kind}`, repeated at everybody,");
+            if world.users[user].inside && (known || author == user) {
+                silent(world, user, &genuine, what)?;
+            } else {
+                without_effect(world, user, &genuine, what)?;
+            }
         }
     }
     Ok(())

@@ -1,8 +1,9 @@
-//! A one-time prekey is deleted once it has been used.
+//! A one-time prekey is deleted once it has been used, and all prekeys once their owner has been removed.
 //!
-//! The check alters the draws of a new user's randomness one by one. A draw that changes a single one-time prekey, and
-//! nothing else of what is published, is the secret of that prekey. If these bytes are in the user's export before the
-//! prekey is used, they must not be there afterwards.
+//! The check alters the draws of a new user's randomness one by one. A draw that changes a bundle, and not the user's id,
+//! is the secret of a prekey; if it changes a single one-time prekey and nothing else, it is the secret of that one. If
+//! these bytes are in the user's export before the prekey is used, or before its owner is removed, they must not be there
+//! afterwards.
 
 use core::convert::Infallible;
 
@@ -13,6 +14,7 @@ use super::verdict::{Verdict, ensure};
 use super::world::{Action, World, stream};
 use crate::directory::Directory as _;
 use crate::member::{Backend, NewUser};
+use crate::operation::Operation;
 
 const PREKEYS: usize = 3;
 /// The shortest draw that counts as a secret: fewer bytes would be found by chance.
@@ -22,25 +24,17 @@ pub(super) fn check(trial: &mut Trial<'_>) -> Verdict {
     trial.enter("first contact", 2);
     let backend = trial.backend();
     let (user, draws) = make(&*backend, trial.seed, None);
-    let secret = |which: usize| {
-        let at = (0..draws.len()).find(|at| {
-            let (altered, _) = make(&*backend, trial.seed, Some(*at));
-            let others = |user: &NewUser| {
-                let mut one_time = user.one_time.clone();
-                one_time.remove(which);
-                (user.id, user.bundle.clone(), one_time)
-            };
-            altered.one_time.len() == user.one_time.len()
-                && others(&altered) == others(&user)
-                && altered.one_time[which] != user.one_time[which]
-        });
-        at.map(|at| draws[at].clone()).filter(|draw| draw.len() >= MIN_SECRET_LEN)
-    };
+    let secrets: Vec<Prekey> = draws
+        .iter()
+        .enumerate()
+        .filter(|(_, draw)| draw.len() >= MIN_SECRET_LEN)
+        .filter_map(|(at, draw)| Prekey::of(&user, &make(&*backend, trial.seed, Some(at)).0, draw))
+        .collect();
     let before = user.member.export();
-    let secrets: Vec<Option<Vec<u8>>> = (0..user.one_time.len()).map(secret).collect();
-    let shown = |export: &[u8], secret: &[u8]| export.windows(secret.len()).any(|window| window == secret);
-    if !secrets.iter().flatten().any(|secret| shown(&before, secret)) {
+    if !secrets.iter().any(|prekey| prekey.one_time.is_some() && prekey.is_in(&before)) {
         trial.not_made("whether used one-time prekeys are deleted", "exports do not show one-time prekeys");
+    }
+    if !secrets.iter().any(|prekey| prekey.is_in(&before)) {
         return Ok(());
     }
     let published = user.one_time.clone();
@@ -54,12 +48,47 @@ pub(super) fn check(trial: &mut Trial<'_>) -> Verdict {
         Some(next) => published.iter().position(|one_time| *one_time == next).unwrap_or(0),
         None => published.len(),
     };
-    if used == 0 {
+    if used == 0 && !published.is_empty() {
         trial.notes.push("one-time prekeys are published and not used");
     }
     let after = world.users[1].member.export();
-    let kept = secrets.iter().take(used).flatten().any(|secret| shown(&after, secret));
-    ensure(!kept, || "a one-time prekey that has been used is still in the export of its owner".to_owned())
+    let is_used = |prekey: &Prekey| prekey.one_time.is_some_and(|which| which < used);
+    let kept = secrets.iter().any(|prekey| is_used(prekey) && prekey.is_in(&after));
+    ensure(!kept, || "a one-time prekey that has been used is still in the export of its owner".to_owned())?;
+    if !trial.supports(Operation::Remove, 2) {
+        return Ok(());
+    }
+    world.run(0, &Action::Remove(1))?;
+    let after = world.users[1].member.export();
+    let kept = secrets.iter().any(|prekey| prekey.is_in(&after));
+    ensure(!kept, || "a prekey of a removed member is still in its export".to_owned())
+}
+
+/// The secret of a prekey, which is the number `one_time` of the one-time prekeys if it is one of them.
+struct Prekey {
+    secret: Vec<u8>,
+    one_time: Option<usize>,
+}
+
+impl Prekey {
+    /// The secret that `draw` is, if `altered` has another one in its place.
+    fn of(user: &NewUser, altered: &NewUser, draw: &[u8]) -> Option<Self> {
+        if altered.id != user.id || altered.one_time.len() != user.one_time.len() {
+            return None;
+        }
+        let changed = |which: &usize| altered.one_time[*which] != user.one_time[*which];
+        let changed: Vec<usize> = (0..user.one_time.len()).filter(changed).collect();
+        let one_time = match (altered.bundle == user.bundle, &changed[..]) {
+            (true, []) => return None,
+            (true, [which]) => Some(*which),
+            _ => None,
+        };
+        Some(Self { secret: draw.to_vec(), one_time })
+    }
+
+    fn is_in(&self, export: &[u8]) -> bool {
+        export.windows(self.secret.len()).any(|window| window == self.secret)
+    }
 }
 
 fn make(backend: &dyn Backend, seed: u64, altered: Option<usize>) -> (NewUser, Vec<Vec<u8>>) {

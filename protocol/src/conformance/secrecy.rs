@@ -7,7 +7,10 @@ use super::verdict::{Verdict, ensure};
 use super::world::{Action, Sent, World};
 use crate::error::Error;
 use crate::member::{Context, Incoming};
-use crate::operation::{Operation, Start};
+use crate::operation::{Operation, PLAINTEXT_LEN, Start};
+
+/// No messages.
+pub(super) const NONE: core::ops::Range<usize> = 0..0;
 
 pub(super) fn check(trial: &mut Trial<'_>) -> Verdict {
     for size in SIZES {
@@ -24,29 +27,41 @@ pub(super) fn check(trial: &mut Trial<'_>) -> Verdict {
         if trial.capabilities().forward_secrecy {
             trial.enter(Operation::Message.name(), size);
             let world = trial.world(Start::Created, 0)?;
-            forgotten(trial, world)?;
+            forgotten(trial, &world)?;
         }
     }
     Ok(())
 }
 
-/// The removed member, and a copy of its state from before: it reads what is said before the removal, and nothing of what
-/// is said after it, even next to an update and an add.
+/// The removed member, and its state from before: it reads what is said before the removal, and nothing of what is said
+/// after it, even next to an update and an add. A message that crosses the removal reaches nobody until the member is
+/// removed: then it must not be able to read it any more.
 fn removed(trial: &mut Trial<'_>, mut world: World<'_>, size: usize) -> Verdict {
-    let (updates, adds) = (trial.capabilities().pcs_update, trial.supports(Operation::Add, size));
+    let capabilities = trial.capabilities();
+    let (updates, adds) = (capabilities.pcs_update, trial.supports(Operation::Add, size));
     let target = size - 1;
     let older = world.state(target);
-    let before = world.passage(|world| world.converse())?;
-    let recent = world.state(target);
-    let (operator, action) = Action::of(Operation::Remove, size);
-    let mut calls = 0..0;
-    let removal = world.passage(|world| {
-        let first = world.log.len();
-        world.begin(operator, &action)?;
-        calls = first..world.log.len();
-        world.settle(None)
+    let before = world.passage(|world| world.converse_without(target))?;
+    let last = world.state(target);
+    let crossing = world.passage(|world| {
+        if size > 2 && capabilities.concurrent_operations {
+            let text = vec![0x5a; PLAINTEXT_LEN];
+            world.said.push((1, text.clone()));
+            world.begin(1, &Action::Send(text))?;
+        }
+        Ok(())
     })?;
+    let inboxes: Vec<_> = world.users.iter_mut().map(|user| core::mem::take(&mut user.inbox)).collect();
+    let (operator, action) = Action::of(Operation::Remove, size);
+    let first = world.log.len();
+    world.begin(operator, &action)?;
+    let calls = first..world.log.len();
+    world.settle(None)?;
     world.users[target].hears = false;
+    for (number, inbox) in inboxes.into_iter().enumerate().filter(|(number, _)| *number != target) {
+        world.users[number].inbox.extend(inbox);
+    }
+    world.settle(None)?;
     let afterwards = world.passage(|world| {
         world.converse()?;
         if updates {
@@ -59,22 +74,29 @@ fn removed(trial: &mut Trial<'_>, mut world: World<'_>, size: usize) -> Verdict 
         }
         Ok(())
     })?;
-    let end = afterwards.sent.end;
-    let attempt = |what| Attempt {
-        what,
-        twin: "from before the removal",
-        secret: (&world, vec![afterwards.clone()]),
-        known: (&world, before.clone()),
-        victim: target,
-        without_following: true,
-    };
-    let known = world.attack(&older, before.sent.clone(), &(0..0))?;
-    let all = world.attack(&older, before.sent.start..end, &calls)?;
-    trial.judge(&attempt("a state from before its owner's removal"), &all, &known)?;
-    let late = world.attack(&recent, removal.sent.start..end, &calls)?;
-    trial.judge(&attempt("the last state before its owner's removal"), &late, &known)?;
-    let itself = world.attack(&world.state(target), afterwards.sent.clone(), &(0..0))?;
-    trial.judge(&attempt("the removed member's state"), &itself, &known)?;
+    let (end, itself) = (afterwards.sent.end, world.state(target));
+    for (what, state, heard) in [
+        ("a state from before its owner's removal", &older, before.sent.start..end),
+        ("the last state before its owner's removal", &last, calls.start..end),
+        ("the state of a removed member", &itself, afterwards.sent.clone()),
+    ] {
+        trial.judge(&Attempt {
+            what,
+            secret: world.attack(state, heard, &calls, &afterwards.said)?,
+            twin: "from before the removal",
+            known: world.attack(&older, before.sent.clone(), &NONE, &before.said)?,
+            followed: None,
+        })?;
+    }
+    if !crossing.said.is_empty() {
+        trial.judge(&Attempt {
+            what: "the state of a removed member that has not received a message from before its removal",
+            secret: world.attack(&itself, 0..end, &NONE, &crossing.said)?,
+            twin: "with its last state before the removal",
+            known: world.attack(&last, crossing.sent.clone(), &NONE, &crossing.said)?,
+            followed: None,
+        })?;
+    }
 
     let before = world.users[target].member.export();
     let mut actions = vec![Action::Add(size), Action::Remove(0), Action::Send(Vec::new())];
@@ -87,7 +109,7 @@ fn removed(trial: &mut Trial<'_>, mut world: World<'_>, size: usize) -> Verdict 
     ensure(unchanged, || "a refused call of the removed member has changed the state".to_owned())
 }
 
-/// The joiner gets all older messages: a copy of it before it joins, and itself afterwards.
+/// The joiner gets all older messages: before it joins, and afterwards.
 fn joiner(trial: &mut Trial<'_>, mut world: World<'_>, size: usize) -> Verdict {
     let joiner = size;
     let early = world.state(joiner);
@@ -95,22 +117,20 @@ fn joiner(trial: &mut Trial<'_>, mut world: World<'_>, size: usize) -> Verdict {
     let (operator, action) = Action::of(Operation::Add, size);
     let add = world.passage(|world| world.run(operator, &action).map(drop))?;
     let late = world.state(joiner);
-    let afterwards = world.passage(|world| world.converse())?;
-    let attempt = |what| Attempt {
-        what,
-        twin: "from after it has joined",
-        secret: (&world, vec![older.clone()]),
-        known: (&world, afterwards.clone()),
-        victim: joiner,
-        without_following: true,
-    };
-    // It may have received the older messages before it joins, or afterwards.
-    let known = world.attack(&early, add.sent.start..afterwards.sent.end, &(0..0))?;
-    let loot = world.attack(&early, 0..afterwards.sent.end, &(0..0))?;
-    trial.judge(&attempt("a joiner's state from before it joined"), &loot, &known)?;
-    let known = world.attack(&late, afterwards.sent.clone(), &(0..0))?;
-    let loot = world.attack(&late, 0..add.sent.start, &(0..0))?;
-    trial.judge(&attempt("a joiner's state"), &loot, &known)?;
+    let afterwards = world.passage(|world| world.converse_without(joiner))?;
+    let end = afterwards.sent.end;
+    for (what, state, heard, joins) in [
+        ("the state of a joiner from before it joined", &early, 0..end, add.sent.start),
+        ("the state of a joiner", &late, 0..add.sent.start, afterwards.sent.start),
+    ] {
+        trial.judge(&Attempt {
+            what,
+            secret: world.attack(state, heard, &NONE, &older.said)?,
+            twin: "from after it has joined",
+            known: world.attack(state, joins..end, &NONE, &afterwards.said)?,
+            followed: None,
+        })?;
+    }
     // And older messages do it no harm.
     let mut burdened = world.revive(&*world.users[joiner].member)?;
     let mut rng = world.users[joiner].rng.clone();
@@ -125,21 +145,18 @@ fn joiner(trial: &mut Trial<'_>, mut world: World<'_>, size: usize) -> Verdict {
 }
 
 /// A state from after everything was read gets all old messages.
-fn forgotten(trial: &mut Trial<'_>, mut world: World<'_>) -> Verdict {
-    let before: Vec<Vec<u8>> = world.insiders().into_iter().map(|user| world.state(user)).collect();
-    let said = world.passage(|world| world.converse())?;
-    for (user, before) in world.insiders().into_iter().zip(before) {
-        let loot = world.attack(&world.state(user), 0..said.sent.end, &(0..0))?;
-        let known = world.attack(&before, said.sent.clone(), &(0..0))?;
-        let attempt = Attempt {
+fn forgotten(trial: &mut Trial<'_>, created: &World<'_>) -> Verdict {
+    for user in created.insiders() {
+        let mut world = created.fork()?;
+        let before = world.state(user);
+        let said = world.passage(|world| world.converse_without(user))?;
+        trial.judge(&Attempt {
             what: "a state from after everything was read",
+            secret: world.attack(&world.state(user), 0..said.sent.end, &NONE, &said.said)?,
             twin: "with the state from before",
-            secret: (&world, vec![said.clone()]),
-            known: (&world, said.clone()),
-            victim: user,
-            without_following: true,
-        };
-        trial.judge(&attempt, &loot, &known)?;
+            known: world.attack(&before, said.sent.clone(), &NONE, &said.said)?,
+            followed: None,
+        })?;
     }
     Ok(())
 }

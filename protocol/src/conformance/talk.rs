@@ -14,6 +14,12 @@ impl World<'_> {
         (0..self.users.len()).filter(|user| self.users[*user].inside).collect()
     }
 
+    /// Every member but one sends a message that all others read.
+    pub(super) fn converse_without(&mut self, silent: usize) -> Verdict {
+        let speakers = self.insiders().into_iter().filter(|user| *user != silent);
+        speakers.collect::<Vec<_>>().into_iter().try_for_each(|speaker| self.say(speaker, PLAINTEXT_LEN))
+    }
+
     /// Every member sends a message that all others read. The first member comes last.
     pub(super) fn converse(&mut self) -> Verdict {
         let mut speakers = self.insiders();

@@ -10,32 +10,24 @@ use crate::member::Context;
 
 /// Why an attack is not made.
 const CANNOT_FOLLOW: &str = "the backend does not let a thief follow the owner of a stolen state";
-
 const NOT_SEEN_TO_FOLLOW: &str =
     "a thief that follows the owner of a stolen state does not read what the owner sends, so it may not follow at all";
 
-/// What was said while something happened: places in the log of messages and among the plaintexts.
+/// What was sent and said while something happened: places in the log of messages and among the plaintexts.
 #[derive(Clone, Debug)]
 pub(super) struct Passage {
     pub(super) sent: Range<usize>,
     pub(super) said: Range<usize>,
 }
 
-/// What an attacker has read.
-pub(super) struct Loot {
-    attacker: Attacker,
-    /// Whether it can follow the owners of the states.
-    follows: bool,
-}
-
-/// An attack that was made, and its twin: the same attacker where it should read.
+/// An attack that was made in vain, and its twin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attack {
-    /// What was stolen, and what should have shut the attacker out.
+    /// What was stolen.
     pub what: &'static str,
     /// The number of members.
     pub group_size: usize,
-    /// The number of messages that it tried to read. It read none of them.
+    /// The number of messages that the attacker tried to read. It read none of them.
     pub tried: usize,
     /// Where the same attacker should read.
     pub twin: &'static str,
@@ -43,21 +35,43 @@ pub struct Attack {
     pub twin_read: usize,
 }
 
+/// What an attacker has read.
+pub(super) struct Loot {
+    attacker: Attacker,
+    /// Whether it has been given the means to follow the owner of the state.
+    follows: bool,
+}
+
+/// What was said in a world, and an attacker that tries to read it.
+pub(super) struct Reading<'w, 'm> {
+    pub(super) world: &'w World<'m>,
+    pub(super) said: Range<usize>,
+    pub(super) loot: Loot,
+}
+
+impl Reading<'_, '_> {
+    fn said(&self) -> usize {
+        self.said.len()
+    }
+
+    fn read(&self) -> usize {
+        self.world.said[self.said.clone()].iter().filter(|(_, said)| self.loot.attacker.has_read(said)).count()
+    }
+}
+
 /// An attack and its twin, before they are judged.
 pub(super) struct Attempt<'w, 'm> {
     pub(super) what: &'static str,
+    /// What must stay secret.
+    pub(super) secret: Reading<'w, 'm>,
+    /// Where the same attacker should read.
     pub(super) twin: &'static str,
-    /// What must stay secret: the world in which it was said, and what was said.
-    pub(super) secret: (&'w World<'m>, Vec<Passage>),
-    /// What the attacker should read, likewise.
-    pub(super) known: (&'w World<'m>, Passage),
-    /// The user whose state was stolen.
-    pub(super) victim: usize,
-    /// Whether the attack shows something even if the thief cannot follow the state's owner.
-    pub(super) without_following: bool,
+    pub(super) known: Reading<'w, 'm>,
+    /// What the owner of the state says. Only a follower hears it. `None` if the attack shows something without one.
+    pub(super) followed: Option<Reading<'w, 'm>>,
 }
 
-impl World<'_> {
+impl<'m> World<'m> {
     /// Runs something, and returns what was sent and said meanwhile.
     pub(super) fn passage(&mut self, happens: impl FnOnce(&mut Self) -> Verdict) -> Verdict<Passage> {
         let (sent, said) = (self.log.len(), self.said.len());
@@ -70,9 +84,15 @@ impl World<'_> {
         self.users[user].member.export()
     }
 
-    /// What an attacker with this state reads if it hears these messages, including those for others. The messages at
-    /// the places `decisive` should shut it out.
-    pub(super) fn attack(&self, state: &[u8], heard: Range<usize>, decisive: &Range<usize>) -> Verdict<Loot> {
+    /// Lets an attacker with this state hear these messages, including those for others, and try to read what was said.
+    /// The messages at the places `decisive` should shut it out.
+    pub(super) fn attack<'w>(
+        &'w self,
+        state: &[u8],
+        heard: Range<usize>,
+        decisive: &Range<usize>,
+        said: &Range<usize>,
+    ) -> Verdict<Reading<'w, 'm>> {
         let mut attacker = Attacker::default();
         let follows = attacker.steal(&*(self.make)(), state);
         let follows = follows.map_err(|error| format!("an export cannot be restored for a thief: {error}"))?;
@@ -83,38 +103,28 @@ impl World<'_> {
             Overheard { author: self.users[*author].id, bytes, decisive: decisive.contains(&place) }
         });
         attacker.hear(self.group, messages, &mut context);
-        Ok(Loot { attacker, follows })
+        Ok(Reading { world: self, said: said.clone(), loot: Loot { attacker, follows } })
     }
 }
 
 impl Trial<'_> {
-    /// Judges an attack: `loot` is what was read of the secret, `known` what the same attacker read where it should.
-    pub(super) fn judge(&mut self, attempt: &Attempt<'_, '_>, loot: &Loot, known: &Loot) -> Verdict {
-        let Attempt { what, twin, .. } = *attempt;
-        let (world, passages) = &attempt.secret;
-        let secrets = || passages.iter().flat_map(|passage| &world.said[passage.said.clone()]);
-        let read = secrets().filter(|(_, plaintext)| loot.attacker.has_read(plaintext)).count();
-        ensure(read == 0, || format!("{what}, given everything, reads {read} of {} messages", secrets().count()))?;
-        let (world, passage) = &attempt.known;
-        let (own, others): (Vec<_>, Vec<_>) =
-            world.said[passage.said.clone()].iter().partition(|(author, _)| *author == attempt.victim);
-        let known = |said: &[&(usize, Vec<u8>)]| {
-            said.iter().filter(|(_, plaintext)| known.attacker.has_read(plaintext)).count()
-        };
-        let (twin_read, all) = (known(&others), others.len());
+    /// Judges an attack by what was read of the secret, and by what the same attacker read where it should.
+    pub(super) fn judge(&mut self, attempt: &Attempt<'_, '_>) -> Verdict {
+        let Attempt { what, secret, twin, known, followed } = attempt;
+        let read = secret.read();
+        ensure(read == 0, || format!("{what}, given everything, reads {read} of {} messages", secret.said()))?;
+        let (twin_read, all) = (known.read(), known.said());
         ensure(all > 0 && twin_read == all, || {
             format!(
                 "the check that {what} reads nothing is void: the same attacker reads only {twin_read} of {all} messages \
                  {twin}"
             )
         })?;
-        // Only a follower hears what the victim itself says.
-        if !attempt.without_following && known(&own) < own.len() {
-            self.not_made(what, if loot.follows { NOT_SEEN_TO_FOLLOW } else { CANNOT_FOLLOW });
+        if let Some(followed) = followed.as_ref().filter(|followed| followed.read() < followed.said()) {
+            self.not_made(what, if followed.loot.follows { NOT_SEEN_TO_FOLLOW } else { CANNOT_FOLLOW });
             return Ok(());
         }
-        let attack = Attack { what, group_size: self.group_size, tried: secrets().count(), twin, twin_read };
-        self.attacks.push(attack);
+        self.attacks.push(Attack { what, group_size: self.group_size, tried: secret.said(), twin, twin_read });
         Ok(())
     }
 }

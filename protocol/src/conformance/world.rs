@@ -1,5 +1,7 @@
 //! Users on a network in memory, each in a backend instance of its own.
 
+use std::collections::BTreeSet;
+
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
 
@@ -56,6 +58,8 @@ pub(super) struct User {
     pub(super) hears: bool,
     /// The positions in the log of the messages that are on their way to the user.
     pub(super) inbox: Vec<usize>,
+    /// The positions in the log of the messages that the user has received.
+    pub(super) received: BTreeSet<usize>,
     /// What the user has read since the last operation began.
     pub(super) read: Vec<(MemberId, Vec<u8>)>,
 }
@@ -106,7 +110,8 @@ impl<'a> World<'a> {
             ensure(users.iter().all(|user| user.id != id), || "two users have one id".to_owned())?;
             directory.publish(id, bundle, one_time);
             let rng = stream(seed, OPERATIONS + users.len() as u64);
-            users.push(User { id, member, rng, inside: false, hears: false, inbox: Vec::new(), read: Vec::new() });
+            let (inbox, received, read) = (Vec::new(), BTreeSet::new(), Vec::new());
+            users.push(User { id, member, rng, inside: false, hears: false, inbox, received, read });
         }
         let (log, said, cost) = (Vec::new(), Vec::new(), Measured::default());
         let roles = vec![Role::Recipient; users.len()];
@@ -249,6 +254,7 @@ impl<'a> World<'a> {
     /// answers.
     pub(super) fn accept(&mut self, user: usize, place: usize, received: Received) -> Verdict<Vec<Outgoing>> {
         let (kind, reader) = (self.log[place].kind, &mut self.users[user]);
+        reader.received.insert(place);
         for event in received.events {
             let trouble = match event {
                 Event::Message { from, plaintext } => {
