@@ -163,6 +163,12 @@ pub(crate) struct Copies<'a> {
 }
 
 impl<'a> Copies<'a> {
+    /// The ciphertexts for a member. Two members can share a handle, so there may be two. If there are more, the rest is
+    /// ignored: otherwise one message could keep its recipient busy with hundreds.
+    pub(crate) fn of(&self, member: Handle) -> impl Iterator<Item = &Slot<'a>> {
+        self.slots.iter().filter(move |(handle, _)| *handle == member).map(|(_, slot)| slot).take(2)
+    }
+
     pub(crate) fn decode(bytes: &'a [u8], rules: Rules) -> Result<Self, Error> {
         let mut copies = Self::default();
         if bytes.is_empty() {

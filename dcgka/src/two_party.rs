@@ -177,8 +177,12 @@ impl TwoParty {
         true
     }
 
-    /// A fresh key of mine, to be sent to the peer in a message that I sign. `None` if the channel is full.
+    /// A fresh key of mine, to be sent to the peer in a message that I sign. `None` if there is no index for it.
     pub(crate) fn renew(&mut self, rng: &mut dyn CryptoRng) -> Option<FreshKey> {
+        // Otherwise a peer that uses none of the keys could keep me from asking.
+        if self.kept() >= MAX_KEPT_KEYS {
+            self.forget_through(self.last_index);
+        }
         let index = self.next_index()?;
         let mine = PrivateKey::random(rng);
         let key = mine.public_key();

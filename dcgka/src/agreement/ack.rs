@@ -10,7 +10,7 @@ use protocol::membership::{Change, KnownUser, MemberIndex};
 use super::state::{ControlId, Env, Group, Pending, Stop};
 use crate::messages::{ACK, ACK_NONE, ADD_ACK, AddAck, Copies};
 use crate::rules::Rules;
-use crate::two_party::{FreshKey, Slot};
+use crate::two_party::FreshKey;
 
 /// What an acknowledgement contains.
 enum Content<'a> {
@@ -130,10 +130,12 @@ impl Group {
         env: &mut Env<'_, '_>,
     ) -> bool {
         let me = self.me();
+        // My answer to an author outside my view has asked nobody.
+        let inside = self.view().contains(control.author);
         let pending = self.pending.get_mut(&control);
         let (known, expected, answered) = match pending {
             Some(Pending { secrets, recipients, .. }) => {
-                (secrets.remove(&from.index), recipients.contains(from.index), recipients.contains(me))
+                (secrets.remove(&from.index), recipients.contains(from.index), recipients.contains(me) && inside)
             }
             None => (None, false, false),
         };
@@ -155,7 +157,7 @@ impl Group {
         }
     }
 
-    /// ADD-ACK: the joiner gets the ratchet, and everybody steps it. Returns whether I am the joiner, and have not got it.
+    /// ADD-ACK: the joiner gets the ratchet, and everybody steps it. Returns whether I am the joiner, and lack it.
     fn take_ratchet(
         &mut self,
         from: KnownUser,
@@ -167,26 +169,25 @@ impl Group {
         let (me, what) = (self.me(), label::RATCHET_COMMITMENT);
         let id = MessageId { author: from.id, number: message.number };
         let commitment = answer.commitment.as_ref();
-        let mut lost = false;
-        if added == Some(me) {
+        let joins = added == Some(me);
+        if joins {
             let opened = self.decrypt_from(from, (message.number, &message.key), &answer.slot, env);
             let ratchet = opened.filter(|it| self.fits(what, &id, it, commitment, env.user.rules));
-            lost = ratchet.is_none() && matches!(answer.slot, Slot::Full { .. });
             if let (Some(ratchet), Some(sender)) = (ratchet, self.sender(from.index)) {
                 sender.ratchet = Some(ratchet);
             }
         }
-        if self.membership.view(from.index).contains(me) {
-            if added != Some(me)
-                && let Some(known) = self.ratchet(from.index)
-            {
-                self.compare(what, &id, &known, commitment, env);
-            }
-            if let Some(sender) = self.sender(from.index) {
-                sender.advance(label::ADD_STEP);
-            }
+        if !self.membership.view(from.index).contains(me) {
+            return false;
         }
-        lost
+        let known = self.ratchet(from.index);
+        if let Some(known) = known.as_ref().filter(|_| !joins) {
+            self.compare(what, &id, known, commitment, env);
+        }
+        if let Some(sender) = self.sender(from.index) {
+            sender.advance(label::ADD_STEP);
+        }
+        joins && known.is_none()
     }
 
     /// A member has lost what this control message gave it, and asks with its answer: for the adder's ratchet alone, or

@@ -166,7 +166,9 @@ impl Group {
         }
         let joiner = KnownUser { id: user, index: joiner };
         self.acknowledge_add(adder, message.number, joiner, env)?;
-        if lost { Ok(self.ask(joiner, env)?) } else { Ok(()) }
+        // If I am the joiner, my own secrets do not depend on this add, but I have lost the adder.
+        let owner = if joiner.index == self.me() { adder } else { joiner };
+        if lost { Ok(self.ask(owner, env)?) } else { Ok(()) }
     }
 
     /// My acknowledgement. The joiner gets my ratchet as it is before my own step. If the rules guard ADD-ACKs, only a

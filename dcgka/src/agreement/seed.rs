@@ -117,12 +117,14 @@ impl Group {
         let fits = |seed: &Secret| self.fits(label::SEED_COMMITMENT, &id, seed, commitment, env.user.rules);
         let seed = opened.filter(fits).map(Seed);
         let took = seed.is_some();
-        self.take_returned_ratchet(author, message, &seeded.ratchets, env);
+        let lost = self.take_returned_ratchet(author, message, &seeded.ratchets, env);
         let set = self.apply_seed(seed, control, recipients);
         if took {
             self.took_seed(author.index, &set);
         }
-        self.acknowledge_seed(author, message.number, &set, mine.is_some() && !took, env)
+        self.acknowledge_seed(author, message.number, &set, mine.is_some() && !took, env)?;
+        // Without the seed, my answer has asked.
+        if lost && took { self.ask(author, env) } else { Ok(()) }
     }
 
     /// My acknowledgement. It says `none` if a secret that I should have is missing, and then asks for what I have lost.

@@ -1,4 +1,5 @@
-//! The way back for a member that has lost ratchets, because a ciphertext did not open or did not fit its commitment.
+//! The way back for a member that has lost ratchets, because a ciphertext was missing, did not open or did not
+//! fit its commitment.
 //!
 //! Nothing in the published algorithm heals that: each later step needs the ratchet before it. So the member *asks*, in
 //! a message that it signs, and names a fresh key of its own in it, to which the author of the useless ciphertext
@@ -30,7 +31,7 @@ use crate::two_party::FreshKey;
 
 impl Group {
     /// The body of a message by which I ask a member for its ratchet: a fresh key for our channel. Empty if the rules
-    /// know no asking, or if too many keys are kept.
+    /// know no asking.
     pub(super) fn fresh_key(&mut self, peer: MemberIndex, env: &mut Env<'_, '_>) -> Vec<u8> {
         if !env.user.rules.asks() {
             return Vec::new();
@@ -91,25 +92,30 @@ impl Group {
         self.put_copies(label::RATCHET_COMMITMENT, &ratchet, &lacking, number, env, body)
     }
 
-    /// Takes the author's ratchet from its update or removal if I have lost it.
+    /// Takes the author's ratchet from its update or removal if I have lost it. Returns whether it is there and I still
+    /// lack it.
     pub(super) fn take_returned_ratchet(
         &mut self,
         author: KnownUser,
         message: &Verified,
         ratchets: &Copies<'_>,
         env: &mut Env<'_, '_>,
-    ) {
+    ) -> bool {
         let what = label::RATCHET_COMMITMENT;
         let copy = self.take_copy(what, author, message, ratchets, env);
         match self.ratchet(author.index) {
             Some(known) => {
                 let id = MessageId { author: author.id, number: message.number };
                 self.compare(what, &id, &known, ratchets.commitment.as_ref(), env);
+                false
             }
             None => {
+                let mine = self.handle(&env.user.id).ok();
+                let lost = copy.is_none() && mine.is_some_and(|mine| ratchets.of(mine).next().is_some());
                 if let Some(sender) = self.sender(author.index) {
                     sender.ratchet = copy;
                 }
+                lost
             }
         }
     }
@@ -149,10 +155,7 @@ impl Group {
         env: &mut Env<'_, '_>,
     ) -> Option<Secret> {
         let id = MessageId { author: from.id, number: message.number };
-        let mine = self.handle(&env.user.id).ok();
-        // Two members can share a handle, so two are tried. With more, one message could keep me busy with hundreds.
-        let mine = copies.slots.iter().filter(|(handle, _)| Some(*handle) == mine).take(2);
-        mine.into_iter().find_map(|(_, slot)| {
+        copies.of(self.handle(&env.user.id).ok()?).find_map(|slot| {
             let secret = self.decrypt_from(from, (message.number, &message.key), slot, env)?;
             self.fits(what, &id, &secret, copies.commitment.as_ref(), env.user.rules).then_some(secret)
         })

@@ -104,3 +104,34 @@ fn use_of_a_key_deletes_it_and_its_acknowledgement_deletes_older_ones() {
     pair.transfer(1, 1);
     assert_eq!(pair.sides[0].channel.kept(), 0);
 }
+
+#[test]
+fn a_fresh_key_replaces_lost_ones_for_one_ciphertext() {
+    let mut pair = Pair::new(3);
+    (1..=2).for_each(|number| pair.transfer(0, number));
+    pair.sides[1].channel.lose_all();
+    let (slot, names) = (pair.send(0, 3), pair.names(0, 3));
+    assert!(!pair.opens(1, &slot, &names));
+    let fresh = pair.sides[1].channel.renew(&mut pair.rng).unwrap();
+    pair.sides[0].channel.renewed(&fresh);
+    let (slot, names) = (pair.send(0, 4), pair.names(0, 4));
+    assert!(pair.opens(1, &slot, &names));
+    assert!(!pair.opens(1, &slot, &names), "once only");
+    assert_eq!(pair.sides[1].channel.kept(), 0);
+    pair.transfer(0, 5);
+    pair.transfer(1, 1);
+}
+
+#[test]
+fn a_peer_that_uses_no_key_is_given_fresh_ones_without_end() {
+    let mut pair = Pair::new(4);
+    pair.transfer(0, 1);
+    for _ in 0..MAX_KEPT_KEYS + 2 {
+        let fresh = pair.sides[1].channel.renew(&mut pair.rng).unwrap();
+        pair.sides[0].channel.renewed(&fresh);
+        assert!(pair.sides[1].channel.kept() <= MAX_KEPT_KEYS);
+    }
+    pair.transfer(0, 2);
+    assert_eq!(pair.sides[1].channel.kept(), 0);
+    pair.transfer(1, 1);
+}

@@ -191,18 +191,57 @@ fn a_recipient_with_a_bad_bundle() {
     assert_eq!(world.body(update[0]).len(), COMMITMENT + 3 * WARM + COMMITMENT + 8 + WARM);
     let answer = carry(&mut world, &[&update], &[3]);
     assert!(!says_none(&world, answer[0]));
+    world.settle();
+    world.remove(0, 3);
+    world.settle();
+    world.check(&[0, 1, 2]);
+
+    // In the answer to an add. The joiner loses its author, and asks.
+    let mut world = World::with_group(4, 5, 423);
+    let (joiner, add) = (world.id(4), world.add(0, 4));
+    let bundle = world.directory.bundle(&joiner).unwrap();
+    world.directory.publish(joiner, Vec::new(), Vec::new());
+    let answer = carry(&mut world, &[&add], &[2]);
+    assert_eq!(world.body(answer[0]).len(), 1);
+    world.directory.publish(joiner, bundle, Vec::new());
+    world.settle();
+    let all = [0, 1, 2, 3, 4];
+    assert_eq!(asks(&world), 1);
+    assert_eq!(readings(&mut world, &all), all_but(&all, &[(2, 4)]));
+    world.update(2);
+    world.settle();
+    world.check(&all);
 
     // An add of such a user is refused, and changes nothing.
+    let mut world = World::with_group(4, 5, 423);
     let (user, before) = (world.id(4), world.users[2].member.export());
     for bad in [Vec::new(), vec![0; 128]] {
         world.directory.publish(user, bad, Vec::new());
         assert_eq!(world.act(2, |member, context| member.add(&user, context)), Err(Error::NoBundle));
         assert!(world.users[2].member.export() == before);
     }
+    world.check(&[0, 1, 2, 3]);
+}
+
+/// A member that has acknowledged the removal before it gets the seed asks nobody with its answer.
+#[test]
+fn a_bad_seed_by_a_removed_member_costs_nobody_another_member_for_good() {
+    let mut world = World::with_group(5, 5, 424);
+    let author = Malicious::rob(&world, 1);
+    let (update, remove) = (world.update(1), world.remove(0, 1));
+    let slot = rank(&world, &[0, 2, 3, 4], 3);
+    damage_slot(&mut world, &author, update[0], slot);
+    carry(&mut world, &[&update], &[2]);
+    let answers = carry(&mut world, &[&remove, &update], &[3]);
+    assert!(says_none(&world, answers[1]) && world.body(answers[1]).is_empty());
+    carry(&mut world, &[&remove, &update], &[4]);
     world.settle();
-    world.remove(0, 3);
+    let users = [0, 2, 3, 4];
+    assert_eq!(asks(&world), 1);
+    assert_eq!(readings(&mut world, &users), all_but(&users, &[(2, 3)]));
+    world.update(2);
     world.settle();
-    world.check(&[0, 1, 2]);
+    world.check(&users);
 }
 
 #[test]

@@ -222,6 +222,9 @@ impl<'a> World<'a> {
             Event::Equivocation { by: author } => {
                 return Err(format!("user {by} says that {author} signed two messages under one number"));
             }
+            Event::Inconsistent { by: author } => {
+                return Err(format!("user {by} says that {author} sent somebody another secret than it knows"));
+            }
             _ => {}
         }
         Ok(())

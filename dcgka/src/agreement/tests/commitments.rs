@@ -7,7 +7,7 @@ use protocol::crypto::hash::Digest;
 use protocol::crypto::label::{self, Label};
 use protocol::crypto::secret::Secret;
 use protocol::crypto::signature::{SigningKey, VerificationKey};
-use protocol::id::{MemberId, MessageId};
+use protocol::id::{GroupId, MemberId, MessageId};
 use protocol::member::{Context, Event, Member as _};
 use protocol::membership::KnownUser;
 use protocol::wire::envelope::{Draft, Envelope, Subject};
@@ -19,6 +19,7 @@ use crate::agreement::seed::Seed;
 use crate::agreement::state::{ControlId, Env, Group};
 use crate::dsgm::Dsgm;
 use crate::messages::{self, ACK, Seeded, UPDATE};
+use crate::rules::Rules;
 
 const ALL: [usize; 5] = [0, 1, 2, 3, 4];
 const LIAR: usize = 0;
@@ -63,6 +64,43 @@ impl Net {
         self.sent[place].2 = draft.sign(&group.id, env.user.id.handle(), subject.name(), &group.signing).0;
     }
 
+    /// The liar adds a user and sends it another ratchet than its own.
+    fn add_lying(&mut self, joiner: usize, commits_to: CommitsTo) {
+        let joiner = self.id(joiner);
+        self.act(LIAR, |member, context| {
+            let (user, group) = member.inside()?;
+            let mut env = Env::new(user, context);
+            let (truth, number) = (group.ratchet(group.me()).unwrap(), group.next_number()?);
+            let commitment = commits_to.commitment(label::RATCHET_COMMITMENT, &truth, number, group, &env);
+            let key = VerificationKey::from_bytes(&joiner.0).unwrap();
+            group.send_add(joiner, key, &lie(), commitment, &mut env)?;
+            Ok(env.outgoing)
+        });
+    }
+
+    /// The liar updates and returns another ratchet than its own.
+    fn return_lying(&mut self, victim: usize, commits_to: CommitsTo) {
+        let victim = self.peer(LIAR, victim);
+        self.act(LIAR, |member, context| {
+            let (user, group) = member.inside()?;
+            let env = &mut Env::new(user, context);
+            let (truth, number) = (group.ratchet(group.me()).unwrap(), group.next_number()?);
+            let recipients = group.recipients(group.view(), group.me());
+            let seed = Seed::generate(env);
+            let mut body = Seeded::encode_head(seed.commitment(&group.id, number, env).as_ref(), recipients.len());
+            group.send_seed(&seed, &recipients, number, env, &mut body);
+            let (what, at) = (label::RATCHET_COMMITMENT, body.len());
+            group.put_copies(what, &lie(), &[victim], number, env, &mut body)?;
+            let commitment = commits_to.commitment(what, &truth, number, group, env).unwrap();
+            body[at..at + 32].copy_from_slice(commitment.as_bytes());
+            group.lacking.remove(victim.index);
+            group.apply_seed(Some(seed), ControlId { author: group.me(), number }, &recipients);
+            let new_key = SigningKey::random(&mut *env.context.rng);
+            group.broadcast(UPDATE, Subject::None, &body, Some(new_key), env)?;
+            Ok(core::mem::take(&mut env.outgoing))
+        });
+    }
+
     fn peer(&mut self, user: usize, other: usize) -> KnownUser {
         KnownUser { id: self.id(other), index: self.index(user, other) }
     }
@@ -72,8 +110,14 @@ impl Net {
         self.sent[from..].iter().map(|(_, _, bytes)| kind(bytes)).collect()
     }
 
+    /// Whether a member will return its ratchet to another one.
+    pub(super) fn lacking(&mut self, user: usize, other: usize) -> bool {
+        let other = self.index(user, other);
+        self.group(user).lacking.contains(other)
+    }
+
     /// How many messages ask for a ratchet.
-    fn asks(&self) -> usize {
+    pub(super) fn asks(&self) -> usize {
         self.kinds(0).into_iter().filter(|kind| *kind == "ask").count()
     }
 }
@@ -107,16 +151,7 @@ fn noticed(net: &Net) -> Vec<usize> {
 fn a_joiner_with_another_ratchet_than_the_adders_is_lost_to_the_adder_alone() {
     for commits_to in BOTH {
         let mut net = Net::new(4, 5, 40);
-        let joiner = net.id(4);
-        net.act(LIAR, |member, context| {
-            let (user, group) = member.inside()?;
-            let mut env = Env::new(user, context);
-            let (truth, number) = (group.ratchet(group.me()).unwrap(), group.next_number()?);
-            let commitment = commits_to.commitment(label::RATCHET_COMMITMENT, &truth, number, group, &env);
-            let key = VerificationKey::from_bytes(&joiner.0).unwrap();
-            group.send_add(joiner, key, &lie(), commitment, &mut env)?;
-            Ok(env.outgoing)
-        });
+        net.add_lying(4, commits_to);
         net.settle();
         let (sees, asks) = match commits_to {
             CommitsTo::Lie => (vec![1, 2, 3], 3),
@@ -141,6 +176,31 @@ fn a_joiner_with_another_ratchet_than_the_adders_is_lost_to_the_adder_alone() {
         }
         net.remove(1, LIAR);
         net.settle();
+        assert_eq!(readings(&mut net, &ALL[1..]), all_but(&ALL[1..], &[]), "{commits_to:?}");
+    }
+}
+
+#[test]
+fn a_member_that_is_added_again_with_another_ratchet_asks_the_second_adder() {
+    for commits_to in BOTH {
+        let mut net = Net::new(4, 5, 44);
+        net.add(1, 4);
+        net.settle_among(&[1, 2, 3, 4]);
+        // The liar does not know that it is a member.
+        net.add_lying(4, commits_to);
+        net.settle();
+        let (sees, asks) = match commits_to {
+            CommitsTo::Lie => (vec![1, 2, 3], 3),
+            CommitsTo::Truth => (vec![], 1),
+        };
+        assert_eq!((noticed(&net), net.asks()), (sees, asks), "{commits_to:?}");
+        // It does not have to wait for that: the liar answers the first add too.
+        assert_eq!(readings(&mut net, &ALL), all_but(&ALL, &[]), "{commits_to:?}");
+        let asked = net.lacking(LIAR, 4);
+        assert_eq!(asked, commits_to == CommitsTo::Truth);
+        net.remove(1, LIAR);
+        net.settle();
+        net.check_nothing_is_left(&ALL[1..]);
         assert_eq!(readings(&mut net, &ALL[1..]), all_but(&ALL[1..], &[]), "{commits_to:?}");
     }
 }
@@ -198,25 +258,7 @@ fn a_member_that_is_returned_another_ratchet_does_not_get_its_author_back() {
     for commits_to in BOTH {
         let mut net = Net::new(5, 5, 43);
         net.lose_seed(3, 4);
-        let victim = net.peer(LIAR, 4);
-        net.act(LIAR, |member, context| {
-            let (user, group) = member.inside()?;
-            let env = &mut Env::new(user, context);
-            let (truth, number) = (group.ratchet(group.me()).unwrap(), group.next_number()?);
-            let recipients = group.recipients(group.view(), group.me());
-            let seed = Seed::generate(env);
-            let mut body = Seeded::encode_head(seed.commitment(&group.id, number, env).as_ref(), recipients.len());
-            group.send_seed(&seed, &recipients, number, env, &mut body);
-            let (what, at) = (label::RATCHET_COMMITMENT, body.len());
-            group.put_copies(what, &lie(), &[victim], number, env, &mut body)?;
-            let commitment = commits_to.commitment(what, &truth, number, group, env).unwrap();
-            body[at..at + 32].copy_from_slice(commitment.as_bytes());
-            group.lacking.remove(victim.index);
-            group.apply_seed(Some(seed), ControlId { author: group.me(), number }, &recipients);
-            let new_key = SigningKey::random(&mut *env.context.rng);
-            group.broadcast(UPDATE, Subject::None, &body, Some(new_key), env)?;
-            Ok(core::mem::take(&mut env.outgoing))
-        });
+        net.return_lying(4, commits_to);
         net.settle();
         let sees = if commits_to == CommitsTo::Lie { &[1, 2, 3][..] } else { &[] };
         assert_eq!(noticed(&net), sees, "{commits_to:?}");
@@ -225,7 +267,46 @@ fn a_member_that_is_returned_another_ratchet_does_not_get_its_author_back() {
             net.settle();
         }
         assert_eq!(readings(&mut net, &ALL), all_but(&ALL, &[(4, LIAR)]), "{commits_to:?}");
+        // If the member has noticed, it has asked again.
+        assert_eq!(net.asks(), usize::from(commits_to == CommitsTo::Truth));
+        net.update(LIAR);
+        net.settle();
+        let lost = if commits_to == CommitsTo::Truth { &[][..] } else { &[(4, LIAR)] };
+        assert_eq!(readings(&mut net, &ALL), all_but(&ALL, lost), "{commits_to:?}");
     }
+}
+
+#[test]
+fn a_member_that_asks_without_need_takes_no_other_ratchet() {
+    for commits_to in BOTH {
+        let mut net = Net::new(5, 5, 45);
+        net.ask(4, LIAR);
+        net.settle();
+        net.return_lying(4, commits_to);
+        net.settle();
+        let sees = if commits_to == CommitsTo::Lie { &[1, 2, 3, 4][..] } else { &[] };
+        assert_eq!(noticed(&net), sees, "{commits_to:?}");
+        assert_eq!(readings(&mut net, &ALL), all_but(&ALL, &[]), "{commits_to:?}");
+    }
+}
+
+#[test]
+fn a_commitment_is_bound_to_the_message_and_to_what_it_carries() {
+    let (group, author) = (GroupId([1; 32]), MemberId([2; 32]));
+    let of = |what, group: GroupId, author, number, secret: [u8; 32]| {
+        commit(what, &group, &MessageId { author, number }, &Secret::new(secret), Rules::Corrected).unwrap()
+    };
+    let what = label::RATCHET_COMMITMENT;
+    let commitments = BTreeSet::from([
+        of(what, group, author, 3, [4; 32]),
+        of(label::SEED_COMMITMENT, group, author, 3, [4; 32]),
+        of(label::MEMBER_SECRET_COMMITMENT, group, author, 3, [4; 32]),
+        of(what, GroupId([5; 32]), author, 3, [4; 32]),
+        of(what, group, MemberId([5; 32]), 3, [4; 32]),
+        of(what, group, author, 5, [4; 32]),
+        of(what, group, author, 3, [5; 32]),
+    ]);
+    assert_eq!(commitments.len(), 7);
 }
 
 /// A joiner holds a lie of the liar. The others notice what it commits to; otherwise the joiner does, and asks.

@@ -9,6 +9,7 @@ use protocol::wire::envelope::Envelope;
 use super::Net;
 use super::commitments::{all_but, readings};
 use crate::agreement::state::Env;
+use crate::dsgm::Dsgm;
 use crate::messages::{ACK_NONE, ASK, Seeded};
 use crate::rules::Rules;
 use crate::two_party::WARM_LEN;
@@ -21,8 +22,7 @@ impl Net {
         // So that no prekeys are needed again.
         self.update(author);
         self.settle();
-        let index = self.index(victim, author);
-        self.group(victim).two_party.entry(index).or_default().lose_all();
+        self.lose_keys(victim, author);
         self.update(author);
         self.settle();
     }
@@ -33,8 +33,13 @@ impl Net {
         Seeded::decode(envelope.body, members - 1, Rules::Corrected).unwrap().ratchets.slots.len()
     }
 
+    fn lose_keys(&mut self, victim: usize, author: usize) {
+        let index = self.index(victim, author);
+        self.group(victim).two_party.entry(index).or_default().lose_all();
+    }
+
     /// Lets a user ask another one, whatever it has lost.
-    fn ask(&mut self, user: usize, other: usize) {
+    pub(super) fn ask(&mut self, user: usize, other: usize) {
         let peer = KnownUser { id: self.id(other), index: self.index(user, other) };
         self.act(user, |member, context| {
             let (user, group) = member.inside()?;
@@ -79,7 +84,20 @@ fn a_ratchet_is_returned_once_and_a_seed_lost_again_asks_again() {
     assert_eq!(net.copies(third, 4), 1);
     // Asking has made nobody send anything.
     let answers = net.sent.iter().filter(|(_, _, bytes)| bytes[1] == ACK_NONE.0).count();
-    assert_eq!(answers, 2);
+    assert_eq!((answers, net.asks()), (2, 0));
+    // A ratchet that is lost with the seed beside it needs no question of its own.
+    net.lose_seed(1, 3);
+    net.lose_keys(3, 0);
+    let fourth = net.update(0);
+    assert_eq!(net.copies(fourth[0], 4), 1);
+    let answers = net.carry(&fourth, 3);
+    assert_eq!((answers.len(), net.says_none(answers[0])), (1, true));
+    net.settle();
+    for user in [0, 1, 2] {
+        net.update(user);
+        net.settle();
+    }
+    assert_eq!(readings(&mut net, &ALL), all_but(&ALL, &[]));
 }
 
 #[test]
@@ -117,9 +135,41 @@ fn nothing_is_returned_to_a_user_outside_the_view() {
         net.carry(&asks, user);
         let four = net.index(user, 4);
         let group = net.group(user);
-        assert!(!group.lacking.contains(four));
+        assert!(!group.lacking.contains(four) && !group.two_party.contains_key(&four));
         let update = net.update(user)[0];
         assert_eq!(net.copies(update, 4), 0);
+    }
+}
+
+#[test]
+fn a_member_that_is_removed_after_it_has_asked_gets_nothing() {
+    let mut net = Net::new(4, 4, 56);
+    net.ask(3, 0);
+    net.settle();
+    assert!(net.lacking(0, 3));
+    let removal = net.remove(1, 3);
+    net.carry(&removal, 0);
+    let update = net.update(0)[0];
+    assert_eq!(net.copies(update, 3), 0);
+    // Nor is it remembered.
+    net.settle_among(&[0, 1, 2]);
+    assert!(!net.lacking(0, 3));
+}
+
+#[test]
+fn a_joiner_that_is_asked_updates_before_it_speaks_once_even_after_a_restart() {
+    let mut net = Net::new(3, 4, 57);
+    net.add(0, 3);
+    net.settle();
+    let say = |net: &mut Net| net.act(3, |member, context| member.send(b"hello", context)).len();
+    assert_eq!(say(&mut net), 1, "nobody has asked");
+    for sent in [2, 1] {
+        net.ask(1, 3);
+        net.settle();
+        let member = &mut net.users[3].0;
+        *member = Dsgm::decode(&member.export(), Rules::Corrected, false).unwrap();
+        assert_eq!(say(&mut net), sent);
+        net.settle();
     }
 }
 
