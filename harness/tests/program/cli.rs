@@ -400,3 +400,18 @@ fn an_interrupted_run_says_so_and_can_be_resumed() {
         assert!(after.starts_with(&before) && after.lines().count() == 60);
     }
 }
+
+#[test]
+fn the_suite_alone_says_what_it_checked_and_what_an_attacker_tried() {
+    let directory = empty_directory("conformance");
+    let printed = expect(0, &["conformance", "--backend", "sender-keys:lazy"], &directory);
+    assert!(printed.starts_with("# sender-keys:lazy: passes "), "{printed}");
+    let row = |start: &str| rows(&printed).into_iter().find(|row| row.contains(start)).map(str::to_owned);
+    assert!(row("hostile network").is_some() && row("operations").is_some(), "{printed}");
+    let removed = row("the state of a removed member").unwrap_or_default();
+    assert!(removed.contains("2, 3, 5, 8") && removed.contains("from before the removal"), "{printed}");
+    // It declares no update, so there is nothing to heal.
+    assert!(!printed.contains("update"), "{printed}");
+    let unknown = complaint(2, &["conformance", "--backend", "nobody"], &directory);
+    assert!(unknown.contains("`nobody`") && unknown.contains("dcgka"), "{unknown}");
+}
