@@ -22,7 +22,7 @@ use protocol::crypto::label;
 use protocol::error::Error;
 use protocol::id::{GroupId, Handle, MEMBER_ID_LEN, MemberId};
 use protocol::wire::codec::{Reader, put_len, put_varint};
-use protocol::wire::envelope::VERSION;
+use protocol::wire::envelope::{Envelope, VERSION};
 
 use crate::session::PrekeyHeader;
 
@@ -129,6 +129,14 @@ impl<'a> ChannelMessage<'a> {
         let distributes = bits & DISTRIBUTES != 0;
         Ok(Self { kind, distributes, sender, number, header, prekeys, ratchet_message: reader.rest() })
     }
+}
+
+/// The sender and the number that a message claims, unless it is a founders message.
+pub(crate) fn claimed(bytes: &[u8]) -> Result<(Handle, u32), Error> {
+    if Kind::of(bytes)? == Kind::GroupMessage {
+        return Envelope::decode(bytes).map(|envelope| (envelope.sender, envelope.number));
+    }
+    ChannelMessage::decode(bytes).map(|message| (message.sender, message.number))
 }
 
 /// The content of a founders message.

@@ -1,5 +1,5 @@
 //! Which messages of an author have been received, by their numbers. Keys are deleted with the messages that they open, so
-//! nothing else tells a repeated message from a forged one.
+//! nothing else tells a repeated message from a forged one. It matters only for messages that do not open.
 
 use protocol::error::Error;
 use protocol::wire::codec::{Reader, put_len, put_varint};

@@ -12,7 +12,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use common::{ALL, LAZY, Variant, World};
 use protocol::error::Error;
-use protocol::member::{Context, Event, Incoming};
+use protocol::member::{Context, Event, Incoming, Received};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 
@@ -201,7 +201,28 @@ fn run_schedule(variant: Variant, seed: u64, restores: bool, trace: &mut Vec<Ste
     check_what_was_read(&world);
     let members: Vec<_> = world.inside().into_iter().collect();
     world.check(&members);
+    check_repeats(&mut world);
     world.sent.into_iter().map(|sent| sent.bytes).collect()
+}
+
+/// The network repeats everything to everybody who has accepted it, and to its author. None of it has an effect.
+fn check_repeats(world: &mut World) {
+    for user in 0..USERS {
+        let state = world.users[user].member.export();
+        for place in 0..world.sent.len() {
+            let (author, bytes) = (world.sent[place].author, world.sent[place].bytes.clone());
+            if author == user || world.users[user].accepted.contains(&place) {
+                let again = world.receive(author, &bytes, user);
+                assert_eq!(
+                    again,
+                    Ok(Received::default()),
+                    "message {place} ({}) at user {user}",
+                    world.sent[place].kind
+                );
+            }
+        }
+        assert!(world.users[user].member.export() == state, "a repeated message has changed user {user}");
+    }
 }
 
 /// Those who are members in the end have read each other's messages, and nobody has read a message that was not sent to

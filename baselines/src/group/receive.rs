@@ -8,7 +8,7 @@ use protocol::wire::codec::Reader;
 use protocol::wire::envelope::{self, Envelope};
 
 use super::{Group, MAX_MEMBERS, context, split};
-use crate::messages::{ChannelMessage, Founders, Kind};
+use crate::messages::{self, ChannelMessage, Founders, Kind};
 use crate::notice::Notice;
 use crate::roster::{Applied, Roster};
 use crate::sender_key::NotOpened;
@@ -99,8 +99,11 @@ impl Group {
                 if !self.roster.is_inside() {
                     return Ok(());
                 }
-                if let Err(error @ Error::Internal) = self.take(&author, &bytes, env) {
-                    return Err(error);
+                match self.take(&author, &bytes, env) {
+                    Ok(()) => {}
+                    Err(error @ Error::Internal) => return Err(error),
+                    // It was accepted when it was parked, so it must not be refused when it is repeated.
+                    Err(_) => self.record(&author, &bytes),
                 }
             }
             if self.parked.len() == before {
@@ -109,16 +112,21 @@ impl Group {
         }
     }
 
+    fn record(&mut self, author: &MemberId, bytes: &[u8]) {
+        if let (Some(author), Ok((_, number))) = (self.roster.membership.index(author), messages::claimed(bytes)) {
+            self.received.entry(author).or_default().insert(number);
+        }
+    }
+
     /// A message that I am said to have sent. The network may echo what I send. That has no effect, and so I need not
     /// check more than whether I can have sent it.
     pub(crate) fn receive_own(&self, me: &MemberId, bytes: &[u8]) -> Result<(), Error> {
-        let (sender, number) = match Kind::of(bytes)? {
+        if Kind::of(bytes)? == Kind::Founders {
             // The group's id is a hash of it.
-            Kind::Founders if Founders::decode(bytes)?.group_id(me) == self.id => return Ok(()),
-            Kind::Founders => return Err(Error::WrongGroup),
-            Kind::GroupMessage => Envelope::decode(bytes).map(|envelope| (envelope.sender, envelope.number))?,
-            _ => ChannelMessage::decode(bytes).map(|message| (message.sender, message.number))?,
-        };
+            let ours = Founders::decode(bytes)?.group_id(me) == self.id;
+            return if ours { Ok(()) } else { Err(Error::WrongGroup) };
+        }
+        let (sender, number) = messages::claimed(bytes)?;
         let sent = sender == self.roster.handle(self.me())? && number <= self.number;
         if sent { Ok(()) } else { Err(Error::WrongAuthor) }
     }

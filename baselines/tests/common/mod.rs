@@ -62,6 +62,8 @@ pub struct User {
     pub rng: ChaCha20Rng,
     /// The messages that it has received, by their place in `sent`.
     pub received: BTreeSet<usize>,
+    /// Those of them that it has not refused.
+    pub accepted: BTreeSet<usize>,
     pub events: Vec<Event>,
     pub updates: usize,
 }
@@ -84,6 +86,7 @@ impl World {
                     member: user.member,
                     rng: ChaCha20Rng::seed_from_u64(seed ^ (index as u64 + 1) << 32),
                     received: BTreeSet::new(),
+                    accepted: BTreeSet::new(),
                     events: Vec::new(),
                     updates: 0,
                 }
@@ -107,6 +110,7 @@ impl World {
             member: user.member.duplicate(),
             rng: user.rng.clone(),
             received: user.received.clone(),
+            accepted: user.accepted.clone(),
             events: user.events.clone(),
             updates: user.updates,
         });
@@ -201,6 +205,7 @@ impl World {
         let Sent { author, bytes, .. } = self.sent[place].clone();
         self.users[to].received.insert(place);
         let received = self.receive(author, &bytes, to)?;
+        self.users[to].accepted.insert(place);
         self.users[to].events.extend(received.events);
         Ok(self.post(to, received.outgoing))
     }
