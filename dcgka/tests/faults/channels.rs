@@ -223,6 +223,30 @@ fn a_recipient_with_a_bad_bundle() {
     world.check(&[0, 1, 2, 3]);
 }
 
+#[test]
+fn nobody_asks_a_member_outside_its_view() {
+    // The member that did not give the joiner its ratchet is removed, or stays.
+    for removed in [true, false] {
+        let mut world = World::with_group(4, 5, 425);
+        let author = Malicious::rob(&world, 2);
+        let add = world.add(0, 4);
+        let mut first = carry(&mut world, &[&add], &[1]);
+        let answer = carry(&mut world, &[&add], &[2]);
+        damage_slot(&mut world, &author, answer[0], 0);
+        if removed {
+            first.extend(world.remove(1, 2));
+        }
+        carry(&mut world, &[&add, &first, &answer], &[4]);
+        assert_eq!(asks(&world), usize::from(!removed));
+        world.settle();
+        if !removed {
+            world.update(2);
+            world.settle();
+        }
+        world.check(if removed { &[0, 1, 3, 4] } else { &[0, 1, 2, 3, 4] });
+    }
+}
+
 /// A member that has acknowledged the removal before it gets the seed asks nobody with its answer.
 #[test]
 fn a_bad_seed_by_a_removed_member_costs_nobody_another_member_for_good() {

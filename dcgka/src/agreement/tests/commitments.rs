@@ -158,6 +158,8 @@ fn a_joiner_with_another_ratchet_than_the_adders_is_lost_to_the_adder_alone() {
             CommitsTo::Truth => (vec![], 0),
         };
         assert_eq!((noticed(&net), net.asks()), (sees, asks), "{commits_to:?}");
+        let asked: Vec<_> = (0..4).filter(|user| net.lacking(*user, 4)).collect();
+        assert_eq!(asked, if commits_to == CommitsTo::Truth { &[LIAR][..] } else { &[] });
         // In either case the joiner knows that some members do not know its secret, and updates before it speaks.
         let before = net.sent.len();
         net.act(4, |member, context| member.send(b"hello", context));
