@@ -56,6 +56,8 @@ impl Backend for Boxes {
                 signed: "every message",
                 ordering: Ordering::Causal,
                 deterministic: true,
+                // The group's nonce.
+                public_randomness: &["create"],
             },
         }
     }

@@ -16,12 +16,15 @@ mod hostile;
 mod operations;
 mod prekeys;
 mod randomness;
+mod recorder;
 mod report;
+mod search;
 mod secrecy;
 mod sequences;
 mod talk;
 mod trial;
 mod verdict;
+mod wire;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -33,9 +36,10 @@ use trial::Trial;
 use verdict::Verdict;
 
 /// The checks, with their names in data.
-const CHECKS: [(&str, Check); 10] = [
+const CHECKS: [(&str, Check); 11] = [
     ("operations", operations::check),
     ("randomness", randomness::check),
+    ("what is sent", wire::check),
     ("secrecy", secrecy::check),
     ("healing", healing::check),
     ("sequences", sequences::check),
