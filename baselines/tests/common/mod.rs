@@ -63,7 +63,6 @@ pub struct User {
     /// The messages that it has received, by their place in `sent`.
     pub received: BTreeSet<usize>,
     pub events: Vec<Event>,
-    pub updates: usize,
 }
 
 impl World {
@@ -85,7 +84,6 @@ impl World {
                     rng: ChaCha20Rng::seed_from_u64(seed ^ (index as u64 + 1) << 32),
                     received: BTreeSet::new(),
                     events: Vec::new(),
-                    updates: 0,
                 }
             })
             .collect();
@@ -162,7 +160,6 @@ impl World {
     }
 
     pub fn update(&mut self, user: usize) -> Vec<usize> {
-        self.users[user].updates += 1;
         self.act(user, |member, context| member.update(context)).unwrap()
     }
 
