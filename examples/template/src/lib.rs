@@ -29,7 +29,7 @@ use protocol::member::{
     Recipients, Rule,
 };
 use protocol::operation::{Expected, Operation, Phase, Role};
-use protocol::wire::codec::{Reader, put_varint};
+use protocol::wire::codec::{Reader, put_len, put_prefixed, put_varint};
 use protocol::wire::envelope::{self, Draft, Envelope, Kind, Subject, digest_blocks};
 use protocol::x3dh::{self, PrekeySecrets};
 use rand_core::CryptoRng;
@@ -39,6 +39,10 @@ const WELCOME: Kind = Kind(2);
 const ADD: Kind = Kind(3);
 const REMOVE: Kind = Kind(4);
 const MESSAGE: Kind = Kind(5);
+
+/// Messages that wait for an invitation, and the length of each.
+const MAX_EARLY: usize = 256;
+const MAX_EARLY_LEN: usize = 1 << 14;
 
 /// The backend `boxes`, which has no variants.
 pub struct Boxes;
@@ -67,7 +71,7 @@ impl Backend for Boxes {
         let signing = SigningKey::random(rng);
         let (prekeys, publication) = PrekeySecrets::generate(&signing, 0, rng);
         let id = MemberId(*signing.verification_key().as_bytes());
-        let member = Box::new(User { id, signing, prekeys, stage: Stage::Outside });
+        let member = Box::new(User { id, signing, prekeys, stage: Stage::Outside(Vec::new()) });
         NewUser { id, member, bundle: publication.bundle, one_time: Vec::new() }
     }
 
@@ -119,7 +123,7 @@ impl Backend for Boxes {
             ),
             Operation::Message | Operation::MessageAfterRemove => {
                 let others = group_size - 1 - usize::from(operation == Operation::MessageAfterRemove);
-                let body = others * (HANDLE_LEN + x3dh::OVERHEAD + 32);
+                let body = 4 + others * (HANDLE_LEN + x3dh::OVERHEAD + 32);
                 let bundle = Counts { verify: 1, ..Counts::default() } + blocks(x3dh::bundle_blocks());
                 let open = Counts { dh: 3, kdf: x3dh::KDF_CALLS, aead_bytes: 32, ..bundle };
                 let seal = Counts { keygen: 1, ..open };
@@ -148,9 +152,17 @@ struct User {
 
 #[derive(Clone)]
 enum Stage {
-    Outside,
+    /// In no group yet. Messages that arrive before the invitation wait for it.
+    Outside(Vec<Early>),
     Inside(Group),
     Removed(GroupId),
+}
+
+#[derive(Clone)]
+struct Early {
+    group: GroupId,
+    author: MemberId,
+    bytes: Vec<u8>,
 }
 
 #[derive(Clone)]
@@ -202,7 +214,7 @@ impl User {
     }
 
     /// Processes a message that this user receives before it is in a group. Joins if the message invites the user.
-    fn join(&mut self, message: &Incoming<'_>, context: &Context<'_>) -> Result<Received, Error> {
+    fn join(&mut self, message: &Incoming<'_>, context: &mut Context<'_>) -> Result<Received, Error> {
         let envelope = Envelope::decode(message.bytes)?;
         let group = match envelope.kind {
             CREATE => {
@@ -231,8 +243,7 @@ impl User {
                 }
                 Group::new(message.group, members)?
             }
-            // The user is not in the group yet, and ignores its other messages.
-            _ => return Ok(Received::default()),
+            _ => return self.keep(message).map(|()| Received::default()),
         };
         if !group.members.contains(&self.id) {
             return Ok(Received::default());
@@ -240,8 +251,29 @@ impl User {
         if !(context.confirm_inviter)(&message.author) {
             return Err(Error::InviterNotConfirmed);
         }
-        self.stage = Stage::Inside(group);
-        Ok(Received { outgoing: Vec::new(), events: vec![Event::Joined { inviter: message.author }] })
+        let mut events = vec![Event::Joined { inviter: message.author }];
+        if let Stage::Outside(early) = core::mem::replace(&mut self.stage, Stage::Inside(group)) {
+            for Early { group, author, bytes } in &early {
+                // Nobody has checked them before, and they may be of another group.
+                let early = Incoming { group: *group, author: *author, bytes };
+                events.extend(self.receive_one(&early, context).unwrap_or_default().events);
+            }
+        }
+        Ok(Received { outgoing: Vec::new(), events })
+    }
+
+    /// Keeps a message until the user joins. Somebody who sends many keeps others out, but does not exhaust memory.
+    fn keep(&mut self, message: &Incoming<'_>) -> Result<(), Error> {
+        let Stage::Outside(early) = &mut self.stage else { return Ok(()) };
+        let Incoming { group, author, bytes } = *message;
+        if early.iter().any(|kept| kept.group == group && kept.author == author && kept.bytes == bytes) {
+            return Ok(());
+        }
+        if early.len() >= MAX_EARLY || bytes.len() > MAX_EARLY_LEN {
+            return Err(Error::QueueFull);
+        }
+        early.push(Early { group, author, bytes: bytes.to_vec() });
+        Ok(())
     }
 
     /// Processes a delivered message, whose signature has been checked. A message that breaks a rule has no effect.
@@ -278,8 +310,10 @@ impl User {
         let me = self.id;
         let Self { stage: Stage::Inside(group), prekeys, .. } = self else { return None };
         let mine = group.order.handle(&me)?;
-        let count = group.members.len() - 1;
-        let boxes = body.chunks_exact(body.len().checked_div(count)?.max(HANDLE_LEN));
+        // Their number is the author's: it may not know of a member that I know, or know one that I have removed.
+        let (count, boxes) = body.split_first_chunk()?;
+        let count = u32::from_be_bytes(*count) as usize;
+        let boxes = boxes.chunks_exact(boxes.len().checked_div(count)?.max(HANDLE_LEN));
         let sealed = boxes.map(|one| one.split_at(HANDLE_LEN)).find(|(handle, _)| *handle == mine.0)?.1;
         let associated = [&group.id.0[..], &from.0, &me.0, header].concat();
         let bundle = x3dh::peer_bundle(from, context.directory).ok()?;
@@ -293,7 +327,14 @@ impl User {
         let id = MemberId(*signing.verification_key().as_bytes());
         let prekeys = PrekeySecrets::decode(&mut reader)?;
         let stage = match reader.byte()? {
-            0 => Stage::Outside,
+            0 => {
+                let mut early = Vec::new();
+                for _ in 0..reader.count(MEMBER_ID_LEN)? {
+                    let (group, author) = (GroupId(reader.array()?), MemberId(reader.array()?));
+                    early.push(Early { group, author, bytes: reader.prefixed()?.to_vec() });
+                }
+                Stage::Outside(early)
+            }
             1 => {
                 let (id, number) = (GroupId(reader.array()?), reader.varint()?);
                 let count = reader.count(MEMBER_ID_LEN)?;
@@ -315,7 +356,7 @@ impl Member for User {
 
     fn group(&self) -> Option<GroupId> {
         match &self.stage {
-            Stage::Outside => None,
+            Stage::Outside(_) => None,
             Stage::Inside(group) => Some(group.id),
             Stage::Removed(id) => Some(*id),
         }
@@ -327,7 +368,7 @@ impl Member for User {
     }
 
     fn create(&mut self, others: &[MemberId], context: &mut Context<'_>) -> Result<Vec<Outgoing>, Error> {
-        if !matches!(self.stage, Stage::Outside) {
+        if !matches!(self.stage, Stage::Outside(_)) {
             return Err(Error::AlreadyInGroup);
         }
         let nonce = Digest(*Secret::random(&mut *context.rng).expose());
@@ -387,7 +428,7 @@ impl Member for User {
         let header = draft.header(group.order.handle(&me).ok_or(Error::Internal)?);
         let others: Vec<(MemberId, Handle)> =
             group.members.iter().filter_map(|other| Some((*other, group.order.handle(other)?))).collect();
-        let mut body = Vec::new();
+        let mut body = (others.len() as u32 - 1).to_be_bytes().to_vec();
         for (other, handle) in others.into_iter().filter(|(other, _)| *other != me) {
             let associated = [&id.0[..], &me.0, &other.0, &header].concat();
             let bundle = x3dh::peer_bundle(&other, context.directory)?;
@@ -399,7 +440,7 @@ impl Member for User {
 
     fn receive_one(&mut self, message: &Incoming<'_>, context: &mut Context<'_>) -> Result<Received, Error> {
         let group = match &mut self.stage {
-            Stage::Outside => return self.join(message, context),
+            Stage::Outside(_) => return self.join(message, context),
             Stage::Removed(_) => return Ok(Received::default()),
             Stage::Inside(group) => group,
         };
@@ -430,7 +471,15 @@ impl Member for User {
         let mut out = self.signing.to_secret().expose().to_vec();
         self.prekeys.encode(&mut out);
         match &self.stage {
-            Stage::Outside => out.push(0),
+            Stage::Outside(early) => {
+                out.push(0);
+                put_len(&mut out, early.len());
+                for Early { group, author, bytes } in early {
+                    out.extend_from_slice(&group.0);
+                    out.extend_from_slice(&author.0);
+                    put_prefixed(&mut out, bytes);
+                }
+            }
             Stage::Inside(group) => {
                 out.push(1);
                 out.extend_from_slice(&group.id.0);
