@@ -9,8 +9,10 @@
 
 mod concurrency;
 mod copies;
+mod crossings;
 mod delivery;
 mod exports;
+mod flight;
 mod healing;
 mod hostile;
 mod operations;
@@ -36,17 +38,18 @@ use trial::Trial;
 use verdict::Verdict;
 
 /// The checks, with their names in data.
-const CHECKS: [(&str, Check); 11] = [
+const CHECKS: [(&str, Check); 12] = [
     ("operations", operations::check),
     ("randomness", randomness::check),
-    ("what is sent", wire::check),
     ("secrecy", secrecy::check),
     ("healing", healing::check),
+    ("what is sent", wire::check),
     ("sequences", sequences::check),
     ("exports", exports::check),
     ("prekeys", prekeys::check),
     ("concurrency", concurrency::check),
     ("order of delivery", delivery::check),
+    ("crossing messages", crossings::check),
     ("hostile network", hostile::check),
 ];
 

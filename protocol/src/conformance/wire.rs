@@ -48,6 +48,8 @@ pub(super) fn check(trial: &mut Trial<'_>) -> Verdict {
             operate(trial.world(operation.start(), 1)?, operation, &mut public)?;
         }
     }
+    trial.enter("several operations", SIZE);
+    several(trial.world(Start::Conversed, 1)?, trial, &mut public)?;
     trial.enter("a long chain", 2);
     chain(trial.world(Start::Conversed, 0)?, &mut public)?;
     trial.enter("two groups", SIZE);
@@ -68,12 +70,32 @@ fn operate(mut world: World<'_>, operation: Operation, public: &mut Public) -> V
     let (operator, action) = Action::of(operation, SIZE);
     let before = world.fork()?;
     tape.record(&mut world, |world| world.run(operator, &action).map(drop))?;
+    public.clear(&world)?;
     public.matters_not(&before, &world, operation)?;
     tape.converse(&mut world)?;
     let mut world = world.fork()?;
     tape.converse(&mut world)?;
-    tape.judge()?;
-    public.clear(&world)
+    public.clear(&world)?;
+    tape.judge()
+}
+
+/// Conversations between several operations, by several members.
+fn several(mut world: World<'_>, trial: &Trial<'_>, public: &mut Public) -> Verdict {
+    let (updates, adds) = (trial.capabilities().pcs_update, trial.supports(Operation::Add, SIZE));
+    let steps = [
+        (updates, 1, Action::Update),
+        (updates, 0, Action::Update),
+        (adds, 1, Action::Add(SIZE)),
+        (trial.supports(Operation::Remove, SIZE), 0, Action::Remove(2)),
+        (updates && adds, SIZE, Action::Update),
+    ];
+    let mut tape = Tape::default();
+    for (_, operator, action) in steps.into_iter().filter(|(possible, ..)| *possible) {
+        tape.record(&mut world, |world| world.run(operator, &action).map(drop))?;
+        tape.converse(&mut world)?;
+    }
+    public.clear(&world)?;
+    tape.judge()
 }
 
 /// Many messages of one sender, in one epoch. All members restart meanwhile.
@@ -85,8 +107,8 @@ fn chain(mut world: World<'_>, public: &mut Public) -> Verdict {
         }
         tape.say(&mut world, 1, Text::Random(PLAINTEXT_LEN))?;
     }
-    tape.judge()?;
-    public.clear(&world)
+    public.clear(&world)?;
+    tape.judge()
 }
 
 /// The same users, with the same long-term keys, in two groups.
@@ -106,8 +128,8 @@ fn two_groups(mut world: World<'_>, seed: u64, public: &mut Public) -> Verdict {
             tape.say(world, speaker, Text::Uniform)?;
         }
     }
-    tape.judge()?;
-    public.clear(&world)
+    public.clear(&world)?;
+    tape.judge()
 }
 
 /// A plaintext.
