@@ -83,5 +83,7 @@ fn capabilities(protocol: Protocol, signed: &'static str) -> Capabilities {
         signed,
         ordering: Ordering::Causal,
         deterministic: true,
+        // The group's nonce.
+        public_randomness: &["founders"],
     }
 }

@@ -28,6 +28,8 @@ use crate::messages::group_id_blocks;
 use crate::sender_key::{DISTRIBUTION_LEN, PREFIX_LEN};
 use crate::user::Protocol;
 
+/// Bytes of the plaintext of an update with a sender key: the key, and how often its sender has used the one before it.
+const UPDATE_LEN: usize = DISTRIBUTION_LEN + 1;
 /// Bytes of a notice in front of the added or removed member: a sequence number, and a count of 0 dependencies.
 const NOTICE_LEN: usize = 2;
 
@@ -159,7 +161,7 @@ impl Costs {
     /// The others were the last to send on the creator's channels, when they handed out their keys.
     fn update(&mut self, n: usize) {
         let others = n as u64 - 1;
-        let key = sealed(DISTRIBUTION_LEN);
+        let key = sealed(UPDATE_LEN);
         self.send("update", others);
         self.add_up(Role::Sender, Phase::Generate, new_key() + others * (turn() + key));
         self.add_up(Role::Recipient, Phase::Process, others * (turn_back() + key));
@@ -191,22 +193,22 @@ impl Costs {
     /// others.
     fn update_cold(&mut self, n: usize) {
         let (later, pairs) = others_and_pairs(n - 2);
-        let (empty, key) = (sealed(0), sealed(DISTRIBUTION_LEN));
+        let (empty, key, update) = (sealed(0), sealed(DISTRIBUTION_LEN), sealed(UPDATE_LEN));
         self.send("update-request", 1);
         self.send("turn", 1);
         self.send("update", later + 1);
         self.send("key", later * (later + 1) + later + 1);
-        self.add_up(Role::Sender, Phase::Generate, new_key() + empty + later * (turn() + key));
+        self.add_up(Role::Sender, Phase::Generate, new_key() + empty + later * (turn() + update));
         let creator_turns = empty + turn() + empty;
         // Their keys go to the updating member over a channel that has just turned, to the creator over one that has
         // not, and to each other.
-        let rotate = new_key() + turn_back() + key + turn() + 2 * key;
+        let rotate = new_key() + turn_back() + update + turn() + 2 * key;
         let process = creator_turns + later * rotate + pairs * (turn() + 2 * key);
         self.add_up(Role::Recipient, Phase::Process, process);
         // The creator's turn and the update for it, then the later members' keys, then the creator's key.
-        let sender = turn_back() + empty + turn() + key + later * (turn_back() + key) + turn_back() + key;
+        let sender = turn_back() + empty + turn() + update + later * (turn_back() + key) + turn_back() + key;
         self.add_up(Role::Sender, Phase::Responses, sender);
-        let creator_rotates = turn_back() + key + new_key() + (later + 1) * (turn() + key);
+        let creator_rotates = turn_back() + update + new_key() + (later + 1) * (turn() + key);
         let creator = later * key + creator_rotates;
         let others = pairs * (turn_back() + 2 * key) + later * (turn_back() + key);
         self.add_up(Role::Recipient, Phase::Responses, creator + others);

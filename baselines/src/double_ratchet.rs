@@ -49,6 +49,32 @@ pub struct DoubleRatchet {
     turn: bool,
 }
 
+/// A chain that its sender has left, and the number of messages in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ChainEnd {
+    key: PublicKey,
+    end: u32,
+}
+
+impl ChainEnd {
+    /// Bytes of the encoded form: ratchet key, number of messages.
+    pub(crate) const LEN: usize = PUBLIC_KEY_LEN + NUMBER_LEN;
+
+    /// Whether a message claims to be one of the chain.
+    pub(crate) fn covers(&self, message: &[u8]) -> bool {
+        let header = Header::decode(&mut Reader::new(message));
+        header.is_ok_and(|header| header.key == self.key && header.number < self.end)
+    }
+
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        [&self.key.0[..], &self.end.to_be_bytes()].concat()
+    }
+
+    pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<Self, Error> {
+        Ok(Self { key: PublicKey(reader.array()?), end: u32::from_be_bytes(reader.array()?) })
+    }
+}
+
 struct Header {
     key: PublicKey,
     previous: u32,
@@ -108,6 +134,17 @@ impl DoubleRatchet {
             skipped: Skipped::default(),
             turn: false,
         }
+    }
+
+    /// My ratchet key in my first sending chain, and the number of messages in it, if I have no other chain.
+    pub(crate) fn first_chain(&self) -> Option<ChainEnd> {
+        let is_first = self.receiving.is_none() && self.sending.is_some();
+        is_first.then_some(ChainEnd { key: self.own_key, end: self.sent })
+    }
+
+    /// The peer's key in the current receiving chain.
+    pub(crate) fn peer(&self) -> Option<PublicKey> {
+        self.peer
     }
 
     /// Whether my next message carries a new key of mine, because I have received a new one of the peer's.

@@ -46,9 +46,10 @@
 //! - A member's notices reach the members that it knows or learns of. Notices are not signed, so nobody else can pass
 //!   them on to a joiner. If the author is removed first, a joiner whose adder had not received the notice may never
 //!   receive it. The joiner's view then differs from the others' views.
-//! - Messages that an update overtakes are lost: messages under the updating member's earlier sender key, and messages
-//!   on a session that is no longer used because both sides had initiated one. If a notice is among them, the peer can
-//!   deliver neither that notice nor any later one of its author.
+//! - An update gives up earlier sender keys and, if both sides had initiated a session, the one that is no longer used.
+//!   Of these, only messages that were sent before are accepted. A thief can forge a message in the place of one that has
+//!   not arrived.
+//! - A member keeps the latest [`MAX_KEYS_PER_SENDER`] keys of each sender. Messages under earlier ones are lost.
 //! - A member can withhold a notice from some members. At those members it thereby holds up the notices of all members
 //!   that have delivered it, even the notice that removes the withholding member.
 //! - In `sender-keys:pcs` a member that waits for a peer's turn keeps its chain as it was when it began to wait. What

@@ -8,11 +8,14 @@
 //!
 //! A channel message goes to one member over the channel with it. The bytes in front of the Double Ratchet message are
 //! not signed, but that message is bound to them. Bits of the kind say whether there is a prekey header, and whether
-//! the last bytes of the plaintext are a distribution of the sender's key. Plaintexts without the distribution:
+//! the plaintext goes on with a distribution of the sender's key and with the end of a chain in a session that the
+//! sender has left. Plaintexts without these:
 //!
 //! | kind | plaintext |
 //! |---|---|
-//! | create, hello, update-request, turn, update, key | |
+//! | create, hello, update-request, turn | |
+//! | key | mostly nothing; distributions of earlier keys that were withheld |
+//! | update | ends of the sender's earlier sender keys, if there are any |
 //! | welcome | length of the notice, notice, roster |
 //! | add, remove | notice |
 //! | message | application data |
@@ -54,6 +57,7 @@ pub(crate) enum Kind {
 
 const PREKEYS: u8 = 0x80;
 const DISTRIBUTES: u8 = 0x40;
+const ENDS_CHAIN: u8 = 0x20;
 
 impl Kind {
     /// The name in reports.
@@ -76,7 +80,7 @@ impl Kind {
     /// The kind that a message claims. Nothing has been checked yet.
     pub(crate) fn of(bytes: &[u8]) -> Result<Self, Error> {
         let [VERSION, kind, ..] = bytes else { return Err(Error::Malformed) };
-        Ok(match kind & !(PREKEYS | DISTRIBUTES) {
+        Ok(match kind & !(PREKEYS | DISTRIBUTES | ENDS_CHAIN) {
             1 => Self::Founders,
             2 => Self::Create,
             3 => Self::Welcome,
@@ -94,9 +98,22 @@ impl Kind {
     }
 }
 
+/// What a channel message has besides its body.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Parts {
+    /// In front of the Double Ratchet message, a prekey header.
+    pub(crate) prekeys: bool,
+    /// In the plaintext, a distribution.
+    pub(crate) distributes: bool,
+    /// At the end of the plaintext, the end of a chain.
+    pub(crate) ends_chain: bool,
+}
+
 /// Encodes version, kind, sender and number.
-pub(crate) fn header(kind: Kind, prekeys: bool, distributes: bool, sender: Handle, number: u32) -> Vec<u8> {
-    let bits = if prekeys { PREKEYS } else { 0 } | if distributes { DISTRIBUTES } else { 0 };
+pub(crate) fn header(kind: Kind, parts: Parts, sender: Handle, number: u32) -> Vec<u8> {
+    let Parts { prekeys, distributes, ends_chain } = parts;
+    let bits = [(prekeys, PREKEYS), (distributes, DISTRIBUTES), (ends_chain, ENDS_CHAIN)];
+    let bits = bits.into_iter().filter(|(has, _)| *has).fold(0, |bits, (_, bit)| bits | bit);
     let mut out = vec![VERSION, kind as u8 | bits];
     out.extend_from_slice(&sender.0);
     put_varint(&mut out, number);
@@ -107,6 +124,7 @@ pub(crate) fn header(kind: Kind, prekeys: bool, distributes: bool, sender: Handl
 pub(crate) struct ChannelMessage<'a> {
     pub(crate) kind: Kind,
     pub(crate) distributes: bool,
+    pub(crate) ends_chain: bool,
     pub(crate) sender: Handle,
     pub(crate) number: u32,
     pub(crate) header: &'a [u8],
@@ -126,8 +144,8 @@ impl<'a> ChannelMessage<'a> {
         let number = reader.varint()?;
         let header = &bytes[..bytes.len() - reader.remaining().len()];
         let prekeys = (bits & PREKEYS != 0).then(|| PrekeyHeader::decode(&mut reader)).transpose()?;
-        let distributes = bits & DISTRIBUTES != 0;
-        Ok(Self { kind, distributes, sender, number, header, prekeys, ratchet_message: reader.rest() })
+        let (distributes, ends_chain) = (bits & DISTRIBUTES != 0, bits & ENDS_CHAIN != 0);
+        Ok(Self { kind, distributes, ends_chain, sender, number, header, prekeys, ratchet_message: reader.rest() })
     }
 }
 
@@ -151,7 +169,7 @@ pub(crate) struct Founders {
 
 impl Founders {
     pub(crate) fn encode(&self, sender: Handle, number: u32) -> Vec<u8> {
-        let mut out = header(Kind::Founders, false, false, sender, number);
+        let mut out = header(Kind::Founders, Parts::default(), sender, number);
         out.extend_from_slice(self.nonce.as_bytes());
         out.push(self.mesh.into());
         put_len(&mut out, self.others.len());

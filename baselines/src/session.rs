@@ -8,8 +8,9 @@
 //! ```
 //!
 //! If both members initiate concurrently, both sessions receive. Both members send on the session initiated by the
-//! member with the smaller id. An update closes the other session, because no update heals it. Messages still under way
-//! on it are lost.
+//! member with the smaller id. The other session has messages of its initiator only, in one chain. On the session that
+//! is used, the initiator says which chain that is and how many messages it has, until it knows that the peer knows. An
+//! update closes the other session, because no update heals it: only these messages are accepted on it from then on.
 
 use protocol::crypto::dh::{PUBLIC_KEY_LEN, PublicKey};
 use protocol::crypto::label;
@@ -21,7 +22,7 @@ use protocol::wire::codec::{Reader, put_len};
 use protocol::x3dh::{self, FIRST_CONTACT_LEN, FirstContact, PeerBundle, PrekeySecrets};
 use rand_core::CryptoRng;
 
-use crate::double_ratchet::DoubleRatchet;
+use crate::double_ratchet::{ChainEnd, DoubleRatchet};
 
 /// Bytes of a prekey header.
 pub const PREKEY_HEADER_LEN: usize = PUBLIC_KEY_LEN + FIRST_CONTACT_LEN + size_of::<u32>();
@@ -70,8 +71,12 @@ pub(crate) struct Sealed {
 pub(crate) struct Channel {
     /// The first session is for sending. There is a second one if both members initiated concurrently.
     sessions: Vec<Session>,
-    /// Whether no other session is accepted any more.
+    /// Whether no other session is accepted any more, but for what is under way.
     closed: bool,
+    /// My chain in the session that I have left, until I know that the peer knows its end.
+    left: Option<ChainEnd>,
+    /// The peer's chain in the session that the peer has left.
+    ended: Option<ChainEnd>,
 }
 
 #[derive(Clone)]
@@ -104,7 +109,11 @@ impl Channel {
         let ratchet = DoubleRatchet::initiator(secret, &bundle.signed, rng).map_err(|_| Error::NoBundle)?;
         let header = PrekeyHeader { identity: *own.identity(), contact };
         let session = Session { ratchet, header, responder: bundle.identity, by_me: true, unanswered: true };
-        Ok(Self { sessions: vec![session], closed: false })
+        Ok(Self::new(session))
+    }
+
+    fn new(session: Session) -> Self {
+        Self { sessions: vec![session], closed: false, left: None, ended: None }
     }
 
     /// Answers a peer's first message: returns the session and the plaintext. Counts one verification and five DHs
@@ -130,7 +139,7 @@ impl Channel {
         let mut session = Session { ratchet, header, responder, by_me: false, unanswered: false };
         let plaintext = session.decrypt(message, binding)?;
         own.used(&header.contact);
-        Ok((Self { sessions: vec![session], closed: false }, plaintext))
+        Ok((Self::new(session), plaintext))
     }
 
     /// Whether my next message carries a new key of mine.
@@ -153,6 +162,16 @@ impl Channel {
         self.sessions.first().is_some_and(|session| session.unanswered)
     }
 
+    /// What my next message must say of the session that I have left.
+    pub(crate) fn left(&self) -> Option<ChainEnd> {
+        self.left
+    }
+
+    /// The peer says which of its messages are in the session that it has left.
+    pub(crate) fn learn(&mut self, ended: ChainEnd) {
+        self.ended.get_or_insert(ended);
+    }
+
     pub(crate) fn encrypt(
         &mut self,
         plaintext: &[u8],
@@ -165,54 +184,66 @@ impl Channel {
         Ok(Sealed { prekey_header: session.unanswered.then(|| session.header.encode()), message })
     }
 
-    /// Decrypts a message of the peer's. With `closes`, the peer sends on this session alone from now on.
+    /// Decrypts a message of the peer's.
     ///
     /// [`Error::NotAuthentic`] if the message does not open, or if it initiates another session although the peer has
     /// initiated one before. Nothing has changed then.
     pub(crate) fn decrypt(
         &mut self,
         (header, message): (Option<&PrekeyHeader>, &[u8]),
-        closes: bool,
         binding: &Binding<'_>,
         own: &mut PrekeySecrets,
         directory: &dyn Directory,
     ) -> Result<SecretBytes, Error> {
+        // On a session that is closed, only what was sent before.
+        let open = !self.closed || self.ended.is_some_and(|ended| ended.covers(message));
+        let accepts = |place: usize| place == 0 || open;
         let Some(header) = header else {
-            let opened =
-                |(place, session): (usize, &mut Session)| Some((place, session.decrypt(message, binding).ok()?));
-            let (place, plaintext) =
-                self.sessions.iter_mut().enumerate().find_map(opened).ok_or(Error::NotAuthentic)?;
-            if closes {
-                self.sessions.swap(0, place);
-                self.close();
+            let mut sessions = self.sessions.iter_mut().enumerate().filter(|(place, _)| accepts(*place));
+            let opened = |(place, session): (usize, &mut Session)| {
+                let before = session.ratchet.peer();
+                let plaintext = session.decrypt(message, binding).ok()?;
+                Some((place, session.ratchet.peer() != before, plaintext))
+            };
+            let (place, turned, plaintext) = sessions.find_map(opened).ok_or(Error::NotAuthentic)?;
+            if place == 0 && turned {
+                // The peer's new key answers a message of mine, and each of them had the end of the chain.
+                self.left = None;
             }
             return Ok(plaintext);
         };
-        if let Some(session) = self.sessions.iter_mut().find(|session| !session.by_me) {
-            if session.header != *header {
-                return Err(Error::NotAuthentic);
-            }
+        let theirs = self.sessions.iter_mut().enumerate().find(|(_, session)| !session.by_me);
+        if let Some((_, session)) = theirs.filter(|(place, session)| session.header == *header && accepts(*place)) {
             return session.decrypt(message, binding);
         }
-        if self.closed {
+        if !open || self.sessions.iter().any(|session| !session.by_me) {
             return Err(Error::NotAuthentic);
         }
         let (Self { sessions: theirs, .. }, plaintext) = Self::respond(header, message, binding, own, directory)?;
         let place = if binding.sender < binding.recipient { 0 } else { self.sessions.len() };
+        if place == 0 {
+            self.left = self.sessions.first().and_then(|session| session.ratchet.first_chain());
+        }
         self.sessions.splice(place..place, theirs);
         Ok(plaintext)
     }
 
-    /// Keeps only the session for sending, if it has been answered. The peer then sends on it too.
+    /// From now on only the session for sending is accepted, if it has been answered: the peer sends on it too. Of the
+    /// other one, what is under way remains.
     pub(crate) fn close(&mut self) {
         if !self.is_unanswered() {
-            self.sessions.truncate(1);
+            let keeps = self.ended.is_some();
+            self.sessions.truncate(if keeps { MAX_SESSIONS } else { 1 });
             self.closed = true;
         }
     }
 
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         out.push(self.closed.into());
+        for end in [&self.left, &self.ended] {
+            out.push(end.is_some().into());
+            out.extend(end.iter().flat_map(ChainEnd::encode));
+        }
         put_len(out, self.sessions.len());
         for session in &self.sessions {
             session.ratchet.encode(out);
@@ -234,12 +265,16 @@ impl Channel {
             })
         };
         let closed = reader.flag()?;
+        let [mut left, mut ended] = [None; 2];
+        for end in [&mut left, &mut ended] {
+            *end = reader.flag()?.then(|| ChainEnd::decode(reader)).transpose()?;
+        }
         let count = reader.count(PREKEY_HEADER_LEN)?;
         let sessions: Vec<_> = (0..count).map(|_| session(reader)).collect::<Result<_, _>>()?;
         if sessions.is_empty() || sessions.len() > MAX_SESSIONS {
             return Err(Error::Malformed);
         }
-        Ok(Self { sessions, closed })
+        Ok(Self { sessions, closed, left, ended })
     }
 }
 

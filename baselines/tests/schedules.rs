@@ -2,7 +2,7 @@
 //!
 //! A removed member learns of its removal last, and a member that adds a user has first received everything from
 //! removed members. Otherwise joiners may never receive the notices of removed members (see the limits on the crate
-//! page). Nor does an update overtake the first messages of a session.
+//! page).
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
@@ -75,13 +75,7 @@ fn perform(world: &mut World, step: Step) {
             assert_eq!(refused.unwrap_err(), Error::Unsupported);
             return;
         }
-        Step::Update(actor) => {
-            deliver_first_messages(world, actor);
-            if !world.inside().contains(&actor) {
-                return;
-            }
-            Ok(world.update(actor))
-        }
+        Step::Update(actor) => Ok(world.update(actor)),
         Step::Add(actor, user) => {
             let members = world.members(actor);
             for gone in (0..USERS).filter(|user| !members.contains(user)) {
@@ -120,24 +114,10 @@ fn deliver(world: &mut World, place: usize, to: usize) {
     }
 }
 
-/// Delivers the first messages of the actor's sessions. Those that its update overtakes would be lost.
-fn deliver_first_messages(world: &mut World, actor: usize) {
-    for user in 0..USERS {
-        for place in world.undelivered(user) {
-            let sent = &world.sent[place];
-            if (user == actor || sent.author == actor) && sent.bytes[1] & 0x80 != 0 {
-                deliver(world, place, user);
-            }
-        }
-    }
-}
-
-/// The keys of removed members are gone, and an updating member gives up its earlier keys. Messages that are overtaken
-/// can then no longer be read.
+/// The keys of removed members are gone. Messages that their removal overtakes can then no longer be read.
 fn check_refusal(world: &World, place: usize, to: usize, error: Error) {
     let sent = &world.sent[place];
-    let updated = world.users[sent.author].updates > 0 || world.users[to].updates > 0;
-    let given_up = updated || !world.members(to).contains(&sent.author);
+    let given_up = !world.members(to).contains(&sent.author);
     assert!(given_up && error == Error::NotAuthentic, "message {place} ({}) at user {to}: {error}", sent.kind);
 }
 
@@ -234,9 +214,7 @@ fn check_what_was_read(world: &World) {
             let read = world.has_read(reader, said.author, &said.text);
             assert!(said.to.contains(&reader) || !read, "user {reader} reads `{}`", said.text);
             let both_stay = members.contains(&said.author) && members.contains(&reader);
-            // Messages under way at an update may be lost, because their author gives up the key.
-            let updates = world.users[said.author].updates > 0;
-            if both_stay && said.to.contains(&reader) && !updates {
+            if both_stay && said.to.contains(&reader) {
                 assert!(read, "user {reader} does not read `{}`", said.text);
             }
         }

@@ -198,3 +198,62 @@ fn an_update_heals_sessions_that_both_sides_have_initiated_concurrently() {
         world.check(&[0, 1, 2]);
     }
 }
+
+/// Lets everything arrive but these messages.
+fn settle_without(world: &mut World, withheld: &[usize]) {
+    loop {
+        let waiting =
+            (0..world.users.len()).flat_map(|user| world.undelivered(user).into_iter().map(move |at| (at, user)));
+        let Some((place, user)) = waiting.into_iter().find(|(place, _)| !withheld.contains(place)) else { return };
+        world.deliver(place, user);
+    }
+}
+
+#[test]
+fn after_an_update_only_what_was_sent_before_it_is_read_under_earlier_keys() {
+    for (variant, updates) in [PAIRWISE, PCS].into_iter().flat_map(|variant| [(variant, true), (variant, false)]) {
+        let mut world = World::with_group(variant, 3, 3, 90);
+        world.check(&[0, 1, 2]);
+        let early = [world.say(1, "early"), world.say(1, "earlier than the update")].concat();
+        let mut thief = Thief::of(&world, 1);
+        if updates {
+            world.update(1);
+        }
+        settle_without(&mut world, &early);
+        assert_eq!(thief.deceives(&mut world, &[0, 2]), !updates);
+        if !updates {
+            continue;
+        }
+        world.settle();
+        for text in ["early", "earlier than the update"] {
+            assert!(world.has_read(0, 1, text) && world.has_read(2, 1, text), "{text}");
+        }
+        world.check(&[0, 1, 2]);
+    }
+}
+
+#[test]
+fn after_an_update_only_what_was_sent_before_it_is_read_on_the_session_that_is_no_longer_used() {
+    for (seed, updater) in (0..4).flat_map(|seed| [(seed, None), (seed, Some(true)), (seed, Some(false))]) {
+        let mut world = World::with_group(PAIRWISE, 3, 3, 100 + seed);
+        let [used, left] = if world.id(1) < world.id(2) { [1, 2] } else { [2, 1] };
+        let early = world.say(left, "early");
+        let mut thief = Thief::of(&world, left);
+        world.say(used, "crossing");
+        settle_without(&mut world, &early);
+        // One round of answers, on the session that is used.
+        for user in [left, used, left] {
+            world.say(user, "settled");
+            settle_without(&mut world, &early);
+        }
+        if let Some(by_left) = updater {
+            world.update(if by_left { left } else { used });
+            settle_without(&mut world, &early);
+            world.restore(used);
+        }
+        assert_eq!(thief.deceives(&mut world, &[used]), updater.is_none(), "seed {seed}, {updater:?}");
+        world.settle();
+        assert!(world.has_read(used, left, "early"), "seed {seed}, {updater:?}");
+        world.check(&[0, 1, 2]);
+    }
+}

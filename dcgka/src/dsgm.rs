@@ -68,6 +68,8 @@ impl Backend for Dcgka {
                 signed: "every message",
                 ordering: Ordering::Causal,
                 deterministic: true,
+                // The group's nonce.
+                public_randomness: &["create"],
             },
         }
     }

@@ -34,6 +34,10 @@ pub struct Capabilities {
     pub ordering: Ordering,
     /// The same randomness gives the same bytes.
     pub deterministic: bool,
+    /// The kinds of messages, and `bundle` for bundles, that carry a random value in clear by design, such as a nonce in
+    /// the id of a group. One value of at most 32 bytes in each; ids need no declaration. Everything else that members
+    /// draw must not appear in what they send.
+    pub public_randomness: &'static [&'static str],
 }
 
 /// A backend in words.

@@ -91,7 +91,11 @@ impl Group {
         let (asked, ready): (Vec<_>, Vec<_>) = self.roster.others().into_iter().partition(waits);
         self.awaited = asked.iter().copied().collect();
         self.post(&asked, Kind::UpdateRequest, &[], env)?;
-        self.post(&ready, Kind::Update, &[], env)
+        self.post_update(&ready, env)?;
+        if self.awaited.is_empty() {
+            self.keys.release();
+        }
+        Ok(())
     }
 
     /// Sends an application message to the group.

@@ -20,7 +20,8 @@ use protocol::membership::{MemberIndex, MemberSet};
 use protocol::wire::codec::{Reader, put_len, put_varint};
 use protocol::x3dh;
 
-use crate::messages::{self, ChannelMessage, Kind};
+use crate::double_ratchet::ChainEnd;
+use crate::messages::{self, ChannelMessage, Kind, Parts};
 use crate::parked::Parked;
 use crate::received::Received;
 use crate::roster::Roster;
@@ -71,7 +72,7 @@ impl Group {
             self.awaited.remove(member);
         }
         if !lost.is_empty() {
-            self.keys.own = None;
+            self.keys.retire();
             self.renew_key_if_eager(env)?;
         }
         Ok(())
@@ -104,6 +105,14 @@ impl Group {
     pub(crate) fn fingerprints(&self) -> Vec<(MemberId, [u8; DIGEST_LEN])> {
         let members = self.roster.membership.in_order_of_ids(self.roster.view());
         members.filter_map(|user| Some((user.id, self.keys.fingerprint(user.index, self.me())?))).collect()
+    }
+
+    /// Sends my update to each of these members, and then my earlier keys under which I sent while they were withheld
+    /// from it.
+    pub(crate) fn post_update(&mut self, peers: &[MemberIndex], env: &mut Env<'_, '_>) -> Result<(), Error> {
+        self.post(peers, Kind::Update, &self.keys.ends(), env)?;
+        let withheld = self.keys.withheld();
+        if withheld.expose().is_empty() { Ok(()) } else { self.post(peers, Kind::Key, withheld.expose(), env) }
     }
 
     /// Sends my next message to each of these members, with the same body, and with my key where it is due. Members
@@ -150,14 +159,19 @@ impl Group {
         if kind == Kind::Update {
             channel.close();
         }
-        let mut plaintext = SecretBytes::with_capacity(body.len() + DISTRIBUTION_LEN);
+        let left = channel.left();
+        let mut plaintext = SecretBytes::with_capacity(body.len() + DISTRIBUTION_LEN + ChainEnd::LEN);
         plaintext.put(body);
         if let Some(key) = self.keys.own.as_mut().filter(|_| distributes) {
             // An update carries the key to members from whom it was withheld until their turn.
-            plaintext.put(key.distribution(kind == Kind::Update).expose());
+            key.distribution(kind == Kind::Update).encode(&mut plaintext);
             key.holders.insert(peer);
         }
-        let header = messages::header(kind, channel.is_unanswered(), distributes, sender, number);
+        if let Some(left) = left {
+            plaintext.put(&left.encode());
+        }
+        let parts = Parts { prekeys: channel.is_unanswered(), distributes, ends_chain: left.is_some() };
+        let header = messages::header(kind, parts, sender, number);
         let context = context(&self.id, &header);
         let binding = Binding { sender: &env.user.id, recipient: &recipient, context: &context };
         let sealed = channel.encrypt(plaintext.expose(), &binding, &mut *env.context.rng)?;
@@ -192,9 +206,18 @@ impl Group {
         let binding = Binding { sender: &sender, recipient: &recipient, context: &context };
         let (own, directory) = (&mut env.user.prekeys, env.context.directory);
         if let Some(channel) = self.channels.get_mut(&from) {
-            let closes = message.kind == Kind::Update;
             let received = (message.prekeys.as_ref(), message.ratchet_message);
-            return channel.decrypt(received, closes, &binding, own, directory);
+            let plaintext = channel.decrypt(received, &binding, own, directory)?;
+            if message.ends_chain
+                && let Some((_, end)) = plaintext.expose().split_last_chunk::<{ ChainEnd::LEN }>()
+            {
+                channel.learn(ChainEnd::decode(&mut Reader::new(end))?);
+            }
+            // The peer sends on this session alone from now on.
+            if message.kind == Kind::Update && message.prekeys.is_none() {
+                channel.close();
+            }
+            return Ok(plaintext);
         }
         let header = message.prekeys.as_ref().ok_or(Error::NotAuthentic)?;
         let (channel, plaintext) = Channel::respond(header, message.ratchet_message, &binding, own, directory)?;
@@ -210,11 +233,18 @@ impl Group {
         plaintext: &'a [u8],
     ) -> Result<&'a [u8], Error> {
         let (body, distribution) = split(message, plaintext)?;
+        let (ends, earlier, rest): (_, &[u8], _) = match (message.kind, distribution) {
+            (Kind::Update, Some(_)) => (Some(body), &[], &[][..]),
+            (Kind::Key, _) => (None, body, &[][..]),
+            _ => (None, &[], body),
+        };
+        let (earlier, []) = earlier.as_chunks::<DISTRIBUTION_LEN>() else { return Err(Error::Malformed) };
         // A key of a removed member would never be used.
-        if let Some(distribution) = distribution.filter(|_| self.roster.membership.is_member(from)) {
-            self.keys.take(from, distribution, message.kind == Kind::Update)?;
+        if self.roster.membership.is_member(from) {
+            distribution.map_or(Ok(()), |distribution| self.keys.take(from, distribution, ends))?;
+            earlier.iter().try_for_each(|distribution| self.keys.take(from, distribution, None))?;
         }
-        Ok(body)
+        Ok(rest)
     }
 
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
@@ -263,6 +293,8 @@ fn context(group: &GroupId, header: &[u8]) -> Vec<u8> {
 
 /// Splits a plaintext into body and distribution.
 fn split<'a>(message: &ChannelMessage<'_>, plaintext: &'a [u8]) -> Result<(&'a [u8], Option<&'a [u8]>), Error> {
+    let end = if message.ends_chain { ChainEnd::LEN } else { 0 };
+    let plaintext = plaintext.get(..plaintext.len().saturating_sub(end)).unwrap_or_default();
     if !message.distributes {
         return Ok((plaintext, None));
     }

@@ -66,7 +66,7 @@ impl Group {
         let adder = roster.membership.index(&inviter).ok_or(Error::Malformed)?;
         let mut group = Self::new(id, roster);
         if let Some(distribution) = distribution {
-            group.keys.take(adder, distribution, false)?;
+            group.keys.take(adder, distribution, None)?;
         }
         group.channels.insert(adder, channel);
         group.received.entry(adder).or_default().insert(message.number);
@@ -189,15 +189,15 @@ impl Group {
             Kind::Message => env.events.push(Event::Message { from: from.id, plaintext: body.to_vec() }),
             Kind::UpdateRequest => self.post(&[from.index], Kind::Turn, &[], env)?,
             Kind::Turn if self.awaited.remove(from.index) => {
-                self.post(&[from.index], Kind::Update, &[], env)?;
-                if let Some(key) = self.keys.own.as_mut().filter(|_| self.awaited.is_empty()) {
-                    key.release();
+                self.post_update(&[from.index], env)?;
+                if self.awaited.is_empty() {
+                    self.keys.release();
                 }
             }
             Kind::Update => {
                 env.events.push(Event::Updated { by: from.id });
                 // A thief of that member's state has my key too.
-                self.keys.own = None;
+                self.keys.retire();
             }
             _ => {}
         }

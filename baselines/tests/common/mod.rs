@@ -65,7 +65,6 @@ pub struct User {
     /// Those of them that it has not refused.
     pub accepted: BTreeSet<usize>,
     pub events: Vec<Event>,
-    pub updates: usize,
 }
 
 impl World {
@@ -88,7 +87,6 @@ impl World {
                     received: BTreeSet::new(),
                     accepted: BTreeSet::new(),
                     events: Vec::new(),
-                    updates: 0,
                 }
             })
             .collect();
@@ -112,7 +110,6 @@ impl World {
             received: user.received.clone(),
             accepted: user.accepted.clone(),
             events: user.events.clone(),
-            updates: user.updates,
         });
         let (directory, sent, said) = (self.directory.clone(), self.sent.clone(), self.said.clone());
         Self { variant: self.variant, users: users.collect(), directory, sent, said, group: self.group }
@@ -180,7 +177,6 @@ impl World {
     }
 
     pub fn update(&mut self, user: usize) -> Vec<usize> {
-        self.users[user].updates += 1;
         self.act(user, |member, context| member.update(context)).unwrap()
     }
 

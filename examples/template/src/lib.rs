@@ -29,7 +29,7 @@ use protocol::member::{
     Recipients, Rule,
 };
 use protocol::operation::{Expected, Operation, Phase, Role};
-use protocol::wire::codec::{Reader, put_varint};
+use protocol::wire::codec::{Reader, put_len, put_prefixed, put_varint};
 use protocol::wire::envelope::{self, Draft, Envelope, Kind, Subject, digest_blocks};
 use protocol::x3dh::{self, PrekeySecrets};
 use rand_core::CryptoRng;
@@ -39,6 +39,10 @@ const WELCOME: Kind = Kind(2);
 const ADD: Kind = Kind(3);
 const REMOVE: Kind = Kind(4);
 const MESSAGE: Kind = Kind(5);
+
+/// Messages that wait for an invitation, and the length of each.
+const MAX_EARLY: usize = 256;
+const MAX_EARLY_LEN: usize = 1 << 14;
 
 /// The backend `boxes`, which has no variants.
 pub struct Boxes;
@@ -56,6 +60,8 @@ impl Backend for Boxes {
                 signed: "every message",
                 ordering: Ordering::Causal,
                 deterministic: true,
+                // The group's nonce.
+                public_randomness: &["create"],
             },
         }
     }
@@ -65,7 +71,7 @@ impl Backend for Boxes {
         let signing = SigningKey::random(rng);
         let (prekeys, publication) = PrekeySecrets::generate(&signing, 0, rng);
         let id = MemberId(*signing.verification_key().as_bytes());
-        let member = Box::new(User { id, stage: Stage::Outside(Secrets { signing, prekeys }) });
+        let member = Box::new(User { id, stage: Stage::Outside(Secrets { signing, prekeys }, Vec::new()) });
         NewUser { id, member, bundle: publication.bundle, one_time: Vec::new() }
     }
 
@@ -118,7 +124,7 @@ impl Backend for Boxes {
             ),
             Operation::Message | Operation::MessageAfterRemove => {
                 let others = group_size - 1 - usize::from(operation == Operation::MessageAfterRemove);
-                let body = others * (HANDLE_LEN + x3dh::OVERHEAD + 32);
+                let body = 4 + others * (HANDLE_LEN + x3dh::OVERHEAD + 32);
                 let open = Counts { dh: 3, kdf: x3dh::KDF_CALLS, aead_bytes: 32, ..bundle };
                 let seal = Counts { keygen: 1, ..open };
                 let others = others as u64;
@@ -144,7 +150,8 @@ struct User {
 
 #[derive(Clone)]
 enum Stage {
-    Outside(Secrets),
+    /// In no group yet. Messages that arrive before the invitation wait for it.
+    Outside(Secrets, Vec<Early>),
     Inside(Secrets, Group),
     /// A removed member has no secrets: what it has not received yet would still open with them.
     Removed(GroupId),
@@ -154,6 +161,13 @@ enum Stage {
 struct Secrets {
     signing: SigningKey,
     prekeys: PrekeySecrets,
+}
+
+#[derive(Clone)]
+struct Early {
+    group: GroupId,
+    author: MemberId,
+    bytes: Vec<u8>,
 }
 
 #[derive(Clone)]
@@ -207,7 +221,7 @@ impl User {
     }
 
     /// Processes a message that this user receives before it is in a group. Joins if the message invites the user.
-    fn join(&mut self, message: &Incoming<'_>, context: &Context<'_>) -> Result<Received, Error> {
+    fn join(&mut self, message: &Incoming<'_>, context: &mut Context<'_>) -> Result<Received, Error> {
         let envelope = Envelope::decode(message.bytes)?;
         // I have sent nothing yet.
         if message.author == self.id {
@@ -240,8 +254,7 @@ impl User {
                 }
                 Group::new(message.group, members)?
             }
-            // The user is not in the group yet, and ignores its other messages.
-            _ => return Ok(Received::default()),
+            _ => return self.keep(message).map(|()| Received::default()),
         };
         if !group.members.contains(&self.id) {
             return Ok(Received::default());
@@ -249,9 +262,30 @@ impl User {
         if !(context.confirm_inviter)(&message.author) {
             return Err(Error::InviterNotConfirmed);
         }
-        let Stage::Outside(secrets) = &self.stage else { return Err(Error::Internal) };
-        self.stage = Stage::Inside(secrets.clone(), group);
-        Ok(Received { outgoing: Vec::new(), events: vec![Event::Joined { inviter: message.author }] })
+        let Stage::Outside(secrets, early) = &mut self.stage else { return Err(Error::Internal) };
+        let (secrets, early) = (secrets.clone(), core::mem::take(early));
+        self.stage = Stage::Inside(secrets, group);
+        let mut events = vec![Event::Joined { inviter: message.author }];
+        for Early { group, author, bytes } in &early {
+            // Nobody has checked them before, and they may be of another group.
+            let early = Incoming { group: *group, author: *author, bytes };
+            events.extend(self.receive_one(&early, context).unwrap_or_default().events);
+        }
+        Ok(Received { outgoing: Vec::new(), events })
+    }
+
+    /// Keeps a message until the user joins. Somebody who sends many keeps others out, but does not exhaust memory.
+    fn keep(&mut self, message: &Incoming<'_>) -> Result<(), Error> {
+        let Stage::Outside(_, early) = &mut self.stage else { return Ok(()) };
+        let Incoming { group, author, bytes } = *message;
+        if early.iter().any(|kept| kept.group == group && kept.author == author && kept.bytes == bytes) {
+            return Ok(());
+        }
+        if early.len() >= MAX_EARLY || bytes.len() > MAX_EARLY_LEN {
+            return Err(Error::QueueFull);
+        }
+        early.push(Early { group, author, bytes: bytes.to_vec() });
+        Ok(())
     }
 
     /// Processes a delivered message, whose signature has been checked. A message that breaks a rule has no effect.
@@ -288,8 +322,10 @@ impl User {
         let me = self.id;
         let Stage::Inside(Secrets { prekeys, .. }, group) = &mut self.stage else { return None };
         let mine = group.order.handle(&me)?;
-        let count = group.members.len() - 1;
-        let boxes = body.chunks_exact(body.len().checked_div(count)?.max(HANDLE_LEN));
+        // Their number is the author's: it may not know of a member that I know, or know one that I have removed.
+        let (count, boxes) = body.split_first_chunk()?;
+        let count = u32::from_be_bytes(*count) as usize;
+        let boxes = boxes.chunks_exact(boxes.len().checked_div(count)?.max(HANDLE_LEN));
         let sealed = boxes.map(|one| one.split_at(HANDLE_LEN)).find(|(handle, _)| *handle == mine.0)?.1;
         let associated = [&group.id.0[..], &from.0, &me.0, header].concat();
         let bundle = x3dh::peer_bundle(from, context.directory).ok()?;
@@ -307,7 +343,14 @@ impl User {
             if mine { Ok(Secrets { signing, prekeys }) } else { Err(Error::Malformed) }
         };
         let stage = match reader.byte()? {
-            0 => Stage::Outside(secrets(&mut reader)?),
+            0 => {
+                let (secrets, mut early) = (secrets(&mut reader)?, Vec::new());
+                for _ in 0..reader.count(MEMBER_ID_LEN)? {
+                    let (group, author) = (GroupId(reader.array()?), MemberId(reader.array()?));
+                    early.push(Early { group, author, bytes: reader.prefixed()?.to_vec() });
+                }
+                Stage::Outside(secrets, early)
+            }
             1 => {
                 let secrets = secrets(&mut reader)?;
                 let (id, number) = (GroupId(reader.array()?), reader.varint()?);
@@ -330,7 +373,7 @@ impl Member for User {
 
     fn group(&self) -> Option<GroupId> {
         match &self.stage {
-            Stage::Outside(_) => None,
+            Stage::Outside(..) => None,
             Stage::Inside(_, group) => Some(group.id),
             Stage::Removed(id) => Some(*id),
         }
@@ -342,7 +385,7 @@ impl Member for User {
     }
 
     fn create(&mut self, others: &[MemberId], context: &mut Context<'_>) -> Result<Vec<Outgoing>, Error> {
-        let Stage::Outside(secrets) = &self.stage else { return Err(Error::AlreadyInGroup) };
+        let Stage::Outside(secrets, _) = &self.stage else { return Err(Error::AlreadyInGroup) };
         let nonce = Digest(*Secret::random(&mut *context.rng).expose());
         let everybody: BTreeSet<_> = others.iter().copied().chain([self.id]).collect();
         if everybody.len() != others.len() + 1 {
@@ -400,7 +443,7 @@ impl Member for User {
         let header = draft.header(group.order.handle(&me).ok_or(Error::Internal)?);
         let others: Vec<(MemberId, Handle)> =
             group.members.iter().filter_map(|other| Some((*other, group.order.handle(other)?))).collect();
-        let mut body = Vec::new();
+        let mut body = (others.len() as u32 - 1).to_be_bytes().to_vec();
         for (other, handle) in others.into_iter().filter(|(other, _)| *other != me) {
             let associated = [&id.0[..], &me.0, &other.0, &header].concat();
             let bundle = x3dh::peer_bundle(&other, context.directory)?;
@@ -412,7 +455,7 @@ impl Member for User {
 
     fn receive_one(&mut self, message: &Incoming<'_>, context: &mut Context<'_>) -> Result<Received, Error> {
         let group = match &mut self.stage {
-            Stage::Outside(_) => return self.join(message, context),
+            Stage::Outside(..) => return self.join(message, context),
             Stage::Removed(_) => return Ok(Received::default()),
             Stage::Inside(_, group) => group,
         };
@@ -450,9 +493,15 @@ impl Member for User {
             prekeys.encode(out);
         };
         match &self.stage {
-            Stage::Outside(secrets) => {
+            Stage::Outside(secrets, early) => {
                 out.push(0);
                 put_secrets(secrets, &mut out);
+                put_len(&mut out, early.len());
+                for Early { group, author, bytes } in early {
+                    out.extend_from_slice(&group.0);
+                    out.extend_from_slice(&author.0);
+                    put_prefixed(&mut out, bytes);
+                }
             }
             Stage::Inside(secrets, group) => {
                 out.push(1);

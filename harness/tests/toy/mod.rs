@@ -118,6 +118,7 @@ impl Backend for Toy {
                 signed: "nothing",
                 ordering: Ordering::Causal,
                 deterministic: true,
+                public_randomness: &["create", "add", "welcome", "remove", "update"],
             },
         }
     }

@@ -11,21 +11,26 @@
 mod bundles;
 mod concurrency;
 mod copies;
+mod crossings;
 mod delivery;
 mod echoes;
 mod exports;
+mod flight;
 mod healing;
 mod hostile;
 mod operations;
 mod prekeys;
 mod randomness;
+mod recorder;
 mod report;
+mod search;
 mod secrecy;
 mod sequences;
 mod talk;
 mod theft;
 mod trial;
 mod verdict;
+mod wire;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -38,17 +43,19 @@ use trial::Trial;
 use verdict::Verdict;
 
 /// The checks, with their names in data.
-const CHECKS: [(&str, Check); 12] = [
+const CHECKS: [(&str, Check); 14] = [
     ("operations", operations::check),
     ("randomness", randomness::check),
     ("secrecy", secrecy::check),
     ("healing", healing::check),
+    ("what is sent", wire::check),
     ("sequences", sequences::check),
     ("exports", exports::check),
     ("prekeys", prekeys::check),
     ("bundles", bundles::check),
     ("concurrency", concurrency::check),
     ("order of delivery", delivery::check),
+    ("crossing messages", crossings::check),
     ("hostile network", hostile::check),
     ("echoes", echoes::check),
 ];

@@ -5,10 +5,7 @@
 //! these bytes are in the user's export before the prekey is used, or before its owner is removed, they must not be there
 //! afterwards.
 
-use core::convert::Infallible;
-
-use rand_core::{Rng as _, TryCryptoRng, TryRng};
-
+use super::recorder::Alters;
 use super::trial::Trial;
 use super::verdict::{Verdict, ensure};
 use super::world::{Action, World, stream};
@@ -92,42 +89,7 @@ impl Prekey {
 }
 
 fn make(backend: &dyn Backend, seed: u64, altered: Option<usize>) -> (NewUser, Vec<Vec<u8>>) {
-    let mut recorder = Recorder { rng: stream(seed, 1 << 20), altered, draws: Vec::new() };
+    let mut recorder = stream(seed, 1 << 20).altering(altered.map_or(Alters::None, Alters::One));
     let user = backend.new_user(PREKEYS, &mut recorder);
     (user, recorder.draws)
 }
-
-/// A generator that records what is drawn, and can alter one draw.
-struct Recorder {
-    rng: rand_chacha::ChaCha20Rng,
-    altered: Option<usize>,
-    draws: Vec<Vec<u8>>,
-}
-
-impl TryRng for Recorder {
-    type Error = Infallible;
-
-    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
-        let mut bytes = [0; 4];
-        self.try_fill_bytes(&mut bytes)?;
-        Ok(u32::from_le_bytes(bytes))
-    }
-
-    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
-        let mut bytes = [0; 8];
-        self.try_fill_bytes(&mut bytes)?;
-        Ok(u64::from_le_bytes(bytes))
-    }
-
-    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
-        self.rng.fill_bytes(bytes);
-        if self.altered == Some(self.draws.len()) {
-            // These are not bits that a curve's clamping discards.
-            bytes.iter_mut().for_each(|byte| *byte ^= 0x18);
-        }
-        self.draws.push(bytes.to_vec());
-        Ok(())
-    }
-}
-
-impl TryCryptoRng for Recorder {}

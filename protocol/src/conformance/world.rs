@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
 
+use super::recorder::Recorder;
 use super::verdict::{Verdict, ensure};
 use crate::crypto::count::{self, Counts};
 use crate::directory::InMemoryDirectory;
@@ -51,7 +52,7 @@ impl Action {
 pub(super) struct User {
     pub(super) id: MemberId,
     pub(super) member: Box<dyn Member>,
-    pub(super) rng: ChaCha20Rng,
+    pub(super) rng: Recorder,
     /// Whether the user should be a member.
     pub(super) inside: bool,
     /// Whether broadcasts reach the user: they reach a removed member until the operation that removes it ends.
@@ -86,19 +87,26 @@ pub(super) struct World<'a> {
     pub(super) roles: Vec<Role>,
     /// What the last operation has cost so far.
     pub(super) cost: Measured,
-    pub(super) plaintexts: ChaCha20Rng,
+    pub(super) plaintexts: Recorder,
 }
 
 /// The stream of randomness with this number.
-pub(super) fn stream(seed: u64, number: u64) -> ChaCha20Rng {
-    ChaCha20Rng::seed_from_u64(seed | number << 32)
+pub(super) fn stream(seed: u64, number: u64) -> Recorder {
+    Recorder::new(ChaCha20Rng::seed_from_u64(seed | number << 32))
 }
 
 impl<'a> World<'a> {
     /// This number of users with enough prekeys, in no group.
     pub(super) fn new(make: &'a dyn Fn() -> Box<dyn Backend>, users: usize, seed: u64) -> Verdict<Self> {
-        let made = |number| make().new_user(users + SPARE_PREKEYS, &mut stream(seed, 1 + number as u64));
-        Self::of(make, (0..users).map(made).collect(), seed)
+        let (mut made, mut draws) = (Vec::new(), Vec::new());
+        for number in 0..users {
+            let mut rng = stream(seed, 1 + number as u64);
+            made.push(make().new_user(users + SPARE_PREKEYS, &mut rng));
+            draws.push(rng.draws);
+        }
+        let mut world = Self::of(make, made, seed)?;
+        world.users.iter_mut().zip(draws).for_each(|(user, draws)| user.rng.draws = draws);
+        Ok(world)
     }
 
     /// These users, in no group.
