@@ -83,5 +83,6 @@ fn capabilities(protocol: Protocol, signed: &'static str) -> Capabilities {
         signed,
         ordering: Ordering::Causal,
         deterministic: true,
+        threads: false,
     }
 }

@@ -68,6 +68,7 @@ impl Backend for Dcgka {
                 signed: "every message",
                 ordering: Ordering::Causal,
                 deterministic: true,
+                threads: false,
             },
         }
     }

@@ -56,6 +56,7 @@ impl Backend for Boxes {
                 signed: "every message",
                 ordering: Ordering::Causal,
                 deterministic: true,
+                threads: false,
             },
         }
     }

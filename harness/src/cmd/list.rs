@@ -17,7 +17,7 @@ pub(super) struct Options {
     format: Format,
 }
 
-const COLUMNS: [&str; 10] = [
+const COLUMNS: [&str; 11] = [
     "backend",
     "variant",
     "default",
@@ -28,6 +28,7 @@ const COLUMNS: [&str; 10] = [
     "signed",
     "ordering",
     "deterministic",
+    "threads",
 ];
 
 pub(super) fn run(options: &Options, registry: &Registry) -> Result<u8, Failure> {
@@ -62,6 +63,7 @@ pub(super) fn run(options: &Options, registry: &Registry) -> Result<u8, Failure>
                     "signed": capabilities.signed,
                     "ordering": ordering(capabilities.ordering),
                     "deterministic": capabilities.deterministic,
+                    "threads": capabilities.threads,
                 });
                 text.extend(format!("{line}\n").into_bytes());
             }
@@ -96,6 +98,7 @@ fn fields(registry: &Registry, backend: &dyn Backend) -> [String; COLUMNS.len()]
         capabilities.signed.to_owned(),
         ordering(capabilities.ordering).to_owned(),
         capabilities.deterministic.to_string(),
+        capabilities.threads.to_string(),
     ]
 }
 

@@ -38,7 +38,7 @@ impl SigningKey {
     /// The key of these bytes. Counts one signature key generation: the public key is computed.
     #[must_use]
     pub fn from_secret(bytes: &Secret<SIGNING_KEY_LEN>) -> Self {
-        count::record(|counts| counts.sign_keygen += 1);
+        count::record(|tally| tally.sign_keygen.add(1));
         Self(ed25519_dalek::SigningKey::from_bytes(bytes.expose()))
     }
 
@@ -57,7 +57,7 @@ impl SigningKey {
     /// Signs. Counts one signature.
     #[must_use]
     pub fn sign(&self, message: &[u8]) -> Signature {
-        count::record(|counts| counts.sign += 1);
+        count::record(|tally| tally.sign.add(1));
         Signature(self.0.sign(message).to_bytes())
     }
 }
@@ -84,7 +84,7 @@ impl VerificationKey {
     /// # Errors
     /// [`Error::NotAuthentic`] if it is not the signature of this message under this key.
     pub fn verify(&self, message: &[u8], signature: &Signature) -> Result<(), Error> {
-        count::record(|counts| counts.verify += 1);
+        count::record(|tally| tally.verify.add(1));
         let signature = ed25519_dalek::Signature::from_bytes(&signature.0);
         self.0.verify(message, &signature).map_err(|_| Error::NotAuthentic)
     }
