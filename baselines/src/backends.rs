@@ -85,5 +85,6 @@ fn capabilities(protocol: Protocol, signed: &'static str) -> Capabilities {
         deterministic: true,
         // The group's nonce.
         public_randomness: &["founders"],
+        threads: false,
     }
 }

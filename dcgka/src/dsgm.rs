@@ -70,6 +70,7 @@ impl Backend for Dcgka {
                 deterministic: true,
                 // The group's nonce.
                 public_randomness: &["create"],
+                threads: false,
             },
         }
     }

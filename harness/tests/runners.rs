@@ -41,9 +41,9 @@ const WRONG: Registry = Registry::new(&[|| Box::new(Faulty::new(Box::new(Boxes),
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["wrong-formulas", ..] => runner::serve(&WRONG, "boxes", "").unwrap(),
-        ["runner", "--backend", "boxes", ..] => runner::serve(&PROTOCOLS, "boxes", "").unwrap(),
-        ["runner", "--backend", name, "--variant", variant] => runner::serve(&TOYS, name, variant).unwrap(),
+        ["wrong-formulas", ..] => runner::serve(&WRONG, "boxes", "", None).unwrap(),
+        ["runner", "--backend", "boxes", ..] => runner::serve(&PROTOCOLS, "boxes", "", None).unwrap(),
+        ["runner", "--backend", name, "--variant", variant] => runner::serve(&TOYS, name, variant, None).unwrap(),
         ["other-seed", "--backend", name, "--variant", variant] => {
             serve_altered(name, variant, |line| Some(line.replace(r#""seed":1"#, r#""seed":2"#)));
         }
@@ -55,7 +55,7 @@ fn main() {
         }
         ["one-start", marker, "--backend", name, "--variant", variant] => {
             fs::File::create_new(marker).unwrap();
-            runner::serve(&TOYS, name, variant).unwrap();
+            runner::serve(&TOYS, name, variant, None).unwrap();
         }
         ["hanging-parent"] => {
             let _ = measure(&hanging());

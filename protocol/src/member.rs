@@ -38,6 +38,9 @@ pub struct Capabilities {
     /// the id of a group. One value of at most 32 bytes in each; ids need no declaration. Everything else that members
     /// draw must not appear in what they send.
     pub public_randomness: &'static [&'static str],
+    /// Calls need other threads than the one that they are made on. Without this, a primitive on another thread is
+    /// refused. With it, a call is timed with the CPU time of the whole process, and counted on all of its threads.
+    pub threads: bool,
 }
 
 /// A backend in words.
@@ -58,11 +61,14 @@ pub trait Backend: Send + Sync {
     /// Name, variant and capabilities.
     fn description(&self) -> Description;
 
-    /// A new user who is in no group yet, with this number of one-time prekeys.
+    /// A new user who is in no group yet, with this number of one-time prekeys. It makes the keys that it publishes, and
+    /// does no work ahead: at most one key agreement key, one signature key and one signature for each bundle, eight more
+    /// of each, and no key agreement, verification or encryption.
     fn new_user(&self, one_time_prekeys: usize, rng: &mut dyn CryptoRng) -> NewUser;
 
     /// The member whose state [`Member::export`] wrote. It gets no randomness, so that it can compute nothing ahead,
-    /// and rebuilds its caches immediately.
+    /// and rebuilds its caches immediately. It agrees on no key, signs, verifies and encrypts nothing, and what it does
+    /// later costs what it would cost the member that was exported.
     ///
     /// # Errors
     /// [`Error::BadExport`] if the bytes do not decode.
@@ -122,6 +128,9 @@ pub type Fingerprints = Vec<(MemberId, [u8; 32])>;
 ///
 /// A removed member keeps nothing that opens a message, not even one from before its removal that reaches it only now.
 /// From then on, no message has an effect.
+///
+/// A call has done its work when it returns. The methods that only show the state, and dropping a copy, do none: no
+/// primitive is used there, except that fingerprints are hashes.
 pub trait Member: Send {
     /// The user's id.
     fn id(&self) -> MemberId;

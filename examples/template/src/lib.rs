@@ -62,6 +62,7 @@ impl Backend for Boxes {
                 deterministic: true,
                 // The group's nonce.
                 public_randomness: &["create"],
+                threads: false,
             },
         }
     }

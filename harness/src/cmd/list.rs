@@ -17,7 +17,7 @@ pub(super) struct Options {
     format: Format,
 }
 
-const COLUMNS: [&str; 11] = [
+const COLUMNS: [&str; 12] = [
     "backend",
     "variant",
     "default",
@@ -29,6 +29,7 @@ const COLUMNS: [&str; 11] = [
     "ordering",
     "deterministic",
     "public_randomness",
+    "threads",
 ];
 
 pub(super) fn run(options: &Options, registry: &Registry) -> Result<u8, Failure> {
@@ -64,6 +65,7 @@ pub(super) fn run(options: &Options, registry: &Registry) -> Result<u8, Failure>
                     "ordering": ordering(capabilities.ordering),
                     "deterministic": capabilities.deterministic,
                     "public_randomness": capabilities.public_randomness,
+                    "threads": capabilities.threads,
                 });
                 text.extend(format!("{line}\n").into_bytes());
             }
@@ -99,6 +101,7 @@ fn fields(registry: &Registry, backend: &dyn Backend) -> [String; COLUMNS.len()]
         ordering(capabilities.ordering).to_owned(),
         capabilities.deterministic.to_string(),
         capabilities.public_randomness.join(" "),
+        capabilities.threads.to_string(),
     ]
 }
 

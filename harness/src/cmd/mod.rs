@@ -26,7 +26,8 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use crate::gate::instructions;
 use crate::record::program::Program;
 use crate::registry::{Constructor, Registry};
-use crate::run::runner;
+use crate::run::child::Launch;
+use crate::run::{apart, runner};
 use failure::{ERROR, EXIT_CODES, Failure, OK};
 use output::{complain, print};
 
@@ -63,6 +64,9 @@ enum Verb {
     /// Serve requests for samples on standard input and output.
     #[command(hide = true)]
     Runner(Runner),
+    /// Repeat one member's part, which is read from standard input.
+    #[command(hide = true)]
+    Part,
     /// Replay one member's part in an update, to count its instructions.
     #[command(hide = true)]
     Replay {
@@ -140,8 +144,12 @@ fn run(program: Program, verb: Verb, registry: &Registry) -> Result<u8, Failure>
         Verb::Conformance(options) => conformance::run(&options, registry),
         Verb::List(options) => list::run(&options, registry),
         Verb::Runner(options) => {
-            runner::serve(registry, &options.backend, &options.variant).map(|()| 0).map_err(Failure::from)
+            let parts = Launch::subcommand(apart::VERB).ok();
+            runner::serve(registry, &options.backend, &options.variant, parts.as_ref())
+                .map(|()| 0)
+                .map_err(Failure::from)
         }
+        Verb::Part => apart::serve(registry).map(|()| OK).map_err(|error| Failure::new(ERROR, &error)),
         Verb::Replay { recording } => replay(registry, &recording),
     }
 }

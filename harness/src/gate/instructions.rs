@@ -16,6 +16,8 @@ use serde::{Deserialize, Serialize};
 
 use super::config::Config;
 use super::figures::cell_name;
+use crate::measure::cell::{Bench, Cell};
+use crate::measure::randomness::Origin;
 use crate::measure::replay::{self, Recording, ReplayError};
 use crate::measure::validation::Refusal;
 use crate::record::manifest::{Build, curve_backend};
@@ -222,7 +224,10 @@ fn record(config: &Config, registry: &Registry, choice: &Choice) -> Result<(Stri
     let name = choice.full_name();
     let cell = cell_name(&name, Operation::Update, config.group_size);
     let backend = registry.find(&name)?;
-    let recorded = replay::record(&*backend, &name, (config.seed, config.group_size as usize), &[SENDER, RECIPIENT]);
+    let origin = Origin { seed: config.seed, group_size: config.group_size as usize, iteration: 0 };
+    let recorded = Bench::new(&*backend, 1)
+        .map_err(|_| Refusal::Unsupported)
+        .and_then(|mut bench| bench.transcribe(&Cell { operation: Operation::Update, origin }, &[SENDER, RECIPIENT]));
     match recorded {
         Ok(recordings) => Ok((cell, recordings)),
         Err(refusal) => Err(CountError::Refused { cell, refusal }),
@@ -286,7 +291,10 @@ fn total(text: &str) -> Option<u64> {
 pub fn replay_file(registry: &Registry, path: &Path) -> Result<Vec<u8>, ReplayFileError> {
     let text = fs::read(path)?;
     let recording: Recording = serde_json::from_slice(&text)?;
-    replay::replay(&recording, &*registry.find(&recording.backend)?)?;
+    let part = replay::replay(&recording, &*registry.find(&recording.backend)?)?;
+    if let Some(what) = recording.outcome.contradicted_by(&part) {
+        return Err(ReplayError::Differs(what).into());
+    }
     Ok(serde_json::to_vec(&Cpu::seen())?)
 }
 

@@ -6,8 +6,6 @@
 
 use std::collections::BTreeMap;
 
-use protocol::error::Error;
-use protocol::id::GroupId;
 use protocol::member::{Backend, Fingerprints, Member, Ordering};
 use protocol::operation::{Operation, Phase, Role, Start};
 use rand_chacha::ChaCha20Rng;
@@ -15,13 +13,17 @@ use rayon::ThreadPool;
 
 use super::calibrate;
 use super::group::Group;
+use super::inspection::{self, Apart, Repetition, Tampered};
 use super::meter::Effort;
-use super::network::{Network, Participant, Record, Transcript, Trouble, Volume};
+use super::network::{Network, Participant, Record, Volume};
+use super::outside;
 use super::randomness::Origin;
+use super::replay::Recording;
 use super::script::{self, Script, Stage, joiners};
-use super::validation::{self, Finished, Refusal};
+use super::validation::{self, Finished, Refusal, refuse_faults};
 use crate::record::metric::Metric;
 use crate::record::sample::{PrimitiveCosts, Traffic, Work};
+use crate::registry::full_name;
 
 /// One iteration of a cell, to be measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,8 +56,21 @@ pub struct Bench<'a> {
     backend: &'a dyn Backend,
     threads: ThreadPool,
     prepared: Option<Prepared>,
+    /// Repeats parts in other processes.
+    apart: &'a Apart<'a>,
+    /// The cells that have been inspected, without their iterations, and what that has shown.
+    inspected: BTreeMap<(Operation, usize), String>,
 }
 
+/// What is needed for an inspection, from before the operation.
+struct Before {
+    group: Group,
+    /// Exported states, by participant.
+    states: Vec<(usize, Vec<u8>)>,
+}
+
+/// A time that looks wrong counts only if it does so in each of this number of attempts.
+const ATTEMPTS: u32 = 3;
 /// A group in the states that have been needed so far.
 struct Prepared {
     origin: Origin,
@@ -77,14 +92,49 @@ impl<'a> Bench<'a> {
     /// The threads cannot be started.
     pub fn new(backend: &'a dyn Backend, jobs: usize) -> Result<Self, rayon::ThreadPoolBuildError> {
         let threads = rayon::ThreadPoolBuilder::new().num_threads(jobs.max(1)).build()?;
-        Ok(Self { backend, threads, prepared: None })
+        let apart = &|_: &Recording| Repetition::NotMade("this program starts no processes".to_owned());
+        Ok(Self { backend, threads, prepared: None, apart, inspected: BTreeMap::new() })
     }
 
-    /// Measures a cell on this thread, and validates the result.
+    /// Lets other processes repeat the parts of some members.
+    #[must_use]
+    pub fn with_processes(self, apart: &'a Apart<'a>) -> Self {
+        Self { apart, ..self }
+    }
+
+    /// Measures a cell on this thread, and validates the result. The first iteration of a cell is also inspected.
     ///
     /// # Errors
     /// Why the sample does not count.
     pub fn run(&mut self, cell: &Cell) -> Result<Outcome, Refusal> {
+        let key = (cell.operation, cell.origin.group_size);
+        let mut outcome = self.confirmed(cell, !self.inspected.contains_key(&key))?;
+        if let Some(words) = self.inspected.get(&key) {
+            outcome.validation = format!("{}, {words}", outcome.validation);
+        }
+        Ok(outcome)
+    }
+
+    /// Measures a cell that another process has inspected.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn run_again(&mut self, cell: &Cell) -> Result<Outcome, Refusal> {
+        self.confirmed(cell, false)
+    }
+
+    fn confirmed(&mut self, cell: &Cell, inspect: bool) -> Result<Outcome, Refusal> {
+        let mut result = self.attempt(cell, inspect);
+        for _ in 1..ATTEMPTS {
+            if !result.as_ref().is_err_and(Refusal::may_be_noise) {
+                break;
+            }
+            result = self.attempt(cell, inspect);
+        }
+        result
+    }
+
+    fn attempt(&mut self, cell: &Cell, inspect: bool) -> Result<Outcome, Refusal> {
         let Cell { operation, origin } = *cell;
         let least = operation.min_group_size();
         if origin.group_size < least {
@@ -99,23 +149,34 @@ impl<'a> Bench<'a> {
         let expected = self.backend.expected(operation, origin.group_size);
         let (mut group, fingerprints_before) = self.group_before(cell)?;
         for _ in 0..joiners(operation) {
-            group.make_joiner(self.backend, &origin);
+            group.make_joiner(self.backend, &origin)?;
         }
+        let copy = if inspect { Some(group.duplicate()?) } else { None };
         let (mut network, script) = placed(group, cell, Origin::member);
+        let before = copy.map(|group| Before::new(group, &script));
+        let recorded = before.iter().flat_map(|before| &before.states);
+        recorded.for_each(|(participant, _)| network.transcribe(*participant));
         let removed = match operation {
             Operation::MessageAfterRemove => vec![origin.group_size - 1],
             _ => script.participants(Role::Removed).collect(),
         };
-        let removed_before = self.before_removal(&removed);
+        let removed_before = self.before_removal(&removed)?;
 
-        let before = calibrate::primitives();
+        let costs_before = calibrate::primitives();
+        let clocks = outside::Clocks::start();
         let record = network.run(&script.stages);
-        let after = calibrate::primitives();
+        let operation_ns = clocks.stop(network.scope())?;
+        let costs_after = calibrate::primitives();
 
         let peak_bytes = peak_bytes();
         refuse_faults(&record)?;
+        outside::after(&network, operation_ns)?;
         // A created group is kept for the other cells. The validation changes its members, so they are copied first.
-        let kept = (operation == Operation::Create).then(|| group_of(&network));
+        let kept = if operation == Operation::Create { Some(group_of(&network)?) } else { None };
+        let recordings = before.as_ref().map_or_else(Vec::new, |before| {
+            let name = full_name(self.backend);
+            inspection::recordings(&name, (operation, origin), &network, &record, &before.states)
+        });
         let (work, state_bytes) = (work(&record, &network), state_bytes(&network));
         let validated = validation::validate(Finished {
             operation,
@@ -126,40 +187,63 @@ impl<'a> Bench<'a> {
             network,
             fingerprints_before: fingerprints_before.as_ref(),
             removed_before,
+            thorough: true,
         })?;
+        outside::end(validated.network)?;
+        if let Some(before) = before {
+            let words = self.inspect(cell, before, &script, &recordings, fingerprints_before.as_ref(), &removed)?;
+            self.inspected.insert((operation, origin.group_size), words);
+        }
         if let Some(group) = kept {
             let created = State { group, fingerprints: validated.fingerprints };
             self.prepared = Some(Prepared { origin, created, conversed: None, removed: None });
         }
-        let primitive_ns = calibrate::mean(&before, &after);
+        let primitive_ns = calibrate::mean(&costs_before, &costs_after);
         let validation = validated.words;
         Ok(Outcome { validation, traffic: traffic(&record), work, state_bytes, primitive_ns, peak_bytes })
     }
 
-    /// Runs a cell and records these participants. Returns for each of them the group, the member's exported state
-    /// before the operation, and the messages that it received and sent. Nothing is measured or validated.
+    /// Repeats the operation in copies of the members, and parts of it in other processes. Returns what that has shown, in
+    /// words.
+    fn inspect(
+        &self,
+        cell: &Cell,
+        before: Before,
+        script: &Script,
+        recordings: &[Recording],
+        fingerprints_before: Option<&Fingerprints>,
+        removed: &[usize],
+    ) -> Result<String, Refusal> {
+        let Cell { operation, origin } = *cell;
+        let apart = match self.backend.description().capabilities.deterministic {
+            true => inspection::alone(recordings, &script.roles, self.apart)?,
+            false => inspection::not_made("the backend is not deterministic"),
+        };
+        let removed_before = self.before_removal(removed)?;
+        let (network, script) = placed(before.group, cell, Origin::member);
+        let run = Tampered { operation, origin, network, script: &script, fingerprints_before, removed_before };
+        Ok(format!("{}, {apart}, {}", inspection::tampered(run)?, outside::Clocks::seen(self.backend)))
+    }
+
+    /// Runs a cell and records the parts of these participants. Nothing is validated.
     ///
     /// # Errors
     /// The backend does not support the operation, or something went wrong in it.
-    pub fn transcribe(
-        &mut self,
-        cell: &Cell,
-        participants: &[usize],
-    ) -> Result<Vec<(GroupId, Vec<u8>, Transcript)>, Refusal> {
+    pub fn transcribe(&mut self, cell: &Cell, participants: &[usize]) -> Result<Vec<Recording>, Refusal> {
         if !self.backend.supports(cell.operation, cell.origin.group_size) {
             return Err(Refusal::Unsupported);
         }
-        let (group, _) = self.group_before(cell)?;
-        let states: Vec<Vec<u8>> =
-            participants.iter().filter_map(|participant| Some(group.members.get(*participant)?.export())).collect();
+        let (mut group, _) = self.group_before(cell)?;
+        for _ in 0..joiners(cell.operation) {
+            group.make_joiner(self.backend, &cell.origin)?;
+        }
+        let states = states(&group, participants);
         let (mut network, script) = placed(group, cell, Origin::member);
         participants.iter().for_each(|participant| network.transcribe(*participant));
-        refuse_faults(&network.run(&script.stages))?;
-        let recorded = |(participant, state): (&usize, Vec<u8>)| {
-            let group = network.participants().get(*participant)?.member.group()?;
-            Some((group, state, network.transcript(*participant)?.clone()))
-        };
-        Ok(participants.iter().zip(states).filter_map(recorded).collect())
+        let record = network.run(&script.stages);
+        refuse_faults(&record)?;
+        let name = full_name(self.backend);
+        Ok(inspection::recordings(&name, (cell.operation, cell.origin), &network, &record, &states))
     }
 
     /// A copy of the group in the state in which the operation starts, and its fingerprints in that state.
@@ -171,7 +255,7 @@ impl<'a> Bench<'a> {
                 .prepared
                 .take()
                 .filter(|prepared| cell.operation != Operation::Create && prepared.origin == origin);
-            return Ok((Group::of_users(self.backend, &origin, &self.threads), None));
+            return Ok((Group::of_users(self.backend, &origin, &self.threads)?, None));
         }
         let mut prepared = match self.prepared.take().filter(|prepared| prepared.origin == origin) {
             Some(prepared) => prepared,
@@ -190,24 +274,38 @@ impl<'a> Bench<'a> {
         let prepared = self.prepared.insert(prepared);
         done?;
         let state = prepared.state(start);
-        Ok((state.group.duplicate(), state.fingerprints.clone()))
+        Ok((state.group.duplicate()?, state.fingerprints.clone()))
     }
 
     /// Copies of the members that are removed, from before their removal.
-    fn before_removal(&self, removed: &[usize]) -> Vec<Box<dyn Member>> {
+    fn before_removal(&self, removed: &[usize]) -> Result<Vec<Box<dyn Member>>, Refusal> {
         let before = self.prepared.as_ref().and_then(|prepared| prepared.conversed.as_ref());
-        let member = |participant: &usize| Some(before?.group.members.get(*participant)?.duplicate());
-        removed.iter().filter_map(member).collect()
+        let member = |participant: &usize| Some(&**before?.group.members.get(*participant)?);
+        outside::copies(removed.iter().filter_map(member))
     }
 
     /// Creates the group as the cell of create does, but without its meters and probes.
     fn create(&self, origin: Origin) -> Result<State, Refusal> {
         let users = Group::of_users(self.backend, &origin, &self.threads);
+        let users = users.map_err(|refusal| Refusal::SetUp(Box::new(refusal)))?;
         let (mut network, script) = placed(users, &Cell { operation: Operation::Create, origin }, Origin::member);
         refuse_faults(&network.run(&script.stages))
             .and_then(|()| State::of(&network))
             .map_err(|refusal| Refusal::SetUp(Box::new(refusal)))
     }
+}
+
+impl Before {
+    fn new(group: Group, script: &Script) -> Self {
+        let states = states(&group, &inspection::repeated(script));
+        Self { group, states }
+    }
+}
+
+/// The exported states of these members.
+fn states(group: &Group, participants: &[usize]) -> Vec<(usize, Vec<u8>)> {
+    let state = |participant: &usize| Some((*participant, group.members.get(*participant)?.export()));
+    participants.iter().filter_map(state).collect()
 }
 
 impl Prepared {
@@ -225,14 +323,14 @@ impl Prepared {
 
 impl State {
     fn of(network: &Network) -> Result<Self, Refusal> {
-        Ok(Self { group: group_of(network), fingerprints: validation::agreement(network)? })
+        Ok(Self { group: group_of(network)?, fingerprints: validation::agreement(network)? })
     }
 }
 
 /// Brings a copy of a created group to [`Start::Conversed`].
 fn converse(created: &Group, origin: Origin) -> Result<State, Refusal> {
     let cell = Cell { operation: Operation::Message, origin };
-    let (mut network, _) = placed(created.duplicate(), &cell, |origin, _, index| origin.conversation(index));
+    let (mut network, _) = placed(created.duplicate()?, &cell, |origin, _, index| origin.conversation(index));
     for speaker in (1..origin.group_size).chain([0]) {
         refuse_faults(&network.run(&[Stage::of(speaker, script::send(&mut origin.plaintext()))]))?;
     }
@@ -242,10 +340,10 @@ fn converse(created: &Group, origin: Origin) -> Result<State, Refusal> {
 /// Brings a copy of a group to [`Start::Removed`]. The removed member is not in the result.
 fn remove_last(conversed: &Group, origin: Origin) -> Result<State, Refusal> {
     let cell = Cell { operation: Operation::Remove, origin };
-    let (mut network, script) = placed(conversed.duplicate(), &cell, Origin::member);
+    let (mut network, script) = placed(conversed.duplicate()?, &cell, Origin::member);
     refuse_faults(&network.run(&script.stages))?;
     let fingerprints = validation::agreement(&network)?;
-    let mut group = group_of(&network);
+    let mut group = group_of(&network)?;
     group.members.pop();
     Ok(State { group, fingerprints })
 }
@@ -263,30 +361,13 @@ fn placed(group: Group, cell: &Cell, stream: Stream) -> (Network, Script) {
         rng: stream(&origin, operation, index),
     };
     let participants = group.members.into_iter().enumerate().zip(&script.roles).map(participant).collect();
-    (Network::new(participants, group.directory), script)
-}
-
-/// Refuses an operation in which something went wrong. [`Error::NotInGroup`] is excused where messages reach a member
-/// after its removal: whether it still processes them is up to the backend.
-fn refuse_faults(record: &Record) -> Result<(), Refusal> {
-    let excused = |role, phase, trouble| {
-        let afterwards = matches!(phase, Phase::Responses | Phase::Heal);
-        afterwards && (role, trouble) == (Role::Removed, Trouble::Error(Error::NotInGroup))
-    };
-    let fault = record.faults.iter().find(|fault| !excused(fault.role, fault.phase, fault.trouble));
-    match fault {
-        None => Ok(()),
-        Some(fault) if fault.phase == Phase::Generate && fault.trouble == Trouble::Error(Error::Unsupported) => {
-            Err(Refusal::Unsupported)
-        }
-        Some(fault) => Err(Refusal::Fault(*fault)),
-    }
+    (Network::new(participants, group.directory, group.scope), script)
 }
 
 /// A group of copies of all participants.
-fn group_of(network: &Network) -> Group {
-    let members = network.participants().iter().map(|participant| participant.member.duplicate()).collect();
-    Group { members, directory: network.directory().clone() }
+fn group_of(network: &Network) -> Result<Group, Refusal> {
+    let members = outside::copies(network.participants().iter().map(|participant| &*participant.member))?;
+    Ok(Group { members, directory: network.directory().clone(), scope: network.scope() })
 }
 
 fn traffic(record: &Record) -> Vec<Traffic> {

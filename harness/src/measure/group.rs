@@ -1,12 +1,17 @@
 //! Groups of members, made from a seed. Each measurement runs in a copy, so one group serves several of them.
 
+use protocol::crypto::count::{self, Counts, Watch};
 use protocol::directory::InMemoryDirectory;
 use protocol::id::MemberId;
 use protocol::member::{Backend, Member, NewUser};
+use rand_chacha::ChaCha20Rng;
 use rayon::ThreadPool;
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 
+use super::meter::Scope;
+use super::outside;
 use super::randomness::Origin;
+use super::validation::Refusal;
 
 /// How many one-time prekeys a user has beyond one for each member of the group. With these, nobody's prekeys run out,
 /// whichever members open channels with each other.
@@ -18,33 +23,55 @@ pub struct Group {
     pub members: Vec<Box<dyn Member>>,
     /// The users' bundles and one-time prekeys.
     pub directory: InMemoryDirectory,
+    /// How far the meter sees when a member is called.
+    pub scope: Scope,
 }
 
 impl Group {
     /// One new user for each member of the group. They are in no group yet. They are made in parallel; the number of
     /// threads makes no difference to them.
-    #[must_use]
-    pub fn of_users(backend: &dyn Backend, origin: &Origin, threads: &ThreadPool) -> Self {
-        let users: Vec<NewUser> = threads.install(|| {
-            let indices = (0..origin.group_size).into_par_iter();
-            indices.map(|index| backend.new_user(prekeys(origin), &mut origin.user(index))).collect()
+    ///
+    /// # Errors
+    /// A user does more than to make its keys.
+    pub fn of_users(backend: &dyn Backend, origin: &Origin, threads: &ThreadPool) -> Result<Self, Refusal> {
+        let scope = Scope::of(backend);
+        // Streams are made with hashes, which would be counted.
+        let streams: Vec<ChaCha20Rng> = (0..origin.group_size).map(|index| origin.user(index)).collect();
+        let watch = Watch::start();
+        let users: Result<Vec<(NewUser, Counts)>, Refusal> = threads.install(|| {
+            let made = streams.into_par_iter().map(|mut rng| outside::new_user(backend, prekeys(origin), &mut rng));
+            made.collect()
         });
-        let mut group = Self { members: Vec::with_capacity(users.len()), directory: InMemoryDirectory::default() };
-        users.into_iter().for_each(|user| group.admit(user));
-        group
+        let (everywhere, mut seen) = (watch.everywhere(), Counts::default());
+        let (members, directory) = (Vec::with_capacity(origin.group_size), InMemoryDirectory::default());
+        let mut group = Self { members, directory, scope };
+        for (user, counts) in users? {
+            seen += counts;
+            group.admit(user);
+        }
+        if count::is_alone() && scope == Scope::Thread && everywhere != seen {
+            return Err(Refusal::OtherThreads);
+        }
+        Ok(group)
     }
 
     /// Makes one more user and appends it. It is in no group yet.
-    pub fn make_joiner(&mut self, backend: &dyn Backend, origin: &Origin) {
+    ///
+    /// # Errors
+    /// The user does more than to make its keys.
+    pub fn make_joiner(&mut self, backend: &dyn Backend, origin: &Origin) -> Result<(), Refusal> {
         let index = self.members.len();
-        self.admit(backend.new_user(prekeys(origin), &mut origin.user(index)));
+        self.admit(outside::new_user(backend, prekeys(origin), &mut origin.user(index))?.0);
+        Ok(())
     }
 
     /// A copy for a measurement to change.
-    #[must_use]
-    pub fn duplicate(&self) -> Self {
-        let members = self.members.iter().map(|member| member.duplicate()).collect();
-        Self { members, directory: self.directory.clone() }
+    ///
+    /// # Errors
+    /// Copying the members does work ahead.
+    pub fn duplicate(&self) -> Result<Self, Refusal> {
+        let members = outside::copies(self.members.iter().map(|member| &**member))?;
+        Ok(Self { members, directory: self.directory.clone(), scope: self.scope })
     }
 
     /// The users' ids, in the order of `members`.

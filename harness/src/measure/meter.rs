@@ -2,16 +2,60 @@
 
 use std::ops::AddAssign;
 
-use protocol::crypto::count::{self, Counts};
+use protocol::crypto::count::{Counts, Watch};
 use protocol::directory::InMemoryDirectory;
+use protocol::member::Backend;
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::analysis::statistics::median;
 
+/// Whose work is metered: this is how far the meter sees.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scope {
+    /// The thread that makes the call.
+    #[default]
+    Thread,
+    /// All threads of the process, for a backend that declares that it needs them.
+    Process,
+}
+
+impl Scope {
+    /// How far the meter must see for this backend.
+    #[must_use]
+    pub fn of(backend: &dyn Backend) -> Self {
+        if backend.description().capabilities.threads { Self::Process } else { Self::Thread }
+    }
+
+    /// CPU time that has been used so far, in nanoseconds.
+    #[must_use]
+    pub fn cpu_ns(self) -> u64 {
+        let now = clock_gettime(match self {
+            Self::Thread => ClockId::ThreadCPUTime,
+            Self::Process => ClockId::ProcessCPUTime,
+        });
+        let [seconds, nanoseconds] = [now.tv_sec, now.tv_nsec].map(|part| u64::try_from(part).unwrap_or(0));
+        seconds * 1_000_000_000 + nanoseconds
+    }
+
+    /// Does `work` on this thread and returns its result, its CPU time and its primitive counts. Nothing but the work lies
+    /// between the two clock reads.
+    pub fn measure<T>(self, work: impl FnOnce() -> T) -> (T, Effort) {
+        let watch = Watch::start();
+        let start = self.cpu_ns();
+        let result = work();
+        let end = self.cpu_ns();
+        let counts = match self {
+            Self::Thread => watch.here(),
+            Self::Process => watch.everywhere(),
+        };
+        (result, Effort { cpu_ns: end.saturating_sub(start), counts, bytes_fetched: 0 })
+    }
+}
+
 /// What a piece of work cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Effort {
-    /// Thread CPU time in nanoseconds, including about one clock read.
+    /// CPU time in nanoseconds, including about one clock read.
     pub cpu_ns: u64,
     /// How often each primitive was used.
     pub counts: Counts,
@@ -27,27 +71,17 @@ impl AddAssign for Effort {
     }
 }
 
-/// Does `work` on this thread and returns its result and its cost. Nothing but the work lies between the two clock
-/// reads.
-pub fn measure<T>(directory: &InMemoryDirectory, work: impl FnOnce() -> T) -> (T, Effort) {
-    let (counts, fetched) = (count::snapshot(), directory.fetched_bytes());
-    let start = thread_cpu_ns();
-    let result = work();
-    let end = thread_cpu_ns();
-    let effort = Effort {
-        cpu_ns: end.saturating_sub(start),
-        counts: count::snapshot() - counts,
-        bytes_fetched: directory.fetched_bytes() - fetched,
-    };
-    (result, effort)
+/// Does `work` on this thread and returns its result and its cost.
+pub fn measure<T>(scope: Scope, directory: &InMemoryDirectory, work: impl FnOnce() -> T) -> (T, Effort) {
+    let fetched = directory.fetched_bytes();
+    let (result, effort) = scope.measure(work);
+    (result, Effort { bytes_fetched: directory.fetched_bytes() - fetched, ..effort })
 }
 
 /// CPU time that this thread has used so far, in nanoseconds.
 #[must_use]
 pub fn thread_cpu_ns() -> u64 {
-    let now = clock_gettime(ClockId::ThreadCPUTime);
-    let [seconds, nanoseconds] = [now.tv_sec, now.tv_nsec].map(|part| u64::try_from(part).unwrap_or(0));
-    seconds * 1_000_000_000 + nanoseconds
+    Scope::Thread.cpu_ns()
 }
 
 /// Cost of one clock read in nanoseconds: the median of several batches. Each measured time contains about one.
@@ -82,7 +116,7 @@ mod tests {
     fn work_on_this_thread_alone_is_counted_and_timed() {
         let directory = InMemoryDirectory::default();
         let before = hash::hash(label::MESSAGE, &[b"outside"]);
-        let (_, effort) = measure(&directory, || {
+        let (_, effort) = measure(Scope::Thread, &directory, || {
             (0..1000).for_each(|_| {
                 std::hint::black_box(hash::hash(label::MESSAGE, &[before.as_bytes()]));
             });

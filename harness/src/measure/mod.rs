@@ -4,10 +4,13 @@
 pub mod calibrate;
 pub mod cell;
 pub mod group;
+pub mod inspection;
 pub mod meter;
 pub mod network;
+pub mod outside;
 pub mod randomness;
-#[cfg(feature = "cli")]
 pub mod replay;
 pub mod script;
+pub mod tampering;
+pub mod transcript;
 pub mod validation;

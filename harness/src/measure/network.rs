@@ -9,15 +9,17 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
 
-use protocol::directory::InMemoryDirectory;
+use protocol::directory::{Directory, InMemoryDirectory};
 use protocol::error::Error;
 use protocol::id::{GroupId, MemberId};
 use protocol::member::{Context, Event, Incoming, Member, Outgoing, Received, Recipients, Rule};
 use protocol::operation::{Phase, Role};
 use rand_chacha::ChaCha20Rng;
 
-use super::meter::{self, Effort};
+use super::meter::{self, Effort, Scope};
 use super::script::{Action, Stage};
+use super::tampering::{self, Tampering};
+use super::transcript::{Remembering, Step, Transcript};
 
 /// A protocol that still sends messages after this many rounds is assumed never to stop.
 const MAX_ROUNDS: usize = 64;
@@ -44,21 +46,17 @@ pub struct Network {
     eavesdroppers: Vec<Eavesdropper>,
     ids: Vec<MemberId>,
     directory: InMemoryDirectory,
+    scope: Scope,
     /// The messages on their way to each participant.
     inboxes: Vec<Vec<Rc<InTransit>>>,
     /// The messages that eavesdroppers have not overheard yet.
     unheard: Vec<Rc<InTransit>>,
     /// The transcripts that are being recorded, by participant.
     transcripts: BTreeMap<usize, Transcript>,
-}
-
-/// The messages that one participant has received and sent.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Transcript {
-    /// The messages received in each round, with their authors.
-    pub rounds: Vec<Vec<(MemberId, Vec<u8>)>>,
-    /// The messages sent, in order.
-    pub sent: Vec<Vec<u8>>,
+    /// Who alters messages and is late with some; nobody in an operation that is measured.
+    tampering: Option<Tampering>,
+    /// The late messages, with the positions of those that they are for.
+    late: Vec<(usize, Rc<InTransit>)>,
 }
 
 /// What happened while stages ran.
@@ -68,6 +66,8 @@ pub struct Record {
     pub traffic: BTreeMap<(Role, Phase, &'static str), Volume>,
     /// The effort of each participant in each phase, in the order of [`Phase::ALL`]; `None` if it had nothing to do.
     pub efforts: Vec<[Option<Effort>; Phase::ALL.len()]>,
+    /// The number of messages that each participant has received.
+    pub received: Vec<u64>,
     /// The application messages that participants have read.
     pub readings: Vec<Reading>,
     /// The plaintexts that eavesdroppers have read.
@@ -139,6 +139,12 @@ pub enum Trouble {
     /// Participants still send messages after the last permitted round.
     #[error("the network is not quiet after {MAX_ROUNDS} rounds")]
     NotQuiet,
+    /// A member took an altered message for a genuine one.
+    #[error("an altered message of kind `{0}` was taken for a genuine one")]
+    Forged(&'static str),
+    /// An altered message has changed what a member shows, or its state although it was refused.
+    #[error("an altered message of kind `{0}` has left a trace")]
+    Trace(&'static str),
 }
 
 impl fmt::Display for Fault {
@@ -151,17 +157,18 @@ impl fmt::Display for Fault {
 struct InTransit {
     /// The position of the author.
     author: usize,
+    kind: &'static str,
     bytes: Vec<u8>,
 }
 
 impl Network {
     /// A network of these participants. No message is on its way.
     #[must_use]
-    pub fn new(participants: Vec<Participant>, directory: InMemoryDirectory) -> Self {
+    pub fn new(participants: Vec<Participant>, directory: InMemoryDirectory, scope: Scope) -> Self {
         let ids = participants.iter().map(|participant| participant.member.id()).collect();
         let inboxes = participants.iter().map(|_| Vec::new()).collect();
-        let (eavesdroppers, unheard, transcripts) = Default::default();
-        Self { participants, ids, eavesdroppers, directory, inboxes, unheard, transcripts }
+        let (eavesdroppers, unheard, transcripts, tampering, late) = Default::default();
+        Self { participants, ids, eavesdroppers, directory, scope, inboxes, unheard, transcripts, tampering, late }
     }
 
     /// The participants, by position.
@@ -203,6 +210,17 @@ impl Network {
         self.transcripts.get(&participant)
     }
 
+    /// Alters messages from now on, and is late with some; `None` ends that.
+    pub fn tamper(&mut self, tampering: Option<Tampering>) {
+        self.tampering = tampering;
+    }
+
+    /// How far the meter of calls sees.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        self.scope
+    }
+
     /// Whether an eavesdropper has been admitted.
     #[must_use]
     pub fn has_eavesdroppers(&self) -> bool {
@@ -213,7 +231,7 @@ impl Network {
     /// [`Trouble::NotQuiet`].
     pub fn run(&mut self, stages: &[Stage]) -> Record {
         let efforts = vec![[None; Phase::ALL.len()]; self.participants.len()];
-        let mut record = Record { efforts, ..Record::default() };
+        let mut record = Record { efforts, received: vec![0; self.participants.len()], ..Record::default() };
         let end = stages.iter().try_for_each(|stage| self.run_stage(stage, &mut record));
         record.faults.extend(end.err());
         record
@@ -231,7 +249,11 @@ impl Network {
         let mut phase = count_as(Phase::Process);
         for _ in 0..MAX_ROUNDS {
             self.overhear(group, record);
-            let batches = self.take_batches(stage);
+            let mut batches = self.take_batches(stage);
+            self.hold_back(&mut batches);
+            if batches.iter().all(Vec::is_empty) {
+                self.late.drain(..).for_each(|(participant, message)| batches[participant].push(message));
+            }
             if batches.iter().all(Vec::is_empty) {
                 return Ok(());
             }
@@ -245,17 +267,13 @@ impl Network {
 
     fn generate(&mut self, operator: usize, action: &Action, phase: Phase, stage: &Stage, record: &mut Record) {
         let Some(participant) = self.participants.get_mut(operator) else { return };
-        let member = &mut participant.member;
-        let mut context = Context { rng: &mut participant.rng, directory: &self.directory, confirm_inviter: &|_| true };
-        let (result, effort) = meter::measure(&self.directory, || match action {
-            Action::Create(others) => member.create(others, &mut context),
-            Action::CreateMesh(others) => member.create_mesh(others, &mut context),
-            Action::Add(user) => member.add(user, &mut context),
-            Action::Remove(user) => member.remove(user, &mut context),
-            Action::Update => member.update(&mut context),
-            Action::Send(plaintext) => member.send(plaintext, &mut context),
+        let Participant { member, rng, role } = participant;
+        let role = *role;
+        let transcript = self.transcripts.get_mut(&operator);
+        let (result, effort) = observed(&self.directory, transcript, Step::Acts, |directory| {
+            let mut context = Context { rng, directory, confirm_inviter: &|_| true };
+            meter::measure(self.scope, &self.directory, || action.perform(&mut **member, &mut context))
         });
-        let role = participant.role;
         record.add_effort(operator, phase, effort);
         match result {
             Ok(outgoing) => self.dispatch(operator, phase, outgoing, stage, record),
@@ -274,6 +292,25 @@ impl Network {
         self.inboxes.iter_mut().enumerate().map(batch).collect()
     }
 
+    /// Takes the messages that are to be late out of the batches of a round.
+    fn hold_back(&mut self, batches: &mut [Vec<Rc<InTransit>>]) {
+        let Some(tampering) = &mut self.tampering else { return };
+        for (participant, batch) in batches.iter_mut().enumerate() {
+            let kinds: Vec<&'static str> = batch.iter().map(|message| message.kind).collect();
+            for place in tampering.held_back(participant, &kinds).into_iter().rev() {
+                self.late.push((participant, batch.remove(place)));
+            }
+        }
+    }
+
+    /// Altered copies of some of these messages, by their places.
+    fn forgeries(&mut self, participant: usize, messages: &[Rc<InTransit>]) -> BTreeMap<usize, Vec<Vec<u8>>> {
+        let Some(tampering) = &mut self.tampering else { return BTreeMap::new() };
+        let kinds: Vec<&'static str> = messages.iter().map(|message| message.kind).collect();
+        let places = tampering.altered_first(participant, &kinds).into_iter();
+        places.map(|place| (place, tampering::altered(&messages[place].bytes))).collect()
+    }
+
     /// Hands a participant its messages of one round, in one call.
     fn hand_over(
         &mut self,
@@ -284,23 +321,46 @@ impl Network {
         stage: &Stage,
         record: &mut Record,
     ) {
-        if let Some(transcript) = self.transcripts.get_mut(&index) {
-            let recorded = |message: &Rc<InTransit>| (self.ids[message.author], message.bytes.clone());
-            transcript.rounds.push(messages.iter().map(recorded).collect());
+        let forgeries = self.forgeries(index, messages);
+        let Participant { member, rng, role } = &mut self.participants[index];
+        let role = *role;
+        let mut fault = |trouble| record.faults.push(Fault { role, phase, trouble });
+        let incoming = |author: usize, bytes| Incoming { group, author: self.ids[author], bytes };
+        // In front of each message, its altered copies.
+        let mut batch: Vec<(Option<&'static str>, Incoming<'_>)> = Vec::with_capacity(messages.len());
+        for (place, message) in messages.iter().enumerate() {
+            for bytes in forgeries.get(&place).into_iter().flatten() {
+                let forged = incoming(message.author, bytes);
+                let mut context = Context { rng, directory: &self.directory, confirm_inviter: &|_| true };
+                without_effect(&mut **member, message.kind, &forged, &mut context)
+                    .err()
+                    .into_iter()
+                    .for_each(&mut fault);
+                batch.push((Some(message.kind), forged));
+            }
+            batch.push((None, incoming(message.author, &message.bytes)));
         }
-        let participant = &mut self.participants[index];
-        let (member, role) = (&mut participant.member, participant.role);
-        let batch: Vec<Incoming<'_>> = messages
-            .iter()
-            .map(|message| Incoming { group, author: self.ids[message.author], bytes: &message.bytes })
-            .collect();
-        let mut context = Context { rng: &mut participant.rng, directory: &self.directory, confirm_inviter: &|_| true };
-        let (results, effort) = meter::measure(&self.directory, || member.receive(&batch, &mut context));
-        record.add_effort(index, phase, effort);
+        let (forged, batch): (Vec<Option<&'static str>>, Vec<Incoming<'_>>) = batch.into_iter().unzip();
+        let received = Step::Receives(match self.transcripts.contains_key(&index) {
+            true => batch.iter().map(|message| (message.author, message.bytes.to_vec())).collect(),
+            false => Vec::new(),
+        });
+        let transcript = self.transcripts.get_mut(&index);
+        let (results, effort) = observed(&self.directory, transcript, received, |directory| {
+            let mut context = Context { rng, directory, confirm_inviter: &|_| true };
+            meter::measure(self.scope, &self.directory, || member.receive(&batch, &mut context))
+        });
         if results.len() != batch.len() {
-            record.faults.push(Fault { role, phase, trouble: Trouble::ResultsMissing });
+            fault(Trouble::ResultsMissing);
         }
-        for result in results {
+        record.add_effort(index, phase, effort);
+        record.received[index] += batch.len() as u64;
+        for (forged, result) in forged.into_iter().zip(results) {
+            if let Some(kind) = forged {
+                let effect = result.is_ok_and(|received| received != Received::default());
+                record.faults.extend(effect.then_some(Fault { role, phase, trouble: Trouble::Forged(kind) }));
+                continue;
+            }
             match result {
                 Ok(received) => self.accept(index, phase, received, stage, record),
                 Err(error) => record.faults.push(Fault { role, phase, trouble: Trouble::Error(error) }),
@@ -359,7 +419,7 @@ impl Network {
                     }
                 },
             };
-            let message = Rc::new(InTransit { author, bytes });
+            let message = Rc::new(InTransit { author, kind, bytes });
             let volume = record.traffic.entry((role, phase, kind)).or_default();
             volume.messages += 1;
             volume.bytes_sent += message.bytes.len() as u64;
@@ -372,6 +432,41 @@ impl Network {
             self.unheard.push(message);
         }
     }
+}
+
+/// Makes a call with a directory, and adds it to the transcript if there is one.
+fn observed<T>(
+    directory: &InMemoryDirectory,
+    transcript: Option<&mut Transcript>,
+    step: Step,
+    call: impl FnOnce(&dyn Directory) -> T,
+) -> T {
+    let Some(transcript) = transcript else { return call(directory) };
+    let remembering = Remembering::new(directory);
+    let result = call(&remembering);
+    transcript.steps.push(step);
+    transcript.fetched.extend(remembering.into_answers());
+    result
+}
+
+/// Hands a member an altered message. It must be refused without a trace, or accepted in silence: it may wait for what it
+/// seems to depend on.
+fn without_effect(
+    member: &mut dyn Member,
+    kind: &'static str,
+    forged: &Incoming<'_>,
+    context: &mut Context<'_>,
+) -> Result<(), Trouble> {
+    let shown = |member: &dyn Member| (member.group(), member.members(), member.fingerprints());
+    let (state, before) = (member.export(), shown(member));
+    for result in member.receive(&[*forged], context) {
+        match result {
+            Ok(received) if received != Received::default() => return Err(Trouble::Forged(kind)),
+            Err(_) if member.export() != state => return Err(Trouble::Trace(kind)),
+            _ => {}
+        }
+    }
+    if shown(member) == before { Ok(()) } else { Err(Trouble::Trace(kind)) }
 }
 
 impl Record {

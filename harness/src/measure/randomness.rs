@@ -47,6 +47,12 @@ impl Origin {
         self.stream("probe", index)
     }
 
+    /// The stream that says which messages are altered or late.
+    #[must_use]
+    pub fn tampering(&self) -> ChaCha20Rng {
+        self.stream("tampering", 0)
+    }
+
     /// The stream of the application data that operations send.
     #[must_use]
     pub fn plaintext(&self) -> ChaCha20Rng {

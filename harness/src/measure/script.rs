@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use protocol::error::Error;
 use protocol::id::MemberId;
+use protocol::member::{Context, Member, Outgoing};
 use protocol::operation::{Operation, PLAINTEXT_LEN, Phase, Role};
 use rand_chacha::ChaCha20Rng;
 use rand_core::Rng as _;
@@ -24,6 +26,23 @@ pub enum Action {
     Update,
     /// Sends application data.
     Send(Vec<u8>),
+}
+
+impl Action {
+    /// Makes the call.
+    ///
+    /// # Errors
+    /// The member refuses it.
+    pub fn perform(&self, member: &mut dyn Member, context: &mut Context<'_>) -> Result<Vec<Outgoing>, Error> {
+        match self {
+            Self::Create(others) => member.create(others, context),
+            Self::CreateMesh(others) => member.create_mesh(others, context),
+            Self::Add(user) => member.add(user, context),
+            Self::Remove(user) => member.remove(user, context),
+            Self::Update => member.update(context),
+            Self::Send(plaintext) => member.send(plaintext, context),
+        }
+    }
 }
 
 /// A part of an operation: some members act, and then messages are carried until there are no more.

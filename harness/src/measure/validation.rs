@@ -8,26 +8,33 @@
 //! 4. Everybody else has read the application messages of the operation. The operator and one other member (after an
 //!    add, the joiner) then send a probe each, and everybody else reads it. After an operation of several members,
 //!    every member sends a probe; likewise in the first iteration, if the backend shows no fingerprints.
-//! 5. A removed member does not read the probes, and neither does a copy of it from before its removal. The copy gets
+//! 5. Nobody who receives a probe verifies more than the messages that it receives then.
+//! 6. A removed member does not read the probes, and neither does a copy of it from before its removal. The copy gets
 //!    every message, even those that are for one other member.
 //!
 //! Much does not depend on the group: that keys come from the randomness, that altered messages have no effect, and
 //! more. [`protocol::conformance`] checks that once, before anything is measured.
 //!
-//! The validation guards against mistakes, not against a backend that lies.
+//! [`super::outside`] looks for work that is done outside the timers, and [`super::inspection`] looks at each cell once. All of
+//! this guards against mistakes, not against a backend that finds out who asks.
 
 use protocol::agreement::{self, Disagreement};
+use protocol::error::Error;
 use protocol::id::MemberId;
 use protocol::member::{Fingerprints, Member};
 use protocol::operation::{CostMismatch, Expected, Measured, Operation, PLAINTEXT_LEN, Phase, Role};
 use rand_core::Rng as _;
 
-use super::network::{Fault, Network, Participant, Reading, Record};
+use super::network::{Fault, Network, Participant, Reading, Record, Trouble};
 use super::randomness::Origin;
 use super::script::{Action, Stage};
 
 /// What primitive counts are called in [`Validated::words`], which are data.
 const PRIMITIVE_COUNTS: &str = "operation counts";
+
+/// How many signatures a member may verify for each message that it receives: of the message, and of keys that come with it or
+/// are fetched for it.
+const VERIFIED_PER_MESSAGE: u64 = 4;
 
 /// An operation that has ended, and what is known of it.
 pub struct Finished<'a> {
@@ -47,6 +54,8 @@ pub struct Finished<'a> {
     pub fingerprints_before: Option<&'a Fingerprints>,
     /// Copies of the removed members from before their removal.
     pub removed_before: Vec<Box<dyn Member>>,
+    /// Whether all members may have to send a probe; if not, two do.
+    pub thorough: bool,
 }
 
 /// The result of a validation that found nothing wrong.
@@ -55,6 +64,8 @@ pub struct Validated {
     pub words: String,
     /// The fingerprints on which all members agree now; `None` if the backend shows none.
     pub fingerprints: Option<Fingerprints>,
+    /// The members after the probes.
+    pub network: Network,
 }
 
 /// Why a sample does not count.
@@ -109,6 +120,67 @@ pub enum Refusal {
     /// A removed member, or a copy of it from before its removal, read a probe.
     #[error("the removed member read a probe message")]
     ReadByRemoved,
+    /// A method that makes, copies or shows a member does work that belongs to an operation.
+    #[error("`{call}` does work outside the timers, ahead of an operation or after it: {what}")]
+    WorkOutside {
+        /// The method.
+        call: &'static str,
+        /// The primitive counts that are too many.
+        what: String,
+    },
+    /// Methods that only show the members take too long after an operation, although they use no primitive.
+    #[error(
+        "after the operation, `{call}` and the like take {us} microseconds outside the timers, as if work was put off"
+    )]
+    LateWork {
+        /// The method that takes longest.
+        call: &'static str,
+        /// What it takes beyond what it may, over all members.
+        us: u64,
+    },
+    /// A member verifies the messages of the operation only when it receives later ones.
+    #[error(
+        "a member that receives a probe message verifies {verified} signatures for {received} messages, as if verification was put off"
+    )]
+    VerifiedLate {
+        /// The number of verifications.
+        verified: u64,
+        /// The number of messages.
+        received: u64,
+    },
+    /// Another thread has used primitives.
+    #[error(
+        "primitives are used on another thread, where no timer runs, and the backend does not declare that it needs threads"
+    )]
+    OtherThreads,
+    /// The process has used more CPU time than the thread that runs the members.
+    #[error(
+        "the process has worked {us} microseconds on other threads, where no timer runs, and the backend does not declare \
+         that it needs threads"
+    )]
+    OtherTime {
+        /// The difference.
+        us: u64,
+    },
+    /// The operation goes wrong if some messages are altered or late.
+    #[error("at this size, with altered and late messages: {0}")]
+    Tampered(Box<Self>),
+    /// A member in a process of its own does not do what it does among the others.
+    #[error("{}, alone in another process with the same messages: {what}", role.name())]
+    Apart {
+        /// The role of the member.
+        role: Role,
+        /// What is different, in words.
+        what: String,
+    },
+}
+
+impl Refusal {
+    /// Whether it rests on a time, so that only a repetition shows that it is not noise.
+    #[must_use]
+    pub fn may_be_noise(&self) -> bool {
+        matches!(self, Self::LateWork { .. } | Self::OtherTime { .. })
+    }
 }
 
 /// Checks everything that the documentation of this module lists.
@@ -136,7 +208,8 @@ pub fn validate(finished: Finished<'_>) -> Result<Validated, Refusal> {
     read_by_all(&network, &record.readings, &sent, "message")?;
     words.extend(sent.iter().map(|_| format!("message read by {}", entitled - 1)));
     // Concurrent operations can leave each member in a different state.
-    let everybody_probes = !operation.parts().is_empty() || (fingerprints.is_none() && origin.iteration == 0);
+    let everybody_probes =
+        finished.thorough && (!operation.parts().is_empty() || (fingerprints.is_none() && origin.iteration == 0));
     // The copy may fail to read a probe for a weak reason: the probe may wait for messages that the copy never got. If
     // the backend shows fingerprints, they show that the copy's old keys are useless: all sending keys have changed.
     // The copy matters if there are no fingerprints.
@@ -149,7 +222,27 @@ pub fn validate(finished: Finished<'_>) -> Result<Validated, Refusal> {
     if network.has_eavesdroppers() || network.with_role(Role::Removed).next().is_some() {
         words.push("the removed reads none of them".to_owned());
     }
-    Ok(Validated { words: words.join(", "), fingerprints })
+    Ok(Validated { words: words.join(", "), fingerprints, network })
+}
+
+/// Refuses an operation in which something went wrong. [`Error::NotInGroup`] is excused where messages reach a member
+/// after its removal: whether it still processes them is up to the backend.
+///
+/// # Errors
+/// The first thing that went wrong.
+pub fn refuse_faults(record: &Record) -> Result<(), Refusal> {
+    let excused = |role, phase, trouble| {
+        let afterwards = matches!(phase, Phase::Responses | Phase::Heal);
+        afterwards && (role, trouble) == (Role::Removed, Trouble::Error(Error::NotInGroup))
+    };
+    let fault = record.faults.iter().find(|fault| !excused(fault.role, fault.phase, fault.trouble));
+    match fault {
+        None => Ok(()),
+        Some(fault) if fault.phase == Phase::Generate && fault.trouble == Trouble::Error(Error::Unsupported) => {
+            Err(Refusal::Unsupported)
+        }
+        Some(fault) => Err(Refusal::Fault(*fault)),
+    }
 }
 
 /// The fingerprints on which all members agree; `None` if the backend shows none.
@@ -231,6 +324,22 @@ fn probe(network: &mut Network, probers: &[usize], origin: &Origin) -> Result<()
             return Err(Refusal::ReadByRemoved);
         }
         read_by_all(network, &record.readings, &[(*prober, &plaintext)], "probe message")?;
+        nothing_left_to_verify(&record)?;
+    }
+    Ok(())
+}
+
+/// Checks that nobody verifies more at a probe than the messages that it receives then: what an operation has sent is verified
+/// in the operation.
+fn nothing_left_to_verify(record: &Record) -> Result<(), Refusal> {
+    for (efforts, received) in record.efforts.iter().zip(&record.received).filter(|(_, received)| **received > 0) {
+        // A member that also sends opens channels, for which it verifies bundles.
+        let sends = efforts[Phase::Generate as usize].is_some();
+        let verified: u64 = efforts.iter().flatten().map(|effort| effort.counts.verify).sum();
+        let may = *received * VERIFIED_PER_MESSAGE;
+        if !sends && verified > may {
+            return Err(Refusal::VerifiedLate { verified, received: *received });
+        }
     }
     Ok(())
 }

@@ -18,12 +18,12 @@ const START_TIMEOUT: Duration = Duration::from_secs(60);
 /// How many bytes of a runner's standard error are kept. The first ones are enough: a panic's message comes first.
 const STDERR_KEPT: usize = 1024;
 
-/// How to start a runner. `--backend NAME --variant VARIANT` is appended to the arguments.
+/// How to start a process of this program. For a runner, `--backend NAME --variant VARIANT` is appended to the arguments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Launch {
     /// The path of the program.
     pub program: PathBuf,
-    /// The arguments before `--backend`.
+    /// The arguments, for a runner those before `--backend`.
     pub args: Vec<String>,
 }
 
@@ -33,11 +33,19 @@ impl Launch {
     /// # Errors
     /// The system does not report the path of this program.
     pub fn this_program() -> io::Result<Self> {
+        Self::subcommand("runner")
+    }
+
+    /// Starts another subcommand of this program.
+    ///
+    /// # Errors
+    /// The system does not report the path of this program.
+    pub fn subcommand(verb: &str) -> io::Result<Self> {
         // Runners start one after the other, and in the meantime another build may take the place of this program's file.
         // On Linux this name means the program that runs, wherever its file is now.
         let itself = PathBuf::from("/proc/self/exe");
         let program = if cfg!(target_os = "linux") && itself.exists() { itself } else { std::env::current_exe()? };
-        Ok(Self { program, args: vec!["runner".to_owned()] })
+        Ok(Self { program, args: vec![verb.to_owned()] })
     }
 }
 

@@ -8,13 +8,18 @@
 use std::io::{self, BufRead, Write};
 
 use protocol::conformance;
+use protocol::crypto::count;
 use protocol::member::Backend;
 
+use super::apart;
 use super::cell_protocol::{self, Hello, Request, Verdict, Welcome, unmeasured};
+use super::child::Launch;
 use crate::measure::calibrate;
 use crate::measure::cell::{Bench, Cell, Outcome};
+use crate::measure::inspection::Repetition;
 use crate::measure::meter;
 use crate::measure::randomness::Origin;
+use crate::measure::replay::Recording;
 use crate::measure::validation::Refusal;
 use crate::record::manifest::Conformance;
 use crate::record::name::join;
@@ -46,24 +51,36 @@ pub enum ServeError {
 }
 
 /// Serves the backend of this name and variant on standard input and output until the input ends. This is the hidden
-/// subcommand `runner --backend NAME --variant VARIANT`.
+/// subcommand `runner --backend NAME --variant VARIANT`. `parts` says how to start [`apart::serve`] in a process of its own;
+/// without it, samples say that this was not made. The process must do nothing else meanwhile.
 ///
 /// # Errors
 /// The cases of [`ServeError`].
-pub fn serve(registry: &Registry, name: &str, variant: &str) -> Result<(), ServeError> {
+pub fn serve(registry: &Registry, name: &str, variant: &str, parts: Option<&Launch>) -> Result<(), ServeError> {
     // A cell can take minutes, and the runner sees the end of its input only after the cell.
     #[cfg(target_os = "linux")]
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL)).map_err(io::Error::from)?;
     let make = registry.constructor(&join(name, variant))?;
-    serve_on(&make, io::stdin().lock(), io::stdout().lock())
+    count::declare_alone();
+    serve_with(&make, parts, io::stdin().lock(), io::stdout().lock())
 }
 
-/// Like [`serve`], but on other streams. `make` makes independent instances of the backend, one of which is measured.
+/// Like [`serve`], but on other streams, and in a process that may do other things too. `make` makes independent instances
+/// of the backend, one of which is measured.
 ///
 /// # Errors
 /// The cases of [`ServeError`].
 pub fn serve_on(
     make: &dyn Fn() -> Box<dyn Backend>,
+    input: impl BufRead,
+    output: impl Write,
+) -> Result<(), ServeError> {
+    serve_with(make, None, input, output)
+}
+
+fn serve_with(
+    make: &dyn Fn() -> Box<dyn Backend>,
+    parts: Option<&Launch>,
     input: impl BufRead,
     mut output: impl Write,
 ) -> Result<(), ServeError> {
@@ -78,7 +95,11 @@ pub fn serve_on(
     if hello.conformance {
         answer(&mut output, &verdict(make))?;
     }
-    let mut bench = Bench::new(backend, hello.jobs)?;
+    let apart = |recording: &Recording| match parts {
+        Some(launch) => apart::repeat(launch, recording),
+        None => Repetition::NotMade("this program does not say how to start them".to_owned()),
+    };
+    let mut bench = Bench::new(backend, hello.jobs)?.with_processes(&apart);
     for line in lines {
         let request: Request = serde_json::from_str(&line?)?;
         answer(&mut output, &measure(backend, &mut bench, &request))?;
@@ -125,7 +146,9 @@ fn measure(backend: &dyn Backend, bench: &mut Bench<'_>, request: &Request) -> S
     let description = backend.description();
     let empty = unmeasured(description.name, description.variant, request);
     let cell = Cell { operation: request.operation, origin };
-    match bench.run(&cell) {
+    // A process that measures peak memory does nothing else, and another one has inspected the cell.
+    let result = if request.peak { bench.run_again(&cell) } else { bench.run(&cell) };
+    match result {
         Ok(Outcome { validation, traffic, work, state_bytes, primitive_ns, peak_bytes }) => Sample {
             status: Status::Ok,
             validation,

@@ -59,10 +59,10 @@ fn bytes_are_counted_once_as_sent_and_once_for_each_link_as_delivered() {
         (row.phase, row.messages, row.bytes_sent, row.bytes_delivered)
     };
     // Five receivers: the members before the operation and the joiner, without the author.
-    assert_eq!(row(Role::Sender, "add"), (Phase::Generate, 1, 65, 5 * 65));
-    assert_eq!(row(Role::Sender, "welcome"), (Phase::Generate, 1, 33 + 6 * 32, 33 + 6 * 32));
-    assert_eq!(row(Role::Recipient, "ack"), (Phase::Process, 4, 4, 20));
-    assert_eq!(row(Role::Joiner, "ack"), (Phase::Process, 1, 1, 5));
+    assert_eq!(row(Role::Sender, "add"), (Phase::Generate, 1, 66, 5 * 66));
+    assert_eq!(row(Role::Sender, "welcome"), (Phase::Generate, 1, 34 + 6 * 32, 34 + 6 * 32));
+    assert_eq!(row(Role::Recipient, "ack"), (Phase::Process, 4, 8, 40));
+    assert_eq!(row(Role::Joiner, "ack"), (Phase::Process, 1, 2, 10));
     assert_eq!(outcome.traffic.len(), 4);
 }
 

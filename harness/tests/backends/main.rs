@@ -2,11 +2,28 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod cells;
+mod evasions;
 mod exact_costs;
 #[path = "../faulty/mod.rs"]
 mod faulty;
 mod faulty_backends;
+#[path = "../faulty/gives_up.rs"]
+mod gives_up;
+#[path = "../faulty/layer.rs"]
+mod layer;
 mod partition;
+#[path = "../faulty/puts_off.rs"]
+mod puts_off;
+#[path = "../faulty/puts_off_uncounted.rs"]
+mod puts_off_uncounted;
+#[path = "../faulty/second_signature.rs"]
+mod second_signature;
 mod several;
+#[path = "../faulty/small_groups_only.rs"]
+mod small_groups_only;
+#[path = "../faulty/table_of_plaintexts.rs"]
+mod table_of_plaintexts;
 #[path = "../toy/mod.rs"]
 mod toy;
+#[path = "../faulty/works_ahead.rs"]
+mod works_ahead;

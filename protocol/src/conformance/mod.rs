@@ -63,7 +63,7 @@ const CHECKS: [(&str, Check); 14] = [
 type Check = fn(&mut Trial<'_>) -> Verdict;
 
 /// Checks a backend. `make` must return independent instances of it. The result is the same each time: no clock is
-/// read.
+/// read. Primitives on other threads are refused in a process that does nothing else ([`crate::crypto::count::declare_alone`]).
 ///
 /// # Errors
 /// The first thing that is wrong.

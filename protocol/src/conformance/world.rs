@@ -7,7 +7,7 @@ use rand_core::SeedableRng as _;
 
 use super::recorder::Recorder;
 use super::verdict::{Verdict, ensure};
-use crate::crypto::count::{self, Counts};
+use crate::crypto::count::Watch;
 use crate::directory::InMemoryDirectory;
 use crate::error::Error;
 use crate::id::{GroupId, MemberId};
@@ -77,6 +77,8 @@ pub(super) struct Sent {
 
 pub(super) struct World<'a> {
     pub(super) make: &'a dyn Fn() -> Box<dyn Backend>,
+    /// Whether the backend declares that it needs threads.
+    pub(super) threads: bool,
     pub(super) users: Vec<User>,
     pub(super) directory: InMemoryDirectory,
     pub(super) group: GroupId,
@@ -123,8 +125,9 @@ impl<'a> World<'a> {
         }
         let (log, said, cost) = (Vec::new(), Vec::new(), Measured::default());
         let roles = vec![Role::Recipient; users.len()];
-        let (group, plaintexts) = (GroupId([0; 32]), stream(seed, 0));
-        Ok(Self { make, users, directory, group, log, said, roles, cost, plaintexts })
+        let (threads, group, plaintexts) =
+            (make().description().capabilities.threads, GroupId([0; 32]), stream(seed, 0));
+        Ok(Self { make, threads, users, directory, group, log, said, roles, cost, plaintexts })
     }
 
     /// Runs an operation until the network is quiet, and checks who has read what.
@@ -141,9 +144,9 @@ impl<'a> World<'a> {
         self.roles.fill(Role::Recipient);
         self.roles[operator] = Role::Sender;
         self.users.iter_mut().for_each(|user| user.read.clear());
-        let before = count::snapshot();
+        let watch = Watch::start();
         let sent = self.call(operator, action);
-        self.count(operator, Phase::Generate, count::snapshot() - before);
+        self.count(operator, Phase::Generate, watch)?;
         let sent = sent.map_err(|error| format!("the call failed: {error}"))?;
         match action {
             Action::Create(others) | Action::CreateMesh(others) => {
@@ -236,11 +239,10 @@ impl<'a> World<'a> {
         let batch: Vec<Incoming<'_>> = places.iter().map(incoming).collect();
         let User { member, rng, .. } = &mut self.users[user];
         let mut context = Context { rng, directory: &self.directory, confirm_inviter: &|_| true };
-        let before = count::snapshot();
+        let watch = Watch::start();
         let results = member.receive(&batch, &mut context);
-        let counts = count::snapshot() - before;
         ensure(results.len() == batch.len(), || "a batch did not yield one result for each message".to_owned())?;
-        self.count(user, phase, counts);
+        self.count(user, phase, watch)?;
         let mut answers = Vec::new();
         for (place, result) in places.iter().zip(results) {
             match result {
@@ -305,7 +307,13 @@ impl<'a> World<'a> {
         Ok(())
     }
 
-    fn count(&mut self, user: usize, phase: Phase, counts: Counts) {
+    /// Adds what was counted since the start of the watch to the cost of the operation.
+    fn count(&mut self, user: usize, phase: Phase, watch: Watch) -> Verdict {
+        let counts = if self.threads { watch.everywhere() } else { watch.here() };
         *self.cost.counts.entry((self.roles[user], phase)).or_default() += counts;
+        ensure(self.threads || watch.elsewhere() != Some(true), || {
+            "a call uses primitives on another thread, and the backend does not declare that it needs threads"
+                .to_owned()
+        })
     }
 }

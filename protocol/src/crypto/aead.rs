@@ -29,7 +29,7 @@ impl OneTimeKey {
     /// # Errors
     /// [`Error::PlaintextTooLong`] if the plaintext is longer than 64 GiB.
     pub fn seal(self, plaintext: &[u8], associated: &[u8]) -> Result<Vec<u8>, Error> {
-        count::record(|counts| counts.aead_bytes += plaintext.len() as u64);
+        count::record(|tally| tally.aead_bytes.add(plaintext.len() as u64));
         let (cipher, nonce) = self.cipher();
         cipher.encrypt(&nonce, Payload { msg: plaintext, aad: associated }).map_err(|_| Error::PlaintextTooLong)
     }
@@ -39,7 +39,7 @@ impl OneTimeKey {
     /// # Errors
     /// [`Error::NotAuthentic`], whatever is wrong.
     pub fn open(self, ciphertext: &[u8], associated: &[u8]) -> Result<SecretBytes, Error> {
-        count::record(|counts| counts.aead_bytes += ciphertext.len().saturating_sub(OVERHEAD) as u64);
+        count::record(|tally| tally.aead_bytes.add(ciphertext.len().saturating_sub(OVERHEAD) as u64));
         let (cipher, nonce) = self.cipher();
         let plaintext = cipher.decrypt(&nonce, Payload { msg: ciphertext, aad: associated });
         plaintext.map(SecretBytes::new).map_err(|_| Error::NotAuthentic)

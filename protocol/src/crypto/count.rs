@@ -1,10 +1,14 @@
 //! Primitive counts, per thread.
 //!
 //! A member runs on one thread, so the difference of two [`snapshot`]s around a call is the primitive counts of that
-//! call.
+//! call. A [`Watch`] also sees what other threads have counted meanwhile: a backend that works there unseen would seem to
+//! cost nothing. That a primitive was counted on another thread says something of the backend only in a process that
+//! does nothing else ([`declare_alone`]).
 
 use core::cell::Cell;
 use core::ops::{Add, AddAssign, Mul, Sub};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// How often each primitive was used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -90,22 +94,196 @@ impl Mul<Counts> for u64 {
     }
 }
 
+const NOTHING: Counts =
+    Counts { dh: 0, keygen: 0, sign: 0, sign_keygen: 0, verify: 0, aead_bytes: 0, hash_blocks: 0, kdf: 0, points: 0, envelopes: 0 };
+
+/// The counts of one thread. Only that thread writes, so adding needs no atomic operation but a load and a store.
+#[derive(Default)]
+pub(crate) struct Tally {
+    pub(super) dh: Counter,
+    pub(super) keygen: Counter,
+    pub(super) sign: Counter,
+    pub(super) sign_keygen: Counter,
+    pub(super) verify: Counter,
+    pub(super) aead_bytes: Counter,
+    pub(super) hash_blocks: Counter,
+    pub(super) kdf: Counter,
+    pub(super) points: Counter,
+    pub(crate) envelopes: Counter,
+}
+
+#[derive(Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    #[inline]
+    pub(crate) fn add(&self, amount: u64) {
+        self.0.store(self.get().wrapping_add(amount), Ordering::Relaxed);
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Tally {
+    fn counts(&self) -> Counts {
+        Counts {
+            dh: self.dh.get(),
+            keygen: self.keygen.get(),
+            sign: self.sign.get(),
+            sign_keygen: self.sign_keygen.get(),
+            verify: self.verify.get(),
+            aead_bytes: self.aead_bytes.get(),
+            hash_blocks: self.hash_blocks.get(),
+            kdf: self.kdf.get(),
+            points: self.points.get(),
+            envelopes: self.envelopes.get(),
+        }
+    }
+}
+
+/// All tallies of the process. They are never freed: the tally of a thread that has ended goes on with the next thread.
+struct Tallies {
+    all: Vec<&'static Tally>,
+    /// Those of threads that have ended.
+    idle: Vec<&'static Tally>,
+}
+
+static TALLIES: Mutex<Tallies> = Mutex::new(Tallies { all: Vec::new(), idle: Vec::new() });
+
+fn tallies() -> MutexGuard<'static, Tallies> {
+    // No code below panics while it holds the lock.
+    TALLIES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Gives the thread's tally back when the thread ends.
+struct End;
+
+impl Drop for End {
+    fn drop(&mut self) {
+        tallies().idle.extend(MINE.take());
+    }
+}
+
 thread_local! {
-    static COUNTS: Cell<Counts> = const {
-        Cell::new(Counts {
-            dh: 0, keygen: 0, sign: 0, sign_keygen: 0, verify: 0, aead_bytes: 0, hash_blocks: 0, kdf: 0, points: 0, envelopes: 0,
-        })
-    };
+    static MINE: Cell<Option<&'static Tally>> = const { Cell::new(None) };
+    /// What the tally had before it was this thread's.
+    static BEFORE: Cell<Counts> = const { Cell::new(NOTHING) };
+    static END: End = const { End };
+}
+
+#[cold]
+fn claim() -> &'static Tally {
+    let mut tallies = tallies();
+    let idle = tallies.idle.pop();
+    let mine = idle.unwrap_or_else(|| {
+        let new: &'static Tally = Box::leak(Box::default());
+        tallies.all.push(new);
+        new
+    });
+    drop(tallies);
+    MINE.set(Some(mine));
+    BEFORE.set(mine.counts());
+    // Where the thread is ending already, the tally stays with it.
+    let _ = END.try_with(|End| ());
+    mine
+}
+
+#[inline]
+fn mine() -> &'static Tally {
+    MINE.get().unwrap_or_else(claim)
 }
 
 /// This thread's counts since it started.
 #[must_use]
 pub fn snapshot() -> Counts {
-    COUNTS.get()
+    mine().counts() - BEFORE.get()
 }
 
-pub(crate) fn record(change: impl FnOnce(&mut Counts)) {
-    let mut counts = COUNTS.get();
-    change(&mut counts);
-    COUNTS.set(counts);
+#[inline]
+pub(crate) fn record(change: impl FnOnce(&Tally)) {
+    change(mine());
+}
+
+/// Whether [`declare_alone`] was called.
+static ALONE: AtomicBool = AtomicBool::new(false);
+
+/// Declares that from now on this process does nothing but to drive a backend, on one thread at a time. So what other
+/// threads count while a [`Watch`] runs is the backend's.
+pub fn declare_alone() {
+    ALONE.store(true, Ordering::Relaxed);
+}
+
+/// Whether this process does nothing but to drive a backend.
+#[must_use]
+pub fn is_alone() -> bool {
+    ALONE.load(Ordering::Relaxed)
+}
+
+/// Sees what is counted from its start on, on this thread and on all others.
+#[derive(Clone, Copy, Debug)]
+pub struct Watch {
+    here: Counts,
+    everywhere: Counts,
+}
+
+impl Watch {
+    /// Starts on the calling thread, which must also ask.
+    #[must_use]
+    pub fn start() -> Self {
+        Self { everywhere: everywhere(), here: snapshot() }
+    }
+
+    /// What this thread has counted.
+    #[must_use]
+    pub fn here(&self) -> Counts {
+        snapshot() - self.here
+    }
+
+    /// What all threads have counted, those included that have ended.
+    #[must_use]
+    pub fn everywhere(&self) -> Counts {
+        everywhere() - self.everywhere
+    }
+
+    /// Whether another thread has counted anything. `None` if this process also does other things, so that nobody knows
+    /// whose work it is.
+    #[must_use]
+    pub fn elsewhere(&self) -> Option<bool> {
+        is_alone().then(|| self.everywhere() != self.here())
+    }
+}
+
+fn everywhere() -> Counts {
+    tallies().all.iter().fold(Counts::default(), |sum, tally| sum + tally.counts())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The tests of this module alone: other tests count on other threads meanwhile.
+    #[test]
+    fn what_another_thread_counts_is_seen_also_after_it_has_ended() {
+        let verify = |times| record(|tally| tally.verify.add(times));
+        let watch = Watch::start();
+        verify(2);
+        std::thread::spawn(move || verify(1 << 40)).join().unwrap();
+        assert_eq!(watch.here(), Counts { verify: 2, ..Counts::default() });
+        assert_eq!(watch.everywhere().verify >> 40, 1);
+        // The next thread goes on with a tally, and starts at zero all the same.
+        let later = std::thread::spawn(move || {
+            let watch = Watch::start();
+            verify(3);
+            watch.here().verify
+        });
+        assert_eq!(later.join().unwrap(), 3);
+        assert_eq!(watch.everywhere().verify >> 40, 1);
+    }
+
+    #[test]
+    fn a_process_that_does_other_things_does_not_know_whose_work_it_is() {
+        assert_eq!(Watch::start().elsewhere(), None);
+    }
 }

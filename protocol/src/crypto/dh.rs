@@ -41,7 +41,7 @@ impl PrivateKey {
     /// The public key. Counts one key generation.
     #[must_use]
     pub fn public_key(&self) -> PublicKey {
-        count::record(|counts| counts.keygen += 1);
+        count::record(|tally| tally.keygen.add(1));
         PublicKey(Point::from(&StaticSecret::from(*self.0.expose())).to_bytes())
     }
 
@@ -50,7 +50,7 @@ impl PrivateKey {
     /// # Errors
     /// [`Error::NotAuthentic`] if the peer's key has small order: the result would be zero whatever our key is.
     pub fn agree(&self, peer: &PublicKey) -> Result<Secret, Error> {
-        count::record(|counts| counts.dh += 1);
+        count::record(|tally| tally.dh.add(1));
         let shared = StaticSecret::from(*self.0.expose()).diffie_hellman(&Point::from(peer.0));
         if shared.was_contributory() { Ok(Secret::new(shared.to_bytes())) } else { Err(Error::NotAuthentic) }
     }

@@ -38,7 +38,7 @@ pub fn hash(label: Label, parts: &[&[u8]]) -> Digest {
         hasher.update(part);
         length += PREFIX_LEN + part.len();
     }
-    count::record(|counts| counts.hash_blocks += blocks(length));
+    count::record(|tally| tally.hash_blocks.add(blocks(length)));
     Digest(hasher.finalize().into())
 }
 

@@ -77,10 +77,10 @@ pub fn open(recipient: &PrivateKey, info: &[u8], associated: &[u8], sealed: &[u8
 }
 
 fn record(keygens: u64, kdf_calls: u64, plaintext_len: usize) {
-    count::record(|counts| {
-        counts.dh += 1;
-        counts.keygen += keygens;
-        counts.kdf += kdf_calls;
-        counts.aead_bytes += plaintext_len as u64;
+    count::record(|tally| {
+        tally.dh.add(1);
+        tally.keygen.add(keygens);
+        tally.kdf.add(kdf_calls);
+        tally.aead_bytes.add(plaintext_len as u64);
     });
 }

@@ -22,7 +22,7 @@ impl Extracted {
     /// HKDF-Extract (RFC 5869, section 2.2). Counts 1.
     #[must_use]
     pub fn new(salt: &[u8], key_material: &[u8]) -> Self {
-        count::record(|counts| counts.kdf += 1);
+        count::record(|tally| tally.kdf.add(1));
         Self(Hkdf::new(Some(salt), key_material))
     }
 
@@ -31,7 +31,7 @@ impl Extracted {
     #[must_use]
     pub fn expand<const N: usize>(&self, label: Label, context: &[u8]) -> Secret<N> {
         const { assert!(N <= 255 * super::hash::DIGEST_LEN) };
-        count::record(|counts| counts.kdf += 1);
+        count::record(|tally| tally.kdf.add(1));
         let mut out = Secret::new([0; N]);
         let prefix = [u8::try_from(label.len()).unwrap_or(u8::MAX)];
         // Fails only for outputs over 255 hashes, which the assertion above excludes.
@@ -44,7 +44,7 @@ impl Extracted {
 /// HMAC-SHA-256 of `data`, for ratchets whose specification requires it. Counts 1, like each half of HKDF.
 #[must_use]
 pub fn hmac(key: &Secret, data: &[u8]) -> Secret {
-    count::record(|counts| counts.kdf += 1);
+    count::record(|tally| tally.kdf.add(1));
     // HKDF-Extract is HMAC with the salt as the key (RFC 5869, section 2.2).
     let (mut tag, _) = Hkdf::<Sha256>::extract(Some(key.expose()), data);
     let mut out = Secret::new([0; super::hash::DIGEST_LEN]);

@@ -38,7 +38,7 @@ impl SigningKey {
     /// The key of these bytes. Counts one signature key generation: the public key is computed.
     #[must_use]
     pub fn from_secret(bytes: &Secret<SIGNING_KEY_LEN>) -> Self {
-        count::record(|counts| counts.sign_keygen += 1);
+        count::record(|tally| tally.sign_keygen.add(1));
         Self(ed25519_dalek::SigningKey::from_bytes(bytes.expose()))
     }
 
@@ -57,7 +57,7 @@ impl SigningKey {
     /// Signs. Counts one signature.
     #[must_use]
     pub fn sign(&self, message: &[u8]) -> Signature {
-        count::record(|counts| counts.sign += 1);
+        count::record(|tally| tally.sign.add(1));
         Signature(self.0.sign(message).to_bytes())
     }
 }
@@ -69,7 +69,7 @@ impl VerificationKey {
     /// [`Error::Malformed`] if the bytes are not the canonical encoding of a point of the curve, or the point has small
     /// order: under such a key one signature fits many messages.
     pub fn from_bytes(bytes: &[u8; VERIFICATION_KEY_LEN]) -> Result<Self, Error> {
-        count::record(|counts| counts.points += 1);
+        count::record(|tally| tally.points.add(1));
         let key = ed25519_dalek::VerifyingKey::from_bytes(bytes).map_err(|_| Error::Malformed)?;
         if key.is_weak() || !is_canonical(bytes) { Err(Error::Malformed) } else { Ok(Self(key)) }
     }
@@ -85,7 +85,7 @@ impl VerificationKey {
     /// # Errors
     /// [`Error::NotAuthentic`] if it is not the signature of this message under this key.
     pub fn verify(&self, message: &[u8], signature: &Signature) -> Result<(), Error> {
-        count::record(|counts| counts.verify += 1);
+        count::record(|tally| tally.verify.add(1));
         let signature = ed25519_dalek::Signature::from_bytes(&signature.0);
         self.0.verify(message, &signature).map_err(|_| Error::NotAuthentic)
     }

@@ -105,7 +105,7 @@ impl<'a> Envelope<'a> {
     /// [`Error::Malformed`] if the message is too long or too short, of another version, has the number 0, or a part is
     /// not in its only encoding.
     pub fn decode(bytes: &'a [u8]) -> Result<Self, Error> {
-        count::record(|counts| counts.envelopes += 1);
+        count::record(|tally| tally.envelopes.add(1));
         if bytes.len() > MAX_MESSAGE_LEN {
             return Err(Error::Malformed);
         }

@@ -1,0 +1,223 @@
+//! Outside the timers there is no work, and no other thread works inside them.
+//!
+//! A member that puts off its work to a call that is not timed, or does it ahead, would seem to cost little. So users are
+//! made, members are copied and shown, and copies are dropped under watch. Fingerprints are hashes; nothing else there may
+//! use a primitive. What a backend does without the counted primitives shows in the time: work that was put off is done in
+//! the first call and not in the second one.
+
+use std::hint::black_box;
+
+use protocol::crypto::count::{self, Counts, Watch};
+use protocol::member::{Backend, Member, NewUser};
+use rand_core::CryptoRng;
+
+use super::meter::{Effort, Scope};
+use super::network::{Network, Participant};
+use super::validation::Refusal;
+
+/// Hashes, or calls of HKDF, that a fingerprint may take.
+const PER_FINGERPRINT: u64 = 16;
+/// Keys and signatures of each kind that a new user may make beyond one for each bundle that it publishes.
+const SPARE_KEYS: u64 = 8;
+/// Hashes, or calls of HKDF, that a new user may make for each of its keys.
+const PER_KEY: u64 = 16;
+/// What may be put off until the first calls after an operation is the larger of this time and this part of the
+/// operation's time, over all members.
+const PUT_OFF_NS: u64 = 5_000_000;
+const PUT_OFF_PART: u64 = 20;
+/// How long it may take to show, copy and drop a member: a fixed time, and a time for each byte of its export. This is
+/// many times what it takes.
+const SHOWN_NS: u64 = 1_000_000;
+const SHOWN_NS_PER_BYTE: u64 = 50;
+
+/// What other threads of the process may take during an operation: the larger of this time and this part of its time.
+const OTHERS_NS: u64 = 5_000_000;
+const OTHERS_PART: u64 = 20;
+
+/// Everything that shows or copies a member without changing it.
+const METHODS: [&str; 8] = ["id", "group", "members", "delivered", "fingerprints", "export", "duplicate", "drop"];
+
+/// CPU time and primitives while an operation runs: of the thread that runs the members, and of all others.
+pub struct Clocks {
+    watch: Watch,
+    process_ns: u64,
+    thread_ns: u64,
+}
+
+impl Clocks {
+    /// Starts them, right before the operation.
+    #[must_use]
+    pub fn start() -> Self {
+        let (process_ns, thread_ns) = (Scope::Process.cpu_ns(), Scope::Thread.cpu_ns());
+        Self { watch: Watch::start(), process_ns, thread_ns }
+    }
+
+    /// The CPU time of the operation, as far as the meter sees.
+    ///
+    /// # Errors
+    /// Work was done where the meter does not see it.
+    pub fn stop(self, scope: Scope) -> Result<u64, Refusal> {
+        let thread = Scope::Thread.cpu_ns().saturating_sub(self.thread_ns);
+        let process = Scope::Process.cpu_ns().saturating_sub(self.process_ns);
+        if scope == Scope::Process {
+            return Ok(process);
+        }
+        if self.watch.elsewhere() == Some(true) {
+            return Err(Refusal::OtherThreads);
+        }
+        let others = process.saturating_sub(thread);
+        if count::is_alone() && others > OTHERS_NS.max(thread / OTHERS_PART) {
+            return Err(Refusal::OtherTime { us: others / 1000 });
+        }
+        Ok(thread)
+    }
+
+    /// What these clocks see, in words.
+    #[must_use]
+    pub fn seen(backend: &dyn Backend) -> &'static str {
+        match Scope::of(backend) {
+            Scope::Process => "timed and counted on all threads",
+            Scope::Thread if count::is_alone() => "no work outside the timers or on other threads",
+            Scope::Thread => "no work outside the timers, a look at other threads not made",
+        }
+    }
+}
+
+/// Makes a user on this thread.
+///
+/// # Errors
+/// It does more than to make the keys that it publishes.
+pub fn new_user(
+    backend: &dyn Backend,
+    one_time_prekeys: usize,
+    rng: &mut dyn CryptoRng,
+) -> Result<(NewUser, Counts), Refusal> {
+    let (user, effort) = Scope::Thread.measure(|| backend.new_user(one_time_prekeys, rng));
+    let counts = effort.counts;
+    let keys = 1 + user.one_time.len() as u64 + SPARE_KEYS;
+    let most = Counts {
+        keygen: keys,
+        sign: keys,
+        sign_keygen: keys,
+        hash_blocks: keys * PER_KEY,
+        kdf: keys * PER_KEY,
+        ..Counts::default()
+    };
+    match beyond(counts, most) {
+        None => Ok((user, counts)),
+        Some(what) => Err(Refusal::WorkOutside { call: "new_user", what }),
+    }
+}
+
+/// Copies of members, for an operation to change.
+///
+/// # Errors
+/// Copying does work ahead.
+pub fn copies<'a>(members: impl Iterator<Item = &'a dyn Member>) -> Result<Vec<Box<dyn Member>>, Refusal> {
+    members
+        .map(|member| {
+            let (copy, effort) = Scope::Thread.measure(|| member.duplicate());
+            match beyond(effort.counts, Counts::default()) {
+                None => Ok(copy),
+                Some(what) => Err(Refusal::WorkOutside { call: "duplicate", what }),
+            }
+        })
+        .collect()
+}
+
+/// Looks at all participants for work that an operation of this CPU time has put off. Must be called right after it.
+///
+/// # Errors
+/// There is such work.
+pub fn after(network: &Network, operation_ns: u64) -> Result<(), Refusal> {
+    let participants = network.participants();
+    let look = || {
+        let mut times = [0; METHODS.len()];
+        let mut bytes = 0;
+        for Participant { member, .. } in participants {
+            let looked = look_at(&**member, network.scope())?;
+            bytes += looked.bytes;
+            times.iter_mut().zip(looked.times).for_each(|(sum, time)| *sum += time);
+        }
+        Ok((times, bytes))
+    };
+    let (first, bytes) = look()?;
+    let may_be_put_off = PUT_OFF_NS.max(operation_ns / PUT_OFF_PART);
+    if first.iter().sum::<u64>() <= may_be_put_off {
+        return Ok(());
+    }
+    let (second, _) = look()?;
+    // The first calls find less in the processor's caches.
+    let put_off = |at: usize| first[at].saturating_sub(second[at] + second[at] / 4);
+    let all: u64 = (0..METHODS.len()).map(put_off).sum();
+    if all > may_be_put_off {
+        return Err(late((0..METHODS.len()).max_by_key(|at| put_off(*at)), all));
+    }
+    let each: u64 = second.iter().sum();
+    if each > participants.len() as u64 * SHOWN_NS + bytes * SHOWN_NS_PER_BYTE {
+        return Err(late((0..METHODS.len()).max_by_key(|at| second[*at]), each));
+    }
+    Ok(())
+}
+
+fn late(method: Option<usize>, ns: u64) -> Refusal {
+    let call = method.and_then(|at| METHODS.get(at)).copied().unwrap_or_default();
+    Refusal::LateWork { call, us: ns / 1000 }
+}
+
+/// What it took to look at a member.
+struct Looked {
+    /// CPU time of each of the [`METHODS`].
+    times: [u64; METHODS.len()],
+    /// The length of its export.
+    bytes: u64,
+}
+
+fn look_at(member: &dyn Member, scope: Scope) -> Result<Looked, Refusal> {
+    // What is left to other threads is seen only where all of them are the backend's.
+    let scope = if count::is_alone() { Scope::Process } else { scope };
+    let mut times = [0; METHODS.len()];
+    let mut done = |method: usize, effort: Effort, most: Counts| {
+        times[method] = effort.cpu_ns;
+        match beyond(effort.counts, most) {
+            None => Ok(()),
+            Some(what) => Err(Refusal::WorkOutside { call: METHODS[method], what }),
+        }
+    };
+    let none = Counts::default();
+    done(0, scope.measure(|| black_box(member.id())).1, none)?;
+    done(1, scope.measure(|| black_box(member.group())).1, none)?;
+    done(2, scope.measure(|| black_box(member.members())).1, none)?;
+    done(3, scope.measure(|| black_box(member.delivered())).1, none)?;
+    let (fingerprints, effort) = scope.measure(|| black_box(member.fingerprints()));
+    let hashes = fingerprints.map_or(0, |shown| shown.len() as u64) * PER_FINGERPRINT;
+    done(4, effort, Counts { hash_blocks: hashes, kdf: hashes, ..none })?;
+    let (state, effort) = scope.measure(|| black_box(member.export()));
+    done(5, effort, none)?;
+    let (copy, effort) = scope.measure(|| black_box(member.duplicate()));
+    done(6, effort, none)?;
+    done(7, scope.measure(|| drop(copy)).1, none)?;
+    Ok(Looked { times, bytes: state.len() as u64 })
+}
+
+/// Drops members that are not needed again.
+///
+/// # Errors
+/// They do work that was put off until then.
+pub fn end(network: Network) -> Result<(), Refusal> {
+    let scope = if count::is_alone() { Scope::Process } else { Scope::Thread };
+    let ((), effort) = scope.measure(|| drop(network));
+    match beyond(effort.counts, Counts::default()) {
+        None => Ok(()),
+        Some(what) => Err(Refusal::WorkOutside { call: "drop", what }),
+    }
+}
+
+/// The primitives of which there are more than there may be, in words.
+fn beyond(counts: Counts, most: Counts) -> Option<String> {
+    let more: Vec<String> = (counts.named().into_iter().zip(most.named()))
+        .filter(|((_, count), (_, most))| count > most)
+        .map(|((name, count), _)| format!("{name} {count}"))
+        .collect();
+    (!more.is_empty()).then(|| more.join(", "))
+}

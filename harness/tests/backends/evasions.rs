@@ -1,0 +1,121 @@
+//! Work that is put off, done ahead or left out where the suite does not look. Each passes the suite, and each is refused
+//! where it is measured. What needs a process of its own is in `harness/tests/apart`.
+
+use crate::gives_up::GivesUp;
+use crate::layer::Layered;
+use crate::puts_off::PutsOff;
+use crate::puts_off_uncounted::{PutsOffUncounted, UNTIL};
+use crate::second_signature::SecondSignature;
+use crate::small_groups_only::SmallGroupsOnly;
+use crate::table_of_plaintexts::TableOfPlaintexts;
+use crate::works_ahead::WorksAhead;
+use harness::measure::cell::{Bench, Cell, Outcome};
+use harness::measure::randomness::Origin;
+use harness::measure::validation::Refusal;
+use protocol::conformance;
+use protocol::member::Backend;
+use protocol::operation::Operation;
+
+/// More members than in any group of the suite.
+const SIZE: usize = 24;
+const SET_UP: &str = "while the group was set up: ";
+const DOES_WORK: &str = "does work outside the timers, ahead of an operation or after it";
+const METHODS: [&str; 8] = ["id", "group", "members", "delivered", "fingerprints", "export", "duplicate", "drop"];
+
+fn run(backend: &dyn Backend, operation: Operation, group_size: usize) -> Result<Outcome, Refusal> {
+    let origin = Origin { seed: 1, group_size, iteration: 1 };
+    Bench::new(backend, 1).unwrap().run(&Cell { operation, origin })
+}
+
+fn refusal(backend: &dyn Backend) -> String {
+    run(backend, Operation::Update, SIZE).unwrap_err().to_string()
+}
+
+fn passes_the_suite<B: Backend + 'static>(make: impl Fn() -> B) {
+    conformance::check(&|| Box::new(make())).unwrap_or_else(|violation| panic!("{violation}"));
+}
+
+fn is_measured(backend: &dyn Backend) {
+    for operation in Operation::ALL {
+        if !backend.supports(operation, SIZE) {
+            continue;
+        }
+        let outcome = run(backend, operation, SIZE).unwrap_or_else(|refusal| panic!("{operation}: {refusal}"));
+        assert!(outcome.validation.contains("altered and late messages to "), "{}", outcome.validation);
+        assert!(outcome.validation.contains("processes of their own not made: this program starts no processes"));
+        assert!(outcome.validation.ends_with("a look at other threads not made"), "{}", outcome.validation);
+    }
+}
+
+#[test]
+fn layers_without_a_fault_are_measured() {
+    passes_the_suite(Layered::<SecondSignature>::default);
+    is_measured(&Layered::<SecondSignature>::default());
+    passes_the_suite(Layered::<TableOfPlaintexts<false>>::default);
+    is_measured(&Layered::<TableOfPlaintexts<false>>::default());
+    is_measured(&Layered::<PutsOffUncounted>::default());
+}
+
+#[test]
+fn acknowledgements_that_are_verified_when_a_member_is_shown_are_refused() {
+    for method in METHODS {
+        // The suite sees the others: it does not ask what is delivered, drops no copies, and compares a copy's export.
+        if !["delivered", "duplicate", "drop"].contains(&method) {
+            passes_the_suite(|| PutsOff(method));
+        }
+        let found = refusal(&PutsOff(method));
+        // The group is copied before the operation.
+        let set_up = if method == "duplicate" { SET_UP } else { "" };
+        let reason = format!("{set_up}`{method}` {DOES_WORK}: op.verify ");
+        assert!(found.starts_with(&reason), "{method}: {found}");
+    }
+}
+
+#[test]
+fn acknowledgements_that_are_verified_in_the_next_call_are_refused() {
+    let found = refusal(&PutsOff("next call"));
+    assert!(found.starts_with("a member that receives a probe message verifies "), "{found}");
+}
+
+#[test]
+fn work_that_nothing_counts_is_refused_where_it_is_put_off() {
+    for method in ["members", "fingerprints", "export", "drop"] {
+        UNTIL.set(method);
+        let found = refusal(&Layered::<PutsOffUncounted>::default());
+        let reason = format!("after the operation, `{method}` and the like take ");
+        assert!(found.starts_with(&reason), "{method}: {found}");
+    }
+    UNTIL.set("");
+}
+
+#[test]
+fn keys_that_are_made_ahead_are_refused() {
+    passes_the_suite(Layered::<WorksAhead<true>>::default);
+    let found = refusal(&Layered::<WorksAhead<true>>::default());
+    assert_eq!(found, format!("{SET_UP}`duplicate` {DOES_WORK}: op.sign_keygen 2, op.kdf 4"));
+    let found = refusal(&Layered::<WorksAhead<false>>::default());
+    assert!(found.starts_with(&format!("{SET_UP}`new_user` {DOES_WORK}: op.sign_keygen 8")), "{found}");
+}
+
+#[test]
+fn a_signature_that_is_not_verified_in_large_groups_is_refused_there() {
+    let forged = |backend: &dyn Backend, kind: &str| {
+        run(backend, Operation::Update, SIZE / 2).unwrap();
+        let found = refusal(backend);
+        assert!(found.starts_with("at this size, with altered and late messages: "), "{found}");
+        let reason = format!("an altered message of kind `{kind}` was taken for a genuine one");
+        assert!(found.ends_with(&reason), "{found}");
+    };
+    passes_the_suite(Layered::<SmallGroupsOnly<false>>::default);
+    forged(&Layered::<SmallGroupsOnly<false>>::default(), "update");
+    passes_the_suite(Layered::<SmallGroupsOnly<true>>::default);
+    forged(&Layered::<SmallGroupsOnly<true>>::default(), "ack");
+}
+
+#[test]
+fn a_member_of_a_large_group_that_gives_up_after_a_late_message_is_refused() {
+    passes_the_suite(Layered::<GivesUp>::default);
+    run(&Layered::<GivesUp>::default(), Operation::Update, SIZE / 2).unwrap();
+    let found = refusal(&Layered::<GivesUp>::default());
+    assert!(found.starts_with("at this size, with altered and late messages: recipient in phase "), "{found}");
+}
