@@ -20,7 +20,7 @@ use crate::user::{Env, Protocol, User};
 /// Groups whose messages may wait for an invitation.
 const MAX_LOBBIES: usize = 8;
 /// Version of the export format.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 #[derive(Clone)]
 pub(crate) struct Party {
