@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod cells;
+mod delivery;
 mod exact_costs;
 #[path = "../faulty/mod.rs"]
 mod faulty;
@@ -10,3 +11,4 @@ mod partition;
 mod several;
 #[path = "../toy/mod.rs"]
 mod toy;
+mod wire;
