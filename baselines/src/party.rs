@@ -16,7 +16,7 @@ use crate::messages::{ChannelMessage, Founders, Kind};
 use crate::user::{Env, Protocol, User};
 
 /// Version of the export format.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const OUTSIDE: u8 = 0;
 const INSIDE: u8 = 1;
 const REMOVED: u8 = 2;

@@ -16,7 +16,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use boxes::Boxes;
-use faulty::{Fault, Faulty};
+use faulty::{Faulty, WrongFormulas};
 use harness::record::manifest::{Build, RunStatus};
 use harness::record::name::join;
 use harness::record::program::Program;
@@ -36,7 +36,7 @@ use toy::{Flaw, Toy, VARIANTS};
 
 const TOYS: Registry = Registry::new(&VARIANTS);
 const PROTOCOLS: Registry = Registry::new(&[|| Box::new(Boxes)]);
-const WRONG: Registry = Registry::new(&[|| Box::new(Faulty::new(Box::new(Boxes), Fault::WrongFormulas))]);
+const WRONG: Registry = Registry::new(&[|| Box::new(Faulty::new(Box::new(Boxes), WrongFormulas))]);
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

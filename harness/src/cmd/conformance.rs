@@ -63,8 +63,15 @@ fn passed(name: &str, report: &Report) -> String {
 /// The attacks, those of one kind in a row.
 fn attacks(report: &Report) -> Table {
     let kinds: BTreeSet<(&str, &str)> = report.attacks.iter().map(|attack| (attack.what, attack.twin)).collect();
-    let mut table =
-        Table::new(&["stolen", "members", "attacks", "tried", "read", "the same attacker where it should read", "read there"]);
+    let mut table = Table::new(&[
+        "stolen",
+        "members",
+        "attacks",
+        "tried",
+        "read",
+        "the same attacker where it should read",
+        "read there",
+    ]);
     for (what, twin) in kinds {
         let of_kind = || report.attacks.iter().filter(move |attack| (attack.what, attack.twin) == (what, twin));
         let sizes: BTreeSet<usize> = of_kind().map(|attack| attack.group_size).collect();

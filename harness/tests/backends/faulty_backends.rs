@@ -1,7 +1,10 @@
 //! Each faulty backend is found, by the guard that the test's name says: the conformance suite before anything is
 //! measured, the validation of an iteration, or the simulation.
 
-use crate::faulty::{Fault, Faulty};
+use crate::faulty::{
+    ConstantRandomness, Correct, FakesUpdates, Fault, Faulty, KeepsKey, KeepsPrekeys, KeepsTraces, Leaks, Lies,
+    LosesCrossingUpdates, Panics, SkipsAck, SkipsSignature,
+};
 use baselines::{Pairwise, SenderKeys};
 use dcgka::Dcgka;
 use harness::measure::cell::{Bench, Cell, Outcome};
@@ -12,29 +15,29 @@ use protocol::member::Backend;
 use protocol::operation::Operation;
 use protocol::simulation::{self, Counterexample, Subject};
 
-type Base = fn() -> Box<dyn Backend>;
+pub(crate) type Base = fn() -> Box<dyn Backend>;
 
-const DCGKA: Base = || Box::new(Dcgka::CORRECTED);
+pub(crate) const DCGKA: Base = || Box::new(Dcgka::CORRECTED);
 const BASES: [Base; 3] = [DCGKA, || Box::new(Pairwise), || Box::new(SenderKeys::EAGER)];
 
-fn check(base: Base, fault: Fault) -> Result<Report, Violation> {
-    conformance::check(&|| Box::new(Faulty::new(base(), fault)))
+pub(crate) fn check(base: Base, fault: impl Fault + Clone + 'static) -> Result<Report, Violation> {
+    conformance::check(&|| Box::new(Faulty::new(base(), fault.clone())))
 }
 
-fn violation(base: Base, fault: Fault) -> String {
+pub(crate) fn violation(base: Base, fault: impl Fault + Clone + 'static) -> String {
     check(base, fault).unwrap_err().to_string()
 }
 
-fn run(fault: Fault, operation: Operation) -> Result<Outcome, Refusal> {
+fn run(fault: impl Fault + 'static, operation: Operation) -> Result<Outcome, Refusal> {
     let backend = Faulty::new(DCGKA(), fault);
     let origin = Origin { seed: 1, group_size: 4, iteration: 0 };
     Bench::new(&backend, 1).unwrap().run(&Cell { operation, origin })
 }
 
 /// Checks that the suite refuses the fault in DCGKA and in both baseline protocols.
-fn refused_by_the_suite(fault: Fault, reasons: [&str; 3]) {
+fn refused_by_the_suite(fault: impl Fault + Clone + 'static, reasons: [&str; 3]) {
     for (base, reason) in BASES.into_iter().zip(reasons) {
-        let found = violation(base, fault);
+        let found = violation(base, fault.clone());
         assert!(found.starts_with(reason), "{found}");
     }
 }
@@ -42,61 +45,61 @@ fn refused_by_the_suite(fault: Fault, reasons: [&str; 3]) {
 #[test]
 fn without_a_fault_the_wrapper_passes_both_guards() {
     for base in BASES {
-        check(base, Fault::None).unwrap_or_else(|violation| panic!("{violation}"));
+        check(base, Correct).unwrap_or_else(|violation| panic!("{violation}"));
     }
     for operation in Operation::REPRODUCED {
-        run(Fault::None, operation).unwrap();
+        run(Correct, operation).unwrap();
     }
 }
 
 #[test]
 fn a_skipped_acknowledgement_is_found_by_suite_and_validation() {
-    let found = violation(DCGKA, Fault::SkipsAck);
+    let found = violation(DCGKA, SkipsAck);
     assert!(found.starts_with("operations: ack messages: expected 1, measured 0; op."), "{found}");
     assert!(found.contains(" (create, 2 members, seed "), "{found}");
-    let refusal = run(Fault::SkipsAck, Operation::Create).unwrap_err();
+    let refusal = run(SkipsAck, Operation::Create).unwrap_err();
     let found = refusal.to_string();
     assert!(found.starts_with("ack messages: expected 3, measured 2; op.verify of role sender"), "{found}");
 }
 
 #[test]
 fn a_signature_that_nobody_checks_is_found_by_the_suite() {
-    let found = violation(DCGKA, Fault::SkipsSignature);
+    let found = violation(DCGKA, SkipsSignature);
     assert!(found.starts_with("hostile network: a message of kind `create` with an altered byte "), "{found}");
     assert!(found.contains(" was taken for a genuine one (create, 3 members, seed "), "{found}");
 }
 
 #[test]
-fn a_constant_secret_is_found_by_the_suite() {
+fn constant_randomness_is_found_by_the_suite() {
     let same = "randomness: other randomness of the member that acts gives the same bytes (create, 4 members";
     // Backends in which other members draw randomness too fail before that check.
     let refused = "operations: a genuine message of kind `message` was refused";
-    refused_by_the_suite(Fault::ConstantSecret, [same, refused, "operations: two senders have the same key material"]);
+    refused_by_the_suite(ConstantRandomness, [same, refused, "operations: two senders have the same key material"]);
 }
 
 #[test]
 fn a_key_that_survives_a_removal_is_found_by_suite_and_validation() {
-    let found = violation(DCGKA, Fault::KeepsKey);
+    let found = violation(DCGKA, KeepsKey::seen());
     let reason = "operations: the operation has left a sender's key material as it was (remove, 2 members, ";
     assert!(found.starts_with(reason), "{found}");
-    assert_eq!(run(Fault::KeepsKey, Operation::Remove), Err(Refusal::FingerprintsUnchanged));
+    assert_eq!(run(KeepsKey::seen(), Operation::Remove), Err(Refusal::FingerprintsUnchanged));
 }
 
 #[test]
 fn a_key_that_survives_a_removal_without_fingerprints_is_found_by_suite_and_validation() {
-    let found = violation(DCGKA, Fault::KeepsKeyUnseen);
+    let found = violation(DCGKA, KeepsKey::unseen());
     let reason =
         "secrecy: a copy of the removed member from before its removal, which it does not know of, reads a message";
     assert!(found.starts_with(reason), "{found}");
-    assert_eq!(run(Fault::KeepsKeyUnseen, Operation::Remove), Err(Refusal::ReadByRemoved));
-    assert_eq!(run(Fault::KeepsKeyUnseen, Operation::MessageAfterRemove), Err(Refusal::ReadByRemoved));
+    assert_eq!(run(KeepsKey::unseen(), Operation::Remove), Err(Refusal::ReadByRemoved));
+    assert_eq!(run(KeepsKey::unseen(), Operation::MessageAfterRemove), Err(Refusal::ReadByRemoved));
 }
 
 #[test]
 fn a_message_that_the_removed_member_reads_is_found_by_suite_and_validation() {
     let reason = "secrecy: the removed member reads a message that was sent after the removal (remove, ";
-    refused_by_the_suite(Fault::Leaks, [reason; 3]);
-    assert_eq!(run(Fault::Leaks, Operation::Remove), Err(Refusal::ReadByRemoved));
+    refused_by_the_suite(Leaks, [reason; 3]);
+    assert_eq!(run(Leaks, Operation::Remove), Err(Refusal::ReadByRemoved));
 }
 
 #[test]
@@ -104,25 +107,29 @@ fn a_lie_about_bytes_is_found_by_the_suite_alone() {
     let refused = |kind: &str| {
         format!("operations: a genuine message of kind `{kind}` was refused by a member in another instance: ")
     };
-    refused_by_the_suite(Fault::LiesAboutBytes, [&refused("create"), &refused("founders"), &refused("founders")]);
-    assert!(run(Fault::LiesAboutBytes, Operation::Message).is_ok());
+    for (base, kind) in BASES.into_iter().zip(["create", "founders", "founders"]) {
+        let check = conformance::check(&|| Box::new(Faulty::new(base(), Lies::of_one_backend())));
+        let found = check.unwrap_err().to_string();
+        assert!(found.starts_with(&refused(kind)), "{found}");
+    }
+    assert!(run(Lies::of_one_backend(), Operation::Message).is_ok());
 }
 
 #[test]
 fn a_lie_about_bytes_in_memory_that_all_instances_share_is_found_by_the_suite() {
     let reason = "operations: 1000 random bytes were read from messages of 4 bytes (message, ";
-    refused_by_the_suite(Fault::LiesInSharedMemory, [reason; 3]);
+    refused_by_the_suite(Lies::of_all_instances(), [reason; 3]);
 }
 
 #[test]
 fn a_kept_one_time_prekey_is_found_by_the_suite() {
     let reason = "prekeys: a one-time prekey that has been used is still in the export of its owner (first contact, ";
-    refused_by_the_suite(Fault::KeepsPrekeys, [reason; 3]);
+    refused_by_the_suite(KeepsPrekeys::default(), [reason; 3]);
 }
 
 #[test]
 fn an_update_that_changes_nothing_is_found_by_the_suite() {
-    let found = violation(DCGKA, Fault::FakesUpdates);
+    let found = violation(DCGKA, FakesUpdates);
     let reason =
         "healing: a state from before the update, given everything, reads a message that was sent after it (update";
     assert!(found.starts_with(reason), "{found}");
@@ -130,7 +137,7 @@ fn an_update_that_changes_nothing_is_found_by_the_suite() {
 
 #[test]
 fn a_refused_message_that_changes_the_state_is_found_by_the_suite() {
-    let found = violation(DCGKA, Fault::KeepsTraces);
+    let found = violation(DCGKA, KeepsTraces::default());
     assert!(found.starts_with("hostile network: a message of kind `create` "), "{found}");
     assert!(found.contains(" was refused, and has changed the state (create, 3 members, "), "{found}");
 }
@@ -138,9 +145,9 @@ fn a_refused_message_that_changes_the_state_is_found_by_the_suite() {
 #[test]
 fn crossing_updates_that_are_lost_are_found_by_suite_and_validation() {
     let lost = |base: Base| {
-        let found = violation(base, Fault::LosesCrossingUpdates);
+        let found = violation(base, LosesCrossingUpdates::default());
         assert!(found.starts_with("concurrency: ") && found.contains("(two updates at once, 5 members"), "{found}");
-        let backend = Faulty::new(base(), Fault::LosesCrossingUpdates);
+        let backend = Faulty::new(base(), LosesCrossingUpdates::default());
         let run = |operation: &str| {
             let origin = Origin { seed: 1, group_size: 6, iteration: 1 };
             Bench::new(&backend, 1).unwrap().run(&Cell { operation: operation.parse().unwrap(), origin })
@@ -157,12 +164,12 @@ fn crossing_updates_that_are_lost_are_found_by_suite_and_validation() {
 
 #[test]
 fn a_panic_is_found_by_the_suite() {
-    let found = violation(DCGKA, Fault::Panics);
+    let found = violation(DCGKA, Panics);
     assert!(found.starts_with("hostile network: the backend panicked (create, 3 members, "), "{found}");
 }
 
 /// The first counterexample that the simulation finds for a fault, in the first 20 random schedules.
-fn simulated(fault: Fault) -> Option<Box<Counterexample>> {
+fn simulated(fault: impl Fault + 'static) -> Option<Box<Counterexample>> {
     let backend = Faulty::new(DCGKA(), fault);
     let subject = Subject { backend: &backend, audit: None };
     (0..20).find_map(|seed| simulation::check(subject, seed, 10).err())
@@ -170,34 +177,34 @@ fn simulated(fault: Fault) -> Option<Box<Counterexample>> {
 
 #[test]
 fn without_a_fault_the_wrapper_passes_the_simulation() {
-    assert_eq!(simulated(Fault::None), None);
+    assert_eq!(simulated(Correct), None);
 }
 
 #[test]
 fn a_skipped_acknowledgement_is_found_by_the_simulation_within_one_step() {
-    let found = simulated(Fault::SkipsAck).unwrap();
+    let found = simulated(SkipsAck).unwrap();
     assert!(found.failure.what.contains("has other key material"), "{found}");
     assert!(found.schedule.steps.len() <= 1, "any step suffices: {found}");
 }
 
 #[test]
 fn a_message_that_the_removed_member_reads_is_found_by_the_simulation() {
-    let found = simulated(Fault::Leaks).unwrap();
+    let found = simulated(Leaks).unwrap();
     assert!(found.failure.what.contains("not entitled, has read message"), "{found}");
     assert_eq!(found.schedule.steps.len(), 1, "a removal suffices: {found}");
 }
 
 #[test]
 fn a_refused_message_that_changes_the_state_is_found_by_the_simulation() {
-    let found = simulated(Fault::KeepsTraces).unwrap();
+    let found = simulated(KeepsTraces::default()).unwrap();
     assert!(found.failure.what.contains("has effects"), "{found}");
 }
 
 #[test]
 fn a_repeated_schedule_ends_in_the_same_way() {
-    let backend = Faulty::new(DCGKA(), Fault::Leaks);
+    let backend = Faulty::new(DCGKA(), Leaks);
     let subject = Subject { backend: &backend, audit: None };
-    let found = simulated(Fault::Leaks).unwrap();
+    let found = simulated(Leaks).unwrap();
     let again = simulation::attempt(subject, found.schedule.to_string().parse().unwrap());
     assert_eq!(again, Err(found));
 }

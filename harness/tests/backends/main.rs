@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod cells;
+mod delivery;
 mod evasions;
 mod exact_costs;
 #[path = "../faulty/mod.rs"]
@@ -25,5 +26,6 @@ mod small_groups_only;
 mod table_of_plaintexts;
 #[path = "../toy/mod.rs"]
 mod toy;
+mod wire;
 #[path = "../faulty/works_ahead.rs"]
 mod works_ahead;

@@ -137,8 +137,8 @@ impl<'a> Flight<'a> {
         let (joins, inside) = (self.joiners.contains(&user), self.world.users[user].inside);
         let received = match result {
             Ok(received) => received,
-            Err(Error::NotInGroup) if !inside => return Ok(()),
-            Err(_) if joins => return Ok(()),
+            // Nothing is promised to a removed member.
+            Err(_) if joins || !inside => return Ok(()),
             Err(error) => {
                 return Err(format!(
                     "a genuine message of kind `{kind}` that others have overtaken was refused: {error}"

@@ -29,9 +29,15 @@ impl Known {
         Self { len, parts }
     }
 
-    /// The texts of which a part is in these bytes, by their positions.
-    pub(super) fn found_in(&self, bytes: &[u8]) -> BTreeSet<usize> {
-        differences(bytes).windows(self.len - 1).filter_map(|part| self.parts.get(part)).copied().collect()
+    /// The texts of which a part is in these bytes, by their positions, and how many bytes of each.
+    pub(super) fn found_in(&self, bytes: &[u8]) -> BTreeMap<usize, usize> {
+        let differences = differences(bytes);
+        let parts: BTreeSet<&[u8]> = differences.windows(self.len - 1).collect();
+        let mut found = BTreeMap::new();
+        for which in parts.into_iter().filter_map(|part| self.parts.get(part)) {
+            *found.entry(*which).or_insert(self.len - 1) += 1;
+        }
+        found
     }
 }
 
@@ -89,16 +95,18 @@ mod tests {
 
     #[test]
     fn a_secret_is_found_as_it_is_clamped_halved_reversed_and_under_one_byte() {
-        let secret = noise(32, 1);
+        let mut secret = noise(32, 1);
+        (secret[0], secret[31]) = (0xff, 0xff);
         let known = Known::new(BLOCK, [&noise(32, 2)[..], &secret]);
         let mut clamped = secret.clone();
         clamped[0] &= 248;
         clamped[31] = clamped[31] & 127 | 64;
         let reversed: Vec<u8> = secret.iter().rev().copied().collect();
         let masked: Vec<u8> = secret.iter().map(|byte| byte ^ 0x5c).collect();
-        for part in [&secret[..], &secret[..16], &secret[16..], &clamped, &reversed, &masked] {
-            let message = [&noise(50, 3), part, &noise(7, 4)].concat();
-            assert_eq!(known.found_in(&message), BTreeSet::from([1]), "{part:?}");
+        let parts = [&secret[..], &secret[..16], &secret[16..], &clamped, &reversed, &masked];
+        for (part, shown) in parts.into_iter().zip([32, 16, 16, 30, 32, 32]) {
+            let message = [&noise(50, 3), part, &noise(7, 4), part].concat();
+            assert_eq!(known.found_in(&message), BTreeMap::from([(1, shown)]), "{part:?}");
         }
         for other in [&noise(300, 5)[..], &secret[..15], &[0; 100], &[7; 100], &[]] {
             assert!(known.found_in(other).is_empty());

@@ -6,7 +6,7 @@
 //! messages. If a plaintext consists of one byte, all positions in it are alike, so each position in a message needs
 //! only one comparison.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rand_core::Rng as _;
 
@@ -40,7 +40,7 @@ pub(super) fn check(trial: &mut Trial<'_>) -> Verdict {
     let known = Known::new(BLOCK, rng.draws.iter().map(Vec::as_slice));
     for bytes in user.one_time.iter().chain([&user.bundle]) {
         let found = known.found_in(&without(bytes, &[&user.id.0]));
-        public.judge("bundle", &found, |draw| rng.draws[*draw].len())?;
+        public.judge("bundle", &found)?;
     }
     for operation in Operation::ALL {
         if trial.supports(operation, SIZE) {
@@ -267,14 +267,14 @@ struct Public {
 }
 
 impl Public {
-    /// Judges the draws that are in a message of this kind. `len` says how long a draw is.
-    fn judge<T>(&mut self, kind: &'static str, found: &BTreeSet<T>, len: impl Fn(&T) -> usize) -> Verdict {
-        let Some(longest) = found.iter().map(&len).max() else { return Ok(()) };
+    /// Judges the draws that are in a message of this kind, with how many bytes of each are.
+    fn judge<T>(&mut self, kind: &'static str, found: &BTreeMap<T, usize>) -> Verdict {
+        let Some(longest) = found.values().max() else { return Ok(()) };
         let what = if kind == "bundle" { "a bundle".to_owned() } else { format!("a message of kind `{kind}`") };
         ensure(self.kinds.contains(&kind), || {
             format!("{what} shows in clear what a member drew: a secret, unless it is declared as public")
         })?;
-        ensure(found.len() == 1 && longest <= MAX_PUBLIC, || {
+        ensure(found.len() == 1 && *longest <= MAX_PUBLIC, || {
             format!("{what} shows more in clear than the one value of {MAX_PUBLIC} bytes that may be public")
         })?;
         self.seen.insert(kind);
@@ -290,7 +290,7 @@ impl Public {
             })?;
         }
         for (sent, draws) in shown(world, 0) {
-            self.judge(sent.kind, &draws, |(user, at)| world.users[*user].rng.draws[*at].len())?;
+            self.judge(sent.kind, &draws)?;
         }
         let (known, _) = draws(world);
         let fingerprints = world.agree()?.unwrap_or_default();
@@ -308,8 +308,10 @@ impl Public {
         );
         let declared = |sent: &Sent| self.kinds.contains(&sent.kind);
         let shown = shown(world, before.log.len()).into_iter().filter(|(sent, _)| declared(sent));
-        let public: BTreeSet<Draw> = shown.flat_map(|(_, draws)| draws).collect();
-        if public.is_empty() || !all_new {
+        let public: BTreeSet<Draw> = shown.flat_map(|(_, draws)| draws.into_keys()).collect();
+        // Of a longer draw in parts, the rest may be secret.
+        let whole = public.iter().all(|(user, at)| world.users[*user].rng.draws[*at].len() <= MAX_PUBLIC);
+        if public.is_empty() || !whole || !all_new {
             return Ok(());
         }
         let mut other = before.fork()?;
@@ -332,14 +334,18 @@ fn draws(world: &World<'_>) -> (Known, Vec<Draw>) {
     (Known::new(BLOCK, all.iter().map(|(user, at)| &world.users[*user].rng.draws[*at][..])), all)
 }
 
-/// The messages from `first` on that show draws, with these draws. Ids are public, even if they were drawn.
-fn shown<'a>(world: &'a World<'_>, first: usize) -> Vec<(&'a Sent, BTreeSet<Draw>)> {
+/// The messages from `first` on that show draws, with these draws and how many bytes of each. Ids are public, even if
+/// they were drawn.
+fn shown<'a>(world: &'a World<'_>, first: usize) -> Vec<(&'a Sent, BTreeMap<Draw, usize>)> {
     let (known, all) = draws(world);
     let mut ids: Vec<&[u8]> = world.users.iter().map(|user| &user.id.0[..]).collect();
     ids.push(&world.group.0);
-    let found = |bytes: &[u8]| known.found_in(&without(bytes, &ids)).into_iter().map(|which| all[which]).collect();
+    let found = |bytes: &[u8]| {
+        let found = known.found_in(&without(bytes, &ids)).into_iter();
+        found.map(|(which, len)| (all[which], len)).collect()
+    };
     let messages = world.log[first..].iter().map(|sent| (sent, found(&sent.bytes)));
-    messages.filter(|(_, draws): &(_, BTreeSet<Draw>)| !draws.is_empty()).collect()
+    messages.filter(|(_, draws): &(_, BTreeMap<Draw, usize>)| !draws.is_empty()).collect()
 }
 
 /// These bytes, with zeros in the place of each of the others.

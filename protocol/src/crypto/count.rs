@@ -94,8 +94,18 @@ impl Mul<Counts> for u64 {
     }
 }
 
-const NOTHING: Counts =
-    Counts { dh: 0, keygen: 0, sign: 0, sign_keygen: 0, verify: 0, aead_bytes: 0, hash_blocks: 0, kdf: 0, points: 0, envelopes: 0 };
+const NOTHING: Counts = Counts {
+    dh: 0,
+    keygen: 0,
+    sign: 0,
+    sign_keygen: 0,
+    verify: 0,
+    aead_bytes: 0,
+    hash_blocks: 0,
+    kdf: 0,
+    points: 0,
+    envelopes: 0,
+};
 
 /// The counts of one thread. Only that thread writes, so adding needs no atomic operation but a load and a store.
 #[derive(Default)]

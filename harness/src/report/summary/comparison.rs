@@ -55,13 +55,7 @@ fn derived_note(compared: &Comparison<'_>) -> &'static str {
 
 /// The table of one operation at one size. Rows without figures are empty. The footnotes below the table say why, and what
 /// was not tried of a backend.
-fn table(
-    compared: &Comparison<'_>,
-    reference: &str,
-    operation: Operation,
-    size: u32,
-    manifest: &Manifest,
-) -> String {
+fn table(compared: &Comparison<'_>, reference: &str, operation: Operation, size: u32, manifest: &Manifest) -> String {
     let of = |row: &str, quantity: Quantity| compared.median(row, operation, size, quantity);
     let joined = compared.rows().iter().any(|row| of(row, Quantity::Cpu(Cost::Joiner)).is_some());
     let mut columns = vec![

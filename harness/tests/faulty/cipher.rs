@@ -1,0 +1,171 @@
+//! Application messages under a cipher of the fault's own. The backend carries the key of each message, as a plaintext:
+//! so exactly those whom the message is for can read it, whatever is wrong with the key.
+
+use protocol::error::Error;
+use protocol::member::{Context, Event, Incoming, Member, Outgoing, Received};
+use protocol::operation::PLAINTEXT_LEN;
+use protocol::wire::codec::{Reader, put_prefixed};
+use rand_chacha::ChaCha20Rng;
+use rand_core::{CryptoRng, Rng as _, SeedableRng as _};
+
+use super::{Action, Fault, note};
+
+const SEED: usize = 20;
+
+/// The key of a message: a seed of a keystream, and how much of that is skipped.
+#[derive(Clone, Copy)]
+pub(super) struct Key {
+    pub(super) seed: [u8; SEED],
+    pub(super) skipped: u32,
+}
+
+impl Key {
+    /// The key with this number under a root key.
+    pub(super) fn numbered(root: [u8; SEED], number: u32) -> Self {
+        let mut seed = root;
+        seed[..4].iter_mut().zip(number.to_be_bytes()).for_each(|(byte, other)| *byte ^= other);
+        Self { seed, skipped: 0 }
+    }
+
+    /// So much of the keystream.
+    pub(super) fn stream(self, len: usize) -> Vec<u8> {
+        let mut seed = [0; 32];
+        seed[..SEED].copy_from_slice(&self.seed);
+        let mut stream = vec![0; self.skipped as usize + len];
+        ChaCha20Rng::from_seed(seed).fill_bytes(&mut stream);
+        stream.split_off(self.skipped as usize)
+    }
+}
+
+/// How keys are chosen, and what is done with them.
+pub(super) trait Cipher: Clone + Send + Sync + 'static {
+    /// The key of the next message.
+    fn next_key(&mut self, sender: &dyn Member, plaintext: &[u8], rng: &mut dyn CryptoRng) -> Key;
+
+    /// The group has new keys.
+    fn new_epoch(&mut self) {}
+
+    /// Encrypts and decrypts.
+    fn apply(key: Key, text: &[u8]) -> Vec<u8> {
+        key.stream(text.len()).iter().zip(text).map(|(one, other)| one ^ other).collect()
+    }
+
+    fn encode(&self) -> Vec<u8>;
+
+    fn decode(&mut self, state: &[u8]) -> Result<(), Error>;
+}
+
+/// A fresh root key, where there is none.
+pub(super) fn root(root: &mut Option<[u8; SEED]>, rng: &mut dyn CryptoRng) -> [u8; SEED] {
+    *root.get_or_insert_with(|| {
+        let mut fresh = [0; SEED];
+        rng.fill_bytes(&mut fresh);
+        fresh
+    })
+}
+
+/// A root key and a number, for exports.
+pub(super) fn encode(root: &Option<[u8; SEED]>, number: u32) -> Vec<u8> {
+    number.to_be_bytes().into_iter().chain(root.iter().flatten().copied()).collect()
+}
+
+pub(super) fn decode(state: &[u8]) -> Result<(Option<[u8; SEED]>, u32), Error> {
+    let (number, root) = state.split_first_chunk().ok_or(Error::Malformed)?;
+    let root = if root.is_empty() { None } else { Some(root.try_into().map_err(|_| Error::Malformed)?) };
+    Ok((root, u32::from_be_bytes(*number)))
+}
+
+/// A backend whose application messages are encrypted by another cipher.
+#[derive(Clone)]
+pub(crate) struct Recrypted<C> {
+    cipher: C,
+    /// Ciphertexts whose keys have not been delivered.
+    waiting: Vec<Vec<u8>>,
+}
+
+impl<C> Recrypted<C> {
+    pub(super) fn new(cipher: C) -> Self {
+        Self { cipher, waiting: Vec::new() }
+    }
+}
+
+impl<C: Cipher> Fault for Recrypted<C> {
+    fn act(
+        &mut self,
+        inner: &mut Box<dyn Member>,
+        action: Action<'_>,
+        context: &mut Context<'_>,
+    ) -> Result<Vec<Outgoing>, Error> {
+        let mut cipher = self.cipher.clone();
+        let (mut sent, ciphertext) = match action {
+            Action::Send(plaintext) => {
+                let key = cipher.next_key(&**inner, plaintext, &mut *context.rng);
+                let ciphertext = C::apply(key, plaintext);
+                let carried =
+                    [&key.seed[..], &key.skipped.to_be_bytes(), &note::sum(&ciphertext).to_be_bytes()].concat();
+                assert_eq!(carried.len(), PLAINTEXT_LEN, "the formulas stay the same");
+                (inner.send(&carried, context)?, ciphertext)
+            }
+            action => {
+                let sent = action.of(&mut **inner, context)?;
+                cipher.new_epoch();
+                (sent, Vec::new())
+            }
+        };
+        self.cipher = cipher;
+        for Outgoing { kind, bytes, .. } in &mut sent {
+            note::attach(bytes, if *kind == "message" { &ciphertext } else { &[] });
+        }
+        Ok(sent)
+    }
+
+    fn receive(
+        &mut self,
+        inner: &mut Box<dyn Member>,
+        message: &Incoming<'_>,
+        context: &mut Context<'_>,
+    ) -> Result<Received, Error> {
+        let (bytes, ciphertext) = note::detach(message.bytes)?;
+        let before = inner.duplicate();
+        let mut received = inner.receive_one(&Incoming { bytes, ..*message }, context)?;
+        received.outgoing.iter_mut().for_each(|message| note::attach(&mut message.bytes, &[]));
+        let changed = inner.export() != before.export();
+        if !ciphertext.is_empty() && changed {
+            self.waiting.push(ciphertext.to_vec());
+        }
+        for event in &mut received.events {
+            match event {
+                Event::Message { plaintext, .. } => {
+                    let (seed, rest) = plaintext.split_first_chunk().ok_or(Error::Internal)?;
+                    let (skipped, sum) = rest.split_first_chunk().ok_or(Error::Internal)?;
+                    let key = Key { seed: *seed, skipped: u32::from_be_bytes(*skipped) };
+                    let place = self.waiting.iter().position(|waiting| note::sum(waiting).to_be_bytes() == *sum);
+                    let ciphertext = place.map(|place| self.waiting.remove(place)).unwrap_or_default();
+                    *plaintext = C::apply(key, &ciphertext);
+                }
+                Event::Joined { .. } | Event::Added { .. } | Event::Removed { .. } | Event::Updated { .. } => {
+                    self.cipher.new_epoch();
+                }
+                _ => {}
+            }
+        }
+        Ok(received)
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        put_prefixed(&mut out, &self.cipher.encode());
+        self.waiting.iter().for_each(|waiting| put_prefixed(&mut out, waiting));
+        out
+    }
+
+    fn decode(&mut self, state: &[u8]) -> Result<(), Error> {
+        let mut reader = Reader::new(state);
+        self.cipher.decode(reader.prefixed()?)?;
+        self.waiting.clear();
+        while !reader.remaining().is_empty() {
+            self.waiting.push(reader.prefixed()?.to_vec());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,44 @@
+//! The plaintext is sent along under a mask that everybody knows, and removed members read it.
+
+use protocol::error::Error;
+use protocol::member::{Context, Event, Incoming, Member, Outgoing, Received};
+
+use super::{Action, Fault, note};
+
+#[derive(Clone)]
+pub(crate) struct Leaks;
+
+impl Fault for Leaks {
+    fn act(
+        &mut self,
+        inner: &mut Box<dyn Member>,
+        action: Action<'_>,
+        context: &mut Context<'_>,
+    ) -> Result<Vec<Outgoing>, Error> {
+        let mut sent = action.of(&mut **inner, context)?;
+        let leak = if let Action::Send(plaintext) = action { masked(plaintext) } else { Vec::new() };
+        sent.iter_mut().for_each(|message| note::attach(&mut message.bytes, &leak));
+        Ok(sent)
+    }
+
+    fn receive(
+        &mut self,
+        inner: &mut Box<dyn Member>,
+        message: &Incoming<'_>,
+        context: &mut Context<'_>,
+    ) -> Result<Received, Error> {
+        let (bytes, leaked) = note::detach(message.bytes)?;
+        let is_removed = inner.group().is_some() && inner.members().is_empty();
+        if is_removed && !leaked.is_empty() {
+            let events = vec![Event::Message { from: message.author, plaintext: masked(leaked) }];
+            return Ok(Received { events, ..Received::default() });
+        }
+        let mut received = inner.receive_one(&Incoming { bytes, ..*message }, context)?;
+        received.outgoing.iter_mut().for_each(|message| note::attach(&mut message.bytes, &[]));
+        Ok(received)
+    }
+}
+
+fn masked(bytes: &[u8]) -> Vec<u8> {
+    bytes.iter().zip(0_u8..=255).map(|(byte, at)| byte ^ at.wrapping_mul(at)).collect()
+}
