@@ -46,6 +46,10 @@ impl Backend for Pairwise {
         party::restore(Protocol::Pairwise, state)
     }
 
+    fn steal(&self, state: &[u8]) -> Result<Box<dyn Member>, Error> {
+        party::steal(Protocol::Pairwise, state)
+    }
+
     fn expected(&self, operation: Operation, group_size: usize) -> Option<Expected> {
         costs::expected(Protocol::Pairwise, operation, group_size)
     }
@@ -68,6 +72,10 @@ impl Backend for SenderKeys {
 
     fn restore(&self, state: &[u8]) -> Result<Box<dyn Member>, Error> {
         party::restore(self.protocol, state)
+    }
+
+    fn steal(&self, state: &[u8]) -> Result<Box<dyn Member>, Error> {
+        party::steal(self.protocol, state)
     }
 
     fn expected(&self, operation: Operation, group_size: usize) -> Option<Expected> {

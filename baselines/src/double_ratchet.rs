@@ -234,6 +234,25 @@ impl DoubleRatchet {
         Ok(plaintext)
     }
 
+    /// Decrypts a message of my own, as a thief of my state does: it follows my sending chain until I make a new key.
+    ///
+    /// [`Error::NotAuthentic`] if the message is of another chain, or from before the state was stolen. Nothing has changed
+    /// then.
+    pub(crate) fn decrypt_own(&mut self, message: &[u8], associated: &[u8]) -> Result<SecretBytes, Error> {
+        let mut reader = Reader::new(message);
+        let header = Header::decode(&mut reader)?;
+        let mut chain = self.sending.clone().filter(|_| header.key == self.own_key).ok_or(Error::NotAuthentic)?;
+        if header.number < self.sent {
+            return Err(Error::NotAuthentic);
+        }
+        skip(&mut chain, header.key, self.sent, header.number, &mut Vec::new())?;
+        let next = header.number.checked_add(1).ok_or(Error::NotAuthentic)?;
+        let key = chain.step().into_aead(label::PAIRWISE_MESSAGE);
+        let plaintext = key.open(reader.remaining(), &[&header.encode(), associated].concat())?;
+        (self.sending, self.sent) = (Some(chain), next);
+        Ok(plaintext)
+    }
+
     /// The second half of DHRatchet: my new key pair and its sending chain.
     fn start_sending(&mut self, rng: &mut dyn CryptoRng) -> Result<(), Error> {
         let peer = self.peer.ok_or(Error::Internal)?;

@@ -41,7 +41,7 @@ pub(crate) fn new_user(protocol: Protocol, one_time_prekeys: usize, rng: &mut dy
     let identity = SigningKey::random(rng);
     let (prekeys, publication) = PrekeySecrets::generate(&identity, one_time_prekeys, rng);
     let id = MemberId(*identity.verification_key().as_bytes());
-    let user = Box::new(User { id, protocol, identity, prekeys });
+    let user = Box::new(User { id, protocol, identity, prekeys, stolen: false });
     let member = Box::new(Party::Active { user, stage: Stage::Outside(Lobbies::new()) });
     NewUser { id, member, bundle: publication.bundle, one_time: publication.one_time }
 }
@@ -49,6 +49,18 @@ pub(crate) fn new_user(protocol: Protocol, one_time_prekeys: usize, rng: &mut dy
 /// The member of a protocol that `state` is the export of.
 pub(crate) fn restore(protocol: Protocol, state: &[u8]) -> Result<Box<dyn Member>, Error> {
     Ok(Box::new(Party::decode(protocol, state).map_err(|_| Error::BadExport)?))
+}
+
+/// A thief of `state`.
+pub(crate) fn steal(protocol: Protocol, state: &[u8]) -> Result<Box<dyn Member>, Error> {
+    let mut thief = Party::decode(protocol, state).map_err(|_| Error::BadExport)?;
+    if let Party::Active { user, stage } = &mut thief {
+        user.stolen = true;
+        if let Stage::Inside(group) = stage {
+            group.steal()?;
+        }
+    }
+    Ok(Box::new(thief))
 }
 
 impl Party {
@@ -82,6 +94,9 @@ impl Party {
         action: impl FnOnce(&mut Group, &mut Env<'_, '_>) -> Result<(), Error>,
     ) -> Result<Vec<Outgoing>, Error> {
         let (user, group) = self.inside()?;
+        if user.stolen {
+            return Err(Error::Unsupported);
+        }
         let mut env = Env::new(user, context);
         action(group, &mut env)?;
         Ok(env.outgoing)
@@ -101,11 +116,15 @@ impl Party {
         if message.group != group.id {
             return Err(Error::WrongGroup);
         }
-        if message.author == user.id {
+        let own = message.author == user.id;
+        if own && !user.stolen {
             return group.receive_own(&user.id, message.bytes).map(|()| Received::default());
         }
         let mut env = Env::new(user, context);
-        group.receive(&message.author, message.bytes, &mut env)?;
+        match own {
+            true => group.overhear_owner(&message.author, message.bytes, &mut env)?,
+            false => group.receive(&message.author, message.bytes, &mut env)?,
+        }
         let received = Received { outgoing: env.outgoing, events: env.events };
         self.leave_if_removed();
         Ok(received)
@@ -182,7 +201,7 @@ impl Party {
     /// would still open with them.
     fn leave_if_removed(&mut self) {
         if let Self::Active { user, stage: Stage::Inside(group) } = self
-            && !group.roster.is_inside()
+            && !group.continues(user)
         {
             *self = Self::Removed { id: user.id, protocol: user.protocol, group: group.id };
         }
@@ -223,7 +242,7 @@ impl Party {
         } else {
             let identity = SigningKey::from_secret(&Secret::new(reader.array()?));
             let id = MemberId(*identity.verification_key().as_bytes());
-            let user = Box::new(User { id, protocol, identity, prekeys: PrekeySecrets::decode(&mut reader)? });
+            let user = Box::new(User { id, protocol, identity, prekeys: PrekeySecrets::decode(&mut reader)?, stolen: false });
             let stage = match stage {
                 OUTSIDE => Stage::Outside(lobby::decode(&mut reader)?),
                 INSIDE => {

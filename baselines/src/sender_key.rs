@@ -233,6 +233,14 @@ impl SenderKeys {
         Ok(())
     }
 
+    /// Lets a thief read messages under my key as those of any other member.
+    pub(crate) fn read_own(&mut self, me: MemberIndex) -> Result<(), Error> {
+        let Some(key) = &self.own else { return Ok(()) };
+        let mut distribution = SecretBytes::with_capacity(DISTRIBUTION_LEN);
+        key.distribution(false).encode(&mut distribution);
+        self.take(me, distribution.expose(), None)
+    }
+
     /// The counters of my keys and of the messages under the present one.
     pub(crate) fn counters(&self) -> impl Iterator<Item = u32> {
         let iteration = self.own.as_ref().map(|key| key.iteration);

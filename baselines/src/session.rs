@@ -184,6 +184,17 @@ impl Channel {
         Ok(Sealed { prekey_header: session.unanswered.then(|| session.header.encode()), message })
     }
 
+    /// Decrypts a message of my own, as a thief of my state does.
+    ///
+    /// [`Error::NotAuthentic`] if its key does not follow from the state. Nothing has changed then.
+    pub(crate) fn decrypt_own(&mut self, message: &[u8], binding: &Binding<'_>) -> Result<SecretBytes, Error> {
+        let opened = |session: &mut Session| {
+            let associated = session.associated(binding);
+            session.ratchet.decrypt_own(message, &associated).ok()
+        };
+        self.sessions.iter_mut().find_map(opened).ok_or(Error::NotAuthentic)
+    }
+
     /// Decrypts a message of the peer's.
     ///
     /// [`Error::NotAuthentic`] if the message does not open, or if it initiates another session although the peer has

@@ -46,6 +46,8 @@ pub(crate) struct User {
     pub(crate) protocol: Protocol,
     pub(crate) identity: SigningKey,
     pub(crate) prekeys: PrekeySecrets,
+    /// Whether this is a stolen state ([`crate::group`]). Only an attack has one, so no export says this.
+    pub(crate) stolen: bool,
 }
 
 /// Environment of a call: the user's secrets, the caller's context, and the results so far.

@@ -7,6 +7,7 @@
 mod act;
 mod numbers;
 mod receive;
+mod stolen;
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -27,7 +28,7 @@ use crate::received::Received;
 use crate::roster::Roster;
 use crate::sender_key::{DISTRIBUTION_LEN, SenderKeys, put_set, take_member, take_set};
 use crate::session::{Binding, Channel};
-use crate::user::Env;
+use crate::user::{Env, User};
 
 /// Maximum number of members of a group. The author of a creation or an add checks it, and every founder checks the
 /// creation.
@@ -68,6 +69,9 @@ impl Group {
     fn lose(&mut self, author: MemberIndex, lost: &MemberSet, env: &mut Env<'_, '_>) -> Result<(), Error> {
         for member in lost.iter() {
             env.events.push(Event::Removed { by: self.roster.id(author), user: self.roster.id(member) });
+            if env.user.stolen {
+                continue;
+            }
             self.keys.forget(member);
             self.awaited.remove(member);
         }
@@ -79,7 +83,7 @@ impl Group {
     }
 
     fn renew_key_if_eager(&mut self, env: &mut Env<'_, '_>) -> Result<(), Error> {
-        if env.user.protocol.is_eager() && self.roster.is_inside() {
+        if env.user.protocol.is_eager() && self.roster.is_inside() && !env.user.stolen {
             self.keys.rotate(&mut *env.context.rng)?;
         }
         Ok(())
@@ -95,6 +99,11 @@ impl Group {
     fn lacks_my_key(&self, peer: MemberIndex) -> bool {
         let holds = self.keys.own.as_ref().is_none_or(|key| key.holders.contains(peer));
         !holds && !self.awaited.contains(peer) && self.roster.membership.is_member(peer)
+    }
+
+    /// Whether I go on: a member that has been removed stops, but a thief of its state does not.
+    pub(crate) fn continues(&self, user: &User) -> bool {
+        user.stolen || self.roster.is_inside()
     }
 
     pub(crate) fn me(&self) -> MemberIndex {
@@ -118,7 +127,7 @@ impl Group {
     /// Sends my next message to each of these members, with the same body, and with my key where it is due. Members
     /// without a valid bundle are left out.
     fn post(&mut self, peers: &[MemberIndex], kind: Kind, body: &[u8], env: &mut Env<'_, '_>) -> Result<(), Error> {
-        if peers.is_empty() {
+        if peers.is_empty() || env.user.stolen {
             return Ok(());
         }
         let number = self.next_number()?;

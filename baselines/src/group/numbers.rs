@@ -23,12 +23,12 @@ impl Group {
     /// By how much a call can advance a counter.
     ///
     /// A call processes the message that it receives, those that are parked and the notices that wait, each of them
-    /// once. For each it sends at most an answer, or a greeting and all of my notices to a joiner. Then it sends what a
+    /// once. For each it sends at most two answers, or a greeting and all of my notices to a joiner. Then it sends what a
     /// call sends in any case: at most two messages. It makes at most one sender key for each notice and one more, and
     /// advances no other counter by more than it sends messages.
     fn most_in_a_call(&self) -> usize {
         let processed = 1 + self.parked.len() + self.roster.waiting();
-        processed.saturating_mul(1 + self.roster.announced()).saturating_add(2)
+        processed.saturating_mul(2 + self.roster.announced()).saturating_add(2)
     }
 }
 

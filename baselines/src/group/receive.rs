@@ -96,7 +96,7 @@ impl Group {
             let (before, known) = (self.parked.len(), &self.roster.membership);
             let waiting = self.parked.take(|author| known.index(author).is_some());
             for (author, bytes) in waiting {
-                if !self.roster.is_inside() {
+                if !self.continues(env.user) {
                     return Ok(());
                 }
                 match self.take(&author, &bytes, env) {
@@ -159,7 +159,7 @@ impl Group {
     }
 
     /// Processes an authentic channel message. One that breaks a rule has no effect.
-    fn process(&mut self, from: KnownUser, kind: Kind, body: &[u8], env: &mut Env<'_, '_>) -> Result<(), Error> {
+    pub(super) fn process(&mut self, from: KnownUser, kind: Kind, body: &[u8], env: &mut Env<'_, '_>) -> Result<(), Error> {
         let notice = match kind {
             Kind::Add | Kind::Remove => Some(Notice::decode(body, kind == Kind::Add)),
             // I am a member already. The author did not know that and has added me, so its notice is new.
@@ -204,7 +204,7 @@ impl Group {
         Ok(())
     }
 
-    fn take_group_message(&mut self, author: &MemberId, bytes: &[u8], env: &mut Env<'_, '_>) -> Result<(), Error> {
+    pub(super) fn take_group_message(&mut self, author: &MemberId, bytes: &[u8], env: &mut Env<'_, '_>) -> Result<(), Error> {
         let envelope = Envelope::decode(bytes)?;
         if envelope.kind != envelope::Kind(Kind::GroupMessage as u8) || !env.user.protocol.has_sender_keys() {
             return Err(Error::Malformed);
@@ -246,7 +246,7 @@ impl Group {
                 }
             };
             self.lose(author, &lost, env)?;
-            if !self.roster.is_inside() {
+            if !self.continues(env.user) {
                 return Ok(());
             }
             if let Some(joiner) = adds {
@@ -285,7 +285,7 @@ impl Group {
     /// Hands out my key where it is due. Of two members without a channel, the one with the higher index waits for the
     /// other's message.
     fn settle(&mut self, env: &mut Env<'_, '_>) -> Result<(), Error> {
-        if !env.user.protocol.is_eager() || !self.roster.is_inside() {
+        if !env.user.protocol.is_eager() || !self.roster.is_inside() || env.user.stolen {
             return Ok(());
         }
         if self.keys.own.is_none() {

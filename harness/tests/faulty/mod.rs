@@ -185,6 +185,14 @@ impl Faulty {
     pub(crate) fn new(base: Box<dyn Backend>, fault: impl Fault + 'static) -> Self {
         Self { base, fault: Box::new(fault) }
     }
+
+    /// The inner member's export, and the fault with its state.
+    fn parse<'a>(&self, state: &'a [u8]) -> Result<(&'a [u8], Box<dyn Fault>), Error> {
+        let (mut reader, mut fault) = (Reader::new(state), self.fault.copied());
+        let inner = reader.prefixed()?;
+        fault.decode(reader.prefixed()?)?;
+        reader.finish().map(|()| (inner, fault))
+    }
 }
 
 impl Backend for Faulty {
@@ -200,16 +208,13 @@ impl Backend for Faulty {
     }
 
     fn restore(&self, state: &[u8]) -> Result<Box<dyn Member>, Error> {
-        let mut fault = self.fault.copied();
-        let mut parse = || {
-            let mut reader = Reader::new(state);
-            let inner = reader.prefixed()?.to_vec();
-            fault.decode(reader.prefixed()?)?;
-            reader.finish()?;
-            Ok(inner)
-        };
-        let inner = parse().map_err(|_: Error| Error::BadExport)?;
-        Ok(Box::new(FaultyMember { inner: self.base.restore(&inner)?, fault }))
+        let (inner, fault) = self.parse(state).map_err(|_| Error::BadExport)?;
+        Ok(Box::new(FaultyMember { inner: self.base.restore(inner)?, fault }))
+    }
+
+    fn steal(&self, state: &[u8]) -> Result<Box<dyn Member>, Error> {
+        let (inner, fault) = self.parse(state).map_err(|_| Error::BadExport)?;
+        Ok(Box::new(FaultyMember { inner: self.base.steal(inner)?, fault }))
     }
 
     fn expected(&self, operation: Operation, group_size: usize) -> Option<Expected> {

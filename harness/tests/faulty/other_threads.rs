@@ -50,7 +50,7 @@ impl Backend for OtherThreads {
         let threads = self.0 == Threads::Declared;
         Description {
             name: "threads",
-            capabilities: Capabilities { threads, ..description.capabilities },
+            capabilities: Capabilities { threads, public_randomness: &[], ..description.capabilities },
             ..description
         }
     }
