@@ -60,6 +60,11 @@ impl ChainEnd {
     /// Bytes of the encoded form: ratchet key, number of messages.
     pub(crate) const LEN: usize = PUBLIC_KEY_LEN + NUMBER_LEN;
 
+    /// Whether the chain is the present receiving chain of a session.
+    pub(crate) fn is_received_in(&self, ratchet: &DoubleRatchet) -> bool {
+        ratchet.peer == Some(self.key)
+    }
+
     /// Whether a message claims to be one of the chain.
     pub(crate) fn covers(&self, message: &[u8]) -> bool {
         let header = Header::decode(&mut Reader::new(message));
@@ -142,9 +147,9 @@ impl DoubleRatchet {
         is_first.then_some(ChainEnd { key: self.own_key, end: self.sent })
     }
 
-    /// The peer's key in the current receiving chain.
-    pub(crate) fn peer(&self) -> Option<PublicKey> {
-        self.peer
+    /// Whether a message that I have decrypted is in the present receiving chain.
+    pub(crate) fn is_latest(&self, message: &[u8]) -> bool {
+        Header::decode(&mut Reader::new(message)).is_ok_and(|header| self.peer == Some(header.key))
     }
 
     /// Whether my next message carries a new key of mine, because I have received a new one of the peer's.

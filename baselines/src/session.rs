@@ -9,8 +9,9 @@
 //!
 //! If both members initiate concurrently, both sessions receive. Both members send on the session initiated by the
 //! member with the smaller id. The other session has messages of its initiator only, in one chain. On the session that
-//! is used, the initiator says which chain that is and how many messages it has, until it knows that the peer knows. An
-//! update closes the other session, because no update heals it: only these messages are accepted on it from then on.
+//! is used, the initiator says in each message which chain that is and how many messages it has. An update closes the
+//! other session, because no update heals it: only these messages are accepted on it from then on. What counts is the
+//! latest statement, so that one that a thief has made before the update does not outlive it.
 
 use protocol::crypto::dh::{PUBLIC_KEY_LEN, PublicKey};
 use protocol::crypto::label;
@@ -73,9 +74,9 @@ pub(crate) struct Channel {
     sessions: Vec<Session>,
     /// Whether no other session is accepted any more, but for what is under way.
     closed: bool,
-    /// My chain in the session that I have left, until I know that the peer knows its end.
+    /// My chain in the session that I have left.
     left: Option<ChainEnd>,
-    /// The peer's chain in the session that the peer has left.
+    /// The peer's chain in the session that it has left, as it says in the present receiving chain.
     ended: Option<ChainEnd>,
 }
 
@@ -167,9 +168,24 @@ impl Channel {
         self.left
     }
 
-    /// The peer says which of its messages are in the session that it has left.
-    pub(crate) fn learn(&mut self, ended: ChainEnd) {
-        self.ended.get_or_insert(ended);
+    /// A message that has been decrypted says which of the peer's messages are in a session that it has left.
+    pub(crate) fn learn(&mut self, ended: Option<ChainEnd>, message: &[u8]) {
+        if self.sessions.first().is_some_and(|session| session.ratchet.is_latest(message)) {
+            self.ended = ended;
+            self.prune();
+        }
+    }
+
+    /// If the channel is closed, only the session for sending is kept, and one with a chain that has ended.
+    fn prune(&mut self) {
+        if self.closed {
+            let ended = self.ended;
+            let mut place = 0;
+            self.sessions.retain(|session| {
+                place += 1;
+                place == 1 || ended.is_some_and(|ended| ended.is_received_in(&session.ratchet))
+            });
+        }
     }
 
     pub(crate) fn encrypt(
@@ -211,17 +227,7 @@ impl Channel {
         let accepts = |place: usize| place == 0 || open;
         let Some(header) = header else {
             let mut sessions = self.sessions.iter_mut().enumerate().filter(|(place, _)| accepts(*place));
-            let opened = |(place, session): (usize, &mut Session)| {
-                let before = session.ratchet.peer();
-                let plaintext = session.decrypt(message, binding).ok()?;
-                Some((place, session.ratchet.peer() != before, plaintext))
-            };
-            let (place, turned, plaintext) = sessions.find_map(opened).ok_or(Error::NotAuthentic)?;
-            if place == 0 && turned {
-                // The peer's new key answers a message of mine, and each of them had the end of the chain.
-                self.left = None;
-            }
-            return Ok(plaintext);
+            return sessions.find_map(|(_, session)| session.decrypt(message, binding).ok()).ok_or(Error::NotAuthentic);
         };
         let theirs = self.sessions.iter_mut().enumerate().find(|(_, session)| !session.by_me);
         if let Some((_, session)) = theirs.filter(|(place, session)| session.header == *header && accepts(*place)) {
@@ -243,9 +249,8 @@ impl Channel {
     /// other one, what is under way remains.
     pub(crate) fn close(&mut self) {
         if !self.is_unanswered() {
-            let keeps = self.ended.is_some();
-            self.sessions.truncate(if keeps { MAX_SESSIONS } else { 1 });
             self.closed = true;
+            self.prune();
         }
     }
 

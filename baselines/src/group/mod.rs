@@ -217,14 +217,14 @@ impl Group {
         if let Some(channel) = self.channels.get_mut(&from) {
             let received = (message.prekeys.as_ref(), message.ratchet_message);
             let plaintext = channel.decrypt(received, &binding, own, directory)?;
-            if message.ends_chain
-                && let Some((_, end)) = plaintext.expose().split_last_chunk::<{ ChainEnd::LEN }>()
-            {
-                channel.learn(ChainEnd::decode(&mut Reader::new(end))?);
-            }
-            // The peer sends on this session alone from now on.
-            if message.kind == Kind::Update && message.prekeys.is_none() {
-                channel.close();
+            if message.prekeys.is_none() {
+                let end = plaintext.expose().split_last_chunk::<{ ChainEnd::LEN }>().filter(|_| message.ends_chain);
+                let ended = end.map(|(_, end)| ChainEnd::decode(&mut Reader::new(end))).transpose()?;
+                channel.learn(ended, message.ratchet_message);
+                // The peer sends on this session alone from now on.
+                if message.kind == Kind::Update {
+                    channel.close();
+                }
             }
             return Ok(plaintext);
         }
