@@ -88,8 +88,7 @@ fn a_key_that_survives_a_removal_is_found_by_suite_and_validation() {
 #[test]
 fn a_key_that_survives_a_removal_without_fingerprints_is_found_by_suite_and_validation() {
     let found = violation(DCGKA, KeepsKey::unseen());
-    let reason =
-        "secrecy: a copy of the removed member from before its removal, which it does not know of, reads a message";
+    let reason = "secrecy: a state from before its owner's removal, given everything, reads ";
     assert!(found.starts_with(reason), "{found}");
     assert_eq!(run(KeepsKey::unseen(), Operation::Remove), Err(Refusal::ReadByRemoved));
     assert_eq!(run(KeepsKey::unseen(), Operation::MessageAfterRemove), Err(Refusal::ReadByRemoved));
@@ -97,7 +96,7 @@ fn a_key_that_survives_a_removal_without_fingerprints_is_found_by_suite_and_vali
 
 #[test]
 fn a_message_that_the_removed_member_reads_is_found_by_suite_and_validation() {
-    let reason = "secrecy: the removed member reads a message that was sent after the removal (remove, ";
+    let reason = "secrecy: a state from before its owner's removal, given everything, reads ";
     refused_by_the_suite(Leaks, [reason; 3]);
     assert_eq!(run(Leaks, Operation::Remove), Err(Refusal::ReadByRemoved));
 }
@@ -130,8 +129,7 @@ fn a_kept_one_time_prekey_is_found_by_the_suite() {
 #[test]
 fn an_update_that_changes_nothing_is_found_by_the_suite() {
     let found = violation(DCGKA, FakesUpdates);
-    let reason =
-        "healing: a state from before the update, given everything, reads a message that was sent after it (update";
+    let reason = "healing: a state from before its owner's update, given everything, reads ";
     assert!(found.starts_with(reason), "{found}");
 }
 
