@@ -39,7 +39,8 @@ pub struct Capabilities {
     /// draw must not appear in what they send.
     pub public_randomness: &'static [&'static str],
     /// Calls need other threads than the one that they are made on. Without this, a primitive on another thread is
-    /// refused. With it, a call is timed with the CPU time of the whole process, and counted on all of its threads.
+    /// refused. With it, a call is timed with the CPU time of the whole process, and counted on all of its threads: the
+    /// suite and the measurement then need a process in which nothing else runs.
     pub threads: bool,
 }
 

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use protocol::member::{Backend, Fingerprints, Member, Ordering};
+use protocol::member::{Backend, Fingerprints, Member};
 use protocol::operation::{Operation, Phase, Role, Start};
 use rand_chacha::ChaCha20Rng;
 use rayon::ThreadPool;
@@ -140,13 +140,7 @@ impl<'a> Bench<'a> {
         if origin.group_size < least {
             return Err(Refusal::GroupTooSmall { operation, least });
         }
-        if self.backend.description().capabilities.ordering == Ordering::Total {
-            return Err(Refusal::NeedsTotalOrder);
-        }
-        if !self.backend.supports(operation, origin.group_size) {
-            return Err(Refusal::Unsupported);
-        }
-        let expected = self.backend.expected(operation, origin.group_size);
+        let expected = outside::formula(self.backend, operation, origin.group_size)?;
         let (mut group, fingerprints_before) = self.group_before(cell)?;
         for _ in 0..joiners(operation) {
             group.make_joiner(self.backend, &origin)?;
@@ -165,7 +159,7 @@ impl<'a> Bench<'a> {
         let costs_before = calibrate::primitives();
         let clocks = outside::Clocks::start();
         let record = network.run(&script.stages);
-        let operation_ns = clocks.stop(network.scope())?;
+        let operation_ns = clocks.stop(network.scope(), &record)?;
         let costs_after = calibrate::primitives();
 
         let peak_bytes = peak_bytes();

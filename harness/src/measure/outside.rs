@@ -8,11 +8,12 @@
 use std::hint::black_box;
 
 use protocol::crypto::count::{self, Counts, Watch};
-use protocol::member::{Backend, Member, NewUser};
+use protocol::member::{Backend, Member, NewUser, Ordering};
+use protocol::operation::{Expected, Operation};
 use rand_core::CryptoRng;
 
 use super::meter::{Effort, Scope};
-use super::network::{Network, Participant};
+use super::network::{Network, Participant, Record};
 use super::validation::Refusal;
 
 /// Hashes, or calls of HKDF, that a fingerprint may take.
@@ -56,9 +57,16 @@ impl Clocks {
     ///
     /// # Errors
     /// Work was done where the meter does not see it.
-    pub fn stop(self, scope: Scope) -> Result<u64, Refusal> {
+    pub fn stop(self, scope: Scope, record: &Record) -> Result<u64, Refusal> {
         let thread = Scope::Thread.cpu_ns().saturating_sub(self.thread_ns);
         let process = Scope::Process.cpu_ns().saturating_sub(self.process_ns);
+        let metered = record.efforts.iter().flatten().flatten();
+        let metered = metered.fold(Counts::default(), |sum, effort| sum + effort.counts);
+        let all = if scope == Scope::Process { self.watch.everywhere() } else { self.watch.here() };
+        // Between the calls that are timed, the network asks for the group, and drops what it was given.
+        if let Some(what) = beyond(all, metered) {
+            return Err(Refusal::WorkOutside { call: "group", what });
+        }
         if scope == Scope::Process {
             return Ok(process);
         }
@@ -80,6 +88,27 @@ impl Clocks {
             Scope::Thread if count::is_alone() => "no work outside the timers or on other threads",
             Scope::Thread => "no work outside the timers, a look at other threads not made",
         }
+    }
+}
+
+/// What the backend says of an operation: its formula.
+///
+/// # Errors
+/// The backend does not have the operation, or saying so does work.
+pub fn formula(backend: &dyn Backend, operation: Operation, group_size: usize) -> Result<Option<Expected>, Refusal> {
+    let ask = || {
+        if backend.description().capabilities.ordering == Ordering::Total {
+            return Err(Refusal::NeedsTotalOrder);
+        }
+        if !backend.supports(operation, group_size) {
+            return Err(Refusal::Unsupported);
+        }
+        Ok(backend.expected(operation, group_size))
+    };
+    let (said, effort) = Scope::Thread.measure(ask);
+    match beyond(effort.counts, Counts::default()) {
+        None => said,
+        Some(what) => Err(Refusal::WorkOutside { call: "expected", what }),
     }
 }
 
@@ -213,11 +242,11 @@ pub fn end(network: Network) -> Result<(), Refusal> {
     }
 }
 
-/// The primitives of which there are more than there may be, in words.
+/// The primitives of which there are more than there may be, and how many more, in words.
 fn beyond(counts: Counts, most: Counts) -> Option<String> {
     let more: Vec<String> = (counts.named().into_iter().zip(most.named()))
         .filter(|((_, count), (_, most))| count > most)
-        .map(|((name, count), _)| format!("{name} {count}"))
+        .map(|((name, count), (_, most))| format!("{name} {}", count - most))
         .collect();
     (!more.is_empty()).then(|| more.join(", "))
 }

@@ -17,7 +17,7 @@ pub enum Metric {
     BytesDelivered,
     /// Bytes that the directory handed out.
     BytesFetched,
-    /// Thread CPU time in nanoseconds.
+    /// CPU time in nanoseconds: of a thread, or of the process if the backend needs threads.
     CpuNs,
     /// A primitive count, by its name in [`Counts::named`].
     Primitive(&'static str),

@@ -139,7 +139,8 @@ pub struct Work {
     pub counts: BTreeMap<Metric, u64>,
     /// Bytes that the directory handed to these members, summed.
     pub bytes_fetched: u64,
-    /// Thread CPU time of each member in nanoseconds, in the same order in every phase.
+    /// CPU time of each member in nanoseconds, in the same order in every phase: of the thread, or of the process if the
+    /// backend needs threads.
     pub cpu_ns: Vec<u64>,
 }
 

@@ -19,7 +19,7 @@ fn a_message_that_overtakes_the_update_of_another_author_and_is_lost_is_found() 
 
 #[test]
 fn a_message_of_any_kind_that_arrives_too_early_and_is_lost_is_found() {
-    let found = "concurrency: members have different key material of one sender (two updates at once, ";
+    let found = "secrecy: a member did not read exactly what another one sent, once and from its sender (remove, ";
     refused(LosesEarlyMessages::of_all_kinds(), found);
 }
 

@@ -1,6 +1,7 @@
 //! Work that is put off, done ahead or left out where the suite does not look. Each passes the suite, and each is refused
 //! where it is measured. What needs a process of its own is in `harness/tests/apart`.
 
+use crate::checks_later::{ChecksLater, IN_CALL, IN_EXPECTED, IN_GROUP};
 use crate::gives_up::GivesUp;
 use crate::layer::Layered;
 use crate::puts_off::PutsOff;
@@ -59,10 +60,6 @@ fn layers_without_a_fault_are_measured() {
 #[test]
 fn acknowledgements_that_are_verified_when_a_member_is_shown_are_refused() {
     for method in METHODS {
-        // The suite sees the others: it does not ask what is delivered, drops no copies, and compares a copy's export.
-        if !["delivered", "duplicate", "drop"].contains(&method) {
-            passes_the_suite(|| PutsOff(method));
-        }
         let found = refusal(&PutsOff(method));
         // The group is copied before the operation.
         let set_up = if method == "duplicate" { SET_UP } else { "" };
@@ -89,12 +86,28 @@ fn work_that_nothing_counts_is_refused_where_it_is_put_off() {
 }
 
 #[test]
+fn work_between_the_calls_of_an_operation_and_in_formulas_is_refused() {
+    run(&Layered::<ChecksLater<IN_CALL>>::default(), Operation::Update, SIZE).unwrap();
+    passes_the_suite(Layered::<ChecksLater<IN_GROUP>>::default);
+    let found = refusal(&Layered::<ChecksLater<IN_GROUP>>::default());
+    assert_eq!(found, format!("`group` {DOES_WORK}: op.verify 1"));
+
+    passes_the_suite(Layered::<ChecksLater<IN_EXPECTED>>::default);
+    let backend = Layered::<ChecksLater<IN_EXPECTED>>::default();
+    // Nothing has been put off until the first sample.
+    let _ = backend.expected(Operation::Update, SIZE);
+    run(&backend, Operation::Update, SIZE).unwrap();
+    let found = refusal(&backend);
+    assert!(found.starts_with(&format!("`expected` {DOES_WORK}: op.verify ")), "{found}");
+}
+
+#[test]
 fn keys_that_are_made_ahead_are_refused() {
     passes_the_suite(Layered::<WorksAhead<true>>::default);
     let found = refusal(&Layered::<WorksAhead<true>>::default());
     assert_eq!(found, format!("{SET_UP}`duplicate` {DOES_WORK}: op.sign_keygen 2, op.kdf 4"));
     let found = refusal(&Layered::<WorksAhead<false>>::default());
-    assert!(found.starts_with(&format!("{SET_UP}`new_user` {DOES_WORK}: op.sign_keygen 8")), "{found}");
+    assert!(found.starts_with(&format!("{SET_UP}`new_user` {DOES_WORK}: op.sign_keygen 4")), "{found}");
 }
 
 #[test]

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod cells;
+#[path = "../faulty/checks_later.rs"]
+mod checks_later;
 mod delivery;
 mod evasions;
 mod exact_costs;
