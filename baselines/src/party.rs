@@ -242,7 +242,8 @@ impl Party {
         } else {
             let identity = SigningKey::from_secret(&Secret::new(reader.array()?));
             let id = MemberId(*identity.verification_key().as_bytes());
-            let user = Box::new(User { id, protocol, identity, prekeys: PrekeySecrets::decode(&mut reader)?, stolen: false });
+            let user =
+                Box::new(User { id, protocol, identity, prekeys: PrekeySecrets::decode(&mut reader)?, stolen: false });
             let stage = match stage {
                 OUTSIDE => Stage::Outside(lobby::decode(&mut reader)?),
                 INSIDE => {

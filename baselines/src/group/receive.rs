@@ -159,7 +159,13 @@ impl Group {
     }
 
     /// Processes an authentic channel message. One that breaks a rule has no effect.
-    pub(super) fn process(&mut self, from: KnownUser, kind: Kind, body: &[u8], env: &mut Env<'_, '_>) -> Result<(), Error> {
+    pub(super) fn process(
+        &mut self,
+        from: KnownUser,
+        kind: Kind,
+        body: &[u8],
+        env: &mut Env<'_, '_>,
+    ) -> Result<(), Error> {
         let notice = match kind {
             Kind::Add | Kind::Remove => Some(Notice::decode(body, kind == Kind::Add)),
             // I am a member already. The author did not know that and has added me, so its notice is new.
@@ -204,7 +210,12 @@ impl Group {
         Ok(())
     }
 
-    pub(super) fn take_group_message(&mut self, author: &MemberId, bytes: &[u8], env: &mut Env<'_, '_>) -> Result<(), Error> {
+    pub(super) fn take_group_message(
+        &mut self,
+        author: &MemberId,
+        bytes: &[u8],
+        env: &mut Env<'_, '_>,
+    ) -> Result<(), Error> {
         let envelope = Envelope::decode(bytes)?;
         if envelope.kind != envelope::Kind(Kind::GroupMessage as u8) || !env.user.protocol.has_sender_keys() {
             return Err(Error::Malformed);

@@ -18,7 +18,12 @@ impl Group {
     }
 
     /// A message that the state's owner has sent. On a channel it opens as long as the owner has made no new ratchet key.
-    pub(crate) fn overhear_owner(&mut self, owner: &MemberId, bytes: &[u8], env: &mut Env<'_, '_>) -> Result<(), Error> {
+    pub(crate) fn overhear_owner(
+        &mut self,
+        owner: &MemberId,
+        bytes: &[u8],
+        env: &mut Env<'_, '_>,
+    ) -> Result<(), Error> {
         match Kind::of(bytes)? {
             Kind::Founders => return Ok(()),
             Kind::GroupMessage => return self.take_group_message(owner, bytes, env),

@@ -83,7 +83,7 @@ impl Fault for KeepsKey {
     }
 
     fn fingerprints(&self, inner: &dyn Member) -> Option<Fingerprints> {
-        let mut shown = inner.fingerprints().filter(|_| self.shows)?;
+        let mut shown = if self.shows { inner.fingerprints()? } else { return None };
         shown.retain(|(member, _)| !self.hidden.contains(member));
         Some(shown)
     }

@@ -35,8 +35,7 @@ mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-pub use report::{Report, Violation};
-pub use theft::Attack;
+pub use report::{Attack, Report, Violation};
 
 use crate::member::{Backend, Ordering};
 use trial::Trial;

@@ -3,8 +3,6 @@
 use core::fmt;
 use std::borrow::Cow;
 
-use super::theft::Attack;
-
 /// What was checked of a backend that passed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
@@ -33,6 +31,21 @@ impl fmt::Display for Report {
         self.notes.iter().try_for_each(|note| write!(f, "; {note}"))?;
         self.not_made.iter().try_for_each(|(what, why)| write!(f, "; not made: {what} ({why})"))
     }
+}
+
+/// An attack that was made in vain, and its twin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attack {
+    /// What was stolen.
+    pub what: &'static str,
+    /// The number of members.
+    pub group_size: usize,
+    /// The number of messages that the attacker tried to read. It read none of them.
+    pub tried: usize,
+    /// Where the same attacker should read.
+    pub twin: &'static str,
+    /// The number of messages that it read there: all.
+    pub twin_read: usize,
 }
 
 /// What is wrong with a backend.

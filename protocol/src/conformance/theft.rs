@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::report::Attack;
 use super::trial::Trial;
 use super::verdict::{Verdict, ensure};
 use super::world::{Sent, World, stream};
@@ -18,21 +19,6 @@ const NOT_SEEN_TO_FOLLOW: &str =
 pub(super) struct Passage {
     pub(super) sent: Range<usize>,
     pub(super) said: Range<usize>,
-}
-
-/// An attack that was made in vain, and its twin.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Attack {
-    /// What was stolen.
-    pub what: &'static str,
-    /// The number of members.
-    pub group_size: usize,
-    /// The number of messages that the attacker tried to read. It read none of them.
-    pub tried: usize,
-    /// Where the same attacker should read.
-    pub twin: &'static str,
-    /// The number of messages that it read there: all.
-    pub twin_read: usize,
 }
 
 /// What an attacker has read.

@@ -2,8 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::report::Violation;
-use super::theft::Attack;
+use super::report::{Attack, Violation};
 use super::verdict::Verdict;
 use super::world::{Action, World};
 use crate::member::{Backend, Capabilities};
