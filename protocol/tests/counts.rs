@@ -11,18 +11,7 @@ use protocol::crypto::{hpke, kdf};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
 
-const NOTHING: Counts = Counts {
-    dh: 0,
-    keygen: 0,
-    sign: 0,
-    sign_keygen: 0,
-    verify: 0,
-    aead_bytes: 0,
-    hash_blocks: 0,
-    kdf: 0,
-    points: 0,
-    envelopes: 0,
-};
+const NOTHING: Counts = Counts::NOTHING;
 
 /// The result of a call, and its primitive counts.
 fn counted<T>(call: impl FnOnce() -> T) -> (T, Counts) {

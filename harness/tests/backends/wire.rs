@@ -2,7 +2,8 @@
 
 use crate::faulty::{
     BlockByBlock, ChainNeverSteps, ChainRestarts, ConstantKey, CounterRestarts, CounterWraps, DeterministicEncryption,
-    Fault, FreshKeys, OneChainForAll, OverlappingKeystreams, PlaintextInClear, SameInAllGroups, SecretInClear,
+    Fault, FreshKeys, OneChainForAll, OverlappingKeystreams, PlaintextInClear, Recrypted, SameInAllGroups,
+    SecretInClear,
 };
 use crate::faulty_backends::{DCGKA, check, violation};
 
@@ -13,7 +14,7 @@ fn refused(fault: impl Fault + Clone + 'static, reason: &str) {
 
 #[test]
 fn with_fresh_keys_and_without_a_secret_in_clear_the_wrapper_passes() {
-    check(DCGKA, FreshKeys::correct()).unwrap_or_else(|violation| panic!("{violation}"));
+    check(DCGKA, Recrypted::with(FreshKeys)).unwrap_or_else(|violation| panic!("{violation}"));
     check(DCGKA, SecretInClear::of("no kind")).unwrap_or_else(|violation| panic!("{violation}"));
 }
 
@@ -21,45 +22,45 @@ const KEYSTREAM: &str = "two messages are encrypted with the same keystream: a k
 
 #[test]
 fn a_constant_key_and_nonce_are_found() {
-    refused(ConstantKey::fault(), &format!("{KEYSTREAM} (create, 3 members, "));
+    refused(Recrypted::with(ConstantKey), &format!("{KEYSTREAM} (create, 3 members, "));
 }
 
 #[test]
 fn a_chain_that_never_steps_is_found() {
-    refused(ChainNeverSteps::fault(), &format!("{KEYSTREAM} (create, 3 members, "));
+    refused(Recrypted::with(ChainNeverSteps), &format!("{KEYSTREAM} (create, 3 members, "));
 }
 
 #[test]
 fn a_chain_that_starts_from_the_same_secret_in_each_epoch_is_found() {
-    refused(ChainRestarts::fault(), &format!("{KEYSTREAM} (add, 3 members, "));
+    refused(Recrypted::with(ChainRestarts), &format!("{KEYSTREAM} (add, 3 members, "));
 }
 
 #[test]
 fn a_counter_that_begins_again_is_found() {
-    refused(CounterWraps::fault(), &format!("{KEYSTREAM} (a long chain, 2 members, "));
-    refused(CounterRestarts::fault(), &format!("{KEYSTREAM} (create, 3 members, "));
+    refused(Recrypted::with(CounterWraps), &format!("{KEYSTREAM} (a long chain, 2 members, "));
+    refused(Recrypted::with(CounterRestarts), &format!("{KEYSTREAM} (create, 3 members, "));
 }
 
 #[test]
 fn a_chain_that_several_senders_use_is_found() {
-    refused(OneChainForAll::fault(), &format!("{KEYSTREAM} (create, 3 members, "));
+    refused(Recrypted::with(OneChainForAll), &format!("{KEYSTREAM} (create, 3 members, "));
 }
 
 #[test]
 fn keys_that_are_the_same_in_two_groups_are_found() {
-    refused(SameInAllGroups::fault(), &format!("{KEYSTREAM} (two groups, 3 members, "));
+    refused(Recrypted::with(SameInAllGroups), &format!("{KEYSTREAM} (two groups, 3 members, "));
 }
 
 #[test]
 fn keystreams_that_overlap_at_other_positions_are_found() {
-    refused(OverlappingKeystreams::fault(), &format!("{KEYSTREAM} (create, 3 members, "));
+    refused(Recrypted::with(OverlappingKeystreams), &format!("{KEYSTREAM} (create, 3 members, "));
 }
 
 #[test]
 fn equal_plaintexts_that_look_alike_are_found() {
     let again = "a plaintext that is sent again looks the same: it is encrypted without a fresh key or nonce (";
-    refused(DeterministicEncryption::fault(), again);
-    refused(BlockByBlock::fault(), "equal blocks of a plaintext are equal blocks of the message (");
+    refused(Recrypted::with(DeterministicEncryption), again);
+    refused(Recrypted::with(BlockByBlock), "equal blocks of a plaintext are equal blocks of the message (");
 }
 
 #[test]

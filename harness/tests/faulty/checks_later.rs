@@ -10,7 +10,7 @@ use protocol::member::Incoming;
 use rand_core::CryptoRng;
 
 use crate::layer::{Layer, Owner};
-use crate::second_signature::{KEY, NOTHING, SIGN, SecondSignature, Signed, VERIFY};
+use crate::second_signature::{KEY, SIGN, SecondSignature, Signed, VERIFY};
 
 /// In the call: no fault.
 pub(crate) const IN_CALL: u8 = 0;
@@ -56,7 +56,7 @@ impl<const WHEN: u8> Layer for ChecksLater<WHEN> {
 
     fn costs(_: bool, _: usize) -> (Counts, Counts) {
         verify(LATER.take());
-        (KEY + SIGN + if WHEN == IN_CALL { VERIFY } else { NOTHING }, VERIFY)
+        (KEY + SIGN + if WHEN == IN_CALL { VERIFY } else { Counts::NOTHING }, VERIFY)
     }
 
     fn shown(&self, by: &'static str) {

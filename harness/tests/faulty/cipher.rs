@@ -1,6 +1,8 @@
 //! Application messages under a cipher of the fault's own. The backend carries the key of each message, as a plaintext:
 //! so exactly those whom the message is for can read it, whatever is wrong with the key.
 
+use std::marker::PhantomData;
+
 use protocol::error::Error;
 use protocol::member::{Context, Event, Incoming, Member, Outgoing, Received};
 use protocol::operation::PLAINTEXT_LEN;
@@ -37,55 +39,75 @@ impl Key {
     }
 }
 
+/// What a member keeps between its messages: a root key, if it has drawn one, and a number.
+#[derive(Clone, Default)]
+pub(super) struct Chain {
+    root: Option<[u8; SEED]>,
+    pub(super) number: u32,
+}
+
+impl Chain {
+    /// The root key. It is drawn when it is first needed.
+    pub(super) fn root(&mut self, rng: &mut dyn CryptoRng) -> [u8; SEED] {
+        *self.root.get_or_insert_with(|| fresh(rng))
+    }
+
+    /// The next number. The first is 1.
+    pub(super) fn step(&mut self) -> u32 {
+        self.number += 1;
+        self.number
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        self.number.to_be_bytes().into_iter().chain(self.root.iter().flatten().copied()).collect()
+    }
+
+    fn decode(state: &[u8]) -> Result<Self, Error> {
+        let (number, root) = state.split_first_chunk().ok_or(Error::Malformed)?;
+        let root = if root.is_empty() { None } else { Some(root.try_into().map_err(|_| Error::Malformed)?) };
+        Ok(Self { root, number: u32::from_be_bytes(*number) })
+    }
+}
+
+pub(super) fn fresh(rng: &mut dyn CryptoRng) -> [u8; SEED] {
+    let mut seed = [0; SEED];
+    rng.fill_bytes(&mut seed);
+    seed
+}
+
 /// How keys are chosen, and what is done with them.
 pub(super) trait Cipher: Clone + Send + Sync + 'static {
     /// The key of the next message.
-    fn next_key(&mut self, sender: &dyn Member, plaintext: &[u8], rng: &mut dyn CryptoRng) -> Key;
+    fn next_key(chain: &mut Chain, sender: &dyn Member, plaintext: &[u8], rng: &mut dyn CryptoRng) -> Key;
 
     /// The group has new keys.
-    fn new_epoch(&mut self) {}
+    fn new_epoch(chain: &mut Chain) {
+        *chain = Chain::default();
+    }
+
+    /// What an export has of the chain.
+    fn exported(chain: &Chain) -> Chain {
+        chain.clone()
+    }
 
     /// Encrypts and decrypts.
     fn apply(key: Key, text: &[u8]) -> Vec<u8> {
         key.stream(text.len()).iter().zip(text).map(|(one, other)| one ^ other).collect()
     }
-
-    fn encode(&self) -> Vec<u8>;
-
-    fn decode(&mut self, state: &[u8]) -> Result<(), Error>;
-}
-
-/// A fresh root key, where there is none.
-pub(super) fn root(root: &mut Option<[u8; SEED]>, rng: &mut dyn CryptoRng) -> [u8; SEED] {
-    *root.get_or_insert_with(|| {
-        let mut fresh = [0; SEED];
-        rng.fill_bytes(&mut fresh);
-        fresh
-    })
-}
-
-/// A root key and a number, for exports.
-pub(super) fn encode(root: &Option<[u8; SEED]>, number: u32) -> Vec<u8> {
-    number.to_be_bytes().into_iter().chain(root.iter().flatten().copied()).collect()
-}
-
-pub(super) fn decode(state: &[u8]) -> Result<(Option<[u8; SEED]>, u32), Error> {
-    let (number, root) = state.split_first_chunk().ok_or(Error::Malformed)?;
-    let root = if root.is_empty() { None } else { Some(root.try_into().map_err(|_| Error::Malformed)?) };
-    Ok((root, u32::from_be_bytes(*number)))
 }
 
 /// A backend whose application messages are encrypted by another cipher.
 #[derive(Clone)]
 pub(crate) struct Recrypted<C> {
-    cipher: C,
+    cipher: PhantomData<C>,
+    chain: Chain,
     /// Ciphertexts whose keys have not been delivered.
     waiting: Vec<Vec<u8>>,
 }
 
 impl<C> Recrypted<C> {
-    pub(super) fn new(cipher: C) -> Self {
-        Self { cipher, waiting: Vec::new() }
+    pub(crate) fn with(_cipher: C) -> Self {
+        Self { cipher: PhantomData, chain: Chain::default(), waiting: Vec::new() }
     }
 }
 
@@ -96,10 +118,10 @@ impl<C: Cipher> Fault for Recrypted<C> {
         action: Action<'_>,
         context: &mut Context<'_>,
     ) -> Result<Vec<Outgoing>, Error> {
-        let mut cipher = self.cipher.clone();
+        let mut chain = self.chain.clone();
         let (mut sent, ciphertext) = match action {
             Action::Send(plaintext) => {
-                let key = cipher.next_key(&**inner, plaintext, &mut *context.rng);
+                let key = C::next_key(&mut chain, &**inner, plaintext, &mut *context.rng);
                 let ciphertext = C::apply(key, plaintext);
                 let carried =
                     [&key.seed[..], &key.skipped.to_be_bytes(), &note::sum(&ciphertext).to_be_bytes()].concat();
@@ -108,11 +130,11 @@ impl<C: Cipher> Fault for Recrypted<C> {
             }
             action => {
                 let sent = action.of(&mut **inner, context)?;
-                cipher.new_epoch();
+                C::new_epoch(&mut chain);
                 (sent, Vec::new())
             }
         };
-        self.cipher = cipher;
+        self.chain = chain;
         for Outgoing { kind, bytes, .. } in &mut sent {
             note::attach(bytes, if *kind == "message" { &ciphertext } else { &[] });
         }
@@ -144,7 +166,7 @@ impl<C: Cipher> Fault for Recrypted<C> {
                     *plaintext = C::apply(key, &ciphertext);
                 }
                 Event::Joined { .. } | Event::Added { .. } | Event::Removed { .. } | Event::Updated { .. } => {
-                    self.cipher.new_epoch();
+                    C::new_epoch(&mut self.chain);
                 }
                 _ => {}
             }
@@ -154,14 +176,14 @@ impl<C: Cipher> Fault for Recrypted<C> {
 
     fn encode(&self) -> Vec<u8> {
         let mut out = Vec::new();
-        put_prefixed(&mut out, &self.cipher.encode());
+        put_prefixed(&mut out, &C::exported(&self.chain).encode());
         self.waiting.iter().for_each(|waiting| put_prefixed(&mut out, waiting));
         out
     }
 
     fn decode(&mut self, state: &[u8]) -> Result<(), Error> {
         let mut reader = Reader::new(state);
-        self.cipher.decode(reader.prefixed()?)?;
+        self.chain = Chain::decode(reader.prefixed()?)?;
         self.waiting.clear();
         while !reader.remaining().is_empty() {
             self.waiting.push(reader.prefixed()?.to_vec());

@@ -1,39 +1,21 @@
 //! The counter in the nonce is not in the export: after a restart it begins again, under the same key.
 
-use protocol::error::Error;
 use protocol::member::Member;
 use rand_core::CryptoRng;
 
-use super::cipher::{self, Cipher, Key, Recrypted};
+use super::cipher::{Chain, Cipher, Key};
 
 #[derive(Clone)]
-pub(crate) struct CounterRestarts {
-    root: Option<[u8; 20]>,
-    number: u32,
-}
-
-impl CounterRestarts {
-    pub(crate) fn fault() -> Recrypted<Self> {
-        Recrypted::new(Self { root: None, number: 0 })
-    }
-}
+pub(crate) struct CounterRestarts;
 
 impl Cipher for CounterRestarts {
-    fn next_key(&mut self, _sender: &dyn Member, _plaintext: &[u8], rng: &mut dyn CryptoRng) -> Key {
-        self.number += 1;
-        Key::numbered(cipher::root(&mut self.root, rng), self.number)
+    fn next_key(chain: &mut Chain, _sender: &dyn Member, _plaintext: &[u8], rng: &mut dyn CryptoRng) -> Key {
+        Key::numbered(chain.root(rng), chain.step())
     }
 
-    fn new_epoch(&mut self) {
-        *self = Self { root: None, number: 0 };
-    }
-
-    fn encode(&self) -> Vec<u8> {
-        cipher::encode(&self.root, 0)
-    }
-
-    fn decode(&mut self, state: &[u8]) -> Result<(), Error> {
-        (self.root, self.number) = cipher::decode(state)?;
-        Ok(())
+    fn exported(chain: &Chain) -> Chain {
+        let mut exported = chain.clone();
+        exported.number = 0;
+        exported
     }
 }

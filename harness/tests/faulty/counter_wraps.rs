@@ -1,39 +1,16 @@
 //! A counter in the nonce has one byte: after 256 messages in an epoch it begins again.
 
-use protocol::error::Error;
 use protocol::member::Member;
 use rand_core::CryptoRng;
 
-use super::cipher::{self, Cipher, Key, Recrypted};
+use super::cipher::{Chain, Cipher, Key};
 
 #[derive(Clone)]
-pub(crate) struct CounterWraps {
-    root: Option<[u8; 20]>,
-    number: u32,
-}
-
-impl CounterWraps {
-    pub(crate) fn fault() -> Recrypted<Self> {
-        Recrypted::new(Self { root: None, number: 0 })
-    }
-}
+pub(crate) struct CounterWraps;
 
 impl Cipher for CounterWraps {
-    fn next_key(&mut self, _sender: &dyn Member, _plaintext: &[u8], rng: &mut dyn CryptoRng) -> Key {
-        self.number = (self.number + 1) % 256;
-        Key::numbered(cipher::root(&mut self.root, rng), self.number)
-    }
-
-    fn new_epoch(&mut self) {
-        *self = Self { root: None, number: 0 };
-    }
-
-    fn encode(&self) -> Vec<u8> {
-        cipher::encode(&self.root, self.number)
-    }
-
-    fn decode(&mut self, state: &[u8]) -> Result<(), Error> {
-        (self.root, self.number) = cipher::decode(state)?;
-        Ok(())
+    fn next_key(chain: &mut Chain, _sender: &dyn Member, _plaintext: &[u8], rng: &mut dyn CryptoRng) -> Key {
+        chain.number = (chain.number + 1) % 256;
+        Key::numbered(chain.root(rng), chain.number)
     }
 }

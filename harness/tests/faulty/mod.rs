@@ -39,6 +39,7 @@ mod wrong_formulas;
 pub(crate) use block_by_block::BlockByBlock;
 pub(crate) use chain_never_steps::ChainNeverSteps;
 pub(crate) use chain_restarts::ChainRestarts;
+pub(crate) use cipher::Recrypted;
 pub(crate) use constant_key::ConstantKey;
 pub(crate) use constant_randomness::ConstantRandomness;
 pub(crate) use counter_restarts::CounterRestarts;

@@ -6,7 +6,6 @@ use protocol::member::Incoming;
 use rand_core::CryptoRng;
 
 use crate::layer::{Layer, Owner, arithmetic};
-use crate::second_signature::NOTHING;
 
 #[derive(Clone, Default)]
 pub(crate) struct OtherThreadsUncounted;
@@ -22,6 +21,6 @@ impl Layer for OtherThreadsUncounted {
     }
 
     fn costs(_: bool, _: usize) -> (Counts, Counts) {
-        (NOTHING, NOTHING)
+        (Counts::NOTHING, Counts::NOTHING)
     }
 }

@@ -10,7 +10,6 @@ use protocol::member::Incoming;
 use rand_core::CryptoRng;
 
 use crate::layer::{Layer, Owner, arithmetic};
-use crate::second_signature::NOTHING;
 
 thread_local! {
     /// The method in which it is done; empty if it is done in the call, without the fault.
@@ -42,7 +41,7 @@ impl Layer for PutsOffUncounted {
     }
 
     fn costs(_: bool, _: usize) -> (Counts, Counts) {
-        (NOTHING, NOTHING)
+        (Counts::NOTHING, Counts::NOTHING)
     }
 
     fn shown(&self, by: &'static str) {

@@ -1,35 +1,18 @@
 //! Keys depend on the sender and the number of the message, and not on the group.
 
-use protocol::error::Error;
 use protocol::member::Member;
 use rand_core::CryptoRng;
 
-use super::cipher::{self, Cipher, Key, Recrypted};
+use super::cipher::{Chain, Cipher, Key};
 
 #[derive(Clone)]
-pub(crate) struct SameInAllGroups {
-    number: u32,
-}
-
-impl SameInAllGroups {
-    pub(crate) fn fault() -> Recrypted<Self> {
-        Recrypted::new(Self { number: 0 })
-    }
-}
+pub(crate) struct SameInAllGroups;
 
 impl Cipher for SameInAllGroups {
-    fn next_key(&mut self, sender: &dyn Member, _plaintext: &[u8], _rng: &mut dyn CryptoRng) -> Key {
-        self.number += 1;
+    fn next_key(chain: &mut Chain, sender: &dyn Member, _plaintext: &[u8], _rng: &mut dyn CryptoRng) -> Key {
         let id = sender.id();
-        Key::numbered(std::array::from_fn(|at| id.0[at]), self.number)
+        Key::numbered(std::array::from_fn(|at| id.0[at]), chain.step())
     }
 
-    fn encode(&self) -> Vec<u8> {
-        cipher::encode(&None, self.number)
-    }
-
-    fn decode(&mut self, state: &[u8]) -> Result<(), Error> {
-        self.number = cipher::decode(state)?.1;
-        Ok(())
-    }
+    fn new_epoch(_chain: &mut Chain) {}
 }

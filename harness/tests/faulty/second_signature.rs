@@ -11,21 +11,9 @@ use rand_core::CryptoRng;
 use crate::layer::{Layer, Owner};
 
 /// What it costs to make the key, to sign, and to verify.
-pub(crate) const KEY: Counts = Counts {
-    sign_keygen: 1,
-    kdf: 2,
-    dh: 0,
-    keygen: 0,
-    sign: 0,
-    verify: 0,
-    aead_bytes: 0,
-    hash_blocks: 0,
-    points: 0,
-    envelopes: 0,
-};
-pub(crate) const SIGN: Counts = Counts { sign: 1, sign_keygen: 0, kdf: 0, ..KEY };
-pub(crate) const VERIFY: Counts = Counts { verify: 1, sign: 0, ..SIGN };
-pub(crate) const NOTHING: Counts = Counts { verify: 0, ..VERIFY };
+pub(crate) const KEY: Counts = Counts { sign_keygen: 1, kdf: 2, ..Counts::NOTHING };
+pub(crate) const SIGN: Counts = Counts { sign: 1, ..Counts::NOTHING };
+pub(crate) const VERIFY: Counts = Counts { verify: 1, ..Counts::NOTHING };
 
 /// The key of the owner's next message.
 pub(crate) fn next_key(owner: &Owner) -> SigningKey {

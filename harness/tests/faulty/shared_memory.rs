@@ -10,7 +10,6 @@ use protocol::member::Incoming;
 use rand_core::CryptoRng;
 
 use crate::layer::{Layer, Owner};
-use crate::second_signature::NOTHING;
 
 /// By message.
 static MASKS: Mutex<BTreeMap<Vec<u8>, u8>> = Mutex::new(BTreeMap::new());
@@ -33,6 +32,6 @@ impl Layer for SharedMemory {
     }
 
     fn costs(_: bool, _: usize) -> (Counts, Counts) {
-        (NOTHING, NOTHING)
+        (Counts::NOTHING, Counts::NOTHING)
     }
 }

@@ -7,7 +7,7 @@ use protocol::member::Incoming;
 use rand_core::CryptoRng;
 
 use crate::layer::{Layer, Owner};
-use crate::second_signature::{KEY, NOTHING, SIGN, Signed, VERIFY, next_key, sign};
+use crate::second_signature::{KEY, SIGN, Signed, VERIFY, next_key, sign};
 
 const LARGE: usize = 20;
 
@@ -36,6 +36,6 @@ impl<const ACKS_ONLY: bool> Layer for SmallGroupsOnly<ACKS_ONLY> {
     }
 
     fn costs(ack: bool, group_size: usize) -> (Counts, Counts) {
-        (KEY + SIGN, if Self::trusts(ack, group_size) { NOTHING } else { VERIFY })
+        (KEY + SIGN, if Self::trusts(ack, group_size) { Counts::NOTHING } else { VERIFY })
     }
 }

@@ -14,7 +14,6 @@ use protocol::member::Incoming;
 use rand_core::CryptoRng;
 
 use crate::layer::{Layer, Owner};
-use crate::second_signature::NOTHING;
 
 static SEALED: Mutex<BTreeMap<Vec<u8>, Vec<u8>>> = Mutex::new(BTreeMap::new());
 const LABEL: &[u8] = b"table of plaintexts";
@@ -54,8 +53,9 @@ impl<const LOOKS_UP: bool> Layer for TableOfPlaintexts<LOOKS_UP> {
 
     fn costs(_: bool, _: usize) -> (Counts, Counts) {
         let (dh, aead_bytes) = (1, DIGEST_LEN as u64);
-        let seal = Counts { dh, keygen: 1 + hpke::SEAL_KEYGENS, kdf: hpke::SEAL_KDF_CALLS, aead_bytes, ..NOTHING };
-        let open = Counts { dh, keygen: 1, kdf: hpke::OPEN_KDF_CALLS, aead_bytes, ..NOTHING };
-        (seal, if LOOKS_UP { NOTHING } else { open })
+        let seal =
+            Counts { dh, keygen: 1 + hpke::SEAL_KEYGENS, kdf: hpke::SEAL_KDF_CALLS, aead_bytes, ..Counts::NOTHING };
+        let open = Counts { dh, keygen: 1, kdf: hpke::OPEN_KDF_CALLS, aead_bytes, ..Counts::NOTHING };
+        (seal, if LOOKS_UP { Counts::NOTHING } else { open })
     }
 }

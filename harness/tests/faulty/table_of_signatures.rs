@@ -10,7 +10,7 @@ use protocol::member::Incoming;
 use rand_core::CryptoRng;
 
 use crate::layer::{Layer, Owner, arithmetic};
-use crate::second_signature::{KEY, NOTHING, SIGN, Signed, next_key, sign};
+use crate::second_signature::{KEY, SIGN, Signed, next_key, sign};
 
 static MADE: Mutex<BTreeSet<Vec<u8>>> = Mutex::new(BTreeSet::new());
 
@@ -47,7 +47,7 @@ impl<const UNCOUNTED: bool> Layer for TableOfSignatures<UNCOUNTED> {
     }
 
     fn costs(_: bool, _: usize) -> (Counts, Counts) {
-        (if UNCOUNTED { NOTHING } else { KEY + SIGN }, NOTHING)
+        (if UNCOUNTED { Counts::NOTHING } else { KEY + SIGN }, Counts::NOTHING)
     }
 }
 

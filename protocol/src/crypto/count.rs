@@ -36,6 +36,20 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// No primitive. The same as the default, for constants.
+    pub const NOTHING: Self = Self {
+        dh: 0,
+        keygen: 0,
+        sign: 0,
+        sign_keygen: 0,
+        verify: 0,
+        aead_bytes: 0,
+        hash_blocks: 0,
+        kdf: 0,
+        points: 0,
+        envelopes: 0,
+    };
+
     /// The metrics' names and values, in a fixed order: what formulas state and recordings hold.
     #[must_use]
     pub fn named(&self) -> [(&'static str, u64); 8] {
@@ -93,19 +107,6 @@ impl Mul<Counts> for u64 {
         counts.zip(counts, |a, _| self * a)
     }
 }
-
-const NOTHING: Counts = Counts {
-    dh: 0,
-    keygen: 0,
-    sign: 0,
-    sign_keygen: 0,
-    verify: 0,
-    aead_bytes: 0,
-    hash_blocks: 0,
-    kdf: 0,
-    points: 0,
-    envelopes: 0,
-};
 
 /// The counts of one thread. Only that thread writes, so adding needs no atomic operation but a load and a store.
 #[derive(Default)]
@@ -179,7 +180,7 @@ impl Drop for End {
 thread_local! {
     static MINE: Cell<Option<&'static Tally>> = const { Cell::new(None) };
     /// What the tally had before it was this thread's.
-    static BEFORE: Cell<Counts> = const { Cell::new(NOTHING) };
+    static BEFORE: Cell<Counts> = const { Cell::new(Counts::NOTHING) };
     static END: End = const { End };
 }
 
