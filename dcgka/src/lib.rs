@@ -86,6 +86,9 @@
 //! | an ADD in a group of 4 | 324 | 2 | 3 | 1 | 24 | 392 |
 //! | 1,024 messages that name 1,024 unknown users | 84,992 | 0 | 0 | 1,024 | 0 | 86,017 |
 //! | then the ADD of one of these users | 324 | 3 | 3 | 2 | 27 | 308 |
+//! | a welcome to a group of 64 | 2,287 | 1 | 1 | 1 | 39 | 2,282 |
+//! | then 1,023 copies of its ADD with wrong signatures | 331,452 | 1,023 | 1,024 | 1,023 | 11,253 | 333,532 |
+//! | then its ADD | 324 | 3 | 67 | 1 | 148 | 0 |
 //!
 //! The bytes kept are those by which an export grows; in reverse order, before the last message arrives. In memory a
 //! waiting message takes up to 200 bytes more. What waits for a number or a user is dropped when another message under

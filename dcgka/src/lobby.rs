@@ -10,7 +10,7 @@ use protocol::wire::codec::{Reader, put_len, put_prefixed, put_varint};
 use protocol::wire::envelope::Envelope;
 
 use crate::agreement::state::{Env, Group};
-use crate::agreement::welcome::Invitation;
+use crate::agreement::welcome::{Invitation, NotJoined};
 use crate::limits::{MAX_INVITATIONS, MAX_LOBBIES};
 use crate::messages::{ADD, CREATE, Create, WELCOME};
 
@@ -78,7 +78,7 @@ impl Lobbies {
         let invitation = Invitation::decode(&message.group, message.author, envelope)?;
         let joined = {
             let lobby = self.0.get(&message.group);
-            if lobby.is_some_and(|lobby| lobby.invitations.contains(&invitation)) {
+            if lobby.is_some_and(|lobby| lobby.invitations.iter().any(|known| known.is_same_as(&invitation))) {
                 // It has been tried with every add that waits.
                 return Ok(None);
             }
@@ -87,15 +87,16 @@ impl Lobbies {
             let mut adds = waiting
                 .filter_map(|bytes| invitation.is_for(&message.group, &me, rules, &Envelope::decode(bytes).ok()?))
                 .peekable();
-            match adds.peek() {
-                Some(_) => Group::join(message.group, &invitation, adds, env)?,
-                None => None,
-            }
+            adds.peek().is_some().then(|| Group::join(message.group, &invitation, adds, env))
         };
-        if joined.is_none() {
-            self.keep_invitation(message.group, invitation)?;
-        }
-        Ok(joined)
+        let tried = match joined {
+            Some(Ok(group)) => return Ok(Some(group)),
+            Some(Err(NotJoined::Invalid(error))) => return Err(error),
+            Some(Err(forged)) => Some(forged),
+            None => None,
+        };
+        self.keep_invitation(message.group, Invitation { tried, ..invitation })?;
+        Ok(None)
     }
 
     /// An add: it waits unless its welcome is here.
@@ -105,24 +106,25 @@ impl Lobbies {
         envelope: &Envelope<'_>,
         env: &mut Env<'_, '_>,
     ) -> Result<Option<Group>, Error> {
-        let lobby = self.0.get(&message.group);
-        if lobby.is_some_and(|lobby| lobby.waiting.keeps(&message.author, envelope)) {
+        let lobby = self.0.get_mut(&message.group);
+        if lobby.as_ref().is_some_and(|lobby| lobby.waiting.keeps(&message.author, envelope)) {
             // It has been tried with every invitation that is here.
             return Ok(None);
         }
         let (me, rules) = (env.user.id, env.user.rules);
-        let invitations = lobby.into_iter().flat_map(|lobby| &lobby.invitations);
+        let invitations = lobby.into_iter().flat_map(|lobby| &mut lobby.invitations);
         let found = invitations
             .filter(|invitation| invitation.inviter == message.author)
             .find_map(|it| it.is_for(&message.group, &me, rules, envelope).map(|add| (it, add)));
-        let joined = found.and_then(|(invitation, add)| {
-            Group::join(message.group, invitation, std::iter::once(add), env).ok().flatten()
-        });
-        if joined.is_none() {
-            // An add with an invalid welcome waits like any other: another member may invite the user to the group.
-            self.wait(message, envelope)?;
+        if let Some((invitation, add)) = found {
+            match Group::join(message.group, invitation, std::iter::once(add), env) {
+                Ok(group) => return Ok(Some(group)),
+                Err(tried) => invitation.tried = Some(tried),
+            }
         }
-        Ok(joined)
+        // An add with an invalid welcome waits like any other: another member may invite the user to the group.
+        self.wait(message, envelope)?;
+        Ok(None)
     }
 
     /// Keeps an invitation by a confirmed inviter. If there are too many groups, it replaces one without an invitation.
@@ -169,7 +171,7 @@ impl Lobbies {
             out.extend_from_slice(&id.0);
             waiting.encode(out);
             put_len(out, invitations.len());
-            for Invitation { inviter, number, body } in invitations {
+            for Invitation { inviter, number, body, tried: _ } in invitations {
                 out.extend_from_slice(&inviter.0);
                 put_varint(out, *number);
                 put_prefixed(out, body);
@@ -184,7 +186,7 @@ impl Lobbies {
             let mut lobby = Lobby { waiting: CausalOrder::decode(reader)?, invitations: Vec::new() };
             for _ in 0..reader.count(1)? {
                 let (inviter, number) = (MemberId(reader.array()?), reader.varint()?);
-                lobby.invitations.push(Invitation { inviter, number, body: reader.prefixed()?.to_vec() });
+                lobby.invitations.push(Invitation { inviter, number, body: reader.prefixed()?.to_vec(), tried: None });
             }
             // Outside, nobody is known.
             if lobby.waiting.known() > 0 {

@@ -155,6 +155,9 @@ impl<'a> AddAck<'a> {
     }
 }
 
+/// Copies in a message. Only a group that exceeds [`MAX_MEMBERS`] can need more.
+pub(crate) const MAX_COPIES: usize = MAX_MEMBERS;
+
 /// Copies of one secret for members that need it, and the commitment to the secret.
 #[derive(Default)]
 pub(crate) struct Copies<'a> {
@@ -181,7 +184,7 @@ impl<'a> Copies<'a> {
             if reader.remaining().is_empty() {
                 return Ok(copies);
             }
-            if copies.slots.len() == MAX_MEMBERS {
+            if copies.slots.len() == MAX_COPIES {
                 return Err(Error::Malformed);
             }
         }

@@ -62,17 +62,17 @@ struct Row {
     kept: usize,
 }
 
-/// Lets messages reach me, and counts. What is kept is what the export has grown by when only `last` messages are
+/// Lets messages reach a user, and counts. What is kept is what the export has grown by when only `last` messages are
 /// missing.
-fn arrive(world: &mut World, arrives: &str, messages: &[(MemberId, Vec<u8>)], last: usize) -> Row {
-    let size = |world: &World| world.users[ME].member.export().len();
+fn arrive(world: &mut World, to: usize, arrives: &str, messages: &[(MemberId, Vec<u8>)], last: usize) -> Row {
+    let size = |world: &World| world.users[to].member.export().len();
     let (mut kept, mut work) = (0, Counts::default());
     let empty = size(world);
     for (index, (author, bytes)) in messages.iter().enumerate() {
         let before = snapshot();
         let incoming = Incoming { group: world.group, author: *author, bytes };
         let received =
-            world.act(ME, |member, context: &mut Context<'_>| Ok(member.receive_one(&incoming, context)?.outgoing));
+            world.act(to, |member, context: &mut Context<'_>| Ok(member.receive_one(&incoming, context)?.outgoing));
         work += snapshot() - before;
         assert!(received.is_ok(), "{arrives}: {received:?}");
         if index + 1 + last == messages.len() {
@@ -103,17 +103,17 @@ fn rows() -> Vec<Row> {
     let mut rows = Vec::new();
     let mut world = group(4);
     let messages = said(&mut world, FULL);
-    rows.push(arrive(&mut world, "1,024 messages in order", &messages, 0));
+    rows.push(arrive(&mut world, ME, "1,024 messages in order", &messages, 0));
 
     let mut world = group(4);
     let reverse: Vec<_> = said(&mut world, FULL).into_iter().rev().collect();
-    rows.push(arrive(&mut world, "1,024 messages in reverse order", &reverse, 1));
+    rows.push(arrive(&mut world, ME, "1,024 messages in reverse order", &reverse, 1));
 
     let mut world = group(4);
     let flood = far_numbers(&world, 0);
-    rows.push(arrive(&mut world, "1,024 forged messages with far numbers and new keys", &flood, 0));
+    rows.push(arrive(&mut world, ME, "1,024 forged messages with far numbers and new keys", &flood, 0));
     let messages = said(&mut world, FULL);
-    rows.push(arrive(&mut world, "then 1,024 messages in order", &messages, 0));
+    rows.push(arrive(&mut world, ME, "then 1,024 messages in order", &messages, 0));
 
     // All forged ones come before the genuine one, which is an update.
     let mut world = group(4);
@@ -124,11 +124,11 @@ fn rows() -> Vec<Row> {
     let mut under: Vec<_> =
         (1..FULL).map(|index| (id, forged(2, id.handle(), number, None, Some(key), index))).collect();
     under.push((id, update));
-    rows.push(arrive(&mut world, "1,023 forged messages under the number of an UPDATE, and the UPDATE", &under, 0));
-    rows.push(arrive(&mut world, "then the message before it", &first, 0));
+    rows.push(arrive(&mut world, ME, "1,023 forged messages under the number of an UPDATE, and the UPDATE", &under, 0));
+    rows.push(arrive(&mut world, ME, "then the message before it", &first, 0));
 
     let mut world = group(4);
-    rows.push(arrive(&mut world, "1,024 messages of unknown authors", &strangers(), 0));
+    rows.push(arrive(&mut world, ME, "1,024 messages of unknown authors", &strangers(), 0));
 
     // An ADD by user 0, without a flood and with all queues full, in its own name too.
     let add = |world: &mut World, flooded: bool| {
@@ -138,10 +138,16 @@ fn rows() -> Vec<Row> {
         let flood =
             authors.iter().flat_map(|author| far_numbers(world, *author)).chain(strangers()).collect::<Vec<_>>();
         let full = flooded.then(|| {
-            arrive(world, "such forged messages in the names of 63 members, and 1,024 of unknown authors", &flood, 0)
+            arrive(
+                world,
+                ME,
+                "such forged messages in the names of 63 members, and 1,024 of unknown authors",
+                &flood,
+                0,
+            )
         });
         let name = if flooded { "then an ADD in the group of 64" } else { "an ADD in a group of 64" };
-        full.into_iter().chain([arrive(world, name, &[add], 0)]).collect::<Vec<_>>()
+        full.into_iter().chain([arrive(world, ME, name, &[add], 0)]).collect::<Vec<_>>()
     };
     for flooded in [false, true] {
         rows.extend(add(&mut group(64), flooded));
@@ -158,11 +164,27 @@ fn rows() -> Vec<Row> {
         let named = |index| Some(if index == 0 { joiner } else { name(index) });
         let naming: Vec<_> =
             (0..FULL).map(|index| (id, forged(3, id.handle(), number, named(index), None, index))).collect();
-        let naming = flooded.then(|| arrive(&mut world, "1,024 messages that name 1,024 unknown users", &naming, 0));
+        let naming =
+            flooded.then(|| arrive(&mut world, ME, "1,024 messages that name 1,024 unknown users", &naming, 0));
         let name = if flooded { "then the ADD of one of these users" } else { "an ADD in a group of 4" };
-        naming.into_iter().chain([arrive(&mut world, name, &[add], 0)]).collect::<Vec<_>>()
+        naming.into_iter().chain([arrive(&mut world, ME, name, &[add], 0)]).collect::<Vec<_>>()
     };
     rows.extend([false, true].into_iter().flat_map(add));
+
+    // A user that a group of 64 has invited, and copies of its ADD whose signatures are wrong.
+    let mut world = World::with_group(64, 65, 701);
+    let [add, welcome] = world.add(0, 64)[..] else { panic!("an add and a welcome") };
+    let [add, welcome] = [add, welcome].map(|place| (world.id(0), world.sent[place].bytes.clone()));
+    rows.push(arrive(&mut world, 64, "a welcome to a group of 64", &[welcome], 0));
+    let copy = |index: u32| {
+        let mut bytes = add.1.clone();
+        let end = bytes.len();
+        bytes[end - 4..].copy_from_slice(&index.to_be_bytes());
+        (add.0, bytes)
+    };
+    let copies: Vec<_> = (1..FULL).map(copy).collect();
+    rows.push(arrive(&mut world, 64, "then 1,023 copies of its ADD with wrong signatures", &copies, 0));
+    rows.push(arrive(&mut world, 64, "then its ADD", &[add], 0));
     rows
 }
 

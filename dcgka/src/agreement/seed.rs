@@ -17,6 +17,7 @@ use super::sender::Sender;
 use super::state::{ControlId, Env, Group, Pending};
 use crate::limits::MAX_KEPT_KEYS;
 use crate::messages::{ACK, ACK_NONE, Seeded};
+use crate::two_party::TwoParty;
 
 /// A seed.
 pub(super) struct Seed(Secret);
@@ -161,9 +162,10 @@ impl Group {
                 .collect();
             let what = label::MEMBER_SECRET_COMMITMENT;
             self.put_copies(what, &own, &unknown_to_author, mine, env, &mut forwards)?;
-            crowded = unknown_to_author
-                .iter()
-                .any(|peer| self.two_party.get(&peer.index).is_some_and(|it| it.kept() == MAX_KEPT_KEYS / 2));
+            crowded = unknown_to_author.iter().any(|peer| {
+                let kept = self.two_party.get(&peer.index).map_or(0, TwoParty::kept);
+                kept >= MAX_KEPT_KEYS / 2 && !self.awaits_answer_of(peer.index)
+            });
             if let Some(sender) = self.sender(me) {
                 sender.advance(own.expose());
             }

@@ -19,6 +19,11 @@ impl Group {
         if full { Err(Error::TooManyUnacknowledged) } else { Ok(()) }
     }
 
+    /// Whether a member has yet to acknowledge a control message of mine.
+    pub(super) fn awaits_answer_of(&self, member: MemberIndex) -> bool {
+        of_author(&self.pending, self.me()).any(|(_, pending)| pending.waiting.contains(member))
+    }
+
     /// The next message to process. An author with too much pending waits, but nobody waits because of it: a message
     /// that the next message of another member acknowledges is processed, whatever is pending. Members have different
     /// messages pending, a joiner the fewest, and would otherwise wait for each other.
@@ -60,6 +65,13 @@ fn is_held_back(
 /// Whether at least `count` control messages of an author are pending. Usually few are, so they are counted only when
 /// it matters.
 fn has_pending(pending: &BTreeMap<ControlId, Pending>, author: MemberIndex, count: usize) -> bool {
+    of_author(pending, author).nth(count - 1).is_some()
+}
+
+fn of_author(
+    pending: &BTreeMap<ControlId, Pending>,
+    author: MemberIndex,
+) -> impl Iterator<Item = (&ControlId, &Pending)> {
     let id = |number| ControlId { author, number };
-    pending.range(id(0)..=id(u32::MAX)).nth(count - 1).is_some()
+    pending.range(id(0)..=id(u32::MAX))
 }

@@ -26,7 +26,7 @@ use protocol::wire::envelope::Subject;
 
 use super::commitment::commit;
 use super::state::{Env, Group, Stop};
-use crate::messages::{ASK, Copies};
+use crate::messages::{ASK, Copies, MAX_COPIES};
 use crate::two_party::FreshKey;
 
 impl Group {
@@ -87,7 +87,9 @@ impl Group {
         env: &mut Env<'_, '_>,
         body: &mut Vec<u8>,
     ) -> Result<(), Error> {
-        let lacking: Vec<_> = recipients.iter().filter(|user| self.lacking.remove(user.index)).copied().collect();
+        // The next update is for those beyond the limit.
+        let lacking = recipients.iter().filter(|user| self.lacking.remove(user.index)).take(MAX_COPIES);
+        let lacking: Vec<_> = lacking.copied().collect();
         let Some(ratchet) = self.ratchet(self.me()) else { return Ok(()) };
         self.put_copies(label::RATCHET_COMMITMENT, &ratchet, &lacking, number, env, body)
     }

@@ -22,12 +22,30 @@ use crate::rules::Rules;
 use crate::two_party::Slot;
 
 /// A checked welcome that waits for its add.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub(crate) struct Invitation {
     pub(crate) inviter: MemberId,
     /// The number of the add.
     pub(crate) number: u32,
     pub(crate) body: Vec<u8>,
+    /// What came of trying it with an add, so that the state is not decoded again for each forged copy of that add. Not
+    /// exported.
+    pub(crate) tried: Option<NotJoined>,
+}
+
+/// Why a user does not join by a welcome and the adds that are here.
+#[derive(Clone)]
+pub(crate) enum NotJoined {
+    /// The welcome is invalid.
+    Invalid(Error),
+    /// No add is authentic: they are damaged, and the genuine one may still arrive. This key verifies it.
+    Forged(Box<VerificationKey>),
+}
+
+impl From<Error> for NotJoined {
+    fn from(error: Error) -> Self {
+        Self::Invalid(error)
+    }
 }
 
 impl Invitation {
@@ -40,7 +58,11 @@ impl Invitation {
         let digest = envelope.digest(group, &inviter, &Subject::None);
         envelope.verify(&digest, &key)?;
         Welcome::decode(envelope.body)?;
-        Ok(Self { inviter, number: envelope.number, body: envelope.body.to_vec() })
+        Ok(Self { inviter, number: envelope.number, body: envelope.body.to_vec(), tried: None })
+    }
+
+    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
+        (self.inviter, self.number, &self.body) == (other.inviter, other.number, &other.body)
     }
 
     /// Takes this message of the inviter, if it is the add that the welcome belongs to.
@@ -58,8 +80,13 @@ impl Invitation {
         }
         let add = Add::decode(envelope.body, rules).ok().filter(|add| add.user == *me)?;
         let digest = envelope.digest(group, &self.inviter, &Subject::None);
+        let may_be_genuine = || match &self.tried {
+            None => true,
+            Some(NotJoined::Forged(key)) => envelope.verify(&digest, key).is_ok(),
+            Some(NotJoined::Invalid(_)) => false,
+        };
         let Add { commitment, slot, .. } = add;
-        (digest == welcome.add).then_some(AddOfMe { envelope: *envelope, digest, commitment, slot })
+        (digest == welcome.add && may_be_genuine()).then_some(AddOfMe { envelope: *envelope, digest, commitment, slot })
     }
 }
 
@@ -105,16 +132,12 @@ impl Group {
     }
 
     /// process-welcome: the joiner's state after the first of these adds that is authentic, and its acknowledgement.
-    /// `None` if no add is authentic: they are damaged, and the genuine one may still arrive.
-    ///
-    /// # Errors
-    /// If the welcome is invalid.
     pub(crate) fn join<'a>(
         id: GroupId,
         invitation: &Invitation,
         mut adds: impl Iterator<Item = AddOfMe<'a>>,
         env: &mut Env<'_, '_>,
-    ) -> Result<Option<Self>, Error> {
+    ) -> Result<Self, NotJoined> {
         let welcome = Welcome::decode(&invitation.body)?;
         let mut state = welcome.state;
         let membership = Membership::decode_within(env.user.id, &mut state, &WELCOME_LIMITS)?;
@@ -124,7 +147,7 @@ impl Group {
         let i_come_last = membership.me().to_usize() + 1 == membership.everybody().len();
         let complete = i_come_last && membership.has_acknowledged_everything(adder);
         if !complete || membership.recorded(adder, invitation.number).is_some() {
-            return Err(Error::Malformed);
+            return Err(Error::Malformed.into());
         }
         let mut group = Self::empty(id, membership, env.user);
         let mut reader = Reader::new(state);
@@ -135,7 +158,9 @@ impl Group {
             let mut known = Known::decode(&id, &mut reader)?;
             if member == adder {
                 let verified = |add: AddOfMe<'a>| Some((add.envelope.verify(&add.digest, &known.key).ok()??, add));
-                let Some((next_key, add)) = adds.find_map(verified) else { return Ok(None) };
+                let Some((next_key, add)) = adds.find_map(verified) else {
+                    return Err(NotJoined::Forged(Box::new(known.key)));
+                };
                 taken = Some((*known.key.as_bytes(), add));
                 known = Known { delivered: invitation.number, key: next_key };
             }
@@ -145,7 +170,7 @@ impl Group {
         let (adders_key, add) = taken.ok_or(Error::Malformed)?;
         let (_, me) = group.membership.add(adder, invitation.number, env.user.id);
         if !group.view().contains(me) {
-            return Err(Error::Malformed);
+            return Err(Error::Malformed.into());
         }
         group.introduce(env.user.id, env.user.identity.verification_key(), 0, Sender::initial());
         for member in group.membership.everybody() {
@@ -154,7 +179,7 @@ impl Group {
             }
         }
         group.take_first_secret(adder, invitation, (&adders_key, &add), env)?;
-        Ok(Some(group))
+        Ok(group)
     }
 
     /// Takes the adder's ratchet, makes its two steps, and sends my acknowledgement, which starts my own ratchet.

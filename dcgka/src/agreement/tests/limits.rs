@@ -282,3 +282,28 @@ fn members_that_retire_a_member_at_different_times_do_not_wait_for_each_other() 
     net.settle_among(&active);
     assert!(has_read(&net, 2, b"from 0") && has_read(&net, 2, b"from 3"));
 }
+
+#[test]
+fn a_channel_beyond_half_of_its_keys_gets_one_update_at_a_time() {
+    let mut net = Net::new(3, 4, 25);
+    net.add(0, 3);
+    net.settle_among(&[0, 2, 3]);
+    let three = net.index(2, 3);
+    // Asking makes keys too, and no forward sees the half itself.
+    let rng = &mut ChaCha20Rng::seed_from_u64(25);
+    for _ in 0..=MAX_KEPT_KEYS / 2 {
+        net.group(2).two_party.entry(three).or_default().renew(rng).unwrap();
+    }
+    // User 1 does not know user 3, so user 2 forwards to it.
+    for _ in 0..3 {
+        let update = update_beyond_limits(&mut net, 1);
+        for user in [2, 0, 3] {
+            net.carry(&[update], user);
+        }
+        assert_eq!(pending(&mut net, 2, 2), 1, "an update of its own");
+    }
+    net.settle_among(&[0, 2, 3]);
+    assert!(net.group(2).two_party[&three].kept() < 10, "the update has freed them");
+    net.settle();
+    net.check_nothing_is_left(&[0, 1, 2, 3]);
+}
