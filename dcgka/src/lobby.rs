@@ -89,14 +89,11 @@ impl Lobbies {
                 .peekable();
             adds.peek().is_some().then(|| Group::join(message.group, &invitation, adds, env))
         };
-        let tried = match joined {
-            Some(Ok(group)) => return Ok(Some(group)),
-            Some(Err(NotJoined::Invalid(error))) => return Err(error),
-            Some(Err(forged)) => Some(forged),
-            None => None,
-        };
-        self.keep_invitation(message.group, Invitation { tried, ..invitation })?;
-        Ok(None)
+        match joined {
+            Some(Ok(group)) => Ok(Some(group)),
+            Some(Err(NotJoined::Invalid(error))) => Err(error),
+            Some(Err(NotJoined::Forged(_))) | None => self.keep_invitation(message.group, invitation).map(|()| None),
+        }
     }
 
     /// An add: it waits unless its welcome is here.
