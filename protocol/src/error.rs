@@ -1,7 +1,7 @@
 //! What can go wrong at a member's calls.
 
-/// Why a call was refused. **After an error the member's state is what it was before the call**, except for the queue
-/// of waiting messages.
+/// Why a call was refused. **After an error the member's state is what it was before the call**, messages that wait
+/// included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

@@ -124,8 +124,8 @@ pub type Fingerprints = Vec<(MemberId, [u8; 32])>;
 
 /// One user in one group.
 ///
-/// A call that fails leaves the state as it was: [`Member::export`] gives the same bytes, except for the queue of
-/// waiting messages. What a call returns must be sent: a member that loses it has lost the group.
+/// A call that fails leaves the state as it was: [`Member::export`] gives the same bytes. What a call returns must be
+/// sent: a member that loses it has lost the group.
 ///
 /// A removed member keeps nothing that opens a message, not even one from before its removal that reaches it only now.
 /// From then on, no message has an effect.

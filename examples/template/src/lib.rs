@@ -6,7 +6,8 @@
 //! What to replace, in this order:
 //!
 //! 1. `Boxes`, and the name, summary and capabilities in its `description`: what your protocol is, and what it claims.
-//! 2. `User`, `Stage` and `Group`: the state of a member. Begin with `new_user`, `export` and `restore`.
+//! 2. `User`, `Stage` and `Group`: the state of a member. Begin with `new_user`, `export` and `restore`. `steal` can come
+//!    last: without it, the suite cannot try everything.
 //! 3. The calls of `Member`, in the order `create`, `receive_one`, `send`, `add`, `remove`, `update`. Return
 //!    `Error::Unsupported` where your protocol has no such operation.
 //! 4. The formulas in `expected`. The tests and the harness name each metric that differs, and the line of the formula.
@@ -72,12 +73,18 @@ impl Backend for Boxes {
         let signing = SigningKey::random(rng);
         let (prekeys, publication) = PrekeySecrets::generate(&signing, 0, rng);
         let id = MemberId(*signing.verification_key().as_bytes());
-        let member = Box::new(User { id, stage: Stage::Outside(Secrets { signing, prekeys }, Vec::new()) });
+        let member =
+            Box::new(User { id, stolen: false, stage: Stage::Outside(Secrets { signing, prekeys }, Vec::new()) });
         NewUser { id, member, bundle: publication.bundle, one_time: Vec::new() }
     }
 
     fn restore(&self, state: &[u8]) -> Result<Box<dyn Member>, Error> {
         Ok(Box::new(User::decode(state).map_err(|_| Error::BadExport)?))
+    }
+
+    fn steal(&self, state: &[u8]) -> Result<Box<dyn Member>, Error> {
+        let thief = User::decode(state).map_err(|_| Error::BadExport)?;
+        Ok(Box::new(User { stolen: true, ..thief }))
     }
 
     /// The primitive counts and messages that the measured ones must equal.
@@ -146,6 +153,8 @@ impl Backend for Boxes {
 #[derive(Clone)]
 struct User {
     id: MemberId,
+    /// In the hands of a thief: sends nothing, receives its owner's messages too, and ignores its owner's removal.
+    stolen: bool,
     stage: Stage,
 }
 
@@ -202,6 +211,7 @@ impl User {
     /// The member's secrets and its group, if it has a number left for one more message.
     fn inside(&mut self) -> Result<(&mut Secrets, &mut Group), Error> {
         match &mut self.stage {
+            Stage::Inside(..) if self.stolen => Err(Error::Unsupported),
             Stage::Inside(_, group) if group.number == u32::MAX => Err(Error::NumbersExhausted),
             Stage::Inside(secrets, group) => Ok((secrets, group)),
             _ => Err(Error::NotInGroup),
@@ -225,7 +235,7 @@ impl User {
     fn join(&mut self, message: &Incoming<'_>, context: &mut Context<'_>) -> Result<Received, Error> {
         let envelope = Envelope::decode(message.bytes)?;
         // I have sent nothing yet.
-        if message.author == self.id {
+        if message.author == self.id && !self.stolen {
             return Err(Error::WrongAuthor);
         }
         let group = match envelope.kind {
@@ -306,7 +316,7 @@ impl User {
             (REMOVE, Ok(user)) if user == by => rejected(Rule::RemovesItself),
             (REMOVE, Ok(user)) if !group.members.remove(&user) => rejected(Rule::TargetNotAMember),
             (REMOVE, Ok(user)) => {
-                if user == me {
+                if user == me && !self.stolen {
                     self.stage = Stage::Removed(group.id);
                 }
                 Event::Removed { by, user }
@@ -363,7 +373,7 @@ impl User {
             _ => return Err(Error::Malformed),
         };
         reader.finish()?;
-        Ok(Self { id, stage })
+        Ok(Self { id, stolen: false, stage })
     }
 }
 
@@ -387,6 +397,9 @@ impl Member for User {
 
     fn create(&mut self, others: &[MemberId], context: &mut Context<'_>) -> Result<Vec<Outgoing>, Error> {
         let Stage::Outside(secrets, _) = &self.stage else { return Err(Error::AlreadyInGroup) };
+        if self.stolen {
+            return Err(Error::Unsupported);
+        }
         let nonce = Digest(*Secret::random(&mut *context.rng).expose());
         let everybody: BTreeSet<_> = others.iter().copied().chain([self.id]).collect();
         if everybody.len() != others.len() + 1 {
@@ -464,7 +477,7 @@ impl Member for User {
             return Err(Error::WrongGroup);
         }
         // The network may echo what I have sent. A later number would be taken for my next message.
-        if message.author == self.id && Envelope::decode(message.bytes)?.number > group.number {
+        if message.author == self.id && !self.stolen && Envelope::decode(message.bytes)?.number > group.number {
             return Err(Error::WrongAuthor);
         }
         // A welcome has the number of its add, and is for another user.
