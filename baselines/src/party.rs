@@ -56,6 +56,7 @@ pub(crate) fn steal(protocol: Protocol, state: &[u8]) -> Result<Box<dyn Member>,
     let mut thief = Party::decode(protocol, state).map_err(|_| Error::BadExport)?;
     if let Party::Active { user, stage } = &mut thief {
         user.stolen = true;
+        user.prekeys.steal();
         if let Stage::Inside(group) = stage {
             group.steal()?;
         }

@@ -244,7 +244,11 @@ impl Dsgm {
         } else {
             let identity = SigningKey::from_secret(&Secret::new(reader.array()?));
             let id = MemberId(*identity.verification_key().as_bytes());
-            let user = Box::new(User { id, identity, prekeys: PrekeySecrets::decode(&mut reader)?, rules, stolen });
+            let mut prekeys = PrekeySecrets::decode(&mut reader)?;
+            if stolen {
+                prekeys.steal();
+            }
+            let user = Box::new(User { id, identity, prekeys, rules, stolen });
             let stage = match stage {
                 OUTSIDE => Stage::Outside(Lobbies::decode(&mut reader)?),
                 INSIDE => Stage::Inside(Box::new(Group::decode(&user, &mut reader)?)),

@@ -54,8 +54,8 @@
 //! | waiting messages of one author | 1,024 ([`MAX_WAITING_PER_AUTHOR`](protocol::causal_order::MAX_WAITING_PER_AUTHOR)) | the receiver | `QueueFull` | receive it again later |
 //! | waiting bytes in one group | 16,777,216 ([`MAX_WAITING_BYTES`](protocol::causal_order::MAX_WAITING_BYTES)) | the receiver; a message that is ready needs no room | `QueueFull` | receive it again later |
 //! | unknown authors whose messages wait | 1,024 ([`MAX_STRANGERS`](protocol::causal_order::MAX_STRANGERS)) | the receiver | `QueueFull` | receive it again later |
-//! | groups whose messages wait for an invitation | 8 (`MAX_LOBBIES`) | the user; a confirmed invitation replaces a group without one | `QueueFull` | receive it again later |
-//! | invitations to one group | 16 (`MAX_INVITATIONS`) | the user | `QueueFull` | receive it again later |
+//! | groups whose messages wait for an invitation | 8 (`MAX_LOBBIES`) | the user; a confirmed invitation replaces a group without one, or one of the inviter of most groups | `QueueFull` | receive it again later |
+//! | invitations to one group | 16 (`MAX_INVITATIONS`) | the user | the new one replaces the oldest of the inviter of most of them | |
 //! | bytes of a message | 1,048,576 ([`MAX_MESSAGE_LEN`](protocol::wire::codec::MAX_MESSAGE_LEN)) | everybody, before anything is decoded | `Malformed` | |
 //! | bytes of a plaintext | 65,536 ([`MAX_PLAINTEXT_LEN`]) | the sender | `PlaintextTooLong` | send it in parts |
 //! | last numbers of an author under which a second body is noticed | 8 ([`EQUIVOCATION_WINDOW`](protocol::causal_order::EQUIVOCATION_WINDOW)) | the receiver | it counts as a duplicate | |

@@ -25,6 +25,22 @@ struct Lobby {
     invitations: Vec<Invitation>,
 }
 
+impl Lobby {
+    /// The one inviter to this group. `None` if there is none, or if there are several.
+    fn inviter(&self) -> Option<MemberId> {
+        let first = self.invitations.first()?.inviter;
+        self.invitations.iter().all(|it| it.inviter == first).then_some(first)
+    }
+}
+
+/// The user that occurs most often, and that is `preferred` if several do.
+fn most_frequent(users: impl Iterator<Item = MemberId>, preferred: MemberId) -> MemberId {
+    let mut counts = BTreeMap::from([(preferred, 0_usize)]);
+    users.for_each(|user| *counts.entry(user).or_default() += 1);
+    let most = counts.into_iter().max_by_key(|(user, count)| (*count, *user == preferred));
+    most.map_or(preferred, |(user, _)| user)
+}
+
 impl Lobbies {
     /// Receives a message. Returns the group if the user joins by it, with all messages of the group that have waited.
     pub(crate) fn receive(&mut self, message: &Incoming<'_>, env: &mut Env<'_, '_>) -> Result<Option<Group>, Error> {
@@ -124,11 +140,16 @@ impl Lobbies {
         Ok(None)
     }
 
-    /// Keeps an invitation by a confirmed inviter. If there are too many groups, it replaces one without an invitation.
+    /// Keeps an invitation by a confirmed inviter. If there are too many groups, it replaces one without an invitation, or
+    /// one to which only the inviter of most groups invites. Likewise among the invitations to one group. So no inviter
+    /// keeps others out.
     fn keep_invitation(&mut self, group: GroupId, invitation: Invitation) -> Result<(), Error> {
         if self.has_no_room_for(&group) {
-            let uninvited = self.0.iter().find(|(_, lobby)| lobby.invitations.is_empty()).map(|(id, _)| *id);
-            self.0.remove(&uninvited.ok_or(Error::QueueFull)?);
+            let most = most_frequent(self.0.values().filter_map(Lobby::inviter), invitation.inviter);
+            let gives_way = |lobby: &Lobby| lobby.invitations.is_empty() || lobby.inviter() == Some(most);
+            let replaced = self.0.iter().filter(|(_, lobby)| gives_way(lobby));
+            let replaced = replaced.min_by_key(|(_, lobby)| lobby.invitations.len()).map(|(id, _)| *id);
+            self.0.remove(&replaced.ok_or(Error::QueueFull)?);
         }
         let invitations = &mut self.0.entry(group).or_default().invitations;
         let known = |other: &Invitation| (other.inviter, other.number) == (invitation.inviter, invitation.number);
@@ -136,7 +157,9 @@ impl Lobbies {
             return Ok(());
         }
         if invitations.len() >= MAX_INVITATIONS {
-            return Err(Error::QueueFull);
+            let most = most_frequent(invitations.iter().map(|it| it.inviter), invitation.inviter);
+            let oldest = invitations.iter().position(|it| it.inviter == most);
+            invitations.remove(oldest.ok_or(Error::Internal)?);
         }
         invitations.push(invitation);
         Ok(())

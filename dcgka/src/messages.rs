@@ -24,7 +24,7 @@ use protocol::id::{HANDLE_LEN, Handle, MEMBER_ID_LEN, MemberId};
 use protocol::wire::codec::{Reader, put_len};
 use protocol::wire::envelope::Kind;
 
-use crate::limits::MAX_MEMBERS;
+use crate::limits::{MAX_KNOWN, MAX_MEMBERS};
 use crate::rules::Rules;
 use crate::two_party::Slot;
 
@@ -155,8 +155,8 @@ impl<'a> AddAck<'a> {
     }
 }
 
-/// Copies in a message. Only a group that exceeds [`MAX_MEMBERS`] can need more.
-pub(crate) const MAX_COPIES: usize = MAX_MEMBERS;
+/// Copies in a message: more than any group can need, and enough for one that exceeds [`MAX_MEMBERS`].
+const MAX_COPIES: usize = MAX_KNOWN;
 
 /// Copies of one secret for members that need it, and the commitment to the secret.
 #[derive(Default)]
@@ -219,4 +219,20 @@ fn decode_slots<'a>(reader: &mut Reader<'a>, count: usize) -> Result<Vec<Slot<'a
         return Err(Error::Malformed);
     }
     (0..count).map(|_| Slot::decode(reader)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copies_for_all_members_of_a_group_beyond_the_limit_are_read() {
+        let copies = |count: usize| [vec![0; DIGEST_LEN], [0; HANDLE_LEN + 1].repeat(count)].concat();
+        for count in [1, MAX_MEMBERS + 1, MAX_COPIES] {
+            let bytes = copies(count);
+            let copies = Copies::decode(&bytes, Rules::Corrected).unwrap();
+            assert_eq!(copies.slots.len(), count);
+        }
+        assert!(Copies::decode(&copies(MAX_COPIES + 1), Rules::Corrected).is_err());
+    }
 }

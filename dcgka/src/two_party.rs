@@ -10,12 +10,14 @@
 //! ```
 //!
 //! Origin 0 is an empty slot: the recipient could not be encrypted to. 1: the recipient's prekeys. 2: the key that the
-//! sender made in its last message. 2 + i: the recipient's own key number i.
+//! sender made in its last message. 2 + i: the recipient's own key number i. If that is a fresh key, which the recipient
+//! has named in a message of its own and not in a ciphertext, the slot has the same form, but is X3DH with that key in
+//! the place of the signed prekey: such a message alone says nothing reliable of who the two are.
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use protocol::crypto::dh::{PRIVATE_KEY_LEN, PUBLIC_KEY_LEN, PrivateKey, PublicKey};
 use protocol::crypto::hpke;
@@ -43,6 +45,11 @@ const INDEX_LEN: usize = 4;
 const EMPTY: u32 = 0;
 const PREKEYS: u32 = 1;
 const MADE_BY_SENDER: u32 = 2;
+
+/// In an export: fresh keys of mine exist; and which kind of key the peer's is.
+const HAS_FRESH: u8 = 2;
+const ORDINARY_KEY: u8 = 1;
+const FRESH_KEY: u8 = 2;
 
 /// A two-party ciphertext in a message.
 #[derive(Clone, Copy, Debug)]
@@ -89,6 +96,20 @@ impl Binding<'_> {
         let key: &[u8] = if self.rules.binds_senders_key() { self.sender_key } else { &[] };
         [key, &self.number.to_be_bytes()].concat()
     }
+
+    fn both(&self) -> Vec<u8> {
+        [self.info(), self.associated()].concat()
+    }
+}
+
+/// A key of the peer.
+#[derive(Clone, Copy)]
+struct PeerKey {
+    key: PublicKey,
+    /// What my next message says of it.
+    origin: u32,
+    /// Whether it is a fresh key.
+    fresh: bool,
 }
 
 /// One member's side of the channel to another.
@@ -96,11 +117,13 @@ impl Binding<'_> {
 pub(crate) struct TwoParty {
     /// My private keys that the peer may still encrypt to, by index.
     mine: BTreeMap<u32, PrivateKey>,
+    /// Which of them are fresh keys.
+    fresh: BTreeSet<u32>,
     last_index: u32,
     /// The private key that the peer made for me in its last message.
     received: Option<PrivateKey>,
-    /// The peer's key, and its origin in my next message. `None`: the peer's prekeys.
-    peer: Option<(PublicKey, u32)>,
+    /// The peer's key that I encrypt to next. `None`: the peer's prekeys.
+    peer: Option<PeerKey>,
     /// Message number and index of each ciphertext that the peer has not acknowledged.
     sent: VecDeque<(u32, u32)>,
     /// The peer's identity key, once its bundle has been checked.
@@ -159,8 +182,11 @@ impl TwoParty {
         payload.put(&mine.public_key().0);
         payload.put(&index.to_be_bytes());
         let (origin, sealed) = match self.peer {
-            Some((key, origin)) => {
+            Some(PeerKey { key, origin, fresh: false }) => {
                 (origin, hpke::seal(&key, &binding.info(), &binding.associated(), payload.expose(), rng))
+            }
+            Some(PeerKey { key, origin, fresh: true }) => {
+                (origin, self.send_to_fresh(key, binding, own, directory, payload.expose(), rng))
             }
             None => (PREKEYS, self.send_first_contact(binding, own, directory, payload.expose(), rng)),
         };
@@ -172,7 +198,7 @@ impl TwoParty {
         out.extend_from_slice(&sealed);
         self.mine.insert(index, mine);
         self.last_index = index;
-        self.peer = Some((theirs.public_key(), MADE_BY_SENDER));
+        self.peer = Some(PeerKey { key: theirs.public_key(), origin: MADE_BY_SENDER, fresh: false });
         self.sent.push_back((binding.number, index));
         true
     }
@@ -187,14 +213,18 @@ impl TwoParty {
         let mine = PrivateKey::random(rng);
         let key = mine.public_key();
         self.mine.insert(index, mine);
+        self.fresh.insert(index);
         self.last_index = index;
         Some(FreshKey { index, key })
     }
 
     /// The peer's fresh key: my next ciphertext is encrypted to it.
     pub(crate) fn renewed(&mut self, fresh: &FreshKey) {
-        if let Some(origin) = origin_of(fresh.index) {
-            self.peer = Some((fresh.key, origin));
+        let Some(origin) = origin_of(fresh.index) else { return };
+        self.peer = Some(PeerKey { key: fresh.key, origin, fresh: true });
+        // Of a full channel, the peer has lost what I have sent: it uses none of these keys.
+        if self.kept() >= MAX_KEPT_KEYS {
+            self.forget_through(self.last_index);
         }
     }
 
@@ -213,12 +243,22 @@ impl TwoParty {
         directory: &dyn Directory,
     ) -> Option<Secret> {
         let Slot::Full { origin, sealed } = *slot else { return None };
-        let info = binding.info();
-        let open = |key: &PrivateKey| hpke::open(key, &info, &binding.associated(), sealed).ok();
+        let open = |key: &PrivateKey| hpke::open(key, &binding.info(), &binding.associated(), sealed).ok();
         let payload = match origin {
             PREKEYS => self.receive_first_contact(binding, own, directory, sealed)?,
             MADE_BY_SENDER => open(self.received.as_ref()?)?,
-            origin => open(self.mine.get(&(origin - MADE_BY_SENDER))?)?,
+            origin => {
+                let index = origin - MADE_BY_SENDER;
+                let key = self.mine.get(&index)?;
+                if self.fresh.contains(&index) {
+                    let identity = self.identity_of(binding.sender, directory)?;
+                    let payload = x3dh::open_with_fresh(own, key, &identity, &binding.both(), sealed).ok()?;
+                    self.peer_identity = Some(identity);
+                    payload
+                } else {
+                    open(key)?
+                }
+            }
         };
         let payload = Payload::decode(payload.expose()).ok()?;
         let next_origin = origin_of(payload.index)?;
@@ -226,7 +266,7 @@ impl TwoParty {
             self.forget_through(used);
         }
         self.received = Some(payload.private);
-        self.peer = Some((payload.public, next_origin));
+        self.peer = Some(PeerKey { key: payload.public, origin: next_origin, fresh: false });
         Some(payload.secret)
     }
 
@@ -247,8 +287,14 @@ impl TwoParty {
     fn forget_through(&mut self, index: u32) {
         self.sent.drain(..self.sent.partition_point(|(_, sent)| *sent <= index));
         match index.checked_add(1) {
-            Some(next) => self.mine = self.mine.split_off(&next),
-            None => self.mine.clear(),
+            Some(next) => {
+                self.mine = self.mine.split_off(&next);
+                self.fresh = self.fresh.split_off(&next);
+            }
+            None => {
+                self.mine.clear();
+                self.fresh.clear();
+            }
         }
     }
 
@@ -266,8 +312,26 @@ impl TwoParty {
         };
         self.peer_identity = Some(bundle.identity);
         let one_time = directory.one_time(binding.recipient);
-        let associated = [binding.info(), binding.associated()].concat();
-        x3dh::seal(own, &bundle, one_time.as_deref(), &associated, payload, rng)
+        x3dh::seal(own, &bundle, one_time.as_deref(), &binding.both(), payload, rng)
+    }
+
+    fn send_to_fresh(
+        &mut self,
+        key: PublicKey,
+        binding: &Binding<'_>,
+        own: &PrekeySecrets,
+        directory: &dyn Directory,
+        payload: &[u8],
+        rng: &mut dyn CryptoRng,
+    ) -> Result<Vec<u8>, Error> {
+        let identity = self.identity_of(binding.recipient, directory).ok_or(Error::NoBundle)?;
+        self.peer_identity = Some(identity);
+        x3dh::seal_to_fresh(own, &PeerBundle { identity, signed: key }, &binding.both(), payload, rng)
+    }
+
+    /// The peer's identity key, from the directory if it is not known yet.
+    fn identity_of(&self, peer: &MemberId, directory: &dyn Directory) -> Option<PublicKey> {
+        self.peer_identity.or_else(|| x3dh::peer_bundle(peer, directory).ok().map(|bundle| bundle.identity))
     }
 
     fn receive_first_contact(
@@ -277,12 +341,8 @@ impl TwoParty {
         directory: &dyn Directory,
         sealed: &[u8],
     ) -> Option<SecretBytes> {
-        let identity = match self.peer_identity {
-            Some(identity) => identity,
-            None => x3dh::peer_bundle(binding.sender, directory).ok()?.identity,
-        };
-        let associated = [binding.info(), binding.associated()].concat();
-        let payload = x3dh::open(own, &identity, &associated, sealed).ok()?;
+        let identity = self.identity_of(binding.sender, directory)?;
+        let payload = x3dh::open(own, &identity, &binding.both(), sealed).ok()?;
         self.peer_identity = Some(identity);
         Some(payload)
     }
@@ -294,10 +354,14 @@ impl TwoParty {
             put_varint(out, *index);
             out.extend_from_slice(key.as_secret().expose());
         }
-        out.push(self.received.is_some().into());
+        out.push(u8::from(self.received.is_some()) + if self.fresh.is_empty() { 0 } else { HAS_FRESH });
+        if !self.fresh.is_empty() {
+            put_len(out, self.fresh.len());
+            self.fresh.iter().for_each(|index| put_varint(out, *index));
+        }
         out.extend(self.received.iter().flat_map(|key| key.as_secret().expose()));
-        out.push(self.peer.is_some().into());
-        if let Some((key, origin)) = &self.peer {
+        out.push(self.peer.map_or(0, |peer| if peer.fresh { FRESH_KEY } else { ORDINARY_KEY }));
+        if let Some(PeerKey { key, origin, .. }) = &self.peer {
             out.extend_from_slice(&key.0);
             put_varint(out, *origin);
         }
@@ -317,9 +381,21 @@ impl TwoParty {
             let index = reader.varint()?;
             state.mine.insert(index, private(reader)?);
         }
-        state.received = reader.flag()?.then(|| private(reader)).transpose()?;
-        if reader.flag()? {
-            state.peer = Some((PublicKey(reader.array()?), reader.varint()?));
+        let flags = Some(reader.byte()?).filter(|flags| *flags <= 1 + HAS_FRESH).ok_or(Error::Malformed)?;
+        if flags >= HAS_FRESH {
+            for _ in 0..reader.count(1)? {
+                state.fresh.insert(reader.varint()?);
+            }
+        }
+        state.received = (flags % HAS_FRESH == 1).then(|| private(reader)).transpose()?;
+        let fresh = match reader.byte()? {
+            0 => None,
+            ORDINARY_KEY => Some(false),
+            FRESH_KEY => Some(true),
+            _ => return Err(Error::Malformed),
+        };
+        if let Some(fresh) = fresh {
+            state.peer = Some(PeerKey { key: PublicKey(reader.array()?), origin: reader.varint()?, fresh });
         }
         for _ in 0..reader.count(2)? {
             state.sent.push_back((reader.varint()?, reader.varint()?));

@@ -27,6 +27,8 @@ pub const ONE_TIME_LEN: usize = ONE_TIME_ID_LEN + PUBLIC_KEY_LEN;
 pub const FIRST_CONTACT_LEN: usize = PUBLIC_KEY_LEN + ONE_TIME_ID_LEN;
 /// Bytes by which the output of [`seal`] is longer than its plaintext.
 pub const OVERHEAD: usize = FIRST_CONTACT_LEN + aead::OVERHEAD;
+/// Bytes by which the output of [`seal_to_fresh`] is longer than its plaintext.
+pub const FRESH_OVERHEAD: usize = PUBLIC_KEY_LEN + aead::OVERHEAD;
 /// Calls of HKDF in [`initiate`], [`respond`], [`seal`] or [`open`].
 pub const KDF_CALLS: u64 = 2;
 
@@ -42,6 +44,8 @@ pub struct PrekeySecrets {
     signed: PrivateKey,
     signed_key: PublicKey,
     one_time: BTreeMap<u32, PrivateKey>,
+    /// Whether one-time prekeys are kept when they are used.
+    stolen: bool,
 }
 
 /// A user's bundle whose signature has been checked.
@@ -76,6 +80,7 @@ impl PrekeySecrets {
             signed: signed_secret,
             signed_key: signed,
             one_time: BTreeMap::new(),
+            stolen: false,
         };
         let mut published = Vec::with_capacity(one_time);
         for one_time_id in (NO_ONE_TIME + 1..).take(one_time) {
@@ -112,7 +117,14 @@ impl PrekeySecrets {
 
     /// Deletes the one-time prekey of a first contact that has been authenticated.
     pub fn used(&mut self, contact: &FirstContact) {
-        self.one_time.remove(&contact.one_time);
+        if !self.stolen {
+            self.one_time.remove(&contact.one_time);
+        }
+    }
+
+    /// Makes these the copy of a thief, which keeps what the owner deletes: a directory may hand out a prekey twice.
+    pub fn steal(&mut self) {
+        self.stolen = true;
     }
 
     /// Appends the secrets, for an export.
@@ -142,7 +154,7 @@ impl PrekeySecrets {
             one_time.insert(id, key(reader)?);
         }
         let (identity_key, signed_key) = (identity.public_key(), signed.public_key());
-        Ok(Self { identity, identity_key, signed, signed_key, one_time })
+        Ok(Self { identity, identity_key, signed, signed_key, one_time, stolen: false })
     }
 }
 
@@ -221,14 +233,10 @@ pub fn initiate<const N: usize>(
 ) -> Result<(Secret<N>, FirstContact), Error> {
     let ephemeral = PrivateKey::random(rng);
     let one_time = one_time.and_then(decode_one_time);
-    let agreed = SharedSecrets::new()
-        .with(own.identity.agree(&peer.signed))
-        .and_then(|shared| shared.with(ephemeral.agree(&peer.identity)))
-        .and_then(|shared| shared.with(ephemeral.agree(&peer.signed)))
-        .and_then(|shared| match one_time {
-            Some((_, key)) => shared.with(ephemeral.agree(&key)),
-            None => Ok(shared),
-        });
+    let agreed = SharedSecrets::of_initiator(own, &ephemeral, peer).and_then(|shared| match one_time {
+        Some((_, key)) => shared.with(ephemeral.agree(&key)),
+        None => Ok(shared),
+    });
     let secret = agreed.map_err(|_| Error::NoBundle)?.derive(label);
     let one_time = one_time.map_or(NO_ONE_TIME, |(id, _)| id);
     Ok((secret, FirstContact { ephemeral: ephemeral.public_key(), one_time }))
@@ -252,10 +260,7 @@ pub fn respond<const N: usize>(
         NO_ONE_TIME => None,
         id => Some(own.one_time.get(&id).ok_or(Error::NotAuthentic)?),
     };
-    let mut shared = SharedSecrets::new()
-        .with(own.signed.agree(peer))?
-        .with(own.identity.agree(ephemeral))?
-        .with(own.signed.agree(ephemeral))?;
+    let mut shared = SharedSecrets::of_responder(own, &own.signed, peer, ephemeral)?;
     if let Some(key) = one_time {
         shared = shared.with(key.agree(ephemeral))?;
     }
@@ -299,6 +304,46 @@ pub fn open(own: &mut PrekeySecrets, peer: &PublicKey, associated: &[u8], sealed
     Ok(plaintext)
 }
 
+/// Encrypts one message to a key that the peer has made for me: ephemeral key ‖ ciphertext, [`FRESH_OVERHEAD`] bytes longer
+/// than the plaintext. X3DH, with that key in the place of the signed prekey and no one-time prekey: so it is me that
+/// the message comes from, however the key has reached me. `peer` has the peer's identity key, and that key as
+/// `signed`. `associated` must name both parties.
+///
+/// Counts one key generation, three DHs, [`KDF_CALLS`] and the bytes.
+///
+/// # Errors
+/// [`Error::NoBundle`] if a key has small order.
+pub fn seal_to_fresh(
+    own: &PrekeySecrets,
+    peer: &PeerBundle,
+    associated: &[u8],
+    plaintext: &[u8],
+    rng: &mut dyn CryptoRng,
+) -> Result<Vec<u8>, Error> {
+    let (key, FirstContact { ephemeral, .. }) = initiate(own, peer, None, label::X3DH_FRESH, rng)?;
+    let ciphertext = OneTimeKey::new(key).seal(plaintext, &bind(associated, &ephemeral.0))?;
+    Ok([&ephemeral.0[..], &ciphertext].concat())
+}
+
+/// Decrypts what [`seal_to_fresh`] made. `fresh` is my key, and `peer` the sender's identity key.
+///
+/// Counts three DHs, [`KDF_CALLS`] and the bytes.
+///
+/// # Errors
+/// [`Error::NotAuthentic`], whatever is wrong.
+pub fn open_with_fresh(
+    own: &PrekeySecrets,
+    fresh: &PrivateKey,
+    peer: &PublicKey,
+    associated: &[u8],
+    sealed: &[u8],
+) -> Result<SecretBytes, Error> {
+    let mut reader = Reader::new(sealed);
+    let ephemeral = PublicKey(reader.array().map_err(|_| Error::NotAuthentic)?);
+    let shared = SharedSecrets::of_responder(own, fresh, peer, &ephemeral)?;
+    OneTimeKey::new(shared.derive(label::X3DH_FRESH)).open(reader.rest(), &bind(associated, &ephemeral.0))
+}
+
 /// The input of the key derivation: bytes with which no encoded point begins (section 2.2, F), then the shared secrets.
 struct SharedSecrets(SecretBytes);
 
@@ -308,6 +353,22 @@ impl SharedSecrets {
         let mut bytes = SecretBytes::with_capacity(5 * PUBLIC_KEY_LEN);
         bytes.put(&[0xff; PUBLIC_KEY_LEN]);
         Self(bytes)
+    }
+
+    fn of_initiator(own: &PrekeySecrets, ephemeral: &PrivateKey, peer: &PeerBundle) -> Result<Self, Error> {
+        Self::new()
+            .with(own.identity.agree(&peer.signed))?
+            .with(ephemeral.agree(&peer.identity))?
+            .with(ephemeral.agree(&peer.signed))
+    }
+
+    fn of_responder(
+        own: &PrekeySecrets,
+        signed: &PrivateKey,
+        peer: &PublicKey,
+        ephemeral: &PublicKey,
+    ) -> Result<Self, Error> {
+        Self::new().with(signed.agree(peer))?.with(own.identity.agree(ephemeral))?.with(signed.agree(ephemeral))
     }
 
     fn with(mut self, secret: Result<Secret, Error>) -> Result<Self, Error> {

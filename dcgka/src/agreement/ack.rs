@@ -172,7 +172,7 @@ impl Group {
         let joins = added == Some(me);
         if joins {
             let opened = self.decrypt_from(from, (message.number, &message.key), &answer.slot, env);
-            let ratchet = opened.filter(|it| self.fits(what, &id, it, commitment, env.user.rules));
+            let ratchet = opened.filter(|it| self.compare(what, &id, it, commitment, env));
             if let (Some(ratchet), Some(sender)) = (ratchet, self.sender(from.index)) {
                 sender.ratchet = Some(ratchet);
             }

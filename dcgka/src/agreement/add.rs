@@ -147,7 +147,7 @@ impl Group {
         if user == env.user.id {
             // The adder did not know that I am a member, and has sent me its ratchet.
             let opened = self.decrypt_from(adder, (message.number, &message.key), &slot, env);
-            let ratchet = opened.filter(|it| self.fits(what, &id, it, commitment, env.user.rules));
+            let ratchet = opened.filter(|it| self.compare(what, &id, it, commitment, env));
             if let Some(sender) = self.sender(adder.index) {
                 *sender = Sender { ratchet, chain: None };
             }
@@ -205,7 +205,12 @@ impl Group {
             None => Slot::put_empty(&mut body),
         }
         if let Some(sender) = self.sender(me) {
+            let silent = sender.chain.is_none();
             sender.advance(label::ADD_STEP);
+            // Without a secret of mine, this step starts from what everybody knows.
+            if silent {
+                sender.chain = None;
+            }
         }
         self.broadcast(ADD_ACK, subject, &body, None, env).map(drop)
     }

@@ -33,23 +33,9 @@ pub(crate) fn blocks(what: Label) -> u64 {
 }
 
 impl Group {
-    /// Whether a secret is the one that a message commits to. It is if the message has no commitment, as it then need
-    /// not have one.
-    pub(super) fn fits(
-        &self,
-        what: Label,
-        message: &MessageId,
-        secret: &Secret,
-        commitment: Option<&Digest>,
-        rules: Rules,
-    ) -> bool {
-        commitment.is_none_or(|theirs| {
-            commit(what, &self.id, message, secret, rules).is_some_and(|mine| mine.matches(theirs))
-        })
-    }
-
-    /// Compares a secret that I know with what a message that carries it to others commits to. If they differ, its
-    /// author has given these others another one. That is reported. Returns whether they agree.
+    /// Compares a secret that I have, from the message or from before it, with what the message commits to. If they
+    /// differ, its author has given another one to others or to me. That is reported. Returns whether they agree, as they
+    /// do if the rules require no commitment.
     pub(super) fn compare(
         &self,
         what: Label,
@@ -58,7 +44,9 @@ impl Group {
         commitment: Option<&Digest>,
         env: &mut Env<'_, '_>,
     ) -> bool {
-        let agree = self.fits(what, message, secret, commitment, env.user.rules);
+        let agree = commitment.is_none_or(|theirs| {
+            commit(what, &self.id, message, secret, env.user.rules).is_some_and(|mine| mine.matches(theirs))
+        });
         if !agree {
             env.events.push(Event::Inconsistent { by: message.author });
         }

@@ -115,8 +115,7 @@ impl Group {
         let mine = recipients.iter().zip(&seeded.slots).find(|(user, _)| user.index == me);
         let opened = mine.and_then(|(_, slot)| self.decrypt_from(author, (message.number, &message.key), slot, env));
         let (id, commitment) = (MessageId { author: author.id, number: message.number }, seeded.commitment.as_ref());
-        let fits = |seed: &Secret| self.fits(label::SEED_COMMITMENT, &id, seed, commitment, env.user.rules);
-        let seed = opened.filter(fits).map(Seed);
+        let seed = opened.filter(|seed| self.compare(label::SEED_COMMITMENT, &id, seed, commitment, env)).map(Seed);
         let took = seed.is_some();
         let lost = self.take_returned_ratchet(author, message, &seeded.ratchets, env);
         let set = self.apply_seed(seed, control, recipients);

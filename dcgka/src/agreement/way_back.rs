@@ -12,8 +12,9 @@
 //! A member that is asked returns its ratchet, as it is before the step, with its next update or removal: two
 //! ciphertexts for the member that asked instead of one. Nobody sends anything merely because it was asked, so asking
 //! cannot go round in circles, and a member that asks without need wastes one ciphertext each time. Only the member
-//! itself can sign that it asks. The fresh key replaces a key of the same member, so no prekeys are needed again:
-//! neither the directory nor a thief of old prekeys gains anything.
+//! itself can sign that it asks, and only the member that is asked can answer: with its identity key, since a joiner
+//! knows signature keys from its inviter alone. The fresh key replaces a key of the same member, so no prekeys are
+//! needed again: neither the directory nor a thief of old prekeys gains anything.
 
 use protocol::causal_order::Verified;
 use protocol::crypto::label::{self, Label};
@@ -26,7 +27,7 @@ use protocol::wire::envelope::Subject;
 
 use super::commitment::commit;
 use super::state::{Env, Group, Stop};
-use crate::messages::{ASK, Copies, MAX_COPIES};
+use crate::messages::{ASK, Copies};
 use crate::two_party::FreshKey;
 
 impl Group {
@@ -87,9 +88,7 @@ impl Group {
         env: &mut Env<'_, '_>,
         body: &mut Vec<u8>,
     ) -> Result<(), Error> {
-        // The next update is for those beyond the limit.
-        let lacking = recipients.iter().filter(|user| self.lacking.remove(user.index)).take(MAX_COPIES);
-        let lacking: Vec<_> = lacking.copied().collect();
+        let lacking: Vec<_> = recipients.iter().filter(|user| self.lacking.remove(user.index)).copied().collect();
         let Some(ratchet) = self.ratchet(self.me()) else { return Ok(()) };
         self.put_copies(label::RATCHET_COMMITMENT, &ratchet, &lacking, number, env, body)
     }
@@ -159,7 +158,7 @@ impl Group {
         let id = MessageId { author: from.id, number: message.number };
         copies.of(self.handle(&env.user.id).ok()?).find_map(|slot| {
             let secret = self.decrypt_from(from, (message.number, &message.key), slot, env)?;
-            self.fits(what, &id, &secret, copies.commitment.as_ref(), env.user.rules).then_some(secret)
+            self.compare(what, &id, &secret, copies.commitment.as_ref(), env).then_some(secret)
         })
     }
 }

@@ -199,8 +199,8 @@ impl Group {
         let subject = Subject::Acknowledged(invitation.inviter, invitation.number);
         let peer = KnownUser { id: invitation.inviter, index: adder };
         let ratchet = self.decrypt_from(peer, (invitation.number, key), &add.slot, env);
-        let (id, rules) = (MessageId { author: peer.id, number: invitation.number }, env.user.rules);
-        let fits = |it: &Secret| self.fits(label::RATCHET_COMMITMENT, &id, it, add.commitment.as_ref(), rules);
+        let id = MessageId { author: peer.id, number: invitation.number };
+        let fits = |it: &Secret| self.compare(label::RATCHET_COMMITMENT, &id, it, add.commitment.as_ref(), env);
         let secret = ratchet.filter(fits).and_then(|ratchet| {
             let sender = self.sender(adder)?;
             sender.ratchet = Some(ratchet);

@@ -53,6 +53,15 @@ impl Pair {
         channel.receive(&slot, &names.binding(), prekeys, &self.directory).is_some()
     }
 
+    /// Exports both sides, and restores them.
+    fn restart(&mut self) {
+        for Side { channel, .. } in &mut self.sides {
+            let mut state = Vec::new();
+            channel.encode(&mut state);
+            *channel = TwoParty::decode(&mut Reader::new(&state)).unwrap();
+        }
+    }
+
     fn transfer(&mut self, from: usize, number: u32) {
         let (slot, names) = (self.send(from, number), self.names(from, number));
         assert!(self.opens(1 - from, &slot, &names));
@@ -77,10 +86,15 @@ impl Names {
 
 #[test]
 fn a_ciphertext_is_bound_to_group_sender_key_recipient_and_number() {
-    // The first one is encrypted to prekeys, the second one to a key of the channel.
-    for before in 0..2 {
+    // The first one is encrypted to prekeys, the second one to a key of the channel, the third one to a fresh key.
+    for before in 0..3 {
         let mut pair = Pair::new(1);
         (1..=before).for_each(|number| pair.transfer(0, number));
+        if before == 2 {
+            let fresh = pair.sides[1].channel.renew(&mut pair.rng).unwrap();
+            pair.sides[0].channel.renewed(&fresh);
+            pair.restart();
+        }
         let (slot, names) = (pair.send(0, 5), pair.names(0, 5));
         let (group, id) = (GroupId([2; GROUP_ID_LEN]), pair.sides[1].id);
         assert!(!pair.opens(1, &slot, &Names { group, ..names }));

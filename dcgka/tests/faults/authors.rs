@@ -36,6 +36,10 @@ fn unequal_seeds_from_a_malicious_sender() {
         // The others notice, and say `none`.
         let others: Vec<_> = users.into_iter().filter(|user| !holders.contains(user)).collect();
         assert_eq!(nones(&mut world, place, &users), others);
+        let inconsistent = Event::Inconsistent { by: world.id(1) };
+        let report: Vec<_> =
+            users.into_iter().filter(|user| world.users[*user].events.contains(&inconsistent)).collect();
+        assert_eq!(report, others);
         world.settle();
         nobody_is_split(&world, &users);
         // They lose the members that have taken the seed, and nobody else. Everybody reads them.

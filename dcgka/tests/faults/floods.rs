@@ -13,7 +13,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng as _, SeedableRng as _};
 
 use crate::common::{User, World};
-use crate::malicious::{ADD, Invitation, MESSAGE, Malicious};
+use crate::malicious::{ADD, Invitation, MESSAGE, Malicious, WELCOME};
 use crate::{fork, live, refused};
 
 /// A message of any author in any group, under a key that is not the author's.
@@ -178,17 +178,29 @@ fn a_copy_of_an_add_or_welcome_that_waits_costs_nothing_again() {
 }
 
 #[test]
-fn an_invitation_for_which_there_is_no_room_changes_nothing() {
-    let mut world = World::with_group(3, 4, 475);
-    let mallory = Malicious::rob(&world, 0);
-    let added = world.add(0, 3);
-    let genuine = Invitation::of(&world, added[0], added[1]);
-    for number in 100..117 {
-        let (_, welcome) = Invitation { number, ..genuine.clone() }.sign(&world, &mallory);
-        if number < 116 {
-            assert_eq!(world.receive(0, &welcome, 3), Ok(Received::default()));
-        } else {
-            assert_eq!(refused(&mut world, 0, &welcome, 3), Error::QueueFull);
+fn an_inviter_that_fills_all_places_keeps_no_other_inviter_out() {
+    // Places for groups, and places for invitations to one group.
+    for groups in [true, false] {
+        let mut world = World::with_group(3, 5, 475);
+        let liar = Malicious::rob(&world, 2);
+        let added = world.add(0, 4);
+        let invite = |world: &mut World, number: u8| {
+            let group = if groups { GroupId([number; 32]) } else { world.group };
+            let draft = Draft { number: number.into(), ..liar.draft(WELCOME, &[7; 32]) };
+            let bytes = draft.sign(&group, liar.id.handle(), None, &liar.identity).0;
+            let incoming = Incoming { group, author: liar.id, bytes: &bytes };
+            let received = world.act(4, |member, context| Ok(member.receive_one(&incoming, context)?.outgoing));
+            assert_eq!(received, Ok(Vec::new()));
+            world.users[4].member.export().len()
+        };
+        let sizes: Vec<_> = (1..=40).map(|number| invite(&mut world, number)).collect();
+        assert_eq!(sizes[20], sizes[39], "it replaces its own");
+        world.carry(added[1], 4);
+        for number in 41..=80 {
+            invite(&mut world, number);
         }
+        world.carry(added[0], 4);
+        world.settle();
+        world.check(&[0, 1, 2, 4]);
     }
 }

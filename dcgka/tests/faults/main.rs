@@ -15,6 +15,7 @@ mod malicious;
 mod points;
 mod prekeys;
 mod restarts;
+mod thieves;
 
 use std::collections::BTreeSet;
 

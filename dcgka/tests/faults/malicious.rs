@@ -15,7 +15,7 @@ use protocol::crypto::signature::{SigningKey, VerificationKey};
 use protocol::id::MemberId;
 use protocol::wire::codec::Reader;
 use protocol::wire::envelope::{Draft, Envelope, Kind, Subject};
-use protocol::x3dh::{self, PrekeySecrets};
+use protocol::x3dh::{self, PeerBundle, PrekeySecrets};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
@@ -143,6 +143,24 @@ impl Malicious {
         };
         self.made.insert(to, payload.theirs.public_key());
         [&[origin], &sealed[..]].concat()
+    }
+
+    /// A ciphertext for its next message to a fresh key of the peer, given with its index.
+    pub fn fresh_slot(&mut self, world: &World, to: usize, fresh: (u32, PublicKey), payload: &Payload) -> Vec<u8> {
+        let (info, associated) = self.binding(world, to);
+        let identity = x3dh::peer_bundle(&world.id(to), &world.directory).unwrap().identity;
+        let (peer, bound) = (PeerBundle { identity, signed: fresh.1 }, [info, associated].concat());
+        let sealed = x3dh::seal_to_fresh(&self.prekeys, &peer, &bound, &payload.encode(), &mut self.rng).unwrap();
+        self.made.insert(to, payload.theirs.public_key());
+        [&[fresh.0 as u8 + 2], &sealed[..]].concat()
+    }
+
+    /// The same with HPKE, which shows nothing of who has made it.
+    pub fn hpke_slot(&mut self, world: &World, to: usize, fresh: (u32, PublicKey), payload: &Payload) -> Vec<u8> {
+        let (info, associated) = self.binding(world, to);
+        let sealed = hpke::seal(&fresh.1, &info, &associated, &payload.encode(), &mut self.rng).unwrap();
+        self.made.insert(to, payload.theirs.public_key());
+        [&[fresh.0 as u8 + 2], &sealed[..]].concat()
     }
 
     /// Info and associated data of a ciphertext in its next message.

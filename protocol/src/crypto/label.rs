@@ -14,6 +14,8 @@ pub const MESSAGE: Label = b"dcgka-v1 message";
 pub const BUNDLE: Label = b"dcgka-v1 bundle";
 /// The shared secret of first contact.
 pub const X3DH: Label = b"dcgka-v1 x3dh";
+/// The shared secret of a message to a fresh key.
+pub const X3DH_FRESH: Label = b"dcgka-v1 x3dh fresh";
 /// Two-party messages encrypted with HPKE.
 pub const TWO_PARTY: Label = b"dcgka-v1 two-party";
 /// The commitment to a seed.

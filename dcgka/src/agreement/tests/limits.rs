@@ -130,15 +130,19 @@ fn an_author_with_too_much_pending_can_be_removed_and_can_remove_silent_members(
 fn a_member_that_opens_nothing_blocks_nobody() {
     let mut net = Net::new(3, 3, 22);
     let zero = net.index(2, 0);
+    let mut most = 0;
     for _ in 0..MAX_KEPT_KEYS + 2 {
         let update = net.update(0);
         net.group(2).two_party.entry(zero).or_default().lose_all();
         let answers = [net.carry(&update, 1), net.carry(&update, 2)].concat();
         (0..3).for_each(|user| drop(net.carry(&answers, user)));
+        let two = net.index(0, 2);
+        most = most.max(net.group(0).two_party[&two].kept());
     }
     net.settle();
+    // A question empties a full channel.
     let two = net.index(0, 2);
-    assert_eq!(net.group(0).two_party[&two].kept(), MAX_KEPT_KEYS);
+    assert!(most >= MAX_KEPT_KEYS - 2 && net.group(0).two_party[&two].kept() < 10);
     assert!(!net.group(0).pending.keys().any(|control| control.author == zero));
     net.act(0, |member, context| member.send(b"still speaking", context));
     net.settle();
