@@ -5,9 +5,10 @@
 
 mod common;
 
-use common::{ALL, Variant, World};
+use common::{ALL, EAGER, HEADER, LAZY, PCS, Variant, World};
+use protocol::crypto::count::snapshot;
 use protocol::error::Error;
-use protocol::member::{Context, Incoming};
+use protocol::member::{Context, Incoming, Received};
 
 /// A group with skipped and parked messages, a waiting notice, and a session initiated from both sides.
 fn busy(variant: Variant) -> World {
@@ -91,5 +92,42 @@ fn an_export_of_another_user_or_protocol_is_refused() {
         let spliced = [&export[..3], &stranger[3..35], &export[35..]].concat();
         assert_eq!(variant.restore(&spliced).err(), Some(Error::BadExport));
         assert_eq!(variant.restore(&[&export[..], &[0]].concat()).err(), Some(Error::BadExport));
+    }
+}
+
+#[test]
+fn a_key_that_arrives_costs_no_more_if_forged_messages_of_others_wait() {
+    const FORGED: u32 = 256;
+    for variant in [EAGER, LAZY, PCS] {
+        let envelopes = [0, FORGED].map(|forged| {
+            let mut world = World::with_group(variant, 6, 7, 2);
+            world.check(&[0, 1, 2, 3, 4, 5]);
+            let said = world.say(2, "like the forged ones");
+            let genuine = world.sent[*said.last().unwrap()].bytes.clone();
+            for (author, number) in (2..5).flat_map(|author| (0..forged).map(move |number| (author, number))) {
+                let id = world.id(author);
+                let mut bytes = genuine.clone();
+                bytes[2..10].copy_from_slice(&id.handle().0);
+                // A number that it has not used, a key's id, and the end of the signature.
+                bytes[HEADER - 1] = 0x7f;
+                bytes[HEADER..HEADER + 4].copy_from_slice(&0x7000_0000_u32.to_be_bytes());
+                let end = bytes.len();
+                bytes[end - 4..].copy_from_slice(&number.to_be_bytes());
+                assert_eq!(world.receive(author, &bytes, 1), Ok(Received::default()));
+            }
+            // Everybody sends a new key, with the next message at the latest.
+            world.remove(0, 5);
+            world.settle_among(&[0, 2, 3, 4]);
+            for user in [0, 2, 3, 4] {
+                world.say(user, "under a new key");
+            }
+            let before = snapshot();
+            for place in world.undelivered(1) {
+                world.deliver(place, 1);
+            }
+            (snapshot() - before).envelopes
+        });
+        // Each waiting message is tried once, when a key of its author arrives.
+        assert_eq!(envelopes[1] - envelopes[0], 3 * u64::from(FORGED), "{}", variant.description().variant);
     }
 }

@@ -74,6 +74,9 @@ impl Group {
             }
             self.keys.forget(member);
             self.awaited.remove(member);
+            // What waits for the member's key will never be read.
+            let id = self.roster.id(member);
+            self.parked.take(&id).iter().for_each(|bytes| self.record(&id, bytes));
         }
         if !lost.is_empty() {
             self.keys.retire();

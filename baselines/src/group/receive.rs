@@ -1,5 +1,7 @@
 //! What a member does with the messages that it receives, from the one by which it joins.
 
+use std::collections::BTreeSet;
+
 use protocol::error::Error;
 use protocol::id::{GroupId, MemberId};
 use protocol::member::{Event, Rule};
@@ -76,43 +78,54 @@ impl Group {
 
     /// Processes a message, and everything that can be processed after it.
     pub(crate) fn receive(&mut self, author: &MemberId, bytes: &[u8], env: &mut Env<'_, '_>) -> Result<(), Error> {
-        let known = |group: &Self| (group.roster.membership.everybody().len(), group.keys.taken());
-        let before = known(self);
+        let before = self.known();
         self.take(author, bytes, env)?;
-        // Parked messages wait for an author or for a key.
-        if known(self) == before { self.settle(env) } else { self.follow_up(env) }
-    }
-
-    /// Processes what a message, or joining the group, has made possible.
-    pub(crate) fn follow_up(&mut self, env: &mut Env<'_, '_>) -> Result<(), Error> {
-        self.unpark(env)?;
+        self.unpark(self.revealed(author, before), env)?;
         self.settle(env)
     }
 
-    /// Processes parked messages that can be checked now. Forged ones are dropped.
-    fn unpark(&mut self, env: &mut Env<'_, '_>) -> Result<(), Error> {
-        // Each round may reveal authors or keys for which other messages wait.
-        loop {
-            let (before, known) = (self.parked.len(), &self.roster.membership);
-            let waiting = self.parked.take(|author| known.index(author).is_some());
-            for (author, bytes) in waiting {
+    /// Processes what joining the group has made possible.
+    pub(crate) fn follow_up(&mut self, env: &mut Env<'_, '_>) -> Result<(), Error> {
+        let known = self.parked.authors().filter(|author| self.roster.membership.index(author).is_some());
+        self.unpark(known.copied().collect(), env)?;
+        self.settle(env)
+    }
+
+    /// What parked messages wait for: users, and keys of senders.
+    fn known(&self) -> (usize, u64) {
+        (self.roster.membership.everybody().len(), self.keys.taken())
+    }
+
+    /// The authors whose parked messages may be checked now, after a message of this author. Only its author's key can
+    /// be in it.
+    fn revealed(&self, author: &MemberId, (users, keys): (usize, u64)) -> BTreeSet<MemberId> {
+        let membership = &self.roster.membership;
+        let new = membership.everybody().skip(users).map(|user| membership.id(user));
+        new.chain((self.keys.taken() != keys).then_some(*author)).collect()
+    }
+
+    /// Processes the parked messages of these authors, and those that they reveal. Forged ones are dropped. Messages of
+    /// others are left alone, however many wait.
+    fn unpark(&mut self, mut due: BTreeSet<MemberId>, env: &mut Env<'_, '_>) -> Result<(), Error> {
+        while let Some(author) = due.pop_first() {
+            for bytes in self.parked.take(&author) {
                 if !self.continues(env.user) {
                     return Ok(());
                 }
+                let before = self.known();
                 match self.take(&author, &bytes, env) {
                     Ok(()) => {}
                     Err(error @ Error::Internal) => return Err(error),
                     // It was accepted when it was parked, so it must not be refused when it is repeated.
                     Err(_) => self.record(&author, &bytes),
                 }
-            }
-            if self.parked.len() == before {
-                return Ok(());
+                due.extend(self.revealed(&author, before));
             }
         }
+        Ok(())
     }
 
-    fn record(&mut self, author: &MemberId, bytes: &[u8]) {
+    pub(super) fn record(&mut self, author: &MemberId, bytes: &[u8]) {
         if let (Some(author), Ok((_, number))) = (self.roster.membership.index(author), messages::claimed(bytes)) {
             self.received.entry(author).or_default().insert(number);
         }
