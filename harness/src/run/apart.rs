@@ -2,6 +2,9 @@
 //!
 //! It reads a recording from standard input. It writes a line as soon as it has started, and another one with what has
 //! become of the part. So a program that does not have this subcommand is not taken for a backend that fails.
+//!
+//! Members must not meet there but in bytes. So the process opens nothing once it has its input, and is told nothing by its
+//! surroundings.
 
 use std::io::{self, Read as _, Write as _};
 use std::process::{Output, Stdio};
@@ -38,7 +41,8 @@ pub fn repeat(launch: &Launch, recording: &Recording) -> Repetition {
 
 fn output(launch: &Launch, recording: &Recording) -> io::Result<Output> {
     let mut command = command(&launch.program);
-    command.args(&launch.args).env("RUST_BACKTRACE", "0");
+    // The backend that runs here could leave something in variables for the one there.
+    command.args(&launch.args).env_clear().env("RUST_BACKTRACE", "0");
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     if let Some(mut input) = child.stdin.take() {
         // This fails if the process has ended, which its output explains.
@@ -65,7 +69,7 @@ fn repetition(output: &Output) -> Repetition {
     }
 }
 
-/// Repeats the part in standard input, for the hidden subcommand.
+/// Repeats the part in standard input, for the hidden subcommand. No backend may have run in this process before.
 ///
 /// # Errors
 /// The input is not a recording, or standard output cannot be written.
@@ -78,10 +82,24 @@ pub fn serve(registry: &Registry) -> io::Result<()> {
     let mut input = Vec::new();
     io::stdin().lock().read_to_end(&mut input)?;
     let recording: Recording = serde_json::from_slice(&input)?;
+    open_nothing()?;
     let backend = registry.find(&recording.backend).map_err(io::Error::other)?;
     let answer = match replay::replay(&recording, &*backend) {
         Ok(part) => Answer::Done(part),
         Err(error) => Answer::Failed(error.to_string()),
     };
     writeln!(output, "{}", serde_json::to_string(&answer)?)
+}
+
+/// From here on, this process opens no file, pipe or socket, and so starts no other process: the next free descriptor is
+/// beyond the limit, even after one has been closed. What is open stays so.
+#[cfg(unix)]
+fn open_nothing() -> io::Result<()> {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    Ok(setrlimit(Resource::Nofile, Rlimit { current: Some(0), maximum: Some(0) })?)
+}
+
+#[cfg(not(unix))]
+fn open_nothing() -> io::Result<()> {
+    Ok(())
 }

@@ -14,6 +14,8 @@ mod other_threads_uncounted;
 mod second_signature;
 #[path = "../faulty/shared_memory.rs"]
 mod shared_memory;
+#[path = "../faulty/table_in_a_file.rs"]
+mod table_in_a_file;
 #[path = "../faulty/table_of_plaintexts.rs"]
 mod table_of_plaintexts;
 #[path = "../faulty/table_of_signatures.rs"]
@@ -37,6 +39,7 @@ use protocol::operation::{Expected, Operation};
 use rand_core::CryptoRng;
 use second_signature::SecondSignature;
 use shared_memory::SharedMemory;
+use table_in_a_file::TableInAFile;
 use table_of_plaintexts::TableOfPlaintexts;
 use table_of_signatures::TableOfSignatures;
 use works_in_restore::WorksInRestore;
@@ -81,6 +84,7 @@ const BACKENDS: &[Constructor] = &[
     || Named::layered::<TableOfSignatures<false>>("table-of-signatures"),
     || Named::layered::<TableOfSignatures<true>>("table-of-uncounted-signatures"),
     || Named::layered::<TableOfPlaintexts<true>>("table-of-plaintexts"),
+    || Named::layered::<TableInAFile>("table-in-a-file"),
     || Named::layered::<SharedMemory>("shared-memory"),
     || Named::layered::<WorksInRestore>("works-in-restore"),
     || Named::layered::<OtherThreadsUncounted>("uncounted-threads"),
@@ -108,10 +112,11 @@ fn serve(name: &str, part: Option<&str>) {
 }
 
 fn run_tests(filter: &str) {
-    let tests: [(&str, fn()); 8] = [
+    let tests: [(&str, fn()); 9] = [
         ("without_a_fault_parts_are_the_same_in_processes_of_their_own", without_a_fault),
         ("signatures_that_are_looked_up_are_refused", signatures_that_are_looked_up_are_refused),
         ("plaintexts_that_are_looked_up_are_refused", plaintexts_that_are_looked_up_are_refused),
+        ("plaintexts_in_a_file_are_refused", plaintexts_in_a_file_are_refused),
         ("messages_that_need_shared_memory_are_refused", messages_that_need_shared_memory_are_refused),
         ("work_in_restore_is_refused", work_in_restore_is_refused),
         ("work_on_other_threads_is_refused", work_on_other_threads_is_refused),
@@ -176,6 +181,15 @@ fn signatures_that_are_looked_up_are_refused() {
 fn plaintexts_that_are_looked_up_are_refused() {
     let found = refusal("table-of-plaintexts");
     assert!(found.starts_with("sender, alone in another process with the same messages: it counts "), "{found}");
+}
+
+fn plaintexts_in_a_file_are_refused() {
+    // Without the suite, which would fill the file.
+    let _ = std::fs::remove_file(table_in_a_file::FILE);
+    let mut runner = Runner::start(&Launch::subcommand("runner").unwrap(), "table-in-a-file", "", 2, false).unwrap();
+    let found = ask(&mut runner, Operation::Update, false).reason;
+    assert!(found.starts_with("sender, alone in another process with the same messages: it counts "), "{found}");
+    std::fs::remove_file(table_in_a_file::FILE).unwrap();
 }
 
 fn messages_that_need_shared_memory_are_refused() {

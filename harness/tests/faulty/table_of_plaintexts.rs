@@ -15,7 +15,7 @@ use rand_core::CryptoRng;
 
 use crate::layer::{Layer, Owner};
 
-static SEALED: Mutex<BTreeMap<Vec<u8>, Vec<u8>>> = Mutex::new(BTreeMap::new());
+pub(crate) static SEALED: Mutex<BTreeMap<Vec<u8>, Vec<u8>>> = Mutex::new(BTreeMap::new());
 const LABEL: &[u8] = b"table of plaintexts";
 
 /// `LOOKS_UP` is the fault.
