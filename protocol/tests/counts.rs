@@ -66,6 +66,27 @@ fn signatures() {
     }
 }
 
+/// A signature whose S is the order of the group, or more, is refused before anything is computed.
+#[test]
+fn a_signature_that_is_refused_at_once_counts_nothing() {
+    let order: [u8; 32] = std::array::from_fn(|at| match at {
+        0..16 => 0x14de_f9de_a2f7_9cd6_5812_631a_5cf5_d3ed_u128.to_le_bytes()[at],
+        31 => 0x10,
+        _ => 0,
+    });
+    let (mut below, mut above) = (order, order);
+    below[0] -= 1;
+    above[16] += 1;
+    let public = SigningKey::random(&mut rng()).verification_key();
+    for (s, verify) in [(below, 1), ([0; 32], 1), (order, 0), (above, 0), ([0xff; 32], 0)] {
+        let mut bytes = [0; 64];
+        bytes[32..].copy_from_slice(&s);
+        let (verified, counts) = counted(|| public.verify(b"message", &Signature(bytes)));
+        assert!(verified.is_err());
+        assert_eq!(counts, Counts { verify, ..NOTHING }, "{s:?}");
+    }
+}
+
 #[test]
 fn encryption() {
     let key = || OneTimeKey::new(Secret::new([3; KEY_LEN]));
@@ -105,6 +126,17 @@ fn hybrid_encryption() {
     let (opened, counts) = counted(|| hpke::open(&key, b"info", b"", &[0; hpke::ENCAPSULATED_LEN - 1]));
     assert!(opened.is_err());
     assert_eq!(counts, NOTHING);
+    // Shorter than a tag: the key schedule is computed before the refusal.
+    let (opened, counts) = counted(|| hpke::open(&key, b"info", b"", &[9; hpke::OVERHEAD - 1]));
+    assert!(opened.is_err());
+    assert_eq!(counts, Counts { dh: 1, keygen: 1, kdf: hpke::OPEN_KDF_CALLS, ..NOTHING });
+    // With a key of small order, nothing follows the key agreement, however long the message.
+    let (opened, counts) = counted(|| hpke::open(&key, b"info", b"", &[0; 1000]));
+    assert!(opened.is_err());
+    assert_eq!(counts, Counts { dh: 1, ..NOTHING });
+    let (sealed, counts) = counted(|| hpke::seal(&PublicKey([0; 32]), b"info", b"", &[0; 1000], &mut rng));
+    assert!(sealed.is_err());
+    assert_eq!(counts, Counts { dh: 1, keygen: 1, kdf: 2, ..NOTHING });
     // Extract and expand of the shared secret; three extracts and three expands of the key schedule.
     assert_eq!(hpke::OPEN_KDF_CALLS, 2 + 3 + 3);
     // And extract and expand of the ephemeral key.

@@ -2,6 +2,7 @@
 //! where it is measured. What needs a process of its own is in `harness/tests/apart`.
 
 use crate::checks_later::{ChecksLater, IN_CALL, IN_EXPECTED, IN_GROUP};
+use crate::free_verification::FreeVerification;
 use crate::gives_up::GivesUp;
 use crate::layer::Layered;
 use crate::puts_off::PutsOff;
@@ -123,6 +124,15 @@ fn a_signature_that_is_not_verified_in_large_groups_is_refused_there() {
     forged(&Layered::<SmallGroupsOnly<false>>::default(), "update");
     passes_the_suite(Layered::<SmallGroupsOnly<true>>::default);
     forged(&Layered::<SmallGroupsOnly<true>>::default(), "ack");
+}
+
+#[test]
+fn a_verification_that_costs_nothing_does_not_count() {
+    let backend = Layered::<FreeVerification>::default();
+    // The layer's key is made with the first formula.
+    let _ = backend.expected(Operation::Update, SIZE);
+    let found = refusal(&backend);
+    assert!(found.contains("op.verify"), "{found}");
 }
 
 #[test]

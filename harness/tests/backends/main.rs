@@ -10,6 +10,8 @@ mod exact_costs;
 #[path = "../faulty/mod.rs"]
 mod faulty;
 mod faulty_backends;
+#[path = "../faulty/free_verification.rs"]
+mod free_verification;
 #[path = "../faulty/gives_up.rs"]
 mod gives_up;
 #[path = "../faulty/layer.rs"]

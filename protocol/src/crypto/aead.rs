@@ -34,7 +34,7 @@ impl OneTimeKey {
         cipher.encrypt(&nonce, Payload { msg: plaintext, aad: associated }).map_err(|_| Error::PlaintextTooLong)
     }
 
-    /// Decrypts.
+    /// Decrypts. The bytes are counted even if they are not authentic: a tag is computed over all of them.
     ///
     /// # Errors
     /// [`Error::NotAuthentic`], whatever is wrong.

@@ -5,7 +5,8 @@ use ::hpke::aead::AesGcm128;
 use ::hpke::kdf::HkdfSha256;
 use ::hpke::kem::X25519HkdfSha256;
 use ::hpke::{
-    Deserializable, Kem as KemTrait, OpModeR, OpModeS, Serializable, single_shot_open, single_shot_seal_with_rng,
+    Deserializable, HpkeError, Kem as KemTrait, OpModeR, OpModeS, Serializable, single_shot_open,
+    single_shot_seal_with_rng,
 };
 use rand_core::CryptoRng;
 
@@ -30,7 +31,7 @@ pub const SEAL_KEYGENS: u64 = 2;
 
 /// SealBase(pkR, info, aad, pt) of RFC 9180, section 6.1: enc ‖ ct.
 ///
-/// Counts one DH, [`SEAL_KEYGENS`], [`SEAL_KDF_CALLS`] and the bytes.
+/// Counts one DH, [`SEAL_KEYGENS`], [`SEAL_KDF_CALLS`] and the bytes; if it fails, what has been done until then.
 ///
 /// # Errors
 /// [`Error::NotAuthentic`] if the recipient's key has small order.
@@ -41,17 +42,21 @@ pub fn seal(
     plaintext: &[u8],
     mut rng: &mut dyn CryptoRng,
 ) -> Result<Vec<u8>, Error> {
-    record(SEAL_KEYGENS, SEAL_KDF_CALLS, plaintext.len());
     let key = <X25519HkdfSha256 as KemTrait>::PublicKey::from_bytes(&recipient.0).map_err(|_| Error::NotAuthentic)?;
-    let (encapsulated, ciphertext) = single_shot_seal_with_rng::<AesGcm128, HkdfSha256, X25519HkdfSha256>(
+    let sealed = single_shot_seal_with_rng::<AesGcm128, HkdfSha256, X25519HkdfSha256>(
         &OpModeS::Base,
         &key,
         info,
         plaintext,
         associated,
         &mut rng,
-    )
-    .map_err(|_| Error::NotAuthentic)?;
+    );
+    match sealed {
+        // The ephemeral key has been made, and its public key once.
+        Err(HpkeError::EncapError) => record(1, SEAL_KDF_CALLS - OPEN_KDF_CALLS, 0),
+        _ => record(SEAL_KEYGENS, SEAL_KDF_CALLS, plaintext.len()),
+    }
+    let (encapsulated, ciphertext) = sealed.map_err(|_| Error::NotAuthentic)?;
     let mut out = Vec::with_capacity(plaintext.len() + OVERHEAD);
     out.extend_from_slice(&encapsulated.to_bytes());
     out.extend_from_slice(&ciphertext);
@@ -61,19 +66,23 @@ pub fn seal(
 /// OpenBase(enc, skR, info, aad, ct) of RFC 9180, section 6.1, for the output of [`seal`].
 ///
 /// Counts one DH, one key generation (decapsulation computes the recipient's public key), [`OPEN_KDF_CALLS`] and the
-/// bytes.
+/// bytes. If the encapsulated key has small order, there is only the DH.
 ///
 /// # Errors
 /// [`Error::NotAuthentic`], whatever is wrong.
 pub fn open(recipient: &PrivateKey, info: &[u8], associated: &[u8], sealed: &[u8]) -> Result<SecretBytes, Error> {
     let (encapsulated, ciphertext) = sealed.split_at_checked(ENCAPSULATED_LEN).ok_or(Error::NotAuthentic)?;
-    record(1, OPEN_KDF_CALLS, sealed.len().saturating_sub(OVERHEAD));
     type Kem = X25519HkdfSha256;
     let key = <Kem as KemTrait>::PrivateKey::from_bytes(recipient.0.expose()).map_err(|_| Error::NotAuthentic)?;
     let encapsulated = <Kem as KemTrait>::EncappedKey::from_bytes(encapsulated).map_err(|_| Error::NotAuthentic)?;
-    single_shot_open::<AesGcm128, HkdfSha256, Kem>(&OpModeR::Base, &key, &encapsulated, info, ciphertext, associated)
-        .map(SecretBytes::new)
-        .map_err(|_| Error::NotAuthentic)
+    let mode = OpModeR::Base;
+    let opened =
+        single_shot_open::<AesGcm128, HkdfSha256, Kem>(&mode, &key, &encapsulated, info, ciphertext, associated);
+    match opened {
+        Err(HpkeError::DecapError) => record(0, 0, 0),
+        _ => record(1, OPEN_KDF_CALLS, sealed.len().saturating_sub(OVERHEAD)),
+    }
+    opened.map(SecretBytes::new).map_err(|_| Error::NotAuthentic)
 }
 
 fn record(keygens: u64, kdf_calls: u64, plaintext_len: usize) {

@@ -30,7 +30,8 @@ impl Extracted {
     /// Counts 1.
     #[must_use]
     pub fn expand<const N: usize>(&self, label: Label, context: &[u8]) -> Secret<N> {
-        const { assert!(N <= 255 * super::hash::DIGEST_LEN) };
+        // No bytes would cost nothing, and be counted.
+        const { assert!(N > 0 && N <= 255 * super::hash::DIGEST_LEN) };
         count::record(|tally| tally.kdf.add(1));
         let mut out = Secret::new([0; N]);
         let prefix = [u8::try_from(label.len()).unwrap_or(u8::MAX)];

@@ -16,6 +16,7 @@ pub const VERIFICATION_KEY_LEN: usize = 32;
 pub const SIGNING_KEY_LEN: usize = 32;
 /// Bytes of a signature.
 pub const SIGNATURE_LEN: usize = 64;
+const SCALAR_LEN: usize = 32;
 
 /// A private key.
 #[derive(Clone)]
@@ -80,15 +81,29 @@ impl VerificationKey {
         self.0.as_bytes()
     }
 
-    /// Checks a signature. Counts one verification.
+    /// Checks a signature. Counts one verification, unless S is not canonical: that is refused before anything is
+    /// computed.
     ///
     /// # Errors
     /// [`Error::NotAuthentic`] if it is not the signature of this message under this key.
     pub fn verify(&self, message: &[u8], signature: &Signature) -> Result<(), Error> {
-        count::record(|tally| tally.verify.add(1));
+        if is_reduced(signature) {
+            count::record(|tally| tally.verify.add(1));
+        }
         let signature = ed25519_dalek::Signature::from_bytes(&signature.0);
         self.0.verify(message, &signature).map_err(|_| Error::NotAuthentic)
     }
+}
+
+/// Whether S is below the order of the group, as the library demands.
+fn is_reduced(Signature(bytes): &Signature) -> bool {
+    /// 2^252 + 27742317777372353535851937790883648493, little endian.
+    const ORDER: [u8; SCALAR_LEN] = [
+        0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 0, 0, 0, 0, 0,
+        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
+    ];
+    let s = &bytes[SIGNATURE_LEN - SCALAR_LEN..];
+    s.iter().rev().lt(ORDER.iter().rev())
 }
 
 /// Whether the y coordinate is below 2^255 - 19. Decompression reduces it modulo that prime. (Compression does not
