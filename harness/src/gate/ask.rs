@@ -18,6 +18,7 @@ pub(super) fn request(config: &Config, operation: Operation, iteration: u32) -> 
         iteration,
         seed: config.seed,
         peak: false,
+        inspect: false,
     }
 }
 

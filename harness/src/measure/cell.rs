@@ -62,6 +62,17 @@ pub struct Bench<'a> {
     inspected: BTreeMap<(Operation, usize), String>,
 }
 
+/// Whether a sample is inspected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Inspection {
+    /// It is.
+    Made,
+    /// It is not, but until the end of the operation the members see no difference.
+    Left,
+    /// It is not, and nothing is copied for it: the process measures memory.
+    Impossible,
+}
+
 /// What is needed for an inspection, from before the operation.
 struct Before {
     group: Group,
@@ -107,9 +118,21 @@ impl<'a> Bench<'a> {
     /// # Errors
     /// Why the sample does not count.
     pub fn run(&mut self, cell: &Cell) -> Result<Outcome, Refusal> {
-        let key = (cell.operation, cell.origin.group_size);
-        let mut outcome = self.confirmed(cell, !self.inspected.contains_key(&key))?;
-        if let Some(words) = self.inspected.get(&key) {
+        let known = self.inspected.contains_key(&(cell.operation, cell.origin.group_size));
+        self.run_and(cell, if known { Inspection::Left } else { Inspection::Made })
+    }
+
+    /// As [`run`](Self::run), but the cell is inspected even if it has been before. The outcome says the same.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn run_inspected(&mut self, cell: &Cell) -> Result<Outcome, Refusal> {
+        self.run_and(cell, Inspection::Made)
+    }
+
+    fn run_and(&mut self, cell: &Cell, inspection: Inspection) -> Result<Outcome, Refusal> {
+        let mut outcome = self.confirmed(cell, inspection)?;
+        if let Some(words) = self.inspected.get(&(cell.operation, cell.origin.group_size)) {
             outcome.validation = format!("{}, {words}", outcome.validation);
         }
         Ok(outcome)
@@ -120,21 +143,21 @@ impl<'a> Bench<'a> {
     /// # Errors
     /// As [`run`](Self::run).
     pub fn run_again(&mut self, cell: &Cell) -> Result<Outcome, Refusal> {
-        self.confirmed(cell, false)
+        self.confirmed(cell, Inspection::Impossible)
     }
 
-    fn confirmed(&mut self, cell: &Cell, inspect: bool) -> Result<Outcome, Refusal> {
-        let mut result = self.attempt(cell, inspect);
+    fn confirmed(&mut self, cell: &Cell, inspection: Inspection) -> Result<Outcome, Refusal> {
+        let mut result = self.attempt(cell, inspection);
         for _ in 1..ATTEMPTS {
             if !result.as_ref().is_err_and(Refusal::may_be_noise) {
                 break;
             }
-            result = self.attempt(cell, inspect);
+            result = self.attempt(cell, inspection);
         }
         result
     }
 
-    fn attempt(&mut self, cell: &Cell, inspect: bool) -> Result<Outcome, Refusal> {
+    fn attempt(&mut self, cell: &Cell, inspection: Inspection) -> Result<Outcome, Refusal> {
         let Cell { operation, origin } = *cell;
         let least = operation.min_group_size();
         if origin.group_size < least {
@@ -145,7 +168,7 @@ impl<'a> Bench<'a> {
         for _ in 0..joiners(operation) {
             group.make_joiner(self.backend, &origin)?;
         }
-        let copy = if inspect { Some(group.duplicate()?) } else { None };
+        let copy = if inspection == Inspection::Impossible { None } else { Some(group.duplicate()?) };
         let (mut network, script) = placed(group, cell, Origin::member);
         let before = copy.map(|group| Before::new(group, &script));
         let recorded = before.iter().flat_map(|before| &before.states);
@@ -165,6 +188,7 @@ impl<'a> Bench<'a> {
         let peak_bytes = peak_bytes();
         refuse_faults(&record)?;
         outside::after(&network, operation_ns)?;
+        let before = before.filter(|_| inspection == Inspection::Made);
         // A created group is kept for the other cells. The validation changes its members, so they are copied first.
         let kept = if operation == Operation::Create { Some(group_of(&network)?) } else { None };
         let recordings = before.as_ref().map_or_else(Vec::new, |before| {
@@ -186,7 +210,7 @@ impl<'a> Bench<'a> {
         outside::end(validated.network)?;
         if let Some(before) = before {
             let words = self.inspect(cell, before, &script, &recordings, fingerprints_before.as_ref(), &removed)?;
-            self.inspected.insert((operation, origin.group_size), words);
+            self.inspected.entry((operation, origin.group_size)).or_insert(words);
         }
         if let Some(group) = kept {
             let created = State { group, fingerprints: validated.fingerprints };

@@ -1,4 +1,5 @@
-//! What is looked at once for each cell, beside its first sample, at the size and in the state that is measured.
+//! What is looked at beside two samples of each cell, the first and a later one, at the size and in the state that is
+//! measured.
 //!
 //! The conformance suite runs in small groups, in one process. So the operation is run once more with altered and late
 //! messages; and some of the participants do their part again, each alone in another process, with nothing but bytes.

@@ -15,7 +15,7 @@
 //! Much does not depend on the group: that keys come from the randomness, that altered messages have no effect, and
 //! more. [`protocol::conformance`] checks that once, before anything is measured.
 //!
-//! [`super::outside`] looks for work that is done outside the timers, and [`super::inspection`] looks at each cell once. All of
+//! [`super::outside`] looks for work that is done outside the timers, and [`super::inspection`] looks at two samples of each cell. All of
 //! this guards against mistakes, not against a backend that finds out who asks.
 
 use protocol::agreement::{self, Disagreement};

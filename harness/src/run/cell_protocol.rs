@@ -6,6 +6,7 @@
 //! runner   {"protocol":2,"schema":1,"backend":"...","variant":"","clock_read_ns":...,"primitive_ns":{...}}
 //! runner   {"passed":{"checks":{"operations":60,...},"notes":[]}}     only if the parent requested conformance
 //! parent   {"run_id":"...","operation":"update","group_size":128,"iteration":0,"seed":1,"peak":false}
+//!                                                                     and "inspect":true, if it is to be inspected again
 //! runner   a sample
 //! parent   ...
 //! ```
@@ -76,6 +77,10 @@ pub struct Request {
     pub seed: u64,
     /// Whether the sample must contain the peak memory of the runner.
     pub peak: bool,
+    /// Whether the cell is inspected even if it has been before. Only written if it is, so that runners which do not know of
+    /// it can be asked for everything else.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub inspect: bool,
 }
 
 /// What the first lines of all versions have in common.

@@ -147,7 +147,11 @@ fn measure(backend: &dyn Backend, bench: &mut Bench<'_>, request: &Request) -> S
     let empty = unmeasured(description.name, description.variant, request);
     let cell = Cell { operation: request.operation, origin };
     // A process that measures peak memory does nothing else, and another one has inspected the cell.
-    let result = if request.peak { bench.run_again(&cell) } else { bench.run(&cell) };
+    let result = match request {
+        Request { peak: true, .. } => bench.run_again(&cell),
+        Request { inspect: true, .. } => bench.run_inspected(&cell),
+        _ => bench.run(&cell),
+    };
     match result {
         Ok(Outcome { validation, traffic, work, state_bytes, primitive_ns, peak_bytes }) => Sample {
             status: Status::Ok,

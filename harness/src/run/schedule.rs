@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::hash::{BuildHasher as _, RandomState};
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -109,12 +110,14 @@ pub fn measure(plan: &Plan, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Ru
         conformance: manifest.conformance.clone(),
     };
     let mut timeouts = BTreeMap::<CellKey, u32>::new();
+    let is_done = |task: &Task| done.contains(&id_of(task));
+    let inspected = inspected_again(tasks.iter().filter(|task| !is_done(task)));
     for task in tasks {
-        let request = request(plan, &manifest.run_id, &task);
-        let Choice { backend, variant } = &task.choice;
-        if done.contains(&cell_id(backend, variant, task.operation, task.group_size, task.iteration)) {
+        if is_done(&task) {
             continue;
         }
+        let inspect = inspected.get(&cell_of(&task)) == Some(&task.iteration);
+        let request = Request { inspect, ..request(plan, &manifest.run_id, &task) };
         progress(Progress::Task(&task));
         let timed_out = timeouts.entry(cell_of(&task)).or_default();
         let sample = if *timed_out >= MAX_TIMEOUTS {
@@ -318,7 +321,7 @@ impl Runners<'_> {
         let Choice { backend, variant } = &task.choice;
         let started = Runner::start(&self.plan.launch, backend, variant, self.plan.jobs, false);
         let Ok(mut runner) = started else { return };
-        let request = Request { peak: true, ..request.clone() };
+        let request = Request { peak: true, inspect: false, ..request.clone() };
         if let Answer::Sample(again) = runner.ask(&request, self.plan.timeout) {
             if !same_exactly(sample, &again) {
                 let reason = "with the same seed, another process had other bytes or primitive counts".to_owned();
@@ -350,6 +353,7 @@ fn request(plan: &Plan, run_id: &str, task: &Task) -> Request {
         iteration: task.iteration,
         seed: plan.seed,
         peak: false,
+        inspect: false,
     }
 }
 
@@ -362,4 +366,55 @@ type CellKey = (Choice, u32, Operation);
 
 fn cell_of(task: &Task) -> CellKey {
     (task.choice.clone(), task.group_size, task.operation)
+}
+
+fn id_of(Task { choice: Choice { backend, variant }, operation, group_size, iteration }: &Task) -> String {
+    cell_id(backend, variant, *operation, *group_size, *iteration)
+}
+
+/// The iteration in which each cell is inspected once more, besides its first one. Not the seed chooses it, but chance, so
+/// that no backend can know it. It makes no difference to the sample.
+fn inspected_again<'a>(tasks: impl Iterator<Item = &'a Task>) -> BTreeMap<CellKey, u32> {
+    let chance = RandomState::new();
+    let lot = |task: &Task| chance.hash_one(id_of(task));
+    let mut chosen = BTreeMap::<CellKey, &Task>::new();
+    for task in tasks.filter(|task| task.iteration > 0) {
+        let best = chosen.entry(cell_of(task)).or_insert(task);
+        if lot(task) < lot(best) {
+            *best = task;
+        }
+    }
+    chosen.into_iter().map(|(cell, task)| (cell, task.iteration)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_cell_is_inspected_in_one_later_iteration_and_not_always_in_the_same() {
+        let choice = Choice { backend: "b".to_owned(), variant: String::new() };
+        let cells = [(3, 1), (4, 2), (5, 25)];
+        let tasks: Vec<Task> = cells
+            .into_iter()
+            .flat_map(|(group_size, iterations)| {
+                let choice = choice.clone();
+                (0..iterations).map(move |iteration| Task {
+                    choice: choice.clone(),
+                    operation: Operation::Update,
+                    group_size,
+                    iteration,
+                })
+            })
+            .collect();
+        let key = |group_size| (choice.clone(), group_size, Operation::Update);
+        let mut seen = BTreeSet::new();
+        for _ in 0..1000 {
+            let chosen = inspected_again(tasks.iter());
+            assert_eq!(chosen.get(&key(3)), None);
+            assert_eq!(chosen.get(&key(4)), Some(&1));
+            seen.insert(chosen[&key(5)]);
+        }
+        assert_eq!(seen, (1..25).collect());
+    }
 }

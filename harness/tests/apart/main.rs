@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 #![allow(dead_code, reason = "the other test program uses the rest")]
 
+#[path = "../faulty/honest_at_first.rs"]
+mod honest_at_first;
 #[path = "../faulty/layer.rs"]
 mod layer;
 #[path = "../faulty/other_threads.rs"]
@@ -25,11 +27,14 @@ mod works_in_restore;
 
 use std::time::Duration;
 
+use harness::record::program::Program;
 use harness::record::sample::{Sample, Status};
 use harness::registry::{Constructor, Registry};
 use harness::run::cell_protocol::{Request, Verdict};
 use harness::run::child::{Answer, Checked, Launch, Runner};
-use harness::run::{apart, runner};
+use harness::run::plan::{Choice, Earlier, Plan};
+use harness::run::{apart, runner, schedule};
+use honest_at_first::HonestAtFirst;
 use layer::{Layer, Layered};
 use other_threads::{OtherThreads, Threads};
 use other_threads_uncounted::OtherThreadsUncounted;
@@ -86,6 +91,7 @@ const BACKENDS: &[Constructor] = &[
     || Named::layered::<TableOfPlaintexts<true>>("table-of-plaintexts"),
     || Named::layered::<TableInAFile>("table-in-a-file"),
     || Named::layered::<SharedMemory>("shared-memory"),
+    || Named::layered::<HonestAtFirst>("honest-at-first"),
     || Named::layered::<WorksInRestore>("works-in-restore"),
     || Named::layered::<OtherThreadsUncounted>("uncounted-threads"),
     || Named::threads("new-threads", Threads::New),
@@ -112,12 +118,16 @@ fn serve(name: &str, part: Option<&str>) {
 }
 
 fn run_tests(filter: &str) {
-    let tests: [(&str, fn()); 9] = [
+    let tests: [(&str, fn()); 10] = [
         ("without_a_fault_parts_are_the_same_in_processes_of_their_own", without_a_fault),
         ("signatures_that_are_looked_up_are_refused", signatures_that_are_looked_up_are_refused),
         ("plaintexts_that_are_looked_up_are_refused", plaintexts_that_are_looked_up_are_refused),
         ("plaintexts_in_a_file_are_refused", plaintexts_in_a_file_are_refused),
         ("messages_that_need_shared_memory_are_refused", messages_that_need_shared_memory_are_refused),
+        (
+            "the_first_sample_is_not_the_only_one_that_is_inspected",
+            the_first_sample_is_not_the_only_one_that_is_inspected,
+        ),
         ("work_in_restore_is_refused", work_in_restore_is_refused),
         ("work_on_other_threads_is_refused", work_on_other_threads_is_refused),
         ("declared_threads_are_timed_and_counted", declared_threads_are_timed_and_counted),
@@ -139,7 +149,8 @@ fn start(verb: &str, backend: &str) -> (Runner, Verdict) {
 }
 
 fn ask(runner: &mut Runner, operation: Operation, peak: bool) -> Sample {
-    let request = Request { run_id: "r".to_owned(), operation, group_size: SIZE, iteration: 1, seed: 1, peak };
+    let request =
+        Request { run_id: "r".to_owned(), operation, group_size: SIZE, iteration: 1, seed: 1, peak, inspect: false };
     match runner.ask(&request, Duration::from_secs(120)) {
         Answer::Sample(sample) => *sample,
         other => panic!("{other:?}"),
@@ -195,6 +206,31 @@ fn plaintexts_in_a_file_are_refused() {
 fn messages_that_need_shared_memory_are_refused() {
     let found = refusal("shared-memory");
     assert_eq!(found, "sender, alone in another process with the same messages: the message is not authentic");
+}
+
+fn the_first_sample_is_not_the_only_one_that_is_inspected() {
+    let choice = Choice { backend: "honest-at-first".to_owned(), variant: String::new() };
+    let plan = Plan {
+        backends: vec![choice],
+        iterations: [(Operation::Update, 2)].into(),
+        large_groups: None,
+        sizes: vec![SIZE],
+        seed: 1,
+        jobs: 2,
+        conformance: true,
+        timeout: Duration::from_secs(120),
+        peak: false,
+        out: None,
+        earlier: Earlier::Refuse,
+        launch: Launch::subcommand("runner").unwrap(),
+        program: Program::HARNESS,
+        argv: Vec::new(),
+    };
+    let samples = schedule::measure(&plan, &mut |_| ()).unwrap().samples;
+    let [first, second] = <[Sample; 2]>::try_from(samples).unwrap();
+    assert_eq!(first.status, Status::Ok, "{}", first.reason);
+    assert_eq!(second.status, Status::Refused, "{}", second.validation);
+    assert!(second.reason.ends_with("it counts 46 of op.verify, not 23"), "{}", second.reason);
 }
 
 fn work_in_restore_is_refused() {
