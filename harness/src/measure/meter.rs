@@ -101,6 +101,15 @@ pub fn clock_read_ns() -> f64 {
     rounded(median(&batches).unwrap_or(0.0))
 }
 
+/// The primitives of which there are more than there may be, and how many more, in words.
+pub(super) fn beyond(counts: Counts, most: Counts) -> Option<String> {
+    let more: Vec<String> = (counts.named().into_iter().zip(most.named()))
+        .filter(|((_, count), (_, most))| count > most)
+        .map(|((name, count), (_, most))| format!("{name} {}", count - most))
+        .collect();
+    (!more.is_empty()).then(|| more.join(", "))
+}
+
 /// Rounds to a picosecond. Anything smaller is noise, and a short number passes through JSON unchanged.
 pub(crate) fn rounded(nanoseconds: f64) -> f64 {
     (nanoseconds * 1e3).round() / 1e3

@@ -12,7 +12,7 @@ use protocol::member::{Backend, Member, NewUser, Ordering};
 use protocol::operation::{Expected, Operation};
 use rand_core::CryptoRng;
 
-use super::meter::{Effort, Scope};
+use super::meter::{Effort, Scope, beyond};
 use super::network::{Network, Participant, Record};
 use super::validation::Refusal;
 
@@ -22,17 +22,20 @@ const PER_FINGERPRINT: u64 = 16;
 const SPARE_KEYS: u64 = 8;
 /// Hashes, or calls of HKDF, that a new user may make for each of its keys.
 const PER_KEY: u64 = 16;
-/// What may be put off until the first calls after an operation is the larger of this time and this part of the
-/// operation's time, over all members.
-const PUT_OFF_NS: u64 = 5_000_000;
+/// What may be put off until the first calls after an operation is the larger of these times, of which one is for each
+/// member, and this part of the operation's time, over all members. On a busy machine, first calls took up to 154
+/// microseconds beyond the second ones with 8 members, 422 with 24 and 2305 with 127.
+const PUT_OFF_NS: u64 = 100_000;
+const PUT_OFF_NS_PER_MEMBER: u64 = 30_000;
 const PUT_OFF_PART: u64 = 20;
 /// How long it may take to show, copy and drop a member: a fixed time, and a time for each byte of its export. This is
-/// many times what it takes.
-const SHOWN_NS: u64 = 1_000_000;
-const SHOWN_NS_PER_BYTE: u64 = 50;
+/// several times what it takes.
+const SHOWN_NS: u64 = 100_000;
+const SHOWN_NS_PER_BYTE: u64 = 20;
 
-/// What other threads of the process may take during an operation: the larger of this time and this part of its time.
-const OTHERS_NS: u64 = 5_000_000;
+/// What other threads of the process may take during an operation: the larger of this time and this part of its time. On a
+/// busy machine, they seemed to take up to 433 microseconds.
+const OTHERS_NS: u64 = 750_000;
 const OTHERS_PART: u64 = 20;
 
 /// Everything that shows or copies a member without changing it.
@@ -171,7 +174,8 @@ pub fn after(network: &Network, operation_ns: u64) -> Result<(), Refusal> {
         Ok((times, bytes))
     };
     let (first, bytes) = look()?;
-    let may_be_put_off = PUT_OFF_NS.max(operation_ns / PUT_OFF_PART);
+    let noise = PUT_OFF_NS + PUT_OFF_NS_PER_MEMBER * participants.len() as u64;
+    let may_be_put_off = noise.max(operation_ns / PUT_OFF_PART);
     if first.iter().sum::<u64>() <= may_be_put_off {
         return Ok(());
     }
@@ -240,13 +244,4 @@ pub fn end(network: Network) -> Result<(), Refusal> {
         None => Ok(()),
         Some(what) => Err(Refusal::WorkOutside { call: "drop", what }),
     }
-}
-
-/// The primitives of which there are more than there may be, and how many more, in words.
-fn beyond(counts: Counts, most: Counts) -> Option<String> {
-    let more: Vec<String> = (counts.named().into_iter().zip(most.named()))
-        .filter(|((_, count), (_, most))| count > most)
-        .map(|((name, count), (_, most))| format!("{name} {}", count - most))
-        .collect();
-    (!more.is_empty()).then(|| more.join(", "))
 }

@@ -8,7 +8,8 @@
 //! 4. Everybody else has read the application messages of the operation. The operator and one other member (after an
 //!    add, the joiner) then send a probe each, and everybody else reads it. After an operation of several members,
 //!    every member sends a probe; likewise in the first iteration, if the backend shows no fingerprints.
-//! 5. Nobody who receives a probe verifies more than the messages that it receives then.
+//! 5. Nobody who receives a probe verifies more than the messages that it receives then. The first two members that send one
+//!    send another one, and nobody has done anything for the first that the operation has left: see `nothing_put_off`.
 //! 6. A removed member does not read the probes, and neither does a copy of it from before its removal. The copy gets
 //!    every message, even those that are for one other member.
 //!
@@ -19,12 +20,15 @@
 //! this guards against mistakes, not against a backend that finds out who asks.
 
 use protocol::agreement::{self, Disagreement};
+use protocol::crypto::count::Counts;
 use protocol::error::Error;
 use protocol::id::MemberId;
 use protocol::member::{Fingerprints, Member};
 use protocol::operation::{CostMismatch, Expected, Measured, Operation, PLAINTEXT_LEN, Phase, Role};
+use rand_chacha::ChaCha20Rng;
 use rand_core::Rng as _;
 
+use super::meter::{Effort, beyond};
 use super::network::{Fault, Network, Participant, Reading, Record, Trouble};
 use super::randomness::Origin;
 use super::script::{Action, Stage};
@@ -35,6 +39,24 @@ const PRIMITIVE_COUNTS: &str = "operation counts";
 /// How many signatures a member may verify for each message that it receives: of the message, and of keys that come with it or
 /// are fetched for it.
 const VERIFIED_PER_MESSAGE: u64 = 4;
+
+/// The kind of acknowledgements.
+const ACK: &str = "ack";
+/// How many members send two probes.
+const TWICE: usize = 2;
+/// What it may take to open a channel with a member, and to give it a sender key. With X3DH it takes two key generations,
+/// five key agreements and a bundle, which is fetched and verified.
+const OPENING: Counts = Counts {
+    dh: 5,
+    keygen: 2,
+    sign: 1,
+    sign_keygen: 1,
+    verify: 1,
+    aead_bytes: 128,
+    hash_blocks: 8,
+    kdf: 12,
+    ..Counts::NOTHING
+};
 
 /// An operation that has ended, and what is known of it.
 pub struct Finished<'a> {
@@ -148,6 +170,17 @@ pub enum Refusal {
         /// The number of messages.
         received: u64,
     },
+    /// The first message of a member costs more than its next one.
+    #[error(
+        "the first message of a member after the operation costs the {} more than the next one, as if work was put off: {what}",
+        role.name()
+    )]
+    LeftForMessage {
+        /// The role of a member that has something left to do.
+        role: Role,
+        /// The primitive counts that are too many.
+        what: String,
+    },
     /// Another thread has used primitives.
     #[error(
         "primitives are used on another thread, where no timer runs, and the backend does not declare that it needs threads"
@@ -217,7 +250,8 @@ pub fn validate(finished: Finished<'_>) -> Result<Validated, Refusal> {
         network.admit_eavesdropper(member, origin.probe(network.participants().len() + index));
     }
     let probers = probers(&network, everybody_probes);
-    probe(&mut network, &probers, &origin)?;
+    let acknowledged = record.traffic.keys().any(|(_, _, kind)| *kind == ACK);
+    probe(&mut network, &probers, &origin, acknowledged)?;
     words.push(format!("{} probes read by all", probers.len()));
     if network.has_eavesdroppers() || network.with_role(Role::Removed).next().is_some() {
         words.push("the removed reads none of them".to_owned());
@@ -308,23 +342,60 @@ fn probers(network: &Network, everybody: bool) -> Vec<usize> {
     operator.into_iter().chain(other).collect()
 }
 
-/// Lets these members send a probe each, and checks who reads it.
-fn probe(network: &mut Network, probers: &[usize], origin: &Origin) -> Result<(), Refusal> {
-    for prober in probers {
-        let mut plaintext = vec![0; PLAINTEXT_LEN];
-        origin.probe(*prober).fill_bytes(&mut plaintext);
-        let record = network.run(&[Stage::of(*prober, Action::Send(plaintext.clone()))]);
-        if let Some(fault) = record.faults.iter().find(|fault| fault.role != Role::Removed) {
-            return Err(Refusal::ProbeFault(*fault));
+/// Lets these members send a probe each, and checks who reads it. The first ones send a second probe at once, which must not
+/// cost less than the first.
+fn probe(network: &mut Network, probers: &[usize], origin: &Origin, acknowledged: bool) -> Result<(), Refusal> {
+    for (place, prober) in probers.iter().enumerate() {
+        let mut stream = origin.probe(*prober);
+        let first = probe_once(network, *prober, &mut stream)?;
+        if place < TWICE {
+            let second = probe_once(network, *prober, &mut stream)?;
+            nothing_put_off(network, *prober, [&first, &second], acknowledged)?;
         }
-        let removed = |participant: usize| network.participants()[participant].role == Role::Removed;
-        let by_removed =
-            record.readings.iter().any(|reading| removed(reading.participant) && reading.plaintext == plaintext);
-        if by_removed || record.overheard.contains(&plaintext) {
-            return Err(Refusal::ReadByRemoved);
+    }
+    Ok(())
+}
+
+fn probe_once(network: &mut Network, prober: usize, stream: &mut ChaCha20Rng) -> Result<Record, Refusal> {
+    let mut plaintext = vec![0; PLAINTEXT_LEN];
+    stream.fill_bytes(&mut plaintext);
+    let record = network.run(&[Stage::of(prober, Action::Send(plaintext.clone()))]);
+    if let Some(fault) = record.faults.iter().find(|fault| fault.role != Role::Removed) {
+        return Err(Refusal::ProbeFault(*fault));
+    }
+    let removed = |participant: usize| network.participants()[participant].role == Role::Removed;
+    let by_removed =
+        record.readings.iter().any(|reading| removed(reading.participant) && reading.plaintext == plaintext);
+    if by_removed || record.overheard.contains(&plaintext) {
+        return Err(Refusal::ReadByRemoved);
+    }
+    read_by_all(network, &record.readings, &[(prober, &plaintext)], "probe message")?;
+    nothing_left_to_verify(&record)?;
+    Ok(record)
+}
+
+/// Checks that no member has left work of the operation for the first message of an author. Members that have acknowledged
+/// the operation have nothing left. Others may open the channels that a message needs, or renew their keys: the author with
+/// each other member, and each of those with the author.
+fn nothing_put_off(network: &Network, prober: usize, probes: [&Record; 2], acknowledged: bool) -> Result<(), Refusal> {
+    for (index, participant) in network.participants().iter().enumerate() {
+        let [first, second] = probes.map(|record| {
+            let all = record.efforts[index].iter().flatten();
+            all.fold(Effort::default(), |mut sum, effort| {
+                sum += *effort;
+                sum
+            })
+        });
+        let peers = if index == prober { network.participants().len() as u64 - 1 } else { 1 };
+        let opened = match (acknowledged, first.bytes_fetched > second.bytes_fetched) {
+            (true, _) => Counts::NOTHING,
+            (false, true) => peers * OPENING,
+            // Only what has been fetched is verified.
+            (false, false) => peers * Counts { verify: 0, ..OPENING },
+        };
+        if let Some(what) = beyond(first.counts, second.counts + opened) {
+            return Err(Refusal::LeftForMessage { role: participant.role, what });
         }
-        read_by_all(network, &record.readings, &[(*prober, &plaintext)], "probe message")?;
-        nothing_left_to_verify(&record)?;
     }
     Ok(())
 }

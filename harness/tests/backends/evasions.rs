@@ -10,6 +10,7 @@ use crate::puts_off_uncounted::{PutsOffUncounted, UNTIL};
 use crate::second_signature::SecondSignature;
 use crate::small_groups_only::SmallGroupsOnly;
 use crate::table_of_plaintexts::TableOfPlaintexts;
+use crate::verifies_when_author_speaks::VerifiesWhenAuthorSpeaks;
 use crate::works_ahead::WorksAhead;
 use harness::measure::cell::{Bench, Cell, Outcome};
 use harness::measure::randomness::Origin;
@@ -73,6 +74,25 @@ fn acknowledgements_that_are_verified_when_a_member_is_shown_are_refused() {
 fn acknowledgements_that_are_verified_in_the_next_call_are_refused() {
     let found = refusal(&PutsOff("next call"));
     assert!(found.starts_with("a member that receives a probe message verifies "), "{found}");
+}
+
+#[test]
+fn an_acknowledgement_that_is_verified_when_its_author_speaks_is_refused() {
+    let backend = Layered::<VerifiesWhenAuthorSpeaks>::default();
+    // The layer's key is made with the first formula.
+    let _ = backend.expected(Operation::Update, SIZE);
+    let found = refusal(&backend);
+    let reason = "the first message of a member after the operation costs the sender more than the next one, as if work was \
+                  put off: op.verify 1";
+    assert_eq!(found, reason);
+}
+
+#[test]
+fn work_that_nothing_counts_is_refused_in_small_groups_too() {
+    UNTIL.set("export");
+    let found = run(&Layered::<PutsOffUncounted>::default(), Operation::Update, 5).unwrap_err().to_string();
+    assert!(found.starts_with("after the operation, `export` and the like take "), "{found}");
+    UNTIL.set("");
 }
 
 #[test]

@@ -30,6 +30,8 @@ mod small_groups_only;
 mod table_of_plaintexts;
 #[path = "../toy/mod.rs"]
 mod toy;
+#[path = "../faulty/verifies_when_author_speaks.rs"]
+mod verifies_when_author_speaks;
 mod wire;
 #[path = "../faulty/works_ahead.rs"]
 mod works_ahead;
