@@ -90,7 +90,7 @@ fn an_acknowledgement_that_is_verified_when_its_author_speaks_is_refused() {
 #[test]
 fn work_that_nothing_counts_is_refused_in_small_groups_too() {
     UNTIL.set("export");
-    let found = run(&Layered::<PutsOffUncounted>::default(), Operation::Update, 5).unwrap_err().to_string();
+    let found = run(&Layered::<PutsOffUncounted>::default(), Operation::Update, 3).unwrap_err().to_string();
     assert!(found.starts_with("after the operation, `export` and the like take "), "{found}");
     UNTIL.set("");
 }
