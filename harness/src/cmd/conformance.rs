@@ -2,22 +2,32 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::ops::RangeInclusive;
 
 use clap::Args;
-use protocol::conformance::{self, Attack, Report};
+use protocol::conformance::{self, Attack, Report, Violation};
+use protocol::operation::MIN_GROUP_SIZE;
 
 use super::failure::{Failure, INCOMPLETE, OK};
+use super::options::whole;
 use super::output::print;
 use super::running;
 use crate::registry::{Constructor, Registry, full_name};
 use crate::report::summary::table::Table;
+use crate::run::plan::MAX_GROUP_SIZE;
 
 #[derive(Args)]
 pub(super) struct Options {
     /// Backends to check, separated by commas; see `list` [default: all]
     #[arg(long, value_name = "NAME[:VARIANT]", value_delimiter = ',')]
     backend: Vec<String>,
+    /// Check them as before a measurement of groups of this size: above 8 members, in one large group too
+    #[arg(long, value_name = "MEMBERS", value_parser = whole::<u32>(SIZE))]
+    size: Option<u32>,
 }
+
+/// The sizes that can be measured.
+const SIZE: RangeInclusive<u64> = MIN_GROUP_SIZE as u64..=MAX_GROUP_SIZE as u64;
 
 pub(super) fn run(options: &Options, registry: &Registry) -> Result<u8, Failure> {
     let names = if options.backend.is_empty() { registry.names().collect() } else { options.backend.clone() };
@@ -28,20 +38,29 @@ pub(super) fn run(options: &Options, registry: &Registry) -> Result<u8, Failure>
     let mut code = OK;
     for make in backends {
         let name = full_name(&*make());
-        let text = match conformance::check(&make) {
-            Ok(report) => passed(&name, &report),
-            Err(violation) => {
-                code = INCOMPLETE;
-                format!("# {name}: does not pass, and cannot be measured\n\n{violation}\n\n")
-            }
-        };
-        print(text.as_bytes())?;
+        let mut passes = tell(&name, conformance::check(&make))?;
+        if let Some(size) = options.size.and_then(|size| conformance::large(size as usize)).filter(|_| passes) {
+            passes = tell(&format!("{name} in a group of {size}"), conformance::check_at(&make, size))?;
+        }
+        if !passes {
+            code = INCOMPLETE;
+        }
     }
     Ok(code)
 }
 
-fn passed(name: &str, report: &Report) -> String {
-    let mut text = format!("# {name}: passes {} checks\n\n", report.total());
+/// Prints the result, and returns whether the backend passes.
+fn tell(what: &str, result: Result<Report, Violation>) -> Result<bool, Failure> {
+    let (text, passes) = match result {
+        Ok(report) => (passed(what, &report), true),
+        Err(violation) => (format!("# {what}: does not pass, and cannot be measured\n\n{violation}\n\n"), false),
+    };
+    print(text.as_bytes())?;
+    Ok(passes)
+}
+
+fn passed(what: &str, report: &Report) -> String {
+    let mut text = format!("# {what}: passes {} checks\n\n", report.total());
     let mut checks = Table::new(&["check", "situations"]);
     report.passed.iter().for_each(|(check, count)| checks.row([(*check).to_owned(), count.to_string()]));
     let _ = writeln!(text, "{checks}");

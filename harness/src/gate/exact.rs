@@ -65,7 +65,7 @@ fn measure_backend(
     timeout: Duration,
     finished: &(dyn Fn() + Sync),
 ) -> Result<Vec<Measured>, StartError> {
-    let mut runner = Runner::start(launch, &choice.backend, &choice.variant, 1, true)?;
+    let mut runner = Runner::start(launch, &choice.backend, &choice.variant, 1, Some(config.group_size))?;
     let mut fit = match runner.conformance(timeout) {
         Checked::Verdict(Verdict::Passed(_)) => Ok(()),
         Checked::Verdict(Verdict::Violated(reason)) => Err(format!("conformance: {reason}")),

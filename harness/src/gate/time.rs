@@ -45,7 +45,7 @@ pub fn pairs(config: &Config) -> u64 {
 /// # Errors
 /// The other build speaks another version of the cell protocol.
 pub fn check(config: &Config, theirs: &Launch) -> Result<(), NotComparable> {
-    let started = config.time.first().map(|choice| Runner::start(theirs, &choice.backend, &choice.variant, 1, false));
+    let started = config.time.first().map(|choice| Runner::start(theirs, &choice.backend, &choice.variant, 1, None));
     match started {
         Some(Err(StartError::NotComparable(error))) => Err(error),
         // Any other failure is reported later, for each backend.
@@ -89,7 +89,7 @@ fn measure_pairs(
     finished: &mut dyn FnMut(),
 ) -> Result<Vec<Pair>, String> {
     let start = |launch: &Launch| {
-        Runner::start(launch, &choice.backend, &choice.variant, 1, false).map_err(|error| error.to_string())
+        Runner::start(launch, &choice.backend, &choice.variant, 1, None).map_err(|error| error.to_string())
     };
     let (mut theirs, mut ours) = (start(launches.0)?, start(launches.1)?);
     let mut pairs = Vec::new();

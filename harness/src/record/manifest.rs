@@ -66,6 +66,19 @@ pub struct Conformance {
     /// What could not be tried, and why. Missing in older runs.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub not_made: BTreeMap<String, String>,
+    /// What it has passed in a large group too. Missing in older runs, and where no large group was to be measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub large_group: Option<LargeGroup>,
+}
+
+/// What a backend has passed of the conformance suite in a large group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LargeGroup {
+    /// The number of members when the group was created.
+    pub group_size: u32,
+    /// The number of situations in which each check passed.
+    pub checks: BTreeMap<String, u32>,
 }
 
 /// Whether a run has ended.

@@ -2,7 +2,7 @@
 //! versioned ([`CELL_PROTOCOL`](crate::record::version::CELL_PROTOCOL)).
 //!
 //! ```text
-//! parent   {"protocol":2,"jobs":2,"conformance":true}
+//! parent   {"protocol":2,"jobs":2,"conformance":true,"largest":128}
 //! runner   {"protocol":2,"schema":1,"backend":"...","variant":"","clock_read_ns":...,"primitive_ns":{...}}
 //! runner   {"passed":{"checks":{"operations":60,...},"notes":[]}}     only if the parent requested conformance
 //! parent   {"run_id":"...","operation":"update","group_size":128,"iteration":0,"seed":1,"peak":false}
@@ -31,6 +31,9 @@ pub struct Hello {
     pub jobs: usize,
     /// Whether the runner must run the conformance suite first and report a [`Verdict`] in its second line.
     pub conformance: bool,
+    /// The size of the largest group that will be measured, for the suite. 0, as in older versions, if there is no suite.
+    #[serde(default)]
+    pub largest: u32,
 }
 
 /// The runner's first line.

@@ -102,7 +102,8 @@ pub struct Runner {
 }
 
 impl Runner {
-    /// Starts a runner and exchanges versions. If `conformance` is set, [`Self::conformance`] must be called next. The
+    /// Starts a runner and exchanges versions. `conformance` is the size of the largest group that will be measured, if the
+    /// conformance suite must run before; then [`Self::conformance`] must be called next. The
     /// calling thread must live as long as the runner: on Linux the parent of a process is a thread, and a runner ends
     /// with its parent.
     ///
@@ -113,7 +114,7 @@ impl Runner {
         backend: &str,
         variant: &str,
         jobs: usize,
-        conformance: bool,
+        conformance: Option<u32>,
     ) -> Result<Self, StartError> {
         let mut command = command(&launch.program);
         command.args(&launch.args).args(["--backend", backend, "--variant", variant]).env("RUST_BACKTRACE", "0");
@@ -142,7 +143,8 @@ impl Runner {
         };
         let (backend, variant) = (backend.to_owned(), variant.to_owned());
         let mut runner = Self { child, input, lines, complaints, welcome: none(), backend, variant };
-        runner.welcome = runner.greet(&Hello { protocol: CELL_PROTOCOL, jobs, conformance })?;
+        let (largest, conformance) = (conformance.unwrap_or(0), conformance.is_some());
+        runner.welcome = runner.greet(&Hello { protocol: CELL_PROTOCOL, jobs, conformance, largest })?;
         Ok(runner)
     }
 

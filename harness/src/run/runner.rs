@@ -5,9 +5,10 @@
 //! clock and the calibration of primitives. The runner ends with its standard input, and so with its parent. On Linux
 //! it ends immediately, even in the middle of a cell.
 
+use std::collections::BTreeMap;
 use std::io::{self, BufRead, Write};
 
-use protocol::conformance;
+use protocol::conformance::{self, Report, Violation};
 use protocol::crypto::count;
 use protocol::member::Backend;
 
@@ -21,7 +22,7 @@ use crate::measure::meter;
 use crate::measure::randomness::Origin;
 use crate::measure::replay::Recording;
 use crate::measure::validation::Refusal;
-use crate::record::manifest::Conformance;
+use crate::record::manifest::{Conformance, LargeGroup};
 use crate::record::name::join;
 use crate::record::sample::{Sample, Status};
 use crate::record::version::{CELL_PROTOCOL, NotComparable, SCHEMA, same_version};
@@ -93,7 +94,7 @@ fn serve_with(
     same_version("cell protocol", CELL_PROTOCOL, theirs)?;
     let hello: Hello = serde_json::from_str(&first)?;
     if hello.conformance {
-        answer(&mut output, &verdict(make))?;
+        answer(&mut output, &verdict(make, hello.largest))?;
     }
     let apart = |recording: &Recording| match parts {
         Some(launch) => apart::repeat(launch, recording),
@@ -121,15 +122,38 @@ fn welcome(backend: &dyn Backend) -> Welcome {
     }
 }
 
-fn verdict(make: &dyn Fn() -> Box<dyn Backend>) -> Verdict {
-    match conformance::check(make) {
-        Ok(report) => Verdict::Passed(Conformance {
-            checks: report.passed.into_iter().map(|(check, situations)| (check.to_owned(), situations)).collect(),
-            notes: report.notes.into_iter().map(str::to_owned).collect(),
-            not_made: report.not_made.into_iter().map(|(what, why)| (what.to_owned(), why.to_owned())).collect(),
-        }),
+fn verdict(make: &dyn Fn() -> Box<dyn Backend>, largest: u32) -> Verdict {
+    match conforms(make, largest) {
+        Ok(conformance) => Verdict::Passed(conformance),
         Err(violation) => Verdict::Violated(violation.to_string()),
     }
+}
+
+/// Runs the whole suite, as it must be passed before groups of up to `largest` members are measured.
+fn conforms(make: &dyn Fn() -> Box<dyn Backend>, largest: u32) -> Result<Conformance, Violation> {
+    let small = conformance::check(make)?;
+    let mut conformance = Conformance {
+        checks: checks(&small),
+        notes: small.notes.into_iter().map(str::to_owned).collect(),
+        not_made: small.not_made.into_iter().map(|(what, why)| (what.to_owned(), why.to_owned())).collect(),
+        large_group: None,
+    };
+    if let Some(group_size) = conformance::large(largest as usize) {
+        let large = conformance::check_at(make, group_size)?;
+        let group_size = u32::try_from(group_size).unwrap_or(u32::MAX);
+        conformance.large_group = Some(LargeGroup { group_size, checks: checks(&large) });
+        for (what, why) in large.not_made {
+            // What is not made in small groups either is said once.
+            if !conformance.not_made.contains_key(what) {
+                conformance.not_made.insert(format!("{what}, in a group of {group_size}"), why.to_owned());
+            }
+        }
+    }
+    Ok(conformance)
+}
+
+fn checks(report: &Report) -> BTreeMap<String, u32> {
+    report.passed.iter().map(|(check, situations)| ((*check).to_owned(), *situations)).collect()
 }
 
 fn answer(output: &mut impl Write, line: &impl serde::Serialize) -> Result<(), ServeError> {

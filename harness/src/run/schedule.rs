@@ -87,7 +87,7 @@ pub enum MeasureError {
 pub fn check(plan: &Plan) -> Result<(), MeasureError> {
     plan.tasks()?;
     for Choice { backend, variant } in &plan.backends {
-        Runner::start(&plan.launch, backend, variant, plan.jobs, false)?;
+        Runner::start(&plan.launch, backend, variant, plan.jobs, None)?;
     }
     Ok(())
 }
@@ -282,8 +282,9 @@ impl Runners<'_> {
             return Ok(Err(unfit.clone()));
         }
         let check = self.plan.conformance && known.is_none();
+        let largest = self.plan.sizes.iter().copied().max().filter(|_| check);
         let Choice { backend, variant } = &task.choice;
-        let mut runner = Runner::start(&self.plan.launch, backend, variant, self.plan.jobs, check)?;
+        let mut runner = Runner::start(&self.plan.launch, backend, variant, self.plan.jobs, largest)?;
         if check {
             let fit = self.check(&task.choice, &mut runner);
             self.fit.insert(task.choice.clone(), fit.clone());
@@ -319,7 +320,7 @@ impl Runners<'_> {
     /// still counts.
     fn measure_peak(&self, task: &Task, request: &Request, sample: &mut Sample) {
         let Choice { backend, variant } = &task.choice;
-        let started = Runner::start(&self.plan.launch, backend, variant, self.plan.jobs, false);
+        let started = Runner::start(&self.plan.launch, backend, variant, self.plan.jobs, None);
         let Ok(mut runner) = started else { return };
         let request = Request { peak: true, inspect: false, ..request.clone() };
         if let Answer::Sample(again) = runner.ask(&request, self.plan.timeout) {

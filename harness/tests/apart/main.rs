@@ -141,7 +141,7 @@ fn run_tests(filter: &str) {
 
 /// A runner of this program, and what it says of the suite.
 fn start(verb: &str, backend: &str) -> (Runner, Verdict) {
-    let mut runner = Runner::start(&Launch::subcommand(verb).unwrap(), backend, "", 2, true).unwrap();
+    let mut runner = Runner::start(&Launch::subcommand(verb).unwrap(), backend, "", 2, Some(0)).unwrap();
     let Checked::Verdict(verdict) = runner.conformance(Duration::from_secs(120)) else {
         panic!("{backend}: no verdict")
     };

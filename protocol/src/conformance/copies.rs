@@ -20,10 +20,12 @@ impl<'a> World<'a> {
             directory: self.directory.clone(),
             group: self.group,
             log: self.log.clone(),
+            calls: self.calls.clone(),
             said: self.said.clone(),
             roles: self.roles.clone(),
             cost: self.cost.clone(),
             plaintexts: self.plaintexts.clone(),
+            most_speakers: self.most_speakers,
         })
     }
 

@@ -5,7 +5,7 @@ use super::flight::{Flight, below};
 use super::recorder::Recorder;
 use super::trial::Trial;
 use super::verdict::Verdict;
-use super::world::{Action, stream};
+use super::world::{Action, World, stream};
 use crate::operation::{Operation, Start};
 
 /// The size of groups in which all orders are tried.
@@ -106,13 +106,37 @@ fn every_order(mut flight: Flight<'_>, crossing: Crossing, seed: u64) -> Verdict
     for (number, order) in orders(flight.inbox(LATE), &mut stream(seed, 1 << 26)).into_iter().enumerate() {
         let mut flight = flight.fork()?;
         // One by one, or in one batch.
-        let together = if number % 2 == 0 { 1 } else { order.len().max(1) };
-        order.chunks(together).try_for_each(|places| flight.deliver(LATE, places))?;
-        flight.land()?;
-        flight.restart(LATE)?;
-        order.into_iter().try_for_each(|place| flight.repeat(LATE, place))?;
+        arrive(&mut flight, &order, if number % 2 == 0 { 1 } else { order.len().max(1) })?;
     }
+    flight.finish().map(drop)
+}
+
+/// In a large group, a message crosses an update, and another one follows both. One member gets the last first.
+pub(super) fn last_first<'a>(trial: &mut Trial<'a>, world: World<'a>) -> Verdict<World<'a>> {
+    let which = usize::from(trial.capabilities().pcs_update);
+    let (crossing, situation) = Crossing::ALL[which];
+    trial.enter(situation, world.insiders().len());
+    let mut flight = Flight::new(world);
+    flight.say(SPEAKER)?;
+    match crossing.action(SMALL) {
+        Some(action) => flight.act(OPERATOR, &action)?,
+        None => flight.say(OPERATOR)?,
+    }
+    flight.settle(&[LATE])?;
+    flight.say(SPEAKER)?;
+    flight.settle(&[LATE])?;
+    let mut order = flight.inbox(LATE);
+    order.reverse();
+    arrive(&mut flight, &order, 1)?;
     flight.finish()
+}
+
+/// One member gets messages in this order, in batches of so many, and then gets them all again.
+fn arrive(flight: &mut Flight<'_>, order: &[usize], together: usize) -> Verdict {
+    order.chunks(together).try_for_each(|places| flight.deliver(LATE, places))?;
+    flight.land()?;
+    flight.restart(LATE)?;
+    order.iter().try_for_each(|place| flight.repeat(LATE, *place))
 }
 
 /// An operation is withheld from one member while the others go on, and arrives last.
@@ -133,7 +157,7 @@ fn withheld(mut flight: Flight<'_>, crossing: Crossing, updates: bool) -> Verdic
     flight.say(LATE)?;
     flight.settle(&[])?;
     withheld.into_iter().rev().try_for_each(|place| flight.deliver(LATE, &[place]))?;
-    flight.finish()
+    flight.finish().map(drop)
 }
 
 /// Everybody speaks, updates and restarts. Messages arrive in any order, and some of them again.
@@ -161,7 +185,7 @@ fn any_schedule(mut flight: Flight<'_>, crossing: Crossing, trial: &Trial<'_>) -
         }
     }
     while flight.deliver_one_if_any(&mut rng)? {}
-    flight.finish()
+    flight.finish().map(drop)
 }
 
 /// All orders of a few messages, or random orders of many.

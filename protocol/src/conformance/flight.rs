@@ -10,7 +10,7 @@ use crate::id::MemberId;
 use crate::member::{Context, Event, Incoming, Received};
 use crate::operation::PLAINTEXT_LEN;
 
-/// The greatest number of messages that arrive: a protocol that still sends after them sends for ever.
+/// The greatest number of messages that arrive in a small group: a protocol that still sends after them sends for ever.
 const MAX_ARRIVALS: usize = 5_000;
 
 /// A number below `bound`.
@@ -98,7 +98,10 @@ impl<'a> Flight<'a> {
     /// Lets messages arrive in the order in which they were sent, except at those users.
     pub(super) fn settle(&mut self, but: &[usize]) -> Verdict {
         loop {
-            let next = self.waiting().filter(|(user, _)| !but.contains(user)).min_by_key(|(_, place)| *place);
+            let users = self.world.users.iter().enumerate().filter(|(number, _)| !but.contains(number));
+            // What is sent later comes later in each inbox.
+            let first = users.filter_map(|(number, user)| user.inbox.first().map(|place| (number, *place)));
+            let next = first.min_by_key(|(_, place)| *place);
             let Some((user, place)) = next else { return Ok(()) };
             self.deliver(user, &[place])?;
         }
@@ -131,7 +134,9 @@ impl<'a> Flight<'a> {
 
     fn accept(&mut self, user: usize, place: usize, result: Result<Received, Error>) -> Verdict {
         self.arrived.push((user, place));
-        ensure(self.arrived.len() < MAX_ARRIVALS, || "members answer each other for ever".to_owned())?;
+        // In a large group, each member may answer each operation with a message to all.
+        let most = MAX_ARRIVALS.max(8 * self.world.users.len().pow(2));
+        ensure(self.arrived.len() < most, || "members answer each other for ever".to_owned())?;
         let kind = self.world.log[place].kind;
         // What a joiner hears may have been sent to the members before it.
         let (joins, inside) = (self.joiners.contains(&user), self.world.users[user].inside);
@@ -196,11 +201,12 @@ impl<'a> Flight<'a> {
     }
 
     /// Everything arrives. Then all have read what was for them, agree, and can go on.
-    pub(super) fn finish(mut self) -> Verdict {
+    pub(super) fn finish(mut self) -> Verdict<World<'a>> {
         self.land()?;
         self.world.users.iter_mut().for_each(|user| user.hears = user.inside);
         self.world.converse()?;
-        self.world.agree().map(drop)
+        self.world.agree()?;
+        Ok(self.world)
     }
 
     /// Everything arrives. Then all have read what was for them, and agree.

@@ -15,14 +15,14 @@ pub(super) fn check(trial: &mut Trial<'_>) -> Verdict {
     for size in [2, 4] {
         for victim in [0, 1] {
             trial.enter(Operation::Update.name(), size);
-            let world = trial.world(Start::Conversed, 0)?;
-            heal(trial, world, victim)?;
+            let mut world = trial.world(Start::Conversed, 0)?;
+            heal(trial, &mut world, victim)?;
         }
     }
     Ok(())
 }
 
-fn heal(trial: &mut Trial<'_>, mut world: World<'_>, victim: usize) -> Verdict {
+pub(super) fn heal(trial: &mut Trial<'_>, world: &mut World<'_>, victim: usize) -> Verdict {
     let state = world.state(victim);
     let mut calm = world.fork()?;
     ensure(speaks(&calm, victim, &state)?, || {
@@ -43,13 +43,13 @@ fn heal(trial: &mut Trial<'_>, mut world: World<'_>, victim: usize) -> Verdict {
         known: calm.attack(&state, undisturbed.sent.clone(), &NONE, &undisturbed.said)?,
         followed: Some(alone.attack(&state, own.sent.clone(), &NONE, &own.said)?),
     })?;
-    ensure(!speaks(&world, victim, &state)?, || {
+    ensure(!speaks(world, victim, &state)?, || {
         "a message made with the state from before the update is taken for one of its owner".to_owned()
     })?;
     world.converse()
 }
 
-/// Whether a member takes a message that was made with a victim's state for one of the victim.
+/// Whether a speaker takes a message that was made with a victim's state for one of the victim.
 fn speaks(world: &World<'_>, victim: usize, state: &[u8]) -> Verdict<bool> {
     let mut rng = stream(0, u64::from(u32::MAX));
     let mut context = Context { rng: &mut rng, directory: &world.directory, confirm_inviter: &|_| true };
@@ -58,7 +58,7 @@ fn speaks(world: &World<'_>, victim: usize, state: &[u8]) -> Verdict<bool> {
     // It may notice that it cannot.
     let sent = thief.send(&[0x5a; PLAINTEXT_LEN], &mut context).unwrap_or_default();
     let mut taken = false;
-    for user in world.insiders().into_iter().filter(|user| *user != victim) {
+    for user in world.speakers().into_iter().filter(|user| *user != victim) {
         let mut reader = world.revive(&*world.users[user].member)?;
         for message in &sent {
             let incoming = Incoming { group: world.group, author: world.users[victim].id, bytes: &message.bytes };

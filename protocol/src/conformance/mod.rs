@@ -18,6 +18,7 @@ mod exports;
 mod flight;
 mod healing;
 mod hostile;
+mod large;
 mod operations;
 mod prekeys;
 mod randomness;
@@ -38,7 +39,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 pub use report::{Attack, Report, Violation};
 
 use crate::member::{Backend, Ordering};
-use trial::Trial;
+use trial::{SIZES, Trial};
 use verdict::Verdict;
 
 /// The checks, with their names in data.
@@ -67,22 +68,65 @@ type Check = fn(&mut Trial<'_>) -> Verdict;
 /// # Errors
 /// The first thing that is wrong.
 pub fn check(make: &dyn Fn() -> Box<dyn Backend>) -> Result<Report, Violation> {
-    let mut trial = Trial::new(make);
-    let mut report = Report::default();
+    let (mut trial, mut report) = (begin(make)?, Report::default());
+    for (name, check) in CHECKS {
+        make_one(&mut trial, &mut report, name, check)?;
+    }
+    Ok(end(trial, report))
+}
+
+/// The most members of a group for [`check_at`] in a run: of the paper's groups, the largest.
+const MAX_LARGE: usize = 128;
+
+/// The size at which a backend must pass [`check_at`] before it is measured in groups of at most `largest` members. `None`
+/// if [`check`] is enough, because it tries groups of that size.
+#[must_use]
+pub fn large(largest: usize) -> Option<usize> {
+    (largest > SIZES[SIZES.len() - 1]).then_some(largest.min(MAX_LARGE))
+}
+
+/// Checks a backend that has passed [`check`] in one group of `group_size` members too, more than eight: what attackers
+/// read, messages that cross, and what is sent.
+///
+/// # Errors
+/// The first thing that is wrong.
+pub fn check_at(make: &dyn Fn() -> Box<dyn Backend>, group_size: usize) -> Result<Report, Violation> {
+    let (mut trial, mut report) = (begin(make)?, Report::default());
+    let mut world = make_one(&mut trial, &mut report, "operations", |trial| large::create(trial, group_size))?;
+    for (name, check) in large::CHECKS {
+        // Each check begins in instances of its own.
+        world = make_one(&mut trial, &mut report, name, |trial| check(trial, world.fork()?))?;
+    }
+    Ok(end(trial, report))
+}
+
+fn begin(make: &dyn Fn() -> Box<dyn Backend>) -> Result<Trial<'_>, Violation> {
+    let trial = Trial::new(make);
     if trial.capabilities().ordering == Ordering::Total {
         let what = "the suite has no sequencer yet, which a backend that needs a total order would need".to_owned();
         return Err(trial.violation("order of delivery", what));
     }
-    for (name, check) in CHECKS {
-        trial.tried = 0;
-        // The panic drops the members, so nothing sees a state that it has left behind.
-        let verdict = catch_unwind(AssertUnwindSafe(|| check(&mut trial)));
-        let verdict = verdict.unwrap_or_else(|_| Err("the backend panicked".to_owned()));
-        verdict.map_err(|what| trial.violation(name, what))?;
-        report.passed.push((name, trial.tried));
-    }
+    Ok(trial)
+}
+
+fn make_one<'a, T>(
+    trial: &mut Trial<'a>,
+    report: &mut Report,
+    name: &'static str,
+    check: impl FnOnce(&mut Trial<'a>) -> Verdict<T>,
+) -> Result<T, Violation> {
+    trial.tried = 0;
+    // The panic drops the members, so nothing sees a state that it has left behind.
+    let verdict = catch_unwind(AssertUnwindSafe(|| check(trial)));
+    let verdict = verdict.unwrap_or_else(|_| Err("the backend panicked".to_owned()));
+    let result = verdict.map_err(|what| trial.violation(name, what))?;
+    report.passed.push((name, trial.tried));
+    Ok(result)
+}
+
+fn end(trial: Trial<'_>, mut report: Report) -> Report {
     (report.notes, report.not_made, report.attacks) = (trial.notes, trial.not_made, trial.attacks);
     // One situation in which a check could be made is enough.
     report.not_made.retain(|(what, _)| !report.attacks.iter().any(|attack| attack.what == *what));
-    Ok(report)
+    report
 }

@@ -1,7 +1,7 @@
 //! Searches in what goes over the network: for bytes that are known, for keystreams that occur twice, and for bytes
 //! that repeat.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Bytes that are compared at once where chance must not count: a block of AES.
 pub(super) const BLOCK: usize = 16;
@@ -10,19 +10,20 @@ pub(super) const BLOCK: usize = 16;
 /// combined with one other byte by XOR.
 pub(super) struct Known {
     len: usize,
-    parts: BTreeMap<Vec<u8>, usize>,
+    /// The texts by their parts, of at most as many bytes as a number has.
+    parts: HashMap<u128, usize>,
 }
 
 impl Known {
     /// A text counts as found if `len` consecutive bytes of it are. Parts with few different bytes are left out: they
     /// occur in padding too.
     pub(super) fn new<'a>(len: usize, texts: impl IntoIterator<Item = &'a [u8]>) -> Self {
-        let mut parts = BTreeMap::new();
+        let mut parts = HashMap::new();
         for (which, text) in texts.into_iter().enumerate() {
             let mut forward = differences(text);
             for _ in 0..2 {
                 let telling = forward.windows(len - 1).filter(|part| part.iter().collect::<BTreeSet<_>>().len() > 3);
-                parts.extend(telling.map(|part| (part.to_vec(), which)));
+                parts.extend(telling.map(|part| (number(part), which)));
                 forward.reverse();
             }
         }
@@ -32,13 +33,20 @@ impl Known {
     /// The texts of which a part is in these bytes, by their positions, and how many bytes of each.
     pub(super) fn found_in(&self, bytes: &[u8]) -> BTreeMap<usize, usize> {
         let differences = differences(bytes);
-        let parts: BTreeSet<&[u8]> = differences.windows(self.len - 1).collect();
+        let parts = differences.windows(self.len - 1).map(number);
+        let known: BTreeMap<u128, usize> =
+            parts.filter_map(|part| self.parts.get(&part).map(|which| (part, *which))).collect();
         let mut found = BTreeMap::new();
-        for which in parts.into_iter().filter_map(|part| self.parts.get(part)) {
-            *found.entry(*which).or_insert(self.len - 1) += 1;
+        for which in known.into_values() {
+            *found.entry(which).or_insert(self.len - 1) += 1;
         }
         found
     }
+}
+
+/// A part as a number.
+fn number(part: &[u8]) -> u128 {
+    part.iter().fold(0, |number, byte| number << 8 | u128::from(*byte))
 }
 
 /// Each byte combined with the next one by XOR: the same for bytes that are all combined with one other byte.

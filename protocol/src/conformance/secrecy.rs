@@ -16,29 +16,31 @@ pub(super) fn check(trial: &mut Trial<'_>) -> Verdict {
     for size in SIZES {
         if trial.supports(Operation::Remove, size) {
             trial.enter(Operation::Remove.name(), size);
-            let world = trial.world(Start::Conversed, 1)?;
-            removed(trial, world, size)?;
+            let mut world = trial.world(Start::Conversed, 1)?;
+            removed(trial, &mut world, size, true)?;
         }
         if trial.supports(Operation::Add, size) {
             trial.enter(Operation::Add.name(), size);
-            let world = trial.world(Start::Conversed, 1)?;
-            joiner(trial, world, size)?;
+            let mut world = trial.world(Start::Conversed, 1)?;
+            joiner(trial, &mut world, size)?;
         }
         if trial.capabilities().forward_secrecy {
             trial.enter(Operation::Message.name(), size);
             let world = trial.world(Start::Created, 0)?;
-            forgotten(trial, &world)?;
+            for user in world.insiders() {
+                forgotten(trial, &mut world.fork()?, user)?;
+            }
         }
     }
     Ok(())
 }
 
 /// The removed member, and its state from before: it reads what is said before the removal, and nothing of what is said
-/// after it, even next to an update and an add. A message that crosses the removal reaches nobody until the member is
+/// after it, even next to an update and an add if there is `more`. A message that crosses the removal reaches nobody until the member is
 /// removed: then it must not be able to read it any more.
-fn removed(trial: &mut Trial<'_>, mut world: World<'_>, size: usize) -> Verdict {
+pub(super) fn removed(trial: &mut Trial<'_>, world: &mut World<'_>, size: usize, more: bool) -> Verdict {
     let capabilities = trial.capabilities();
-    let (updates, adds) = (capabilities.pcs_update, trial.supports(Operation::Add, size));
+    let (updates, adds) = (more && capabilities.pcs_update, more && trial.supports(Operation::Add, size));
     let target = size - 1;
     let older = world.state(target);
     let before = world.passage(|world| world.converse_without(target))?;
@@ -110,7 +112,7 @@ fn removed(trial: &mut Trial<'_>, mut world: World<'_>, size: usize) -> Verdict 
 }
 
 /// The joiner gets all older messages: before it joins, and afterwards.
-fn joiner(trial: &mut Trial<'_>, mut world: World<'_>, size: usize) -> Verdict {
+pub(super) fn joiner(trial: &mut Trial<'_>, world: &mut World<'_>, size: usize) -> Verdict {
     let joiner = size;
     let early = world.state(joiner);
     let older = world.passage(|world| world.converse())?;
@@ -145,18 +147,14 @@ fn joiner(trial: &mut Trial<'_>, mut world: World<'_>, size: usize) -> Verdict {
 }
 
 /// A state from after everything was read gets all old messages.
-fn forgotten(trial: &mut Trial<'_>, created: &World<'_>) -> Verdict {
-    for user in created.insiders() {
-        let mut world = created.fork()?;
-        let before = world.state(user);
-        let said = world.passage(|world| world.converse_without(user))?;
-        trial.judge(&Attempt {
-            what: "a state from after everything was read",
-            secret: world.attack(&world.state(user), 0..said.sent.end, &NONE, &said.said)?,
-            twin: "with the state from before",
-            known: world.attack(&before, said.sent.clone(), &NONE, &said.said)?,
-            followed: None,
-        })?;
-    }
-    Ok(())
+pub(super) fn forgotten(trial: &mut Trial<'_>, world: &mut World<'_>, user: usize) -> Verdict {
+    let before = world.state(user);
+    let said = world.passage(|world| world.converse_without(user))?;
+    trial.judge(&Attempt {
+        what: "a state from after everything was read",
+        secret: world.attack(&world.state(user), 0..said.sent.end, &NONE, &said.said)?,
+        twin: "with the state from before",
+        known: world.attack(&before, said.sent.clone(), &NONE, &said.said)?,
+        followed: None,
+    })
 }

@@ -14,15 +14,24 @@ impl World<'_> {
         (0..self.users.len()).filter(|user| self.users[*user].inside).collect()
     }
 
-    /// Every member but one sends a message that all others read.
+    /// The members that speak in a conversation: all, or of many the first and the last.
+    pub(super) fn speakers(&self) -> Vec<usize> {
+        let mut speakers = self.insiders();
+        if speakers.len() > self.most_speakers {
+            speakers.drain(self.most_speakers - 1..speakers.len() - 1);
+        }
+        speakers
+    }
+
+    /// Every speaker but one sends a message that all others read.
     pub(super) fn converse_without(&mut self, silent: usize) -> Verdict {
-        let speakers = self.insiders().into_iter().filter(|user| *user != silent);
+        let speakers = self.speakers().into_iter().filter(|user| *user != silent);
         speakers.collect::<Vec<_>>().into_iter().try_for_each(|speaker| self.say(speaker, PLAINTEXT_LEN))
     }
 
-    /// Every member sends a message that all others read. The first member comes last.
+    /// Every speaker sends a message that all others read. The first member comes last.
     pub(super) fn converse(&mut self) -> Verdict {
-        let mut speakers = self.insiders();
+        let mut speakers = self.speakers();
         if !speakers.is_empty() {
             speakers.rotate_left(1);
         }

@@ -19,6 +19,8 @@ pub(super) struct Trial<'a> {
     pub(super) seed: u64,
     /// The number of situations that the present check has entered.
     pub(super) tried: u32,
+    /// The most members that speak in a conversation.
+    pub(super) most_speakers: usize,
     pub(super) notes: Vec<&'static str>,
     /// What could not be tried, and why.
     pub(super) not_made: Vec<(&'static str, &'static str)>,
@@ -35,6 +37,7 @@ impl<'a> Trial<'a> {
             group_size: 0,
             seed: 0,
             tried: 0,
+            most_speakers: usize::MAX,
             notes: Vec::new(),
             not_made: Vec::new(),
             attacks: Vec::new(),
@@ -71,6 +74,7 @@ impl<'a> Trial<'a> {
     /// A group in the state in which an operation starts, and `outsiders` more users outside it.
     pub(super) fn world(&self, start: Start, outsiders: usize) -> Verdict<World<'a>> {
         let mut world = World::new(self.make, self.group_size + outsiders, self.seed)?;
+        world.most_speakers = self.most_speakers;
         self.advance(&mut world, start)?;
         world.fork()
     }

@@ -31,6 +31,9 @@ const CHAIN: usize = 260;
 const TELLING: usize = 9;
 /// The length of a value that may be public by declaration.
 const MAX_PUBLIC: usize = 32;
+/// How many draws of an author may be what it encrypts in an operation of a large group. Each is compared with all its
+/// messages, and the secrets come before the keys that they are encrypted with.
+const FIRST_DRAWS: usize = 4;
 
 pub(super) fn check(trial: &mut Trial<'_>) -> Verdict {
     let mut public = Public { kinds: trial.capabilities().public_randomness, seen: BTreeSet::new() };
@@ -59,6 +62,12 @@ pub(super) fn check(trial: &mut Trial<'_>) -> Verdict {
         format!("public randomness is declared for messages of kind `{}`, and none carries any", void.unwrap_or(&""))
     })?;
     Ok(())
+}
+
+/// Everything that was sent in a large group so far.
+pub(super) fn all_sent(trial: &Trial<'_>, world: &World<'_>) -> Verdict {
+    Tape::of(world).judge()?;
+    Public { kinds: trial.capabilities().public_randomness, seen: BTreeSet::new() }.clear(world)
 }
 
 /// Conversations before and after an operation, and after a restart of all members.
@@ -160,6 +169,29 @@ struct Tape {
 }
 
 impl Tape {
+    /// Everything that those who have made calls in a group have sent.
+    fn of(world: &World<'_>) -> Self {
+        let mut tape = Self::default();
+        let end = (world.log.len(), world.drawn());
+        let ends = world.calls.iter().map(|call| (call.sent, &call.drawn)).skip(1).chain([(end.0, &end.1)]);
+        for (call, (sent, drawn)) in world.calls.iter().zip(ends) {
+            let authors = match &call.action {
+                Action::Send(_) => BTreeSet::from([call.author]),
+                _ => world.calls.iter().map(|call| call.author).collect(),
+            };
+            for author in authors {
+                let sent = world.log[call.sent..sent].iter().filter(|sent| sent.author == author).cloned().collect();
+                let draws = &world.users[author].rng.draws[call.drawn[author]..drawn[author]];
+                let plaintexts = match &call.action {
+                    Action::Send(plaintext) => plaintext.first_chunk().copied().into_iter().collect(),
+                    _ => draws.iter().filter_map(|draw| draw.first_chunk()).take(FIRST_DRAWS).copied().collect(),
+                };
+                tape.heard.push(Heard { author, text: None, sent, plaintexts });
+            }
+        }
+        tape
+    }
+
     /// Each member sends a random plaintext, one of a single byte, and one that has been sent before. The order changes:
     /// a place in a chain that is written in messages must not be the mark of one kind of plaintext.
     fn converse(&mut self, world: &mut World<'_>) -> Verdict {
@@ -197,7 +229,7 @@ impl Tape {
 
     /// Records an operation. What members draw in it may be what they encrypt.
     fn record<'a>(&mut self, world: &mut World<'a>, operation: impl FnOnce(&mut World<'a>) -> Verdict) -> Verdict {
-        let (first, drawn) = (world.log.len(), drawn(world));
+        let (first, drawn) = (world.log.len(), world.drawn());
         operation(world)?;
         for (author, drawn) in drawn.into_iter().enumerate() {
             let sent = world.log[first..].iter().filter(|sent| sent.author == author).cloned().collect();
@@ -250,11 +282,6 @@ impl Heard {
     fn repeats(&self) -> usize {
         self.sent.iter().map(|sent| repeats(&sent.bytes)).max().unwrap_or(0)
     }
-}
-
-/// The number of draws of each user.
-fn drawn(world: &World<'_>) -> Vec<usize> {
-    world.users.iter().map(|user| user.rng.draws.len()).collect()
 }
 
 /// A user, and the position of one of its draws.
@@ -341,8 +368,12 @@ fn shown<'a>(world: &'a World<'_>, first: usize) -> Vec<(&'a Sent, BTreeMap<Draw
     let mut ids: Vec<&[u8]> = world.users.iter().map(|user| &user.id.0[..]).collect();
     ids.push(&world.group.0);
     let found = |bytes: &[u8]| {
-        let found = known.found_in(&without(bytes, &ids)).into_iter();
-        found.map(|(which, len)| (all[which], len)).collect()
+        // Mostly there is nothing.
+        let mut found = known.found_in(bytes);
+        if !found.is_empty() {
+            found = known.found_in(&without(bytes, &ids));
+        }
+        found.into_iter().map(|(which, len)| (all[which], len)).collect()
     };
     let messages = world.log[first..].iter().map(|sent| (sent, found(&sent.bytes)));
     messages.filter(|(_, draws): &(_, BTreeMap<Draw, usize>)| !draws.is_empty()).collect()

@@ -75,6 +75,17 @@ pub(super) struct Sent {
     pub(super) bytes: Vec<u8>,
 }
 
+/// A call that a user has made.
+#[derive(Clone)]
+pub(super) struct Call {
+    pub(super) author: usize,
+    pub(super) action: Action,
+    /// The number of messages that had been sent before.
+    pub(super) sent: usize,
+    /// How often each user had drawn before.
+    pub(super) drawn: Vec<usize>,
+}
+
 pub(super) struct World<'a> {
     pub(super) make: &'a dyn Fn() -> Box<dyn Backend>,
     /// Whether the backend declares that it needs threads.
@@ -84,12 +95,16 @@ pub(super) struct World<'a> {
     pub(super) group: GroupId,
     /// All messages that were ever sent.
     pub(super) log: Vec<Sent>,
+    /// All calls that were not refused.
+    pub(super) calls: Vec<Call>,
     /// Everything that members have said, with its author.
     pub(super) said: Vec<(usize, Vec<u8>)>,
     pub(super) roles: Vec<Role>,
     /// What the last operation has cost so far.
     pub(super) cost: Measured,
     pub(super) plaintexts: Recorder,
+    /// The most members that speak in a conversation.
+    pub(super) most_speakers: usize,
 }
 
 /// The stream of randomness with this number.
@@ -123,11 +138,12 @@ impl<'a> World<'a> {
             let (inbox, received, read) = (Vec::new(), BTreeSet::new(), Vec::new());
             users.push(User { id, member, rng, inside: false, hears: false, inbox, received, read });
         }
-        let (log, said, cost) = (Vec::new(), Vec::new(), Measured::default());
+        let (log, calls, said, cost) = (Vec::new(), Vec::new(), Vec::new(), Measured::default());
         let roles = vec![Role::Recipient; users.len()];
         let (threads, group, plaintexts) =
             (make().description().capabilities.threads, GroupId([0; 32]), stream(seed, 0));
-        Ok(Self { make, threads, users, directory, group, log, said, roles, cost, plaintexts })
+        let most_speakers = usize::MAX;
+        Ok(Self { make, threads, users, directory, group, log, calls, said, roles, cost, plaintexts, most_speakers })
     }
 
     /// Runs an operation until the network is quiet, and checks who has read what.
@@ -195,17 +211,27 @@ impl<'a> World<'a> {
     /// Makes the call and nothing else.
     pub(super) fn call(&mut self, user: usize, action: &Action) -> Result<Vec<Outgoing>, Error> {
         let ids: Vec<MemberId> = self.users.iter().map(|user| user.id).collect();
+        let (sent, drawn) = (self.log.len(), self.drawn());
         let of = |users: &[usize]| users.iter().map(|user| ids[*user]).collect::<Vec<_>>();
         let User { member, rng, .. } = &mut self.users[user];
         let context = &mut Context { rng, directory: &self.directory, confirm_inviter: &|_| true };
-        match action {
+        let result = match action {
             Action::Create(others) => member.create(&of(others), context),
             Action::CreateMesh(others) => member.create_mesh(&of(others), context),
             Action::Add(user) => member.add(&ids[*user], context),
             Action::Remove(user) => member.remove(&ids[*user], context),
             Action::Update => member.update(context),
             Action::Send(plaintext) => member.send(plaintext, context),
+        };
+        if result.is_ok() {
+            self.calls.push(Call { author: user, action: action.clone(), sent, drawn });
         }
+        result
+    }
+
+    /// How often each user has drawn.
+    pub(super) fn drawn(&self) -> Vec<usize> {
+        self.users.iter().map(|user| user.rng.draws.len()).collect()
     }
 
     /// Lets messages arrive in rounds until none is on its way, except to a user whose messages are `held` back.
