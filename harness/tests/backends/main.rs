@@ -14,6 +14,7 @@ mod faulty_backends;
 mod free_verification;
 #[path = "../faulty/gives_up.rs"]
 mod gives_up;
+mod large_groups;
 #[path = "../faulty/layer.rs"]
 mod layer;
 mod partition;

@@ -49,7 +49,12 @@ impl Fault for FakesUpdates {
         None
     }
 
-    fn expected(&self, operation: Operation, right: &dyn Fn() -> Option<Expected>) -> Option<Expected> {
+    fn expected(
+        &self,
+        operation: Operation,
+        _group_size: usize,
+        right: &dyn Fn() -> Option<Expected>,
+    ) -> Option<Expected> {
         match operation {
             Operation::Update | Operation::UpdateCold => Some(Expected::new(vec![("update", 1)], Vec::new())),
             _ => right(),

@@ -88,7 +88,12 @@ impl Fault for KeepsKey {
         Some(shown)
     }
 
-    fn expected(&self, operation: Operation, right: &dyn Fn() -> Option<Expected>) -> Option<Expected> {
+    fn expected(
+        &self,
+        operation: Operation,
+        _group_size: usize,
+        right: &dyn Fn() -> Option<Expected>,
+    ) -> Option<Expected> {
         match operation {
             Operation::Remove => Some(Expected::new(vec![("remove", 1)], Vec::new())),
             _ => right(),

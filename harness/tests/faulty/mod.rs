@@ -26,6 +26,7 @@ mod loses_messages_of_old_epochs;
 mod loses_overtaken_messages;
 mod note;
 mod one_chain_for_all;
+mod only_in_large_groups;
 mod overlapping_keystreams;
 mod panics;
 mod plaintext_in_clear;
@@ -58,6 +59,7 @@ pub(crate) use loses_early_messages::LosesEarlyMessages;
 pub(crate) use loses_messages_of_old_epochs::LosesMessagesOfOldEpochs;
 pub(crate) use loses_overtaken_messages::LosesOvertakenMessages;
 pub(crate) use one_chain_for_all::OneChainForAll;
+pub(crate) use only_in_large_groups::OnlyInLargeGroups;
 pub(crate) use overlapping_keystreams::OverlappingKeystreams;
 pub(crate) use panics::Panics;
 pub(crate) use plaintext_in_clear::PlaintextInClear;
@@ -144,7 +146,12 @@ pub(crate) trait Fault: Copied + Send + Sync {
         right
     }
 
-    fn expected(&self, _operation: Operation, right: &dyn Fn() -> Option<Expected>) -> Option<Expected> {
+    fn expected(
+        &self,
+        _operation: Operation,
+        _group_size: usize,
+        right: &dyn Fn() -> Option<Expected>,
+    ) -> Option<Expected> {
         right()
     }
 
@@ -219,7 +226,7 @@ impl Backend for Faulty {
     }
 
     fn expected(&self, operation: Operation, group_size: usize) -> Option<Expected> {
-        self.fault.expected(operation, &|| self.base.expected(operation, group_size))
+        self.fault.expected(operation, group_size, &|| self.base.expected(operation, group_size))
     }
 }
 

@@ -9,7 +9,12 @@ use super::Fault;
 pub(crate) struct WrongFormulas;
 
 impl Fault for WrongFormulas {
-    fn expected(&self, operation: Operation, right: &dyn Fn() -> Option<Expected>) -> Option<Expected> {
+    fn expected(
+        &self,
+        operation: Operation,
+        _group_size: usize,
+        right: &dyn Fn() -> Option<Expected>,
+    ) -> Option<Expected> {
         match operation {
             Operation::Create => Some(asking_too_much(right()?)),
             Operation::Remove => Some(asking_too_much(right()?)),

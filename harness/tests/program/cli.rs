@@ -82,6 +82,7 @@ fn every_number_has_an_upper_bound_that_the_error_names() {
         (["measure", "--sizes"], "2048"),
         (["compare", "--sizes"], "2048"),
         (["measure", "--timeout"], "604800"),
+        (["conformance", "--size"], "2048"),
         (["measure", "--jobs"], "65535"),
         (["soak", "--jobs"], "65535"),
         (["soak", "--seconds"], "604800"),
@@ -412,6 +413,9 @@ fn the_suite_alone_says_what_it_checked_and_what_an_attacker_tried() {
     assert!(removed.contains("2, 3, 5, 8") && removed.contains("from before the removal"), "{printed}");
     // It declares no update, so there is nothing to heal.
     assert!(!printed.contains("update"), "{printed}");
+    let large = expect(0, &["conformance", "--backend", "sender-keys:lazy", "--size", "9"], &directory);
+    let large = large.strip_prefix(&printed).unwrap_or_default();
+    assert!(large.starts_with("# sender-keys:lazy in a group of 9: passes ") && large.contains("secrecy"), "{large}");
     let unknown = complaint(2, &["conformance", "--backend", "nobody"], &directory);
     assert!(unknown.contains("`nobody`") && unknown.contains("dcgka"), "{unknown}");
 }

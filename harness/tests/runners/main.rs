@@ -19,7 +19,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use boxes::Boxes;
-use faulty::{Faulty, WrongFormulas};
+use faulty::{ConstantKey, Faulty, OnlyInLargeGroups, Recrypted, WrongFormulas};
 use harness::record::manifest::{Build, RunStatus};
 use harness::record::name::join;
 use harness::record::program::Program;
@@ -37,10 +37,14 @@ use toy::{Flaw, Toy, VARIANTS};
 const TOYS: Registry = Registry::new(&VARIANTS);
 const PROTOCOLS: Registry = Registry::new(&[|| Box::new(Boxes)]);
 const WRONG: Registry = Registry::new(&[|| Box::new(Faulty::new(Box::new(Boxes), WrongFormulas))]);
+const WRONG_IN_LARGE: Registry = Registry::new(&[|| {
+    Box::new(Faulty::new(Box::new(Boxes), OnlyInLargeGroups::of(10, Recrypted::with(ConstantKey))))
+}]);
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["wrong-in-large", ..] => runner::serve(&WRONG_IN_LARGE, "boxes", "", None).unwrap(),
         ["wrong-formulas", ..] => runner::serve(&WRONG, "boxes", "", None).unwrap(),
         ["runner", "--backend", "boxes", ..] => runner::serve(&PROTOCOLS, "boxes", "", None).unwrap(),
         ["runner", "--backend", name, "--variant", variant] => runner::serve(&TOYS, name, variant, None).unwrap(),
@@ -77,7 +81,7 @@ fn serve_altered(name: &str, variant: &str, alter: fn(String) -> Option<String>)
 }
 
 fn run_tests(filter: &str) {
-    let tests: [(&str, fn()); 22] = [
+    let tests: [(&str, fn()); 23] = [
         ("a_runner_answers_line_by_line", a_runner_answers_line_by_line),
         ("a_runner_refuses_other_versions", a_runner_refuses_other_versions),
         ("a_parent_refuses_other_versions", a_parent_refuses_other_versions),
@@ -91,6 +95,7 @@ fn run_tests(filter: &str) {
         ("crashes_are_rows", crashes_are_rows),
         ("answers_to_other_requests_are_rows", answers_to_other_requests_are_rows),
         ("what_conforms_is_measured_and_the_manifest_says_so", what_conforms_is_measured_and_the_manifest_says_so),
+        ("a_large_group_is_checked_before_any_is_measured", a_large_group_is_checked_before_any_is_measured),
         ("what_does_not_conform_is_refused_in_all_its_rows", what_does_not_conform_is_refused_in_all_its_rows),
         (
             "wrong_formulas_are_all_named_at_once_in_all_rows_and_in_the_gate",
@@ -418,7 +423,31 @@ fn what_conforms_is_measured_and_the_manifest_says_so() {
     assert!(run.samples.iter().any(|sample| sample.status == Status::Ok));
     let passed = &run.manifest.conformance["boxes"];
     assert!(passed.checks["operations"] > 10 && passed.checks["healing"] == 0, "{passed:?}");
+    assert_eq!(passed.large_group, None);
     assert_eq!(store::read_manifest(&plan.out.unwrap().join(MANIFEST)).unwrap().conformance, run.manifest.conformance);
+}
+
+fn a_large_group_is_checked_before_any_is_measured() {
+    let boxes = Choice { backend: "boxes".to_owned(), variant: String::new() };
+    let mut plan = Plan { conformance: true, backends: vec![boxes], sizes: vec![3, 12], ..plan(&[]) };
+    let run = measure(&plan).unwrap();
+    assert!(run.samples.iter().any(|sample| sample.status == Status::Ok));
+    let large = run.manifest.conformance["boxes"].large_group.clone().unwrap();
+    assert_eq!((large.group_size, large.checks["secrecy"], large.checks["healing"]), (12, 2, 0));
+
+    plan.launch.args = vec!["wrong-in-large".to_owned()];
+    let run = measure(&plan).unwrap();
+    assert!(!run.samples.is_empty() && run.manifest.conformance.is_empty());
+    for sample in &run.samples {
+        let reason = "conformance: what is sent: two messages are encrypted with the same keystream: a key and nonce ";
+        assert_eq!(sample.status, Status::Refused);
+        assert!(
+            sample.reason.starts_with(reason) && sample.reason.contains(" (all operations, 12 members"),
+            "{sample:?}"
+        );
+    }
+    let small = measure(&Plan { sizes: vec![3], ..plan }).unwrap();
+    assert!(small.samples.iter().any(|sample| sample.status == Status::Ok), "no large group is measured");
 }
 
 fn what_does_not_conform_is_refused_in_all_its_rows() {
