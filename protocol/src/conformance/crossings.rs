@@ -131,7 +131,7 @@ pub(super) fn last_first<'a>(trial: &mut Trial<'a>, world: World<'a>) -> Verdict
     flight.finish()
 }
 
-/// One member gets messages in this order, in batches of so many, and then gets them all again.
+/// One member gets messages in this order, in batches of `together`, and then gets them all again.
 fn arrive(flight: &mut Flight<'_>, order: &[usize], together: usize) -> Verdict {
     order.chunks(together).try_for_each(|places| flight.deliver(LATE, places))?;
     flight.land()?;
