@@ -2,8 +2,9 @@
 //! measured, the validation of an iteration, or the simulation.
 
 use crate::faulty::{
-    ConstantRandomness, Correct, FakesUpdates, Fault, Faulty, KeepsKey, KeepsPrekeys, KeepsTraces, Leaks, Lies,
-    LosesCrossingUpdates, Panics, SkipsAck, SkipsSignature,
+    ConstantRandomness, Correct, DeclaresLess, FakesUpdates, Fault, Faulty, JoinsUnconfirmed, KeepsKey, KeepsPrekeys,
+    KeepsTraces, Leaks, Lies, LosesCrossingUpdates, Panics, SkipsAck, SkipsSignature, StaleRandomness, TrustsRounds,
+    UnsignedGroup, UnsignedNumber,
 };
 use baselines::{Pairwise, SenderKeys};
 use dcgka::Dcgka;
@@ -70,11 +71,60 @@ fn a_signature_that_nobody_checks_is_found_by_the_suite() {
 }
 
 #[test]
+fn a_message_that_is_not_verified_if_it_comes_in_a_full_round_is_found_by_the_suite() {
+    let found = violation(DCGKA, TrustsRounds::default());
+    let reason = "hostile network: among genuine messages in one batch, one of kind `ack` with an altered byte ";
+    assert!(found.starts_with(reason) && found.contains(" (create, 6 members, "), "{found}");
+}
+
+#[test]
+fn a_number_that_is_not_signed_is_found_by_the_suite() {
+    let found = violation(DCGKA, UnsignedNumber::default());
+    let reason =
+        "hostile network: a copy of an earlier message of kind `create` with the byte 0 raised by one was taken";
+    assert!(found.starts_with(reason), "{found}");
+}
+
+#[test]
+fn a_group_that_is_not_signed_is_found_by_the_suite() {
+    let found = violation(DCGKA, UnsignedGroup);
+    let reason = "hostile network: a message of kind `ack` of another group was taken for a genuine one (two groups, ";
+    assert!(found.starts_with(reason), "{found}");
+}
+
+#[test]
+fn a_user_that_joins_whoever_invites_it_is_found_by_the_suite() {
+    let joins = "inviters: a user has joined a group whose inviter it has not confirmed (create, 3 members, ";
+    refused_by_the_suite(JoinsUnconfirmed::Always, [joins; 3]);
+    let never = "inviters: a user does not join a group whose inviter it confirms when the same messages arrive again";
+    let found = violation(DCGKA, JoinsUnconfirmed::NEVER_AGAIN);
+    assert!(found.starts_with(never), "{found}");
+}
+
+#[test]
 fn constant_randomness_is_found_by_the_suite() {
     let same = "randomness: other randomness of the member that acts gives the same bytes (create, 4 members";
     // Backends in which other members draw randomness too fail before that check.
     let refused = "operations: a genuine message of kind `message` was refused";
     refused_by_the_suite(ConstantRandomness, [same, refused, "operations: two senders have the same key material"]);
+}
+
+#[test]
+fn randomness_of_an_earlier_call_is_found_by_the_suite_whoever_acts() {
+    let same = "randomness: a sender's key material is the same whatever the randomness";
+    for (fault, situation) in [
+        (StaleRandomness::IN_REMOVALS_BY_OTHERS, "removal of the creator"),
+        (StaleRandomness::IN_LATER_UPDATES, "second update of a member"),
+    ] {
+        let found = violation(DCGKA, fault);
+        assert!(found.starts_with(&format!("{same} ({situation}, 4 members, ")), "{found}");
+    }
+}
+
+#[test]
+fn a_declaration_that_the_same_randomness_gives_other_bytes_is_found_by_the_suite_if_it_is_false() {
+    let same = "randomness: the same randomness gives the same bytes, which is declared otherwise";
+    refused_by_the_suite(DeclaresLess, [same; 3]);
 }
 
 #[test]
@@ -95,10 +145,17 @@ fn a_key_that_survives_a_removal_without_fingerprints_is_found_by_suite_and_vali
 }
 
 #[test]
+fn a_message_that_the_removed_creator_reads_is_found_by_the_suite() {
+    let found = violation(DCGKA, Leaks::AFTER_REMOVALS_BY_OTHERS);
+    let reason = "secrecy: a state from before its owner's removal, given everything, reads ";
+    assert!(found.starts_with(reason) && found.contains(" (removal of the creator, 2 members, "), "{found}");
+}
+
+#[test]
 fn a_message_that_the_removed_member_reads_is_found_by_suite_and_validation() {
     let reason = "secrecy: a state from before its owner's removal, given everything, reads ";
-    refused_by_the_suite(Leaks, [reason; 3]);
-    assert_eq!(run(Leaks, Operation::Remove), Err(Refusal::ReadByRemoved));
+    refused_by_the_suite(Leaks::ALWAYS, [reason; 3]);
+    assert_eq!(run(Leaks::ALWAYS, Operation::Remove), Err(Refusal::ReadByRemoved));
 }
 
 #[test]
@@ -128,9 +185,16 @@ fn a_kept_one_time_prekey_is_found_by_the_suite() {
 
 #[test]
 fn an_update_that_changes_nothing_is_found_by_the_suite() {
-    let found = violation(DCGKA, FakesUpdates);
+    let found = violation(DCGKA, FakesUpdates::ALL);
     let reason = "healing: a state from before its owner's update, given everything, reads ";
     assert!(found.starts_with(reason), "{found}");
+}
+
+#[test]
+fn a_later_update_that_changes_nothing_is_found_by_the_suite() {
+    let found = violation(DCGKA, FakesUpdates::LATER);
+    let reason = "healing: a state from before its owner's update, given everything, reads ";
+    assert!(found.starts_with(reason) && found.contains(" (second update of a member, 3 members, "), "{found}");
 }
 
 #[test]
@@ -187,7 +251,7 @@ fn a_skipped_acknowledgement_is_found_by_the_simulation_within_one_step() {
 
 #[test]
 fn a_message_that_the_removed_member_reads_is_found_by_the_simulation() {
-    let found = simulated(Leaks).unwrap();
+    let found = simulated(Leaks::ALWAYS).unwrap();
     assert!(found.failure.what.contains("not entitled, has read message"), "{found}");
     assert_eq!(found.schedule.steps.len(), 1, "a removal suffices: {found}");
 }
@@ -200,9 +264,9 @@ fn a_refused_message_that_changes_the_state_is_found_by_the_simulation() {
 
 #[test]
 fn a_repeated_schedule_ends_in_the_same_way() {
-    let backend = Faulty::new(DCGKA(), Leaks);
+    let backend = Faulty::new(DCGKA(), Leaks::ALWAYS);
     let subject = Subject { backend: &backend, audit: None };
-    let found = simulated(Leaks).unwrap();
+    let found = simulated(Leaks::ALWAYS).unwrap();
     let again = simulation::attempt(subject, found.schedule.to_string().parse().unwrap());
     assert_eq!(again, Err(found));
 }

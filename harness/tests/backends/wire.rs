@@ -2,8 +2,8 @@
 
 use crate::faulty::{
     BlockByBlock, ChainNeverSteps, ChainRestarts, ConstantKey, CounterRestarts, CounterWraps, DeterministicEncryption,
-    Fault, FreshKeys, OneChainForAll, OverlappingKeystreams, PlaintextInClear, Recrypted, SameInAllGroups,
-    SecretInClear,
+    Fault, FreshKeys, KeyAgainInFlight, OneChainForAll, OverlappingKeystreams, PlaintextInClear, Recrypted,
+    SameInAllGroups, SecretInClear,
 };
 use crate::faulty_backends::{DCGKA, check, violation};
 
@@ -49,6 +49,11 @@ fn a_chain_that_several_senders_use_is_found() {
 #[test]
 fn keys_that_are_the_same_in_two_groups_are_found() {
     refused(Recrypted::with(SameInAllGroups), &format!("{KEYSTREAM} (two groups, 3 members, "));
+}
+
+#[test]
+fn a_key_that_is_used_again_while_an_operation_is_in_flight_is_found() {
+    refused(Recrypted::with(KeyAgainInFlight), &format!("{KEYSTREAM} (messages and an update in flight, 3 members, "));
 }
 
 #[test]

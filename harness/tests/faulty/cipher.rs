@@ -85,6 +85,14 @@ pub(super) trait Cipher: Clone + Send + Sync + 'static {
         *chain = Chain::default();
     }
 
+    /// The member itself has acted.
+    fn acted(chain: &mut Chain) {
+        Self::new_epoch(chain);
+    }
+
+    /// Somebody has acknowledged something.
+    fn acknowledged(_chain: &mut Chain) {}
+
     /// What an export has of the chain.
     fn exported(chain: &Chain) -> Chain {
         chain.clone()
@@ -130,7 +138,7 @@ impl<C: Cipher> Fault for Recrypted<C> {
             }
             action => {
                 let sent = action.of(&mut **inner, context)?;
-                C::new_epoch(&mut chain);
+                C::acted(&mut chain);
                 (sent, Vec::new())
             }
         };
@@ -168,6 +176,7 @@ impl<C: Cipher> Fault for Recrypted<C> {
                 Event::Joined { .. } | Event::Added { .. } | Event::Removed { .. } | Event::Updated { .. } => {
                     C::new_epoch(&mut self.chain);
                 }
+                Event::Acked { .. } => C::acknowledged(&mut self.chain),
                 _ => {}
             }
         }

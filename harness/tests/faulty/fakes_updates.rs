@@ -1,4 +1,5 @@
-//! An update only claims to be one, and there are no fingerprints that show it.
+//! An update only claims to be one, and there are no fingerprints that show it: every update, or every later one of a
+//! member.
 
 use protocol::error::Error;
 use protocol::member::{Context, Event, Fingerprints, Incoming, Member, Outgoing, Received, Recipients};
@@ -9,7 +10,16 @@ use super::{Action, Fault, note};
 const SAYS_UPDATED: &[u8] = b"updated";
 
 #[derive(Clone)]
-pub(crate) struct FakesUpdates;
+pub(crate) struct FakesUpdates {
+    /// Whether the member's next update is a fake.
+    next: bool,
+    all: bool,
+}
+
+impl FakesUpdates {
+    pub(crate) const ALL: Self = Self { next: true, all: true };
+    pub(crate) const LATER: Self = Self { next: false, all: false };
+}
 
 impl Fault for FakesUpdates {
     fn act(
@@ -23,6 +33,9 @@ impl Fault for FakesUpdates {
         }
         if inner.members().is_empty() {
             return Err(Error::NotInGroup);
+        }
+        if !std::mem::replace(&mut self.next, true) {
+            return action.of(&mut **inner, context);
         }
         // Other randomness gives other bytes.
         let mut fresh = [0; 8];
@@ -56,8 +69,19 @@ impl Fault for FakesUpdates {
         right: &dyn Fn() -> Option<Expected>,
     ) -> Option<Expected> {
         match operation {
-            Operation::Update | Operation::UpdateCold => Some(Expected::new(vec![("update", 1)], Vec::new())),
+            Operation::Update | Operation::UpdateCold if self.all => {
+                Some(Expected::new(vec![("update", 1)], Vec::new()))
+            }
             _ => right(),
         }
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        vec![u8::from(self.next)]
+    }
+
+    fn decode(&mut self, state: &[u8]) -> Result<(), Error> {
+        self.next = state == [1];
+        Ok(())
     }
 }

@@ -1,4 +1,5 @@
-//! The plaintext is sent along under a mask that everybody knows, and removed members read it.
+//! The plaintext is sent along under a mask that everybody knows, and removed members read it: always, or what is sent by a
+//! member that has removed somebody and has not created the group.
 
 use protocol::error::Error;
 use protocol::member::{Context, Event, Incoming, Member, Outgoing, Received};
@@ -6,7 +7,15 @@ use protocol::member::{Context, Event, Incoming, Member, Outgoing, Received};
 use super::{Action, Fault, note};
 
 #[derive(Clone)]
-pub(crate) struct Leaks;
+pub(crate) struct Leaks {
+    leaks: bool,
+    creator: bool,
+}
+
+impl Leaks {
+    pub(crate) const ALWAYS: Self = Self { leaks: true, creator: false };
+    pub(crate) const AFTER_REMOVALS_BY_OTHERS: Self = Self { leaks: false, creator: false };
+}
 
 impl Fault for Leaks {
     fn act(
@@ -16,7 +25,12 @@ impl Fault for Leaks {
         context: &mut Context<'_>,
     ) -> Result<Vec<Outgoing>, Error> {
         let mut sent = action.of(&mut **inner, context)?;
-        let leak = if let Action::Send(plaintext) = action { masked(plaintext) } else { Vec::new() };
+        self.creator |= matches!(action, Action::Create(_) | Action::CreateMesh(_));
+        self.leaks |= matches!(action, Action::Remove(_)) && !self.creator;
+        let leak = match action {
+            Action::Send(plaintext) if self.leaks => masked(plaintext),
+            _ => Vec::new(),
+        };
         sent.iter_mut().for_each(|message| note::attach(&mut message.bytes, &leak));
         Ok(sent)
     }
@@ -36,6 +50,16 @@ impl Fault for Leaks {
         let mut received = inner.receive_one(&Incoming { bytes, ..*message }, context)?;
         received.outgoing.iter_mut().for_each(|message| note::attach(&mut message.bytes, &[]));
         Ok(received)
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        vec![u8::from(self.leaks), u8::from(self.creator)]
+    }
+
+    fn decode(&mut self, state: &[u8]) -> Result<(), Error> {
+        let [leaks, creator] = *state else { return Err(Error::Malformed) };
+        (self.leaks, self.creator) = (leaks == 1, creator == 1);
+        Ok(())
     }
 }
 

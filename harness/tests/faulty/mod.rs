@@ -11,12 +11,15 @@ mod constant_key;
 mod constant_randomness;
 mod counter_restarts;
 mod counter_wraps;
+mod declares_less;
 mod deterministic_encryption;
 mod fakes_updates;
 mod fresh_keys;
+mod joins_unconfirmed;
 mod keeps_key;
 mod keeps_prekeys;
 mod keeps_traces;
+mod key_again_in_flight;
 mod leaks;
 mod lies;
 mod loses_acks;
@@ -35,6 +38,10 @@ mod same_in_all_groups;
 mod secret_in_clear;
 mod skips_ack;
 mod skips_signature;
+mod stale_randomness;
+mod trusts_rounds;
+mod unsigned_group;
+mod unsigned_number;
 mod wrong_formulas;
 
 pub(crate) use block_by_block::BlockByBlock;
@@ -45,12 +52,15 @@ pub(crate) use constant_key::ConstantKey;
 pub(crate) use constant_randomness::ConstantRandomness;
 pub(crate) use counter_restarts::CounterRestarts;
 pub(crate) use counter_wraps::CounterWraps;
+pub(crate) use declares_less::DeclaresLess;
 pub(crate) use deterministic_encryption::DeterministicEncryption;
 pub(crate) use fakes_updates::FakesUpdates;
 pub(crate) use fresh_keys::FreshKeys;
+pub(crate) use joins_unconfirmed::JoinsUnconfirmed;
 pub(crate) use keeps_key::KeepsKey;
 pub(crate) use keeps_prekeys::KeepsPrekeys;
 pub(crate) use keeps_traces::KeepsTraces;
+pub(crate) use key_again_in_flight::KeyAgainInFlight;
 pub(crate) use leaks::Leaks;
 pub(crate) use lies::Lies;
 pub(crate) use loses_acks::LosesAcks;
@@ -68,6 +78,10 @@ pub(crate) use same_in_all_groups::SameInAllGroups;
 pub(crate) use secret_in_clear::SecretInClear;
 pub(crate) use skips_ack::SkipsAck;
 pub(crate) use skips_signature::SkipsSignature;
+pub(crate) use stale_randomness::StaleRandomness;
+pub(crate) use trusts_rounds::TrustsRounds;
+pub(crate) use unsigned_group::UnsignedGroup;
+pub(crate) use unsigned_number::UnsignedNumber;
 pub(crate) use wrong_formulas::{WrongFormulas, said_of};
 
 use protocol::error::Error;
@@ -123,6 +137,9 @@ pub(crate) trait Fault: Copied + Send + Sync {
     ) -> Result<Received, Error> {
         inner.receive_one(message, context)
     }
+
+    /// So many messages arrive in one batch.
+    fn batch(&mut self, _len: usize) {}
 
     /// What becomes of the bytes of a message that the inner member sends.
     fn sends(&self, _message: &mut Outgoing) {}
@@ -286,6 +303,13 @@ impl Member for FaultyMember {
         let mut received = self.fault.receive(&mut self.inner, &message, context)?;
         received.outgoing.iter_mut().for_each(|message| self.fault.sends(message));
         Ok(received)
+    }
+
+    fn receive(&mut self, batch: &[Incoming<'_>], context: &mut Context<'_>) -> Vec<Result<Received, Error>> {
+        self.fault.batch(batch.len());
+        let results = batch.iter().map(|message| self.receive_one(message, context)).collect();
+        self.fault.batch(1);
+        results
     }
 
     fn fingerprints(&self) -> Option<Fingerprints> {

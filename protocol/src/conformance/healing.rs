@@ -8,6 +8,9 @@ use super::world::{Action, World, stream};
 use crate::member::{Context, Event, Incoming};
 use crate::operation::{Operation, PLAINTEXT_LEN, Start};
 
+/// The size of the group in which something precedes the update.
+const SIZE: usize = 3;
+
 pub(super) fn check(trial: &mut Trial<'_>) -> Verdict {
     if !trial.capabilities().pcs_update {
         return Ok(());
@@ -18,6 +21,22 @@ pub(super) fn check(trial: &mut Trial<'_>) -> Verdict {
             let mut world = trial.world(Start::Conversed, 0)?;
             heal(trial, &mut world, victim)?;
         }
+    }
+    let (adds, removes) = (trial.supports(Operation::Add, SIZE), trial.supports(Operation::Remove, SIZE));
+    for (situation, _, (operator, action), victim) in [
+        ("second update of a member", true, (1, Action::Update), 1),
+        ("update after a removal", removes, (0, Action::Remove(SIZE - 1)), 1),
+        ("update after the removal of the creator", removes, (1, Action::Remove(0)), 1),
+        ("update by a joiner", adds, (1, Action::Add(SIZE)), SIZE),
+    ]
+    .into_iter()
+    .filter(|(_, possible, ..)| *possible)
+    {
+        trial.enter(situation, SIZE);
+        let mut world = trial.world(Start::Conversed, 1)?;
+        world.run(operator, &action)?;
+        world.converse()?;
+        heal(trial, &mut world, victim)?;
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use super::exports::places;
 use super::trial::Trial;
 use super::verdict::{Verdict, ensure};
 use super::world::{Action, User, World};
+use super::{replays, rounds};
 use crate::error::Error;
 use crate::id::{GroupId, MemberId};
 use crate::member::{Context, Event, Incoming, Member, Received, Recipients};
@@ -17,6 +18,8 @@ const SIZE: usize = 3;
 const THOROUGH: (usize, usize) = (96, 32);
 /// The same for later messages of that kind.
 const BRIEF: (usize, usize) = (2, 12);
+/// The number of bytes at the beginning of a message that may be its header.
+const HEADER: usize = 96;
 
 pub(super) fn check(trial: &mut Trial<'_>) -> Verdict {
     for operation in Operation::ALL {
@@ -36,7 +39,8 @@ pub(super) fn check(trial: &mut Trial<'_>) -> Verdict {
         world.converse()?;
         world.agree()?;
     }
-    Ok(())
+    rounds::check(trial)?;
+    replays::check(trial)
 }
 
 /// The effect of a genuine message: who received it, what happened, and what the answers were.
@@ -62,8 +66,9 @@ fn walk(world: &mut World<'_>, operation: Operation, hostile: bool) -> Verdict<V
         let victim = readers.get(place % readers.len().max(1)).copied();
         for user in readers {
             world.users[user].inbox.retain(|other| *other != place);
+            let mut thorough = false;
             if hostile && Some(user) == victim {
-                let thorough = kinds.insert(world.log[place].kind);
+                thorough = kinds.insert(world.log[place].kind);
                 tamper(world, place, user, if thorough { THOROUGH } else { BRIEF })?;
             }
             let genuine = Parcel::of(world, place);
@@ -84,6 +89,9 @@ fn walk(world: &mut World<'_>, operation: Operation, hostile: bool) -> Verdict<V
             let sent = world.accept(user, place, received)?;
             if hostile && world.users[user].received.contains(&place) {
                 silent(world, user, &genuine, || "a repeated message".to_owned())?;
+            }
+            if thorough {
+                raise(world, user, &genuine, world.log[place].kind)?;
             }
             world.post(user, sent)?;
         }
@@ -109,9 +117,19 @@ impl Parcel {
 }
 
 pub(super) fn receive(world: &mut World<'_>, user: usize, parcel: &Parcel) -> Result<Received, Error> {
+    receive_if(world, user, parcel, &|_| true)
+}
+
+/// The same if the user confirms the inviters that `confirms` says.
+pub(super) fn receive_if(
+    world: &mut World<'_>,
+    user: usize,
+    parcel: &Parcel,
+    confirms: &dyn Fn(&MemberId) -> bool,
+) -> Result<Received, Error> {
     let Parcel { group, author, bytes } = parcel;
     let user = &mut world.users[user];
-    let mut context = Context { rng: &mut user.rng, directory: &world.directory, confirm_inviter: &|_| true };
+    let mut context = Context { rng: &mut user.rng, directory: &world.directory, confirm_inviter: confirms };
     user.member.receive_one(&Incoming { group: *group, author: *author, bytes }, &mut context)
 }
 
@@ -146,6 +164,17 @@ fn tamper(world: &mut World<'_>, place: usize, victim: usize, (ends, between): (
             continue;
         }
         without_effect(world, user, &genuine, || format!("a message of kind `{kind}` at somebody it is not for"))?;
+    }
+    Ok(())
+}
+
+/// Sends copies of a message that has arrived. In one of them its number, if that is there, is the next one.
+fn raise(world: &mut World<'_>, victim: usize, genuine: &Parcel, kind: &str) -> Verdict {
+    for at in 0..genuine.bytes.len().min(HEADER) {
+        let mut next = genuine.clone();
+        next.bytes[at] = next.bytes[at].wrapping_add(1);
+        let what = || format!("a copy of an earlier message of kind `{kind}` with the byte {at} raised by one");
+        without_effect(world, victim, &next, what)?;
     }
     Ok(())
 }

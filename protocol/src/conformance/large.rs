@@ -50,7 +50,7 @@ fn secrecy<'a>(trial: &mut Trial<'a>, mut world: World<'a>) -> Verdict<World<'a>
     }
     if trial.supports(Operation::Remove, size) {
         trial.enter(Operation::Remove.name(), world.insiders().len());
-        removed(trial, &mut world, size, false)?;
+        removed(trial, &mut world, 0, size - 1, false)?;
     }
     Ok(world)
 }

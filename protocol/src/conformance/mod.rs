@@ -18,12 +18,15 @@ mod exports;
 mod flight;
 mod healing;
 mod hostile;
+mod inviters;
 mod large;
 mod operations;
 mod prekeys;
 mod randomness;
 mod recorder;
+mod replays;
 mod report;
+mod rounds;
 mod search;
 mod secrecy;
 mod sequences;
@@ -43,7 +46,7 @@ use trial::{SIZES, Trial};
 use verdict::Verdict;
 
 /// The checks, with their names in data.
-const CHECKS: [(&str, Check); 14] = [
+const CHECKS: [(&str, Check); 15] = [
     ("operations", operations::check),
     ("randomness", randomness::check),
     ("secrecy", secrecy::check),
@@ -53,6 +56,7 @@ const CHECKS: [(&str, Check); 14] = [
     ("exports", exports::check),
     ("prekeys", prekeys::check),
     ("bundles", bundles::check),
+    ("inviters", inviters::check),
     ("concurrency", concurrency::check),
     ("order of delivery", delivery::check),
     ("crossing messages", crossings::check),

@@ -1,22 +1,24 @@
-//! The same randomness gives the same bytes, if the backend declares so. Other randomness gives other bytes and other
-//! keys.
+//! The same randomness gives the same bytes if the backend declares so, and only then. Other randomness gives other bytes
+//! and other keys, whoever acts, and not only the first time.
 
 use super::talk::disjoint;
 use super::trial::Trial;
 use super::verdict::{Verdict, ensure};
 use super::world::{Action, Sent, World, stream};
 use crate::member::Fingerprints;
-use crate::operation::{Operation, Role};
+use crate::operation::{Operation, Role, Start};
 
 const SIZE: usize = 4;
 
 pub(super) fn check(trial: &mut Trial<'_>) -> Verdict {
     let deterministic = trial.capabilities().deterministic;
+    let mut differs = false;
     for operation in Operation::ALL {
         let Some(expected) = trial.backend().expected(operation, SIZE) else { continue };
         trial.enter(operation.name(), SIZE);
         let world = trial.world(operation.start(), 1)?;
         let same = [outcome(world.fork()?, operation)?, outcome(world.fork()?, operation)?];
+        differs |= same[0] != same[1];
         ensure(!deterministic || same[0] == same[1], || {
             "the same randomness gives other bytes, which is declared otherwise".to_owned()
         })?;
@@ -38,14 +40,52 @@ pub(super) fn check(trial: &mut Trial<'_>) -> Verdict {
             })?;
         }
         if all_new {
-            let mut other = world.fork()?;
-            for (number, user) in other.users.iter_mut().enumerate() {
-                user.rng = stream(trial.seed, (1 << 24) + number as u64);
-            }
-            ensure(disjoint(&outcome(other, operation)?.fingerprints, &same[0].fingerprints), || {
-                "a sender's key material is the same whatever the randomness".to_owned()
-            })?;
+            ensure(
+                disjoint(&outcome(redrawn(&world, trial.seed)?, operation)?.fingerprints, &same[0].fingerprints),
+                || SAME_KEYS.to_owned(),
+            )?;
         }
+    }
+    others_act(trial)?;
+    // With a false declaration, nothing would be compared byte for byte where the backend is measured.
+    ensure(deterministic || differs, || {
+        "the same randomness gives the same bytes, which is declared otherwise".to_owned()
+    })
+}
+
+const SAME_KEYS: &str = "a sender's key material is the same whatever the randomness";
+
+/// A group in which all users draw otherwise.
+fn redrawn<'a>(world: &World<'a>, seed: u64) -> Verdict<World<'a>> {
+    let mut other = world.fork()?;
+    for (number, user) in other.users.iter_mut().enumerate() {
+        user.rng = stream(seed, (1 << 24) + number as u64);
+    }
+    Ok(other)
+}
+
+/// Removals and updates by others than those that act in an operation that is measured, and later ones.
+fn others_act(trial: &mut Trial<'_>) -> Verdict {
+    let (updates, adds) = (trial.capabilities().pcs_update, trial.supports(Operation::Add, SIZE));
+    let removes = trial.supports(Operation::Remove, SIZE);
+    let cases = [
+        ("removal of the creator", removes, None, (1, Action::Remove(0))),
+        ("removal by a joiner", removes && adds, Some((1, Action::Add(SIZE))), (SIZE, Action::Remove(1))),
+        ("second update of a member", updates, Some((1, Action::Update)), (1, Action::Update)),
+        ("update after a removal", updates && removes, Some((0, Action::Remove(SIZE - 1))), (2, Action::Update)),
+        ("update by a joiner", updates && adds, Some((1, Action::Add(SIZE))), (SIZE, Action::Update)),
+    ];
+    for (situation, _, first, (operator, action)) in cases.into_iter().filter(|(_, possible, ..)| *possible) {
+        trial.enter(situation, SIZE);
+        let mut world = trial.world(Start::Conversed, 1)?;
+        if let Some((operator, action)) = first {
+            world.run(operator, &action)?;
+            world.converse()?;
+        }
+        let mut other = redrawn(&world, trial.seed)?;
+        world.run(operator, &action)?;
+        other.run(operator, &action)?;
+        ensure(disjoint(&world.agree()?, &other.agree()?), || SAME_KEYS.to_owned())?;
     }
     Ok(())
 }

@@ -17,7 +17,15 @@ pub(super) fn check(trial: &mut Trial<'_>) -> Verdict {
         if trial.supports(Operation::Remove, size) {
             trial.enter(Operation::Remove.name(), size);
             let mut world = trial.world(Start::Conversed, 1)?;
-            removed(trial, &mut world, size, true)?;
+            removed(trial, &mut world, 0, size - 1, true)?;
+            trial.enter("removal of the creator", size);
+            let mut world = trial.world(Start::Conversed, 1)?;
+            removed(trial, &mut world, 1, 0, true)?;
+        }
+        if size > 2 && trial.supports(Operation::Remove, size) {
+            trial.enter("removal by another member than the creator", size);
+            let mut world = trial.world(Start::Conversed, 1)?;
+            removed(trial, &mut world, 1, size - 1, true)?;
         }
         if trial.supports(Operation::Add, size) {
             trial.enter(Operation::Add.name(), size);
@@ -36,27 +44,33 @@ pub(super) fn check(trial: &mut Trial<'_>) -> Verdict {
 }
 
 /// The removed member, and its state from before: it reads what is said before the removal, and nothing of what is said
-/// after it, even next to an update and an add if there is `more`. A message that crosses the removal reaches nobody until the member is
-/// removed: then it must not be able to read it any more.
-pub(super) fn removed(trial: &mut Trial<'_>, world: &mut World<'_>, size: usize, more: bool) -> Verdict {
+/// after it, even next to an update and an add if there is `more`. A message that crosses the removal reaches nobody
+/// until the member is removed: then it must not be able to read it any more.
+pub(super) fn removed(
+    trial: &mut Trial<'_>,
+    world: &mut World<'_>,
+    operator: usize,
+    target: usize,
+    more: bool,
+) -> Verdict {
+    let last_user = world.users.len() - 1;
     let capabilities = trial.capabilities();
-    let (updates, adds) = (more && capabilities.pcs_update, more && trial.supports(Operation::Add, size));
-    let target = size - 1;
+    let (updates, adds) = (more && capabilities.pcs_update, more && trial.supports(Operation::Add, trial.group_size));
     let older = world.state(target);
     let before = world.passage(|world| world.converse_without(target))?;
     let last = world.state(target);
+    let third = world.insiders().into_iter().find(|user| ![operator, target].contains(user));
     let crossing = world.passage(|world| {
-        if size > 2 && capabilities.concurrent_operations {
+        if let Some(third) = third.filter(|_| capabilities.concurrent_operations) {
             let text = vec![0x5a; PLAINTEXT_LEN];
-            world.said.push((1, text.clone()));
-            world.begin(1, &Action::Send(text))?;
+            world.said.push((third, text.clone()));
+            world.begin(third, &Action::Send(text))?;
         }
         Ok(())
     })?;
     let inboxes: Vec<_> = world.users.iter_mut().map(|user| core::mem::take(&mut user.inbox)).collect();
-    let (operator, action) = Action::of(Operation::Remove, size);
     let first = world.log.len();
-    world.begin(operator, &action)?;
+    world.begin(operator, &Action::Remove(target))?;
     let calls = first..world.log.len();
     world.settle(None)?;
     world.users[target].hears = false;
@@ -67,11 +81,11 @@ pub(super) fn removed(trial: &mut Trial<'_>, world: &mut World<'_>, size: usize,
     let afterwards = world.passage(|world| {
         world.converse()?;
         if updates {
-            world.run(0, &Action::Update)?;
+            world.run(operator, &Action::Update)?;
             world.converse()?;
         }
         if adds {
-            world.run(0, &Action::Add(size))?;
+            world.run(operator, &Action::Add(last_user))?;
             world.converse()?;
         }
         Ok(())
@@ -101,7 +115,7 @@ pub(super) fn removed(trial: &mut Trial<'_>, world: &mut World<'_>, size: usize,
     }
 
     let before = world.users[target].member.export();
-    let mut actions = vec![Action::Add(size), Action::Remove(0), Action::Send(Vec::new())];
+    let mut actions = vec![Action::Add(last_user), Action::Remove(operator), Action::Send(Vec::new())];
     actions.extend(updates.then_some(Action::Update));
     for action in actions {
         let refused = world.call(target, &action) == Err(Error::NotInGroup);

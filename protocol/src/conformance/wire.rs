@@ -53,6 +53,7 @@ pub(super) fn check(trial: &mut Trial<'_>) -> Verdict {
     }
     trial.enter("several operations", SIZE);
     several(trial.world(Start::Conversed, 1)?, trial, &mut public)?;
+    in_flight(trial, &mut public)?;
     trial.enter("a long chain", 2);
     chain(trial.world(Start::Conversed, 0)?, &mut public)?;
     trial.enter("two groups", SIZE);
@@ -105,6 +106,40 @@ fn several(mut world: World<'_>, trial: &Trial<'_>, public: &mut Public) -> Verd
     }
     public.clear(&world)?;
     tape.judge()
+}
+
+/// Messages while an operation, or others, are not yet acknowledged by all.
+fn in_flight(trial: &mut Trial<'_>, public: &mut Public) -> Verdict {
+    let (updates, adds) = (trial.capabilities().pcs_update, trial.supports(Operation::Add, SIZE));
+    let update = (0, Action::Update);
+    let crossing = (1, Action::Update);
+    for (situation, _, actions) in [
+        ("messages of several members in flight", true, vec![]),
+        ("messages and an update in flight", updates, vec![update.clone()]),
+        ("two updates at once", updates && trial.capabilities().concurrent_operations, vec![update, crossing]),
+        ("messages and an add in flight", adds, vec![(0, Action::Add(SIZE))]),
+        ("messages and a removal in flight", trial.supports(Operation::Remove, SIZE), vec![(0, Action::Remove(2))]),
+    ]
+    .into_iter()
+    .filter(|(_, possible, _)| *possible)
+    {
+        trial.enter(situation, SIZE);
+        let mut world = trial.world(Start::Conversed, 1)?;
+        let mut tape = Tape::default();
+        for (operator, action) in actions {
+            tape.record(&mut world, |world| world.begin(operator, &action))?;
+        }
+        tape.talk_at_once(&mut world)?;
+        // Another member's answers are still missing.
+        tape.record(&mut world, |world| world.settle(Some(SIZE - 1)))?;
+        tape.talk_at_once(&mut world)?;
+        tape.record(&mut world, |world| world.settle(None))?;
+        world.users.iter_mut().for_each(|user| user.hears = user.inside);
+        tape.converse(&mut world)?;
+        public.clear(&world)?;
+        tape.judge()?;
+    }
+    Ok(())
 }
 
 /// Many messages of one sender, in one epoch. All members restart meanwhile.
@@ -204,7 +239,31 @@ impl Tape {
         Ok(())
     }
 
+    /// Each member sends several messages before any of them arrives. What one that does not know a joiner yet sends is not
+    /// for the joiner.
+    fn talk_at_once(&mut self, world: &mut World<'_>) -> Verdict {
+        for text in [Text::Random(LEN), Text::Uniform, Text::Random(LEN)] {
+            for speaker in world.insiders() {
+                let known = world.users[speaker].member.members();
+                if world.insiders().into_iter().all(|user| known.contains(&world.users[user].id)) {
+                    self.send(world, speaker, text, |world, action| world.begin(speaker, action))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn say(&mut self, world: &mut World<'_>, speaker: usize, text: Text) -> Verdict {
+        self.send(world, speaker, text, |world, action| world.run(speaker, action).map(drop))
+    }
+
+    fn send<'a>(
+        &mut self,
+        world: &mut World<'a>,
+        speaker: usize,
+        text: Text,
+        send: impl FnOnce(&mut World<'a>, &Action) -> Verdict,
+    ) -> Verdict {
         let plaintext = match text {
             Text::Random(len) => {
                 let mut bytes = vec![0; len];
@@ -218,7 +277,7 @@ impl Tape {
             Text::Same => vec![SAME; LEN],
         };
         let first = world.log.len();
-        world.run(speaker, &Action::Send(plaintext.clone()))?;
+        send(world, &Action::Send(plaintext.clone()))?;
         let mut sent = world.log[first..].to_vec();
         sent.retain(|sent| sent.author == speaker);
         // Equal headers of messages with equal plaintexts would look like a keystream.
