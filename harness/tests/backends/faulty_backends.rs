@@ -2,9 +2,9 @@
 //! measured, the validation of an iteration, or the simulation.
 
 use crate::faulty::{
-    ConstantRandomness, Correct, DeclaresLess, FakesUpdates, Fault, Faulty, JoinsUnconfirmed, KeepsKey, KeepsPrekeys,
-    KeepsTraces, Leaks, Lies, LosesCrossingUpdates, Panics, SkipsAck, SkipsSignature, StaleRandomness, TrustsRounds,
-    UnsignedGroup, UnsignedNumber,
+    ConstantRandomness, Correct, DeclaresLess, FakesUpdates, Fault, Faulty, Hoards, JoinsUnconfirmed, KeepsKey,
+    KeepsPrekeys, KeepsTraces, Leaks, Lies, LosesCrossingUpdates, Panics, SkipsAck, SkipsSignature, StaleRandomness,
+    TrustsRounds, UnsignedGroup, UnsignedNumber,
 };
 use baselines::{Pairwise, SenderKeys};
 use dcgka::Dcgka;
@@ -175,6 +175,15 @@ fn a_lie_about_bytes_is_found_by_the_suite_alone() {
 fn a_lie_about_bytes_in_memory_that_all_instances_share_is_found_by_the_suite() {
     let reason = "operations: 1000 random bytes were read from messages of 4 bytes (message, ";
     refused_by_the_suite(Lies::of_all_instances(), [reason; 3]);
+}
+
+#[test]
+fn a_key_of_a_message_that_was_read_is_found_by_the_suite_in_the_state() {
+    let kept =
+        "secrecy: the key of a message that was read can be derived from the state of a member, which is declared";
+    refused_by_the_suite(Hoards::LAST, [kept; 3]);
+    let grows = "secrecy: after 128 messages, the state of a member still grows with each: it may keep their keys (";
+    refused_by_the_suite(Hoards::EACH, [grows; 3]);
 }
 
 #[test]

@@ -14,6 +14,8 @@ mod faulty_backends;
 mod free_verification;
 #[path = "../faulty/gives_up.rs"]
 mod gives_up;
+#[path = "../faulty/key_in_clear.rs"]
+mod key_in_clear;
 mod large_groups;
 #[path = "../faulty/layer.rs"]
 mod layer;

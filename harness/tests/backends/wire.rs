@@ -6,6 +6,9 @@ use crate::faulty::{
     SameInAllGroups, SecretInClear,
 };
 use crate::faulty_backends::{DCGKA, check, violation};
+use crate::key_in_clear::KeyInClear;
+use crate::layer::Layered;
+use protocol::conformance;
 
 fn refused(fault: impl Fault + Clone + 'static, reason: &str) {
     let found = violation(DCGKA, fault);
@@ -91,4 +94,12 @@ fn a_declaration_of_public_randomness_does_not_hide_a_secret() {
     refused(SecretInClear::of_two("create"), more);
     let undeclared = "a message of kind `create` shows in clear what a member drew: a secret, unless it is declared as";
     refused(SecretInClear::declared("none", &[]), undeclared);
+}
+
+#[test]
+fn a_derived_secret_in_clear_is_found() {
+    let found = conformance::check(&|| Box::new(Layered::<KeyInClear>::default())).unwrap_err().to_string();
+    let reason =
+        "what is sent: a message of kind `create` shows in clear a secret from which others are derived (create, ";
+    assert!(found.starts_with(reason), "{found}");
 }

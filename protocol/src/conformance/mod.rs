@@ -13,6 +13,7 @@ mod concurrency;
 mod copies;
 mod crossings;
 mod delivery;
+mod derived;
 mod echoes;
 mod exports;
 mod flight;
@@ -56,12 +57,12 @@ const CHECKS: [(&str, Check); 15] = [
     ("exports", exports::check),
     ("prekeys", prekeys::check),
     ("bundles", bundles::check),
-    ("inviters", inviters::check),
     ("concurrency", concurrency::check),
     ("order of delivery", delivery::check),
     ("crossing messages", crossings::check),
     ("hostile network", hostile::check),
     ("echoes", echoes::check),
+    ("inviters", inviters::check),
 ];
 
 type Check = fn(&mut Trial<'_>) -> Verdict;

@@ -1,13 +1,20 @@
 //! Those who must read nothing: a removed member, a user that has not joined yet, and somebody who seizes a device that
 //! has deleted its keys.
 
+use super::derived;
 use super::theft::Attempt;
 use super::trial::{SIZES, Trial};
 use super::verdict::{Verdict, ensure};
 use super::world::{Action, Sent, World};
+use crate::crypto::tap::Tap;
 use crate::error::Error;
 use crate::member::{Context, Incoming};
 use crate::operation::{Operation, PLAINTEXT_LEN, Start};
+
+/// The number of earlier messages that a state may remember.
+const REMEMBERED: usize = 128;
+/// The number of further messages after which a state has grown if something of each stays in it.
+const MORE: usize = 24;
 
 /// No messages.
 pub(super) const NONE: core::ops::Range<usize> = 0..0;
@@ -38,6 +45,12 @@ pub(super) fn check(trial: &mut Trial<'_>) -> Verdict {
             for user in world.insiders() {
                 forgotten(trial, &mut world.fork()?, user)?;
             }
+            trial.enter("messages that all have read", size);
+            keys_forgotten(trial)?;
+        }
+        if trial.capabilities().forward_secrecy && size == SIZES[0] {
+            trial.enter("a long chain", size);
+            bounded(trial.world(Start::Conversed, 0)?)?;
         }
     }
     Ok(())
@@ -158,6 +171,28 @@ pub(super) fn joiner(trial: &mut Trial<'_>, world: &mut World<'_>, size: usize) 
     }
     world.users[joiner].member = burdened;
     world.converse()
+}
+
+/// A protocol that drops what it has received by its number reads no old message, whatever it keeps. So the keys are
+/// sought in the states.
+fn keys_forgotten(trial: &mut Trial<'_>) -> Verdict {
+    let tap = Tap::start();
+    let mut world = trial.world(Start::Conversed, 0)?;
+    let first = tap.derived().keys.len();
+    world.converse()?;
+    derived::forgotten(&world, &tap.derived(), first)
+}
+
+/// A state does not grow with each message: it may remember some of the last messages, but nothing of all.
+fn bounded(mut world: World<'_>) -> Verdict {
+    let lens = |world: &World<'_>| world.users.iter().map(|user| user.member.export().len()).collect::<Vec<_>>();
+    (0..REMEMBERED).try_for_each(|_| world.say(1, PLAINTEXT_LEN))?;
+    let before = lens(&world);
+    (0..MORE).try_for_each(|_| world.say(1, PLAINTEXT_LEN))?;
+    let grows = before.into_iter().zip(lens(&world)).any(|(before, after)| after >= before + MORE);
+    ensure(!grows, || {
+        format!("after {REMEMBERED} messages, the state of a member still grows with each: it may keep their keys")
+    })
 }
 
 /// A state from after everything was read gets all old messages.

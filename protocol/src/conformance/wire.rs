@@ -10,12 +10,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rand_core::Rng as _;
 
+use super::derived;
 use super::recorder::Alters;
 use super::search::{BLOCK, Keystreams, Known, blocks, repeats};
 use super::talk::disjoint;
 use super::trial::Trial;
 use super::verdict::{Verdict, ensure};
 use super::world::{Action, Sent, World, stream};
+use crate::crypto::tap::Tap;
 use crate::operation::{Operation, PLAINTEXT_LEN, Start};
 
 const SIZE: usize = 3;
@@ -48,7 +50,9 @@ pub(super) fn check(trial: &mut Trial<'_>) -> Verdict {
     for operation in Operation::ALL {
         if trial.supports(operation, SIZE) {
             trial.enter(operation.name(), SIZE);
-            operate(trial.world(operation.start(), 1)?, operation, &mut public)?;
+            let tap = Tap::start();
+            let world = operate(trial.world(operation.start(), 1)?, operation, &mut public)?;
+            derived::in_clear(&world, &tap.derived())?;
         }
     }
     trial.enter("several operations", SIZE);
@@ -72,7 +76,7 @@ pub(super) fn all_sent(trial: &Trial<'_>, world: &World<'_>) -> Verdict {
 }
 
 /// Conversations before and after an operation, and after a restart of all members.
-fn operate(mut world: World<'_>, operation: Operation, public: &mut Public) -> Verdict {
+fn operate<'a>(mut world: World<'a>, operation: Operation, public: &mut Public) -> Verdict<World<'a>> {
     let mut tape = Tape::default();
     if operation.start() >= Start::Created {
         tape.converse(&mut world)?;
@@ -86,7 +90,7 @@ fn operate(mut world: World<'_>, operation: Operation, public: &mut Public) -> V
     let mut world = world.fork()?;
     tape.converse(&mut world)?;
     public.clear(&world)?;
-    tape.judge()
+    tape.judge().map(|()| world)
 }
 
 /// Conversations between several operations, by several members.

@@ -3,8 +3,8 @@
 use aes_gcm::aead::{Aead as _, KeyInit as _, Payload};
 use aes_gcm::{Aes256Gcm, Key, Nonce};
 
-use super::count;
 use super::secret::{Secret, SecretBytes};
+use super::{count, tap};
 use crate::error::Error;
 
 /// Bytes of a key and its nonce.
@@ -47,6 +47,7 @@ impl OneTimeKey {
 
     fn cipher(&self) -> (Aes256Gcm, Nonce<aes_gcm::aead::consts::U12>) {
         let bytes = self.0.expose();
+        tap::encrypts(bytes);
         let mut key = zeroize::Zeroizing::new([0; KEY_LEN - NONCE_LEN]);
         let mut nonce = [0; NONCE_LEN];
         key.copy_from_slice(&bytes[..KEY_LEN - NONCE_LEN]);

@@ -3,8 +3,8 @@
 use rand_core::CryptoRng;
 use x25519_dalek::{PublicKey as Point, StaticSecret};
 
-use super::count;
 use super::secret::Secret;
+use super::{count, tap};
 use crate::error::Error;
 
 /// Bytes of a public key.
@@ -52,6 +52,7 @@ impl PrivateKey {
     pub fn agree(&self, peer: &PublicKey) -> Result<Secret, Error> {
         count::record(|tally| tally.dh.add(1));
         let shared = StaticSecret::from(*self.0.expose()).diffie_hellman(&Point::from(peer.0));
+        tap::gives(tap::takes(&[self.0.expose()]), shared.as_bytes());
         if shared.was_contributory() { Ok(Secret::new(shared.to_bytes())) } else { Err(Error::NotAuthentic) }
     }
 }

@@ -4,9 +4,9 @@ use hkdf::Hkdf;
 use sha2::Sha256;
 use zeroize::Zeroize as _;
 
-use super::count;
 use super::label::Label;
 use super::secret::Secret;
+use super::{count, tap};
 
 /// Derives `N` bytes: extract with `salt` and `key_material`, then expand with the label and `context`, which must have
 /// a fixed length for each label. Counts 2.
@@ -16,14 +16,14 @@ pub fn derive<const N: usize>(label: Label, salt: &[u8], key_material: &[u8], co
 }
 
 /// A pseudorandom key from which several secrets are expanded.
-pub struct Extracted(Hkdf<Sha256>);
+pub struct Extracted(Hkdf<Sha256>, tap::Inputs);
 
 impl Extracted {
     /// HKDF-Extract (RFC 5869, section 2.2). Counts 1.
     #[must_use]
     pub fn new(salt: &[u8], key_material: &[u8]) -> Self {
         count::record(|tally| tally.kdf.add(1));
-        Self(Hkdf::new(Some(salt), key_material))
+        Self(Hkdf::new(Some(salt), key_material), tap::takes(&[salt, key_material]))
     }
 
     /// HKDF-Expand (RFC 5869, section 2.3). The info string is the length of the label (one byte) ‖ label ‖ context.
@@ -38,6 +38,7 @@ impl Extracted {
         // Fails only for outputs over 255 hashes, which the assertion above excludes.
         let expanded = self.0.expand_multi_info(&[&prefix, label, context], out.expose_mut());
         debug_assert!(expanded.is_ok());
+        tap::gives(self.1, out.expose());
         out
     }
 }
@@ -51,6 +52,7 @@ pub fn hmac(key: &Secret, data: &[u8]) -> Secret {
     let mut out = Secret::new([0; super::hash::DIGEST_LEN]);
     out.expose_mut().copy_from_slice(&tag);
     tag.zeroize();
+    tap::gives(tap::takes(&[key.expose()]), out.expose());
     out
 }
 

@@ -13,3 +13,4 @@ pub mod kdf;
 pub mod label;
 pub mod secret;
 pub mod signature;
+pub(crate) mod tap;
