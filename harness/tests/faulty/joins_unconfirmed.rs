@@ -1,4 +1,4 @@
-//! A user joins whoever invites it, or never again after an inviter that was not confirmed.
+//! A user joins without asking for the inviter, or never again after an inviter that was not confirmed.
 
 use protocol::error::Error;
 use protocol::member::{Context, Incoming, Member, Received};

@@ -140,7 +140,7 @@ pub(crate) trait Fault: Copied + Send + Sync {
         inner.receive_one(message, context)
     }
 
-    /// So many messages arrive in one batch.
+    /// This number of messages arrives in one batch.
     fn batch(&mut self, _len: usize) {}
 
     /// What becomes of the bytes of a message that the inner member sends.

@@ -1,5 +1,5 @@
 //! The same randomness gives the same bytes if the backend declares so, and only then. Other randomness gives other bytes
-//! and other keys, whoever acts, and not only the first time.
+//! and other keys, for all that act, and not only the first time.
 
 use super::talk::disjoint;
 use super::trial::Trial;
