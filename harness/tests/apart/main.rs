@@ -197,7 +197,7 @@ fn plaintexts_that_are_looked_up_are_refused() {
 fn plaintexts_in_a_file_are_refused() {
     // Without the suite, which would fill the file.
     let _ = std::fs::remove_file(table_in_a_file::FILE);
-    let mut runner = Runner::start(&Launch::subcommand("runner").unwrap(), "table-in-a-file", "", 2, false).unwrap();
+    let mut runner = Runner::start(&Launch::subcommand("runner").unwrap(), "table-in-a-file", "", 2, None).unwrap();
     let found = ask(&mut runner, Operation::Update, false).reason;
     assert!(found.starts_with("sender, alone in another process with the same messages: it counts "), "{found}");
     std::fs::remove_file(table_in_a_file::FILE).unwrap();

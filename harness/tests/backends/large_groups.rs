@@ -49,7 +49,7 @@ fn a_secret_in_clear_in_large_groups_is_found_in_each_kind_of_message() {
 
 #[test]
 fn an_update_that_changes_nothing_in_large_groups_is_found() {
-    refused(FakesUpdates, "healing: a state from before its owner's update, given everything, reads ");
+    refused(FakesUpdates::ALL, "healing: a state from before its owner's update, given everything, reads ");
 }
 
 #[test]
