@@ -8,16 +8,16 @@
 //! 4. Everybody else has read the application messages of the operation. The operator and one other member (after an
 //!    add, the joiner) then send a probe each, and everybody else reads it. After an operation of several members,
 //!    every member sends a probe; likewise in the first iteration, if the backend shows no fingerprints.
-//! 5. Nobody who receives a probe verifies more than the messages that it receives then. The first two members that send one
-//!    send another one, and nobody has done anything for the first that the operation has left: see `nothing_put_off`.
+//! 5. Nobody who receives a probe verifies more than the messages that it receives then. The first two members that send
+//!    one send another one, which costs nobody less than the first.
 //! 6. A removed member does not read the probes, and neither does a copy of it from before its removal. The copy gets
 //!    every message, even those that are for one other member.
 //!
 //! Much does not depend on the group: that keys come from the randomness, that altered messages have no effect, and
 //! more. [`protocol::conformance`] checks that once, before anything is measured.
 //!
-//! [`super::outside`] looks for work that is done outside the timers, and [`super::inspection`] looks at two samples of each cell. All of
-//! this guards against mistakes, not against a backend that finds out who asks.
+//! [`super::outside`] looks for work that is done outside the timers, and [`super::inspection`] looks at two samples of
+//! each cell. All of this guards against mistakes, not against a backend that finds out who asks.
 
 use protocol::agreement::{self, Disagreement};
 use protocol::crypto::count::Counts;
