@@ -34,8 +34,9 @@ fn forged(
     put_varint(&mut out, number);
     out.extend(name.iter().flat_map(|name| name.0));
     out.extend(new_key.iter().flat_map(|key| key.0));
-    out.extend_from_slice(&[0; SIGNATURE_LEN - 4]);
+    // In the first half of the signature: the second half must be below the order of the group, or it is refused at once.
     out.extend_from_slice(&tail.to_be_bytes());
+    out.extend_from_slice(&[0; SIGNATURE_LEN - 4]);
     out
 }
 
@@ -178,8 +179,8 @@ fn rows() -> Vec<Row> {
     rows.push(arrive(&mut world, 64, "a welcome to a group of 64", &[welcome], 0));
     let copy = |index: u32| {
         let mut bytes = add.1.clone();
-        let end = bytes.len();
-        bytes[end - 4..].copy_from_slice(&index.to_be_bytes());
+        let signature = bytes.len() - SIGNATURE_LEN;
+        bytes[signature..signature + 4].copy_from_slice(&index.to_be_bytes());
         (add.0, bytes)
     };
     let copies: Vec<_> = (1..FULL).map(copy).collect();
