@@ -329,9 +329,9 @@ pub enum Event {
         /// The author of both messages.
         by: MemberId,
     },
-    /// The secret in a message is not the one that the message commits to, or that this member knows. Whoever it was for
-    /// may not read the author, or those that rely on the secret. Usually its author has lied. But after an equivocation
-    /// by somebody else, members that hold different secrets of that one may also report each other.
+    /// The secret in a message is not the one that the message commits to, or not the one that this member knows. Its
+    /// recipient may not read the author, or those that rely on the secret. Usually the author has lied. But after an
+    /// equivocation by somebody else, members that hold different secrets of that one may report each other.
     Inconsistent {
         /// The author of the message with the secret.
         by: MemberId,

@@ -30,8 +30,10 @@ const PUT_OFF_NS_PER_MEMBER: u64 = 30_000;
 const PUT_OFF_PART: u64 = 20;
 /// How long it may take to show, copy and drop a member: a fixed time, and a time for each byte of its export. This is
 /// several times what it takes.
-const SHOWN_NS: u64 = 100_000;
-const SHOWN_NS_PER_BYTE: u64 = 20;
+const SHOWN_NS: u64 = 100_000 * SLOWER;
+const SHOWN_NS_PER_BYTE: u64 = 20 * SLOWER;
+/// A build for tests is slower.
+const SLOWER: u64 = if cfg!(debug_assertions) { 4 } else { 1 };
 
 /// What other threads of the process may take during an operation: the larger of this time and this part of its time. On a
 /// busy machine, they seemed to take up to 433 microseconds.

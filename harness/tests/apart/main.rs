@@ -186,7 +186,7 @@ fn signatures_that_are_looked_up_are_refused() {
     let found = refusal("table-of-signatures");
     assert_eq!(found, "sender, alone in another process with the same messages: it counts 46 of op.verify, not 23");
     let found = refusal("table-of-uncounted-signatures");
-    assert!(found.starts_with("sender, alone in another process with the same messages: it takes "), "{found}");
+    assert!(found.contains(", alone in another process with the same messages: it takes "), "{found}");
 }
 
 fn plaintexts_that_are_looked_up_are_refused() {
@@ -217,7 +217,8 @@ fn the_first_sample_is_not_the_only_one_that_is_inspected() {
         sizes: vec![SIZE],
         seed: 1,
         jobs: 2,
-        conformance: true,
+        // In its large group, the suite would be the first to measure.
+        conformance: false,
         timeout: Duration::from_secs(120),
         peak: false,
         out: None,

@@ -93,7 +93,7 @@ fn a_group_that_is_not_signed_is_found_by_the_suite() {
 }
 
 #[test]
-fn a_user_that_joins_whoever_invites_it_is_found_by_the_suite() {
+fn a_user_that_joins_by_an_unconfirmed_inviter_is_found_by_the_suite() {
     let joins = "inviters: a user has joined a group whose inviter it has not confirmed (create, 3 members, ";
     refused_by_the_suite(JoinsUnconfirmed::Always, [joins; 3]);
     let never = "inviters: a user does not join a group whose inviter it confirms when the same messages arrive again";
@@ -110,7 +110,7 @@ fn constant_randomness_is_found_by_the_suite() {
 }
 
 #[test]
-fn randomness_of_an_earlier_call_is_found_by_the_suite_whoever_acts() {
+fn randomness_of_an_earlier_call_is_found_by_the_suite_in_acts_of_any_member() {
     let same = "randomness: a sender's key material is the same whatever the randomness";
     for (fault, situation) in [
         (StaleRandomness::IN_REMOVALS_BY_OTHERS, "removal of the creator"),

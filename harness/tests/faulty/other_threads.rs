@@ -72,18 +72,21 @@ impl Backend for OtherThreads {
 }
 
 impl Elsewhere {
-    /// Makes a call elsewhere, with randomness that is drawn here.
+    /// Makes a call elsewhere, with randomness that is drawn here. Here it is also asked whether the author of a message is
+    /// confirmed as an inviter.
     fn call<T: Send>(
         &mut self,
         context: &mut Context<'_>,
+        author: Option<&MemberId>,
         call: impl FnOnce(&mut dyn Member, &mut Context<'_>) -> T + Send,
     ) -> T {
         let mut seed = [0; 32];
         context.rng.fill_bytes(&mut seed);
         let (directory, inner) = (context.directory, &mut *self.inner);
+        let confirmed = author.is_some_and(context.confirm_inviter);
         self.threads.call(move || {
             let mut rng = ChaCha20Rng::from_seed(seed);
-            call(inner, &mut Context { rng: &mut rng, directory, confirm_inviter: &|_| true })
+            call(inner, &mut Context { rng: &mut rng, directory, confirm_inviter: &|_| confirmed })
         })
     }
 }
@@ -102,27 +105,27 @@ impl Member for Elsewhere {
     }
 
     fn create(&mut self, others: &[MemberId], context: &mut Context<'_>) -> Result<Vec<Outgoing>, Error> {
-        self.call(context, |member, context| member.create(others, context))
+        self.call(context, None, |member, context| member.create(others, context))
     }
 
     fn add(&mut self, user: &MemberId, context: &mut Context<'_>) -> Result<Vec<Outgoing>, Error> {
-        self.call(context, |member, context| member.add(user, context))
+        self.call(context, None, |member, context| member.add(user, context))
     }
 
     fn remove(&mut self, user: &MemberId, context: &mut Context<'_>) -> Result<Vec<Outgoing>, Error> {
-        self.call(context, |member, context| member.remove(user, context))
+        self.call(context, None, |member, context| member.remove(user, context))
     }
 
     fn update(&mut self, context: &mut Context<'_>) -> Result<Vec<Outgoing>, Error> {
-        self.call(context, |member, context| member.update(context))
+        self.call(context, None, |member, context| member.update(context))
     }
 
     fn send(&mut self, plaintext: &[u8], context: &mut Context<'_>) -> Result<Vec<Outgoing>, Error> {
-        self.call(context, |member, context| member.send(plaintext, context))
+        self.call(context, None, |member, context| member.send(plaintext, context))
     }
 
     fn receive_one(&mut self, message: &Incoming<'_>, context: &mut Context<'_>) -> Result<Received, Error> {
-        self.call(context, |member, context| member.receive_one(message, context))
+        self.call(context, Some(&message.author), |member, context| member.receive_one(message, context))
     }
 
     fn fingerprints(&self) -> Option<Fingerprints> {

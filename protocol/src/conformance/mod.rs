@@ -60,12 +60,19 @@ const CHECKS: [(&str, Check); 15] = [
     ("concurrency", concurrency::check),
     ("order of delivery", delivery::check),
     ("crossing messages", crossings::check),
-    ("hostile network", hostile::check),
+    ("hostile network", hostile_network),
     ("echoes", echoes::check),
     ("inviters", inviters::check),
 ];
 
 type Check = fn(&mut Trial<'_>) -> Verdict;
+
+/// Altered and repeated messages, one by one and in full rounds, and those of another group.
+fn hostile_network(trial: &mut Trial<'_>) -> Verdict {
+    hostile::check(trial)?;
+    rounds::check(trial)?;
+    replays::check(trial)
+}
 
 /// Checks a backend. `make` must return independent instances of it. The result is the same each time: no clock is
 /// read. Primitives on other threads are refused in a process that does nothing else ([`crate::crypto::count::declare_alone`]).
