@@ -58,9 +58,7 @@ const SAME_KEYS: &str = "a sender's key material is the same whatever the random
 /// A group in which all users draw otherwise.
 fn redrawn<'a>(world: &World<'a>, seed: u64) -> Verdict<World<'a>> {
     let mut other = world.fork()?;
-    for (number, user) in other.users.iter_mut().enumerate() {
-        user.rng = stream(seed, (1 << 24) + number as u64);
-    }
+    other.redraw(seed, 1 << 24);
     Ok(other)
 }
 

@@ -3,7 +3,7 @@
 use super::hostile::{Parcel, without_effect};
 use super::trial::Trial;
 use super::verdict::Verdict;
-use super::world::{Action, World, stream};
+use super::world::{Action, World};
 use crate::operation::{Operation, PLAINTEXT_LEN, Phase, Start};
 
 const SIZE: usize = 3;
@@ -13,9 +13,7 @@ pub(super) fn check(trial: &mut Trial<'_>) -> Verdict {
     let (updates, adds) = (trial.capabilities().pcs_update, trial.supports(Operation::Add, SIZE));
     let mut one = trial.world(Start::Users, 1)?;
     let mut other = one.fork()?;
-    for (number, user) in other.users.iter_mut().enumerate() {
-        user.rng = stream(trial.seed, (1 << 25) + number as u64);
-    }
+    other.redraw(trial.seed, 1 << 25);
     let send = || Action::Send(vec![0x5a; PLAINTEXT_LEN]);
     for (_, operator, action) in [
         (true, 0, Action::Create((1..SIZE).collect())),

@@ -162,9 +162,7 @@ fn chain(mut world: World<'_>, public: &mut Public) -> Verdict {
 /// The same users, with the same long-term keys, in two groups.
 fn two_groups(mut world: World<'_>, seed: u64, public: &mut Public) -> Verdict {
     let mut other = world.fork()?;
-    for (number, user) in other.users.iter_mut().enumerate() {
-        user.rng = stream(seed, (1 << 25) + number as u64);
-    }
+    other.redraw(seed, 1 << 25);
     other.plaintexts = stream(seed, 1 << 26);
     let mut tape = Tape::default();
     for world in [&mut world, &mut other] {

@@ -146,6 +146,13 @@ impl<'a> World<'a> {
         Ok(Self { make, threads, users, directory, group, log, calls, said, roles, cost, plaintexts, most_speakers })
     }
 
+    /// From now on, all users draw from the streams with the numbers from `first` on.
+    pub(super) fn redraw(&mut self, seed: u64, first: u64) {
+        for (number, user) in self.users.iter_mut().enumerate() {
+            user.rng = stream(seed, first + number as u64);
+        }
+    }
+
     /// Runs an operation until the network is quiet, and checks who has read what.
     pub(super) fn run(&mut self, operator: usize, action: &Action) -> Verdict<Measured> {
         self.begin(operator, action)?;
