@@ -8,7 +8,6 @@ use protocol::id::GroupId;
 use protocol::member::{Fingerprints, Member};
 use protocol::operation::{Operation, Role};
 
-use super::meter::Effort;
 use super::network::{Network, Record};
 use super::randomness::Origin;
 use super::replay::{Known, Part, Recording};
@@ -109,9 +108,8 @@ pub fn recordings(
         let group: GroupId = group?;
         let known =
             Known { backend, operation, origin, ids: network.ids(), participant: *participant, before: state, group };
-        let mut effort = Effort::default();
-        record.efforts.get(*participant)?.iter().flatten().for_each(|phase| effort += *phase);
-        Some(Recording::new(known, transcript, &*network.participants().get(*participant)?.member, effort))
+        let member = &*network.participants().get(*participant)?.member;
+        Some(Recording::new(known, transcript, member, record.effort(*participant)))
     };
     before.iter().filter_map(recording).collect()
 }

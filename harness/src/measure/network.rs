@@ -470,6 +470,14 @@ fn without_effect(
 }
 
 impl Record {
+    /// The effort of a participant in all phases.
+    #[must_use]
+    pub fn effort(&self, participant: usize) -> Effort {
+        let mut sum = Effort::default();
+        self.efforts[participant].iter().flatten().for_each(|effort| sum += *effort);
+        sum
+    }
+
     /// The effort of these participants in a phase, summed.
     pub(crate) fn effort_of(&self, participants: impl Iterator<Item = usize>, phase: Phase) -> Effort {
         let mut sum = Effort::default();

@@ -28,7 +28,7 @@ use protocol::operation::{CostMismatch, Expected, Measured, Operation, PLAINTEXT
 use rand_chacha::ChaCha20Rng;
 use rand_core::Rng as _;
 
-use super::meter::{Effort, beyond};
+use super::meter::beyond;
 use super::network::{Fault, Network, Participant, Reading, Record, Trouble};
 use super::randomness::Origin;
 use super::script::{Action, Stage};
@@ -379,13 +379,7 @@ fn probe_once(network: &mut Network, prober: usize, stream: &mut ChaCha20Rng) ->
 /// each other member, and each of those with the author.
 fn nothing_put_off(network: &Network, prober: usize, probes: [&Record; 2], acknowledged: bool) -> Result<(), Refusal> {
     for (index, participant) in network.participants().iter().enumerate() {
-        let [first, second] = probes.map(|record| {
-            let all = record.efforts[index].iter().flatten();
-            all.fold(Effort::default(), |mut sum, effort| {
-                sum += *effort;
-                sum
-            })
-        });
+        let [first, second] = probes.map(|record| record.effort(index));
         let peers = if index == prober { network.participants().len() as u64 - 1 } else { 1 };
         let opened = match (acknowledged, first.bytes_fetched > second.bytes_fetched) {
             (true, _) => Counts::NOTHING,
