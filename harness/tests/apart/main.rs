@@ -36,6 +36,7 @@ use harness::run::plan::{Choice, Earlier, Plan};
 use harness::run::{apart, runner, schedule};
 use honest_at_first::HonestAtFirst;
 use layer::{Layer, Layered};
+use libtest_mimic::{Arguments, Trial};
 use other_threads::{OtherThreads, Threads};
 use other_threads_uncounted::OtherThreadsUncounted;
 use protocol::error::Error;
@@ -108,7 +109,7 @@ fn main() {
         ["runner", "--backend", name, ..] => serve(name, Some(apart::VERB)),
         ["only", "--backend", name, ..] => serve(name, None),
         ["with-ends", "--backend", name, ..] => serve(name, Some("ends")),
-        _ => run_tests(arguments.first().filter(|argument| !argument.starts_with('-')).map_or("", |filter| filter)),
+        _ => run_tests(),
     }
 }
 
@@ -117,7 +118,7 @@ fn serve(name: &str, part: Option<&str>) {
     runner::serve(&REGISTRY, name, "", parts.as_ref()).unwrap();
 }
 
-fn run_tests(filter: &str) {
+fn run_tests() {
     let tests: [(&str, fn()); 10] = [
         ("without_a_fault_parts_are_the_same_in_processes_of_their_own", without_a_fault),
         ("signatures_that_are_looked_up_are_refused", signatures_that_are_looked_up_are_refused),
@@ -133,10 +134,8 @@ fn run_tests(filter: &str) {
         ("declared_threads_are_timed_and_counted", declared_threads_are_timed_and_counted),
         ("what_was_not_made_is_said", what_was_not_made_is_said),
     ];
-    for (name, test) in tests.into_iter().filter(|(name, _)| name.contains(filter)) {
-        println!("test {name}");
-        test();
-    }
+    let trial = |(name, test): (&str, fn())| Trial::test(name, move || Ok(test()));
+    libtest_mimic::run(&Arguments::from_args(), tests.into_iter().map(trial).collect()).exit();
 }
 
 /// A runner of this program, and what it says of the suite.

@@ -40,7 +40,7 @@ fn is_exact(bench: &mut Bench<'_>, updates: usize, group_size: usize) {
 fn the_formula_of_concurrent_updates_is_exact() {
     for backend in [Dcgka::CORRECTED, Dcgka::PUBLISHED] {
         let mut bench = bench(&backend);
-        for group_size in [8, 32] {
+        for group_size in [8, 24] {
             for updates in [1, 2, 5, 8] {
                 is_exact(&mut bench, updates, group_size);
             }
@@ -71,7 +71,7 @@ fn one_concurrent_update_is_an_update() {
 fn every_backend_has_them_or_says_that_it_does_not() {
     for backend in Registry::built_in().all() {
         let (name, mut bench) = (full_name(&*backend), bench(&*backend));
-        for group_size in [8, 16, 32] {
+        for group_size in [8, 24] {
             for operation in ["concurrent-updates:2", "concurrent-updates:8", "partition-heal"] {
                 let result = run(&mut bench, operation, group_size);
                 if backend.supports(operation.parse().unwrap(), group_size) {

@@ -3,6 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::OnceLock;
+
+use harness::registry::Registry;
 
 const RUN: &[&str] = &["measure", "--operation", "create,remove,update", "--sizes", "4,6", "--iterations", "2"];
 
@@ -116,11 +119,11 @@ fn too_many_threads_are_reduced_with_a_word() {
 #[test]
 fn nothing_measured_is_no_success() {
     let directory = empty_directory("nothing");
-    let run = ["measure", "--backend", "sender-keys:eager", "--operation", "update", "--sizes", "4", "--out", "run"];
+    let run = ["measure", "--operation", "create-mesh", "--sizes", "4", "--out", "run"];
     let output = harness(&run, &directory);
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(4), "{said}");
-    assert!(said.contains("nothing was measured: sender-keys:eager/update/4/0: the backend has no such"), "{said}");
+    assert!(said.contains("nothing was measured: dcgka/create-mesh/4/0: the backend has no such"), "{said}");
     for made in [&["plot", "run"][..], &["report", "run"], &["export", "paper", "run"], &["export", "gha", "run"]] {
         assert!(complaint(4, made, &directory).contains("no sample of the run in run counts"), "{made:?}");
     }
@@ -169,8 +172,8 @@ fn a_path_need_not_be_text() {
 #[test]
 fn a_second_run_in_a_directory_is_refused_and_the_first_is_whole() {
     let directory = empty_directory("second");
-    let first =
-        ["compare", "--backend", "dcgka,pairwise", "--operation", "update", "--sizes", "8", "--iterations", "20"];
+    let backends = "dcgka,dcgka:published";
+    let first = ["compare", "--backend", backends, "--operation", "update", "--sizes", "8", "--iterations", "20"];
     let mut running = Command::new(env!("CARGO_BIN_EXE_harness"));
     let mut running = running.args(first).current_dir(&directory).stdout(std::process::Stdio::null()).spawn().unwrap();
     let samples = directory.join("results/compare/samples.jsonl");
@@ -291,11 +294,32 @@ fn operations_of_several_members_are_measured_by_name() {
     assert_eq!(rows(&again), rows(&table));
 }
 
+/// Copies a small comparison of the library's backends, which is made once, to `root`/`name`. Returns its command line and
+/// what was printed.
+pub(super) fn comparison(root: &Path, name: &str) -> (Vec<String>, String) {
+    static MADE: OnceLock<(PathBuf, Vec<String>, String)> = OnceLock::new();
+    let (made, run, printed) = MADE.get_or_init(|| {
+        let directory = empty_directory("comparison");
+        // The program may have more backends than the library.
+        let backends = Registry::built_in().names().collect::<Vec<_>>().join(",");
+        let run = ["compare", "--backend", &backends, "--sizes", "2,3", "--iterations", "1", "--out", "run"];
+        let printed = expect(0, &run, &directory);
+        (directory.join("run"), run.map(str::to_owned).to_vec(), printed)
+    });
+    let directory = root.join(name);
+    fs::create_dir_all(&directory).unwrap();
+    for entry in fs::read_dir(made).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), directory.join(entry.file_name())).unwrap();
+    }
+    (run.clone(), printed.clone())
+}
+
 #[test]
 fn backends_are_compared_side_by_side() {
     let directory = empty_directory("compare");
-    let run = ["compare", "--quick", "--sizes", "2,3", "--iterations", "1", "--out", "run"];
-    let tables = expect(0, &run, &directory);
+    let (run, tables) = comparison(&directory, "run");
+    let run: Vec<&str> = run.iter().map(String::as_str).collect();
     assert!(tables.contains("## 3 members") && tables.contains("| dcgka without acks"), "{tables}");
     let names = || {
         let files = fs::read_dir(directory.join("run")).unwrap();
@@ -327,10 +351,11 @@ fn a_comparison_need_not_have_what_a_readme_shows() {
     let again = fs::read_to_string(directory.join("alone/summary.md")).unwrap();
     assert!(tables.starts_with(&again) && again.starts_with("# Backends side by side"), "{again}");
     assert!(expect(0, &["plot", "alone"], &directory).contains("alone/compare-traffic.svg"));
-    let run = ["compare", "--backend", "dcgka,pairwise", "--operation", "create", "--sizes", "2,3", "--out", "run"];
-    let run = with(&run, &["--iterations", "1", "--reference", "pairwise"]);
+    let backends = "dcgka,dcgka:published";
+    let run = ["compare", "--backend", backends, "--operation", "create", "--sizes", "2,3", "--out", "run"];
+    let run = with(&run, &["--iterations", "1", "--reference", "dcgka:published"]);
     let tables = expect(0, &run, &directory);
-    assert!(tables.contains("with pairwise as the reference") && tables.contains("### create"), "{tables}");
+    assert!(tables.contains("with dcgka:published as the reference") && tables.contains("### create"), "{tables}");
     assert!(directory.join("run/compare-traffic.svg").exists() && !directory.join("run/compare-overview.svg").exists());
     // The tables are made again with the same reference.
     let read = |name: &str| fs::read_to_string(directory.join("run").join(name)).unwrap();

@@ -16,6 +16,8 @@ use harness::report::readme;
 use protocol::member::Backend;
 use protocol::operation::Operation;
 
+use super::cli::comparison;
+
 /// The largest group that is measured again with every backend. Larger ones take minutes in a test build; they are compared
 /// with the baseline.
 const SMALL: u32 = 32;
@@ -158,10 +160,7 @@ fn an_edited_figure_is_found_in_the_file_and_in_the_run() {
     let text = "# Title\n\n<!-- BEGIN compare -->\n<!-- END compare -->\n";
     fs::write(root.join("README.md"), text).unwrap();
     assert!(check(&root, "README.md").unwrap_err().contains("no part made from a run"));
-    // The program may have more backends than the library, which measures them again.
-    let backends = Registry::built_in().names().collect::<Vec<_>>().join(",");
-    let run = ["compare", "--backend", &backends, "--sizes", "2,3", "--iterations", "1", "--out", "results/run"];
-    harness(&run, &root);
+    comparison(&root, "results/run");
     let report = || harness(&["report", "--readme", "README.md", "results/run"], &root);
     report();
     assert_eq!(check(&root, "README.md"), Ok(()));

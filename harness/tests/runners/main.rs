@@ -31,6 +31,7 @@ use harness::run::plan::{Choice, Earlier, Plan};
 use harness::run::runner::{self, ServeError};
 use harness::run::schedule::{self, MeasureError, Progress, Run};
 use harness::system::directory::DirectoryError;
+use libtest_mimic::{Arguments, Trial};
 use protocol::operation::Operation;
 use toy::{Flaw, Toy, VARIANTS};
 
@@ -65,7 +66,7 @@ fn main() {
             let _ = measure(&hanging());
         }
         ["other-version", ..] => println!(r#"{{"protocol":99}}"#),
-        _ => run_tests(arguments.first().filter(|argument| !argument.starts_with('-')).map_or("", |filter| filter)),
+        _ => run_tests(),
     }
 }
 
@@ -80,7 +81,7 @@ fn serve_altered(name: &str, variant: &str, alter: fn(String) -> Option<String>)
     runner::serve_on(&make, BufReader::new(reader), std::io::stdout().lock()).unwrap();
 }
 
-fn run_tests(filter: &str) {
+fn run_tests() {
     let tests: [(&str, fn()); 23] = [
         ("a_runner_answers_line_by_line", a_runner_answers_line_by_line),
         ("a_runner_refuses_other_versions", a_runner_refuses_other_versions),
@@ -109,10 +110,8 @@ fn run_tests(filter: &str) {
         ("a_name_that_means_another_backend_is_an_error", names::a_name_that_means_another_backend_is_an_error),
         ("a_name_is_a_word_that_is_distinct_in_every_file", names::a_name_is_a_word_that_is_distinct_in_every_file),
     ];
-    for (name, test) in tests.into_iter().filter(|(name, _)| name.contains(filter)) {
-        println!("test {name}");
-        test();
-    }
+    let trial = |(name, test): (&str, fn())| Trial::test(name, move || Ok(test()));
+    libtest_mimic::run(&Arguments::from_args(), tests.into_iter().map(trial).collect()).exit();
 }
 
 fn plan(variants: &[&str]) -> Plan {
