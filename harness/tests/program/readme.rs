@@ -20,7 +20,7 @@ use super::cli::comparison;
 
 /// The largest group that is measured again with every backend. Larger ones take minutes in a test build; they are compared
 /// with the baseline.
-const SMALL: u32 = 32;
+const SMALL: u32 = 16;
 
 /// Checks the parts of a file that are made from recorded runs. The file names the runs.
 fn check(root: &Path, name: &str) -> Result<(), String> {
