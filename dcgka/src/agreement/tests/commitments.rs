@@ -65,7 +65,7 @@ impl Net {
     }
 
     /// The liar adds a user and sends it another ratchet than its own.
-    fn add_lying(&mut self, joiner: usize, commits_to: CommitsTo) {
+    fn add_lying(&mut self, joiner: usize, commits_to: CommitsTo) -> Vec<usize> {
         let joiner = self.id(joiner);
         self.act(LIAR, |member, context| {
             let (user, group) = member.inside()?;
@@ -75,7 +75,7 @@ impl Net {
             let key = VerificationKey::from_bytes(&joiner.0).unwrap();
             group.send_add(joiner, key, &lie(), commitment, &mut env)?;
             Ok(env.outgoing)
-        });
+        })
     }
 
     /// The liar updates and returns another ratchet than its own.
@@ -189,7 +189,11 @@ fn a_member_that_is_added_again_with_another_ratchet_asks_the_second_adder() {
         net.add(1, 4);
         net.settle_among(&[1, 2, 3, 4]);
         // The liar does not know that it is a member.
-        net.add_lying(4, commits_to);
+        let add = net.add_lying(4, commits_to);
+        net.carry(&add, 4);
+        let liar = net.index(4, LIAR);
+        let taken = net.group(4).ratchet(liar);
+        assert_eq!(taken.is_some(), commits_to == CommitsTo::Lie, "{commits_to:?}");
         net.settle();
         let (sees, asks) = match commits_to {
             CommitsTo::Lie => (vec![1, 2, 3], 3),
