@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Applies each mutant in dcgka/mutants to our own code, one after the other, and shows which test kills it. Fails if a mutant
-# survives, or does not apply or compile. Works in a copy: the tree stays as it is.
+# Applies each mutant in dcgka/mutants and baselines/mutants to our own code, one after the other, and shows which test kills
+# it. Fails if a mutant survives, or does not apply or compile. Works in a copy: the tree stays as it is.
 #   scripts/mutants.sh [PART-OF-A-NAME...]
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -22,7 +22,7 @@ fi
 limit=600
 
 patches=()
-for patch in dcgka/mutants/*.patch; do
+for patch in dcgka/mutants/*.patch baselines/mutants/*.patch; do
     for part in "${@:-}"; do
         if [[ $(basename "$patch") == *"$part"* ]]; then
             patches+=("$root/$patch")
@@ -31,7 +31,7 @@ for patch in dcgka/mutants/*.patch; do
     done
 done
 if [ ${#patches[@]} -eq 0 ]; then
-    echo "no mutant has such a name: try a part of a file name in dcgka/mutants" >&2
+    echo "no mutant has such a name: try a part of a file name in dcgka/mutants or baselines/mutants" >&2
     exit 2
 fi
 
@@ -66,6 +66,7 @@ for test in dcgka/tests/*.rs dcgka/tests/*/main.rs; do
 done
 dcgka+=("${slow[@]}")
 protocol=("-p protocol --lib --tests")
+baselines=("-p baselines")
 doc=("-p dcgka -p protocol --doc")
 
 run() {
@@ -77,8 +78,8 @@ run() {
 failed() { sed -n 's/^test \(.*\) \.\.\. FAILED$/\1/p' "$log" | head -n 1; }
 
 # Compiling everything can take longer than a test may.
-cargo test --locked --no-run -p dcgka -p protocol 2>"$log"
-if ! run "${dcgka[@]}" "${protocol[@]}" "${doc[@]}"; then
+cargo test --locked --no-run -p baselines -p dcgka -p protocol 2>"$log"
+if ! run "${dcgka[@]}" "${protocol[@]}" "${baselines[@]}" "${doc[@]}"; then
     echo "the tests fail without a mutant: $(failed)" >&2
     tail -n 30 "$log" >&2
     exit 2
@@ -96,6 +97,8 @@ for patch in "${patches[@]}"; do
         # First the tests of the crate that the mutant changes.
         if grep -q "^+++ b/protocol" "$patch"; then
             order=("${protocol[@]}" "${dcgka[@]}" "${doc[@]}")
+        elif grep -q "^+++ b/baselines" "$patch"; then
+            order=("${baselines[@]}")
         else
             order=("${dcgka[@]}" "${protocol[@]}" "${doc[@]}")
         fi

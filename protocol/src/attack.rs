@@ -63,6 +63,21 @@ impl Attacker {
         Ok(follows)
     }
 
+    /// Adds a stolen state in the hands of a follower alone. Returns whether the backend offers one.
+    ///
+    /// # Errors
+    /// [`Error::BadExport`] if the state does not decode.
+    pub fn follow(&mut self, backend: &dyn Backend, state: &[u8]) -> Result<bool, Error> {
+        match backend.steal(state) {
+            Ok(member) => {
+                self.thieves.push(Thief { owner: member.id(), member, hears_owner: true, deaf: false });
+                Ok(true)
+            }
+            Err(Error::Unsupported) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Hears messages of a group, in this order. What the thieves want to send is dropped.
     pub fn hear<'m>(
         &mut self,

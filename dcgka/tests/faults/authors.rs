@@ -3,12 +3,12 @@
 use protocol::error::Error;
 use protocol::id::GroupId;
 use protocol::member::{Context, Event, Incoming, Received, Rule};
-use protocol::wire::envelope::{Draft, Subject};
+use protocol::wire::envelope::{Draft, Envelope, Subject};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
 
 use crate::common::World;
-use crate::malicious::{ADD, MESSAGE, Malicious, REMOVE, UPDATE};
+use crate::malicious::{ACK, ADD, MESSAGE, Malicious, REMOVE, UPDATE};
 use crate::{all_but, nones, readings, refused, rejected};
 
 /// Checks that what members know of each sender is the same.
@@ -261,4 +261,25 @@ fn an_add_that_fails_undoes_its_repair() {
     world.settle();
     assert!([0, 1, 3].into_iter().all(|reader| world.has_read(reader, 2, "nothing happened")));
     world.check(&[0, 1, 2, 3]);
+}
+
+#[test]
+fn an_acknowledgement_counts_once() {
+    let mut world = World::with_group(4, 5, 446);
+    let update = world.update(0)[0];
+    let number = Envelope::decode(&world.sent[update].bytes).unwrap().number;
+    // User 3 does not have it yet, so the others still wait.
+    world.carry(update, 1);
+    world.settle_among(&[0, 1, 2]);
+    let mut mallory = Malicious::turn(&mut world, 1);
+    let mut again = |world: &mut World, number, users: &[usize]| {
+        let place = mallory.post(world, ACK, Subject::Acknowledged(world.id(0), number), &[]);
+        users.iter().for_each(|user| rejected(world, place, *user, Rule::NothingToAcknowledge));
+    };
+    again(&mut world, number, &[0, 2]);
+    world.settle();
+    again(&mut world, number, &[0, 2, 3]);
+    world.settle();
+    nobody_is_split(&world, &[0, 2, 3]);
+    assert_eq!(readings(&mut world, &[0, 2, 3]), all_but(&[0, 2, 3], &[]));
 }

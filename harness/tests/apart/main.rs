@@ -134,7 +134,12 @@ fn run_tests() {
         ("declared_threads_are_timed_and_counted", declared_threads_are_timed_and_counted),
         ("what_was_not_made_is_said", what_was_not_made_is_said),
     ];
-    let trial = |(name, test): (&str, fn())| Trial::test(name, move || Ok(test()));
+    let trial = |(name, test): (&str, fn())| {
+        Trial::test(name, move || {
+            test();
+            Ok(())
+        })
+    };
     libtest_mimic::run(&Arguments::from_args(), tests.into_iter().map(trial).collect()).exit();
 }
 

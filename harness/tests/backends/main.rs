@@ -31,6 +31,7 @@ mod several;
 mod small_groups_only;
 #[path = "../faulty/table_of_plaintexts.rs"]
 mod table_of_plaintexts;
+mod thieves;
 #[path = "../toy/mod.rs"]
 mod toy;
 #[path = "../faulty/verifies_when_author_speaks.rs"]

@@ -110,7 +110,12 @@ fn run_tests() {
         ("a_name_that_means_another_backend_is_an_error", names::a_name_that_means_another_backend_is_an_error),
         ("a_name_is_a_word_that_is_distinct_in_every_file", names::a_name_is_a_word_that_is_distinct_in_every_file),
     ];
-    let trial = |(name, test): (&str, fn())| Trial::test(name, move || Ok(test()));
+    let trial = |(name, test): (&str, fn())| {
+        Trial::test(name, move || {
+            test();
+            Ok(())
+        })
+    };
     libtest_mimic::run(&Arguments::from_args(), tests.into_iter().map(trial).collect()).exit();
 }
 

@@ -136,7 +136,7 @@ pub(super) fn receive_if(
 fn tamper(world: &mut World<'_>, place: usize, victim: usize, (ends, between): (usize, usize)) -> Verdict {
     let genuine = Parcel::of(world, place);
     let kind = world.log[place].kind;
-    batch(world, victim, &genuine)?;
+    batch(world, victim, &genuine, kind)?;
     for at in places(genuine.bytes.len(), ends, between) {
         let mut altered = genuine.clone();
         altered.bytes[at] ^= 1 << (at % 8);
@@ -210,7 +210,7 @@ pub(super) fn silent(world: &mut World<'_>, user: usize, parcel: &Parcel, what: 
 }
 
 /// Checks batches, at a copy: a forgery must not spoil its neighbours, and a duplicate must count once.
-fn batch(world: &World<'_>, victim: usize, genuine: &Parcel) -> Verdict {
+fn batch(world: &World<'_>, victim: usize, genuine: &Parcel, kind: &str) -> Verdict {
     let User { member, rng, .. } = &world.users[victim];
     let mut altered = genuine.bytes.clone();
     if let Some(last) = altered.last_mut() {
@@ -227,12 +227,15 @@ fn batch(world: &World<'_>, victim: usize, genuine: &Parcel) -> Verdict {
     let events = |result: Option<&Result<Received, Error>>| {
         result.and_then(|result| result.as_ref().ok()).map(|received| received.events.clone()).unwrap_or_default()
     };
-    let repeated = || among.last() == Some(&Ok(Received::default())) || alone.iter().any(Result::is_err);
-    ensure(among.len() == 3 && events(among.first()).is_empty() && repeated(), || {
-        "in one batch, a forgery or a duplicate counts".to_owned()
-    })?;
-    ensure(events(among.get(1)) == events(alone.first()), || {
-        "in one batch with a forgery, a genuine message has other effects".to_owned()
+    let what = format!(
+        "in one batch of a message of kind `{kind}` with its last byte altered, the genuine one, and its copy,"
+    );
+    ensure(among.len() == 3, || format!("{what} there are {} results", among.len()))?;
+    ensure(events(among.first()).is_empty(), || format!("{what} the altered one was taken for a genuine one"))?;
+    ensure(events(among.get(1)) == events(alone.first()), || format!("{what} the genuine one has other effects"))?;
+    let copy_has_none = among.last() == Some(&Ok(Received::default())) || alone.iter().any(Result::is_err);
+    ensure(copy_has_none, || {
+        format!("{what} the copy is refused or has an effect, as if the genuine one had not counted")
     })
 }
 

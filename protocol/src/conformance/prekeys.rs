@@ -29,7 +29,11 @@ pub(super) fn check(trial: &mut Trial<'_>) -> Verdict {
         .collect();
     let before = user.member.export();
     if !secrets.iter().any(|prekey| prekey.one_time.is_some() && prekey.is_in(&before)) {
-        trial.not_made("whether used one-time prekeys are deleted", "exports do not show one-time prekeys");
+        let why = match user.one_time[..] {
+            [] => "users publish no one-time prekeys",
+            _ => "exports do not show one-time prekeys",
+        };
+        trial.not_made("whether used one-time prekeys are deleted", why);
     }
     if !secrets.iter().any(|prekey| prekey.is_in(&before)) {
         return Ok(());

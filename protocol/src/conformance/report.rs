@@ -6,11 +6,11 @@ use std::borrow::Cow;
 /// What was checked of a backend that passed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
-    /// Each check, and the number of situations in which it passed: 0 if the backend does not claim what it checks.
+    /// Each check, and the number of situations in which all of it passed: 0 if the backend does not claim what it checks.
     pub passed: Vec<(&'static str, u32)>,
     /// What is remarkable about the backend.
     pub notes: Vec<&'static str>,
-    /// What could not be tried, and why. It counts neither as passed nor as failed.
+    /// What could not be tried in some situation, and why. The situation counts neither as passed nor as failed.
     pub not_made: Vec<(&'static str, &'static str)>,
     /// The attacks that were made, all in vain.
     pub attacks: Vec<Attack>,

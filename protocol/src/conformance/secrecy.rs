@@ -2,6 +2,7 @@
 //! has deleted its keys.
 
 use super::derived;
+use super::healing::speak_twice;
 use super::theft::Attempt;
 use super::trial::{SIZES, Trial};
 use super::verdict::{Verdict, ensure};
@@ -34,10 +35,16 @@ pub(super) fn check(trial: &mut Trial<'_>) -> Verdict {
             let mut world = trial.world(Start::Conversed, 1)?;
             removed(trial, &mut world, 1, size - 1, true)?;
         }
+        if size == SIZES[1] && trial.supports(Operation::Remove, size) {
+            unused_keys(trial, size)?;
+        }
         if trial.supports(Operation::Add, size) {
             trial.enter(Operation::Add.name(), size);
             let mut world = trial.world(Start::Conversed, 1)?;
             joiner(trial, &mut world, size)?;
+            trial.enter("add by a member that has just sent", size);
+            let mut world = trial.world(Start::Conversed, 1)?;
+            joiner_in_haste(trial, &mut world, size)?;
         }
         if trial.capabilities().forward_secrecy {
             trial.enter(Operation::Message.name(), size);
@@ -69,6 +76,8 @@ pub(super) fn removed(
     let last_user = world.users.len() - 1;
     let capabilities = trial.capabilities();
     let (updates, adds) = (more && capabilities.pcs_update, more && trial.supports(Operation::Add, trial.group_size));
+    let mut alone = world.fork()?;
+    let (spoken, own) = speak_twice(&mut alone, target)?;
     let older = world.state(target);
     let before = world.passage(|world| world.converse_without(target))?;
     let last = world.state(target);
@@ -104,17 +113,26 @@ pub(super) fn removed(
         Ok(())
     })?;
     let (end, itself) = (afterwards.sent.end, world.state(target));
-    for (what, state, heard) in [
-        ("a state from before its owner's removal", &older, before.sent.start..end),
-        ("the last state before its owner's removal", &last, calls.start..end),
-        ("the state of a removed member", &itself, afterwards.sent.clone()),
+    for (what, state, heard, from) in [
+        ("a state from before its owner's removal", &older, before.sent.start..end, Some(&older)),
+        ("the last state before its owner's removal", &last, calls.start..end, Some(&last)),
+        ("the state of a removed member", &itself, afterwards.sent.clone(), None),
     ] {
+        // A follower listens after the removal if it reads then what was sent before. If nothing was, it follows its owner.
+        let followed = match from {
+            Some(state) if !crossing.said.is_empty() => {
+                let heard = before.sent.clone().chain(calls.clone()).chain(crossing.sent.clone());
+                Some(world.follow(state, heard, &crossing.said)?)
+            }
+            Some(_) => Some(alone.follow(&spoken, own.sent.clone(), &own.said)?),
+            None => None,
+        };
         trial.judge(&Attempt {
             what,
             secret: world.attack(state, heard, &calls, &afterwards.said)?,
             twin: "from before the removal",
             known: world.attack(&older, before.sent.clone(), &NONE, &before.said)?,
-            followed: None,
+            followed,
         })?;
     }
     if !crossing.said.is_empty() {
@@ -136,6 +154,59 @@ pub(super) fn removed(
     }
     let unchanged = world.users[target].member.export() == before;
     ensure(unchanged, || "a refused call of the removed member has changed the state".to_owned())
+}
+
+/// Nobody has spoken since the last operation. The keys that it gave out and that nobody has used must be renewed too.
+fn unused_keys(trial: &mut Trial<'_>, size: usize) -> Verdict {
+    let updates = trial.capabilities().pcs_update;
+    let adds = trial.supports(Operation::Add, size);
+    for (situation, _, earlier) in [
+        ("removal before anybody has spoken", true, None),
+        ("removal before anybody has spoken since an update", updates, Some(Action::Update)),
+        ("removal before anybody has spoken since an add", adds, Some(Action::Add(size))),
+    ]
+    .into_iter()
+    .filter(|(_, possible, _)| *possible)
+    {
+        for (operator, target) in [(0, size - 1), (1, 0)] {
+            trial.enter(situation, size);
+            let start = if earlier.is_some() { Start::Conversed } else { Start::Created };
+            let mut world = trial.world(start, 1)?;
+            if let Some(earlier) = &earlier {
+                world.run(0, earlier)?;
+            }
+            let stolen = world.state(target);
+            let (mut calm, mut alone) = (world.fork()?, world.fork()?);
+            let (spoken, own) = speak_twice(&mut alone, target)?;
+            let before = calm.passage(|calm| calm.converse_without(target))?;
+            let removal = world.passage(|world| world.run(operator, &Action::Remove(target)).map(drop))?;
+            let afterwards = world.passage(|world| world.converse())?;
+            let (heard, call) = (removal.sent.start..afterwards.sent.end, removal.sent.start..removal.sent.start + 1);
+            for (what, state, heard, followed) in [
+                (
+                    "a state from before its owner's removal, if nobody has spoken since the last operation",
+                    &stolen,
+                    heard,
+                    Some(alone.follow(&spoken, own.sent, &own.said)?),
+                ),
+                (
+                    "the state of a removed member, if nobody has spoken between the last operation and the removal",
+                    &world.state(target),
+                    afterwards.sent.clone(),
+                    None,
+                ),
+            ] {
+                trial.judge(&Attempt {
+                    what,
+                    secret: world.attack(state, heard, &call, &afterwards.said)?,
+                    twin: "without the removal",
+                    known: calm.attack(&stolen, before.sent.clone(), &NONE, &before.said)?,
+                    followed,
+                })?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The joiner gets all older messages: before it joins, and afterwards.
@@ -171,6 +242,28 @@ pub(super) fn joiner(trial: &mut Trial<'_>, world: &mut World<'_>, size: usize) 
     }
     world.users[joiner].member = burdened;
     world.converse()
+}
+
+/// The inviter has updated and sent, and nobody has received that yet. The joiner must not read it either.
+fn joiner_in_haste(trial: &mut Trial<'_>, world: &mut World<'_>, joiner: usize) -> Verdict {
+    let updates = if trial.capabilities().pcs_update { 2 } else { 0 };
+    let older = world.passage(|world| {
+        (0..updates).try_for_each(|_| world.begin(0, &Action::Update))?;
+        let text = vec![0x5a; PLAINTEXT_LEN];
+        world.said.push((0, text.clone()));
+        world.begin(0, &Action::Send(text))
+    })?;
+    world.begin(0, &Action::Add(joiner))?;
+    world.settle(None)?;
+    let state = world.state(joiner);
+    let afterwards = world.passage(|world| world.converse_without(joiner))?;
+    trial.judge(&Attempt {
+        what: "the state of a joiner whose inviter has sent before what nobody had received",
+        secret: world.attack(&state, 0..afterwards.sent.start, &NONE, &older.said)?,
+        twin: "from after it has joined",
+        known: world.attack(&state, afterwards.sent.clone(), &NONE, &afterwards.said)?,
+        followed: None,
+    })
 }
 
 /// A protocol that drops what it has received by its number reads no old message, whatever it keeps. So the keys are

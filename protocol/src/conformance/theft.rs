@@ -4,16 +4,18 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::report::Attack;
+use super::secrecy::NONE;
 use super::trial::Trial;
 use super::verdict::{Verdict, ensure};
 use super::world::{Sent, World, stream};
 use crate::attack::{Attacker, Overheard};
-use crate::member::Context;
+use crate::error::Error;
+use crate::member::{Backend, Context};
 
 /// Why an attack is not made.
 const CANNOT_FOLLOW: &str = "the backend does not let a thief follow the owner of a stolen state";
 const NOT_SEEN_TO_FOLLOW: &str =
-    "a thief that follows the owner of a stolen state does not read what the owner sends, so it may not follow at all";
+    "a thief that follows the owner of a stolen state does not read what the state opens, so it may not follow at all";
 
 /// What was sent and said while something happened: places in the log of messages and among the plaintexts.
 #[derive(Clone, Debug)]
@@ -54,7 +56,7 @@ pub(super) struct Attempt<'w, 'm> {
     /// Where the same attacker should read.
     pub(super) twin: &'static str,
     pub(super) known: Reading<'w, 'm>,
-    /// What the owner of the state says. Only a follower hears it. `None` if the attack shows something without one.
+    /// What only a follower reads, if it does what the attack needs. `None` if the attack shows something without one.
     pub(super) followed: Option<Reading<'w, 'm>>,
 }
 
@@ -80,8 +82,29 @@ impl<'m> World<'m> {
         decisive: &Range<usize>,
         said: &Range<usize>,
     ) -> Verdict<Reading<'w, 'm>> {
+        self.listen(Attacker::steal, state, heard, decisive, said)
+    }
+
+    /// The same for a thief that follows the owner of the state, and for no other.
+    pub(super) fn follow<'w>(
+        &'w self,
+        state: &[u8],
+        heard: impl Iterator<Item = usize>,
+        said: &Range<usize>,
+    ) -> Verdict<Reading<'w, 'm>> {
+        self.listen(Attacker::follow, state, heard, &NONE, said)
+    }
+
+    fn listen<'w>(
+        &'w self,
+        steal: fn(&mut Attacker, &dyn Backend, &[u8]) -> Result<bool, Error>,
+        state: &[u8],
+        heard: impl Iterator<Item = usize>,
+        decisive: &Range<usize>,
+        said: &Range<usize>,
+    ) -> Verdict<Reading<'w, 'm>> {
         let mut attacker = Attacker::default();
-        let follows = attacker.steal(&*(self.make)(), state);
+        let follows = steal(&mut attacker, &*(self.make)(), state);
         let follows = follows.map_err(|error| format!("an export cannot be restored for a thief: {error}"))?;
         let mut rng = stream(0, u64::from(u32::MAX));
         let mut context = Context { rng: &mut rng, directory: &self.directory, confirm_inviter: &|_| true };

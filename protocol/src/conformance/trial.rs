@@ -17,8 +17,10 @@ pub(super) struct Trial<'a> {
     pub(super) situation: Cow<'static, str>,
     pub(super) group_size: usize,
     pub(super) seed: u64,
-    /// The number of situations that the present check has entered.
+    /// The number of situations that the present check has entered, without those in which something could not be tried.
     pub(super) tried: u32,
+    /// Whether everything could be tried in the present situation.
+    complete: bool,
     /// The most members that speak in a conversation.
     pub(super) most_speakers: usize,
     pub(super) notes: Vec<&'static str>,
@@ -37,6 +39,7 @@ impl<'a> Trial<'a> {
             group_size: 0,
             seed: 0,
             tried: 0,
+            complete: true,
             most_speakers: usize::MAX,
             notes: Vec::new(),
             not_made: Vec::new(),
@@ -50,10 +53,14 @@ impl<'a> Trial<'a> {
         (self.situation, self.group_size) = (situation.into(), group_size);
         self.seed += 1;
         self.tried += 1;
+        self.complete = true;
     }
 
-    /// Records that something could not be tried.
+    /// Records that something could not be tried in the present situation.
     pub(super) fn not_made(&mut self, what: &'static str, why: &'static str) {
+        if core::mem::take(&mut self.complete) {
+            self.tried -= 1;
+        }
         if !self.not_made.contains(&(what, why)) {
             self.not_made.push((what, why));
         }

@@ -106,7 +106,7 @@ fn failed(state: &State<'_>) -> String {
 fn not_made(manifest: &Manifest, row: &str) -> Option<String> {
     let not_made = &manifest.conformance.get(row)?.not_made;
     let lines: Vec<String> = not_made.iter().map(|(what, why)| format!("{what} ({why})")).collect();
-    (!lines.is_empty()).then(|| format!("admitted, but not tried: {}", lines.join("; ")))
+    (!lines.is_empty()).then(|| format!("admitted, but not made: {}", lines.join("; ")))
 }
 
 /// Why a row has no figures, or has figures of some samples only.
