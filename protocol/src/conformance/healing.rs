@@ -1,7 +1,6 @@
 //! An update heals: with a state from before it, nobody reads what is sent after it, or speaks in its owner's name.
 
-use super::secrecy::NONE;
-use super::theft::{Attempt, Passage};
+use super::theft::{Attempt, NONE};
 use super::trial::Trial;
 use super::verdict::{Verdict, ensure};
 use super::world::{Action, World, stream};
@@ -51,7 +50,7 @@ pub(super) fn heal(trial: &mut Trial<'_>, world: &mut World<'_>, victim: usize) 
     })?;
     let mut alone = calm.fork()?;
     let undisturbed = calm.passage(|calm| calm.converse_without(victim))?;
-    let (spoken, own) = speak_twice(&mut alone, victim)?;
+    let (spoken, own) = alone.speak_twice(victim)?;
     let update = world.passage(|world| world.run(victim, &Action::Update).map(drop))?;
     let afterwards = world.passage(|world| world.converse())?;
     let (heard, call) = (update.sent.start..afterwards.sent.end, update.sent.start..update.sent.start + 1);
@@ -66,14 +65,6 @@ pub(super) fn heal(trial: &mut Trial<'_>, world: &mut World<'_>, victim: usize) 
         "a message made with the state from before the update is taken for one of its owner".to_owned()
     })?;
     world.converse()
-}
-
-/// Returns a user's state after its first message, and the second one. A thief with that state reads it, if it follows its
-/// owner: some protocols heal whenever their members take turns, but here nobody else speaks.
-pub(super) fn speak_twice(world: &mut World<'_>, user: usize) -> Verdict<(Vec<u8>, Passage)> {
-    world.say(user, PLAINTEXT_LEN)?;
-    let state = world.state(user);
-    Ok((state, world.passage(|world| world.say(user, PLAINTEXT_LEN))?))
 }
 
 /// Whether a speaker takes a message that was made with a victim's state for one of the victim.

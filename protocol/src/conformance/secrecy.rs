@@ -1,9 +1,10 @@
 //! Those who must read nothing: a removed member, a user that has not joined yet, and somebody who seizes a device that
 //! has deleted its keys.
 
+use std::ops::Range;
+
 use super::derived;
-use super::healing::speak_twice;
-use super::theft::Attempt;
+use super::theft::{Attempt, NONE, Passage, Reading};
 use super::trial::{SIZES, Trial};
 use super::verdict::{Verdict, ensure};
 use super::world::{Action, Sent, World};
@@ -16,9 +17,6 @@ use crate::operation::{Operation, PLAINTEXT_LEN, Start};
 const REMEMBERED: usize = 128;
 /// The number of further messages after which a state has grown if something of each stays in it.
 const MORE: usize = 24;
-
-/// No messages.
-pub(super) const NONE: core::ops::Range<usize> = 0..0;
 
 pub(super) fn check(trial: &mut Trial<'_>) -> Verdict {
     for size in SIZES {
@@ -76,8 +74,8 @@ pub(super) fn removed(
     let last_user = world.users.len() - 1;
     let capabilities = trial.capabilities();
     let (updates, adds) = (more && capabilities.pcs_update, more && trial.supports(Operation::Add, trial.group_size));
-    let mut alone = world.fork()?;
-    let (spoken, own) = speak_twice(&mut alone, target)?;
+    let mut listening = world.fork()?;
+    let heard_late = cross_removal(trial, &mut listening, operator, target)?;
     let older = world.state(target);
     let before = world.passage(|world| world.converse_without(target))?;
     let last = world.state(target);
@@ -113,26 +111,18 @@ pub(super) fn removed(
         Ok(())
     })?;
     let (end, itself) = (afterwards.sent.end, world.state(target));
-    for (what, state, heard, from) in [
-        ("a state from before its owner's removal", &older, before.sent.start..end, Some(&older)),
-        ("the last state before its owner's removal", &last, calls.start..end, Some(&last)),
-        ("the state of a removed member", &itself, afterwards.sent.clone(), None),
+    for (what, state, heard, must_follow) in [
+        ("a state from before its owner's removal", &older, before.sent.start..end, true),
+        ("the last state before its owner's removal", &last, calls.start..end, true),
+        ("the state of a removed member", &itself, afterwards.sent.clone(), false),
     ] {
-        // A follower listens after the removal if it reads then what was sent before. If nothing was, it follows its owner.
-        let followed = match from {
-            Some(state) if !crossing.said.is_empty() => {
-                let heard = before.sent.clone().chain(calls.clone()).chain(crossing.sent.clone());
-                Some(world.follow(state, heard, &crossing.said)?)
-            }
-            Some(_) => Some(alone.follow(&spoken, own.sent.clone(), &own.said)?),
-            None => None,
-        };
+        let late = heard_late.as_ref().filter(|_| must_follow);
         trial.judge(&Attempt {
             what,
             secret: world.attack(state, heard, &calls, &afterwards.said)?,
             twin: "from before the removal",
             known: world.attack(&older, before.sent.clone(), &NONE, &before.said)?,
-            followed,
+            followed: late.map(|late| late.reading(&listening)).transpose()?,
         })?;
     }
     if !crossing.said.is_empty() {
@@ -176,37 +166,76 @@ fn unused_keys(trial: &mut Trial<'_>, size: usize) -> Verdict {
                 world.run(0, earlier)?;
             }
             let stolen = world.state(target);
-            let (mut calm, mut alone) = (world.fork()?, world.fork()?);
-            let (spoken, own) = speak_twice(&mut alone, target)?;
+            let (mut calm, mut listening) = (world.fork()?, world.fork()?);
+            let heard_late = cross_removal(trial, &mut listening, operator, target)?;
             let before = calm.passage(|calm| calm.converse_without(target))?;
             let removal = world.passage(|world| world.run(operator, &Action::Remove(target)).map(drop))?;
             let afterwards = world.passage(|world| world.converse())?;
             let (heard, call) = (removal.sent.start..afterwards.sent.end, removal.sent.start..removal.sent.start + 1);
-            for (what, state, heard, followed) in [
+            for (what, state, heard, must_follow) in [
                 (
                     "a state from before its owner's removal, if nobody has spoken since the last operation",
                     &stolen,
                     heard,
-                    Some(alone.follow(&spoken, own.sent, &own.said)?),
+                    true,
                 ),
                 (
                     "the state of a removed member, if nobody has spoken between the last operation and the removal",
                     &world.state(target),
                     afterwards.sent.clone(),
-                    None,
+                    false,
                 ),
             ] {
+                let late = heard_late.as_ref().filter(|_| must_follow);
                 trial.judge(&Attempt {
                     what,
                     secret: world.attack(state, heard, &call, &afterwards.said)?,
                     twin: "without the removal",
                     known: calm.attack(&stolen, before.sent.clone(), &NONE, &before.said)?,
-                    followed,
+                    followed: late.map(|late| late.reading(&listening)).transpose()?,
                 })?;
             }
         }
     }
     Ok(())
+}
+
+/// What the thief of a state reads if it follows the state's owner.
+struct Followed {
+    state: Vec<u8>,
+    heard: Vec<usize>,
+    said: Range<usize>,
+}
+
+impl Followed {
+    fn reading<'w, 'm>(&self, world: &'w World<'m>) -> Verdict<Reading<'w, 'm>> {
+        world.follow(&self.state, self.heard.iter().copied(), &self.said)
+    }
+}
+
+/// A message from before a removal, which a follower of the removed member gets after it. It reads that message if it still
+/// listens. Where nothing may cross, it only reads what another member says. `None` in groups of two.
+fn cross_removal(
+    trial: &Trial<'_>,
+    world: &mut World<'_>,
+    operator: usize,
+    target: usize,
+) -> Verdict<Option<Followed>> {
+    let Some(third) = world.insiders().into_iter().find(|user| ![operator, target].contains(user)) else {
+        return Ok(None);
+    };
+    let state = world.state(target);
+    if !trial.capabilities().concurrent_operations {
+        let Passage { sent, said } = world.passage(|world| world.say(third, PLAINTEXT_LEN))?;
+        return Ok(Some(Followed { state, heard: sent.collect(), said }));
+    }
+    let crossing = world.passage(|world| {
+        let text = vec![0x5a; PLAINTEXT_LEN];
+        world.said.push((third, text.clone()));
+        world.begin(third, &Action::Send(text))
+    })?;
+    let removal = world.passage(|world| world.begin(operator, &Action::Remove(target)))?;
+    Ok(Some(Followed { state, heard: removal.sent.chain(crossing.sent).collect(), said: crossing.said }))
 }
 
 /// The joiner gets all older messages: before it joins, and afterwards.

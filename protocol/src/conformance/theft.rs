@@ -4,14 +4,16 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::report::Attack;
-use super::secrecy::NONE;
 use super::trial::Trial;
 use super::verdict::{Verdict, ensure};
 use super::world::{Sent, World, stream};
 use crate::attack::{Attacker, Overheard};
 use crate::error::Error;
 use crate::member::{Backend, Context};
+use crate::operation::PLAINTEXT_LEN;
 
+/// No messages.
+pub(super) const NONE: Range<usize> = 0..0;
 /// Why an attack is not made.
 const CANNOT_FOLLOW: &str = "the backend does not let a thief follow the owner of a stolen state";
 const NOT_SEEN_TO_FOLLOW: &str =
@@ -66,6 +68,14 @@ impl<'m> World<'m> {
         let (sent, said) = (self.log.len(), self.said.len());
         happens(self)?;
         Ok(Passage { sent: sent..self.log.len(), said: said..self.said.len() })
+    }
+
+    /// Returns a user's state after its first message, and the second one. A thief with that state reads it, if it follows
+    /// its owner: some protocols heal whenever their members take turns, but here nobody else speaks.
+    pub(super) fn speak_twice(&mut self, user: usize) -> Verdict<(Vec<u8>, Passage)> {
+        self.say(user, PLAINTEXT_LEN)?;
+        let state = self.state(user);
+        Ok((state, self.passage(|world| world.say(user, PLAINTEXT_LEN))?))
     }
 
     /// A user's state, for an attacker.
