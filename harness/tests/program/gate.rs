@@ -135,7 +135,8 @@ fn a_cell_that_is_not_compared_is_named_and_the_gate_is_incomplete() {
     with_config("group_size = 4", "group_size = 5");
     let said = expect(4, &[GATE], &directory);
     assert!(said.starts_with("gate incomplete: nothing was compared (cells: 0 compared, 3 new, 3 missing; "), "{said}");
-    let missing = "missing: dcgka/create-mesh/4, dcgka/create/4, dcgka/update/4: in the baseline, but not in the config";
+    let missing =
+        "missing: dcgka/create-mesh/4, dcgka/create/4, dcgka/update/4: in the baseline, but not in the config";
     assert!(said.contains(missing), "{said}");
     // A narrower baseline must be asked for.
     with_config(narrowed, "");
