@@ -40,6 +40,8 @@ pub(super) fn check(trial: &mut Trial<'_>) -> Verdict {
             trial.enter(Operation::Add.name(), size);
             let mut world = trial.world(Start::Conversed, 1)?;
             joiner(trial, &mut world, size)?;
+        }
+        if size == SIZES[1] && trial.supports(Operation::Add, size) {
             trial.enter("add by a member that has just sent", size);
             let mut world = trial.world(Start::Conversed, 1)?;
             joiner_in_haste(trial, &mut world, size)?;
