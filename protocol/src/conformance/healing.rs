@@ -58,8 +58,8 @@ pub(super) fn heal(trial: &mut Trial<'_>, world: &mut World<'_>, victim: usize) 
         what: "a state from before its owner's update",
         secret: world.attack(&state, heard, &call, &afterwards.said)?,
         twin: "without the update",
-        known: calm.attack(&state, undisturbed.sent.clone(), &NONE, &undisturbed.said)?,
-        followed: Some(alone.follow(&spoken, own.sent.clone(), &own.said)?),
+        known: &calm.attack(&state, undisturbed.sent.clone(), &NONE, &undisturbed.said)?,
+        followed: Some(&alone.follow(&spoken, own.sent.clone(), &own.said)?),
     })?;
     ensure(!speaks(world, victim, &state)?, || {
         "a message made with the state from before the update is taken for one of its owner".to_owned()

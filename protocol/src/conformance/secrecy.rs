@@ -84,9 +84,7 @@ pub(super) fn removed(
     let third = world.insiders().into_iter().find(|user| ![operator, target].contains(user));
     let crossing = world.passage(|world| {
         if let Some(third) = third.filter(|_| capabilities.concurrent_operations) {
-            let text = vec![0x5a; PLAINTEXT_LEN];
-            world.said.push((third, text.clone()));
-            world.begin(third, &Action::Send(text))?;
+            world.begin_to_say(third)?;
         }
         Ok(())
     })?;
@@ -113,18 +111,19 @@ pub(super) fn removed(
         Ok(())
     })?;
     let (end, itself) = (afterwards.sent.end, world.state(target));
-    for (what, state, heard, must_follow) in [
-        ("a state from before its owner's removal", &older, before.sent.start..end, true),
-        ("the last state before its owner's removal", &last, calls.start..end, true),
-        ("the state of a removed member", &itself, afterwards.sent.clone(), false),
+    let known = world.attack(&older, before.sent.clone(), &NONE, &before.said)?;
+    let late = heard_late.map(|late| late.reading(&listening)).transpose()?;
+    for (what, state, heard, followed) in [
+        ("a state from before its owner's removal", &older, before.sent.start..end, late.as_ref()),
+        ("the last state before its owner's removal", &last, calls.start..end, late.as_ref()),
+        ("the state of a removed member", &itself, afterwards.sent.clone(), None),
     ] {
-        let late = heard_late.as_ref().filter(|_| must_follow);
         trial.judge(&Attempt {
             what,
             secret: world.attack(state, heard, &calls, &afterwards.said)?,
             twin: "from before the removal",
-            known: world.attack(&older, before.sent.clone(), &NONE, &before.said)?,
-            followed: late.map(|late| late.reading(&listening)).transpose()?,
+            known: &known,
+            followed,
         })?;
     }
     if !crossing.said.is_empty() {
@@ -132,7 +131,7 @@ pub(super) fn removed(
             what: "the state of a removed member that has not received a message from before its removal",
             secret: world.attack(&itself, 0..end, &NONE, &crossing.said)?,
             twin: "with its last state before the removal",
-            known: world.attack(&last, crossing.sent.clone(), &NONE, &crossing.said)?,
+            known: &world.attack(&last, crossing.sent.clone(), &NONE, &crossing.said)?,
             followed: None,
         })?;
     }
@@ -174,27 +173,28 @@ fn unused_keys(trial: &mut Trial<'_>, size: usize) -> Verdict {
             let removal = world.passage(|world| world.run(operator, &Action::Remove(target)).map(drop))?;
             let afterwards = world.passage(|world| world.converse())?;
             let (heard, call) = (removal.sent.start..afterwards.sent.end, removal.sent.start..removal.sent.start + 1);
-            for (what, state, heard, must_follow) in [
+            let known = calm.attack(&stolen, before.sent.clone(), &NONE, &before.said)?;
+            let late = heard_late.map(|late| late.reading(&listening)).transpose()?;
+            for (what, state, heard, followed) in [
                 (
                     "a state from before its owner's removal, if nobody has spoken since the last operation",
                     &stolen,
                     heard,
-                    true,
+                    late.as_ref(),
                 ),
                 (
                     "the state of a removed member, if nobody has spoken between the last operation and the removal",
                     &world.state(target),
                     afterwards.sent.clone(),
-                    false,
+                    None,
                 ),
             ] {
-                let late = heard_late.as_ref().filter(|_| must_follow);
                 trial.judge(&Attempt {
                     what,
                     secret: world.attack(state, heard, &call, &afterwards.said)?,
                     twin: "without the removal",
-                    known: calm.attack(&stolen, before.sent.clone(), &NONE, &before.said)?,
-                    followed: late.map(|late| late.reading(&listening)).transpose()?,
+                    known: &known,
+                    followed,
                 })?;
             }
         }
@@ -231,11 +231,7 @@ fn cross_removal(
         let Passage { sent, said } = world.passage(|world| world.say(third, PLAINTEXT_LEN))?;
         return Ok(Some(Followed { state, heard: sent.collect(), said }));
     }
-    let crossing = world.passage(|world| {
-        let text = vec![0x5a; PLAINTEXT_LEN];
-        world.said.push((third, text.clone()));
-        world.begin(third, &Action::Send(text))
-    })?;
+    let crossing = world.passage(|world| world.begin_to_say(third))?;
     let removal = world.passage(|world| world.begin(operator, &Action::Remove(target)))?;
     Ok(Some(Followed { state, heard: removal.sent.chain(crossing.sent).collect(), said: crossing.said }))
 }
@@ -258,7 +254,7 @@ pub(super) fn joiner(trial: &mut Trial<'_>, world: &mut World<'_>, size: usize) 
             what,
             secret: world.attack(state, heard, &NONE, &older.said)?,
             twin: "from after it has joined",
-            known: world.attack(state, joins..end, &NONE, &afterwards.said)?,
+            known: &world.attack(state, joins..end, &NONE, &afterwards.said)?,
             followed: None,
         })?;
     }
@@ -280,9 +276,7 @@ fn joiner_in_haste(trial: &mut Trial<'_>, world: &mut World<'_>, joiner: usize) 
     let updates = if trial.capabilities().pcs_update { 2 } else { 0 };
     let older = world.passage(|world| {
         (0..updates).try_for_each(|_| world.begin(0, &Action::Update))?;
-        let text = vec![0x5a; PLAINTEXT_LEN];
-        world.said.push((0, text.clone()));
-        world.begin(0, &Action::Send(text))
+        world.begin_to_say(0)
     })?;
     world.begin(0, &Action::Add(joiner))?;
     world.settle(None)?;
@@ -292,7 +286,7 @@ fn joiner_in_haste(trial: &mut Trial<'_>, world: &mut World<'_>, joiner: usize) 
         what: "the state of a joiner whose inviter has sent before what nobody had received",
         secret: world.attack(&state, 0..afterwards.sent.start, &NONE, &older.said)?,
         twin: "from after it has joined",
-        known: world.attack(&state, afterwards.sent.clone(), &NONE, &afterwards.said)?,
+        known: &world.attack(&state, afterwards.sent.clone(), &NONE, &afterwards.said)?,
         followed: None,
     })
 }
@@ -327,7 +321,7 @@ pub(super) fn forgotten(trial: &mut Trial<'_>, world: &mut World<'_>, user: usiz
         what: "a state from after everything was read",
         secret: world.attack(&world.state(user), 0..said.sent.end, &NONE, &said.said)?,
         twin: "with the state from before",
-        known: world.attack(&before, said.sent.clone(), &NONE, &said.said)?,
+        known: &world.attack(&before, said.sent.clone(), &NONE, &said.said)?,
         followed: None,
     })
 }

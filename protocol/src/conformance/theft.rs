@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::report::Attack;
 use super::trial::Trial;
 use super::verdict::{Verdict, ensure};
-use super::world::{Sent, World, stream};
+use super::world::{Action, Sent, World, stream};
 use crate::attack::{Attacker, Overheard};
 use crate::error::Error;
 use crate::member::{Backend, Context};
@@ -51,15 +51,15 @@ impl Reading<'_, '_> {
 }
 
 /// An attack and its twin, before they are judged.
-pub(super) struct Attempt<'w, 'm> {
+pub(super) struct Attempt<'a, 'w, 'm> {
     pub(super) what: &'static str,
     /// What must stay secret.
     pub(super) secret: Reading<'w, 'm>,
     /// Where the same attacker should read.
     pub(super) twin: &'static str,
-    pub(super) known: Reading<'w, 'm>,
+    pub(super) known: &'a Reading<'w, 'm>,
     /// What only a follower reads, if it does what the attack needs. `None` if the attack shows something without one.
-    pub(super) followed: Option<Reading<'w, 'm>>,
+    pub(super) followed: Option<&'a Reading<'w, 'm>>,
 }
 
 impl<'m> World<'m> {
@@ -76,6 +76,13 @@ impl<'m> World<'m> {
         self.say(user, PLAINTEXT_LEN)?;
         let state = self.state(user);
         Ok((state, self.passage(|world| world.say(user, PLAINTEXT_LEN))?))
+    }
+
+    /// A user sends something for an attacker to read. Nobody has received it yet.
+    pub(super) fn begin_to_say(&mut self, user: usize) -> Verdict {
+        let text = vec![0x5a; PLAINTEXT_LEN];
+        self.said.push((user, text.clone()));
+        self.begin(user, &Action::Send(text))
     }
 
     /// A user's state, for an attacker.
@@ -137,7 +144,7 @@ impl<'m> World<'m> {
 
 impl Trial<'_> {
     /// Judges an attack by what was read of the secret, and by what the same attacker read where it should.
-    pub(super) fn judge(&mut self, attempt: &Attempt<'_, '_>) -> Verdict {
+    pub(super) fn judge(&mut self, attempt: &Attempt<'_, '_, '_>) -> Verdict {
         let Attempt { what, secret, twin, known, followed } = attempt;
         let read = secret.read();
         ensure(read == 0, || format!("{what}, given everything, reads {read} of {} messages", secret.said()))?;
@@ -148,7 +155,7 @@ impl Trial<'_> {
                  {twin}"
             )
         })?;
-        if let Some(followed) = followed.as_ref().filter(|followed| followed.read() < followed.said()) {
+        if let Some(followed) = followed.filter(|followed| followed.read() < followed.said()) {
             self.not_made(what, if followed.loot.follows { NOT_SEEN_TO_FOLLOW } else { CANNOT_FOLLOW });
             return Ok(());
         }
