@@ -59,7 +59,8 @@ impl Group {
             _ => None,
         };
         let content = Content::decode(message, from.index, added, env.user.rules).map_err(|_| Rule::Form)?;
-        let joins = added == Some(from.index) && !self.membership.view(from.index).contains(from.index);
+        // It is not in its own view until it has acknowledged an add of it, or the create that names it.
+        let joins = !self.membership.view(from.index).contains(from.index);
         // I acknowledge a membership change as soon as I record it. A thief receives its owner's acknowledgement afterwards.
         if from.index != self.me() {
             self.membership.acknowledge(from.index, author, acknowledged.number)?;
@@ -76,8 +77,7 @@ impl Group {
         }
         env.events.push(Event::Acked { by: from.id });
         let lost = match content {
-            // Whether an add gives me the joiner's first secret, I have known since the add.
-            Content::Ack(forwards) => self.take_secret(from, control, message, &forwards, env) && added.is_none(),
+            Content::Ack(forwards) => self.take_secret(from, (control, joins), message, &forwards, env),
             Content::AddAck(answer) => self.take_ratchet(from, added, message, &answer, env),
             Content::None(fresh) => {
                 if let Some(pending) = self.pending.get_mut(&control) {
@@ -119,12 +119,13 @@ impl Group {
         }
     }
 
-    /// ACK: the member secret comes from the seed or, if the author of the seed did not know me, from the forward. Returns
-    /// whether I have lost the member by it and have not asked: if I lack the seed, my own answer has asked.
+    /// ACK: the member secret comes from the seed or, if the author of the seed did not know me, from the forward; a
+    /// joiner's first secret comes from its add. Returns whether I have lost the member by it and have not asked: if I lack
+    /// the seed, my own answer has asked, and whether I can follow a joiner, I have known since the add.
     fn take_secret(
         &mut self,
         from: KnownUser,
-        control: ControlId,
+        (control, joins): (ControlId, bool),
         message: &Verified,
         forwards: &Copies<'_>,
         env: &mut Env<'_, '_>,
@@ -151,8 +152,8 @@ impl Group {
                 sender.advance(secret.expose());
                 false
             }
-            // The member's ratchet has stepped with a secret that I do not have.
-            None if expected => core::mem::take(sender).ratchet.is_some() && !answered,
+            // The member's ratchet has stepped with a secret that I do not have. My welcome may cover what it joins by.
+            None if expected || joins => core::mem::take(sender).ratchet.is_some() && !answered && !joins,
             None => false,
         }
     }

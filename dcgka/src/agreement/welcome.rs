@@ -164,7 +164,11 @@ impl Group {
                 taken = Some((*known.key.as_bytes(), add));
                 known = Known { delivered: invitation.number, key: next_key };
             }
-            group.introduce(id, known.key, known.delivered, Sender::default());
+            // A user that has been added and has not joined has the first state, which is public. By another add than the
+            // one that the adder knew, it may join a group in which I am a member already, and I must follow it then.
+            let joined = group.membership.view(member).contains(member);
+            let sender = if joined { Sender::default() } else { Sender::initial() };
+            group.introduce(id, known.key, known.delivered, sender);
         }
         reader.finish()?;
         let (adders_key, add) = taken.ok_or(Error::Malformed)?;

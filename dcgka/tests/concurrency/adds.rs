@@ -61,6 +61,23 @@ fn the_same_user_added_twice_concurrently() {
     }
 }
 
+/// Two members add the same two users, each in the other order. Each user joins by the add of another member, so the
+/// welcome of the one names the other as a member that has not joined yet.
+#[test]
+fn a_joiner_follows_a_member_that_has_joined_by_another_add_than_its_welcome_names() {
+    let mut world = group(2, 4, 364);
+    let one = [world.add(1, 3), world.add(1, 2)].concat();
+    let other = [world.add(0, 2), world.add(0, 3)].concat();
+    carry(&mut world, &[&one], &[2]);
+    carry(&mut world, &[&other], &[3]);
+    have_seen(&world, &[2], &[Joined(1)]);
+    have_seen(&world, &[3], &[Joined(0)]);
+    world.say(2, "early");
+    world.settle_among(&[1, 2, 3]);
+    assert!(world.has_read(3, 2, "early"));
+    ends_with(&mut world, &[0, 1, 2, 3]);
+}
+
 #[test]
 fn add_concurrent_with_removal_of_the_adder() {
     for turn in 0..2 {

@@ -2,7 +2,7 @@
 
 use super::Change::{Added, Joined, Removed, Updated};
 use super::attacker::{Attacker, are_shut_out};
-use super::common::{carry, says_none};
+use super::common::{World, carry, says_none};
 use super::{changes, either, ends_with, group, have_seen};
 use protocol::member::Event;
 
@@ -144,4 +144,15 @@ fn message_before_welcome() {
         have_seen(&world, &[1], &[Added(0, 4), Removed(2, 3), Updated(2)]);
         have_seen(&world, &[4], &[Joined(0), Removed(2, 3), Updated(2)]);
     }
+}
+
+/// The joiner cannot follow it to its first secret, and must not compare the secrets after it with what it knew before.
+#[test]
+fn a_founder_that_its_adder_has_not_heard_of_adds_a_user_while_another_joins() {
+    let mut world = World::new(4, 427);
+    let create = world.create(0, &[1]);
+    let answer = carry(&mut world, &[&create], &[1]);
+    let (one, other) = (world.add(0, 2), world.add(1, 3));
+    carry(&mut world, &[&one, &create, &answer, &other], &[2]);
+    ends_with(&mut world, &[0, 1, 2, 3]);
 }

@@ -71,7 +71,8 @@ fn ends_with(world: &mut World, members: &[usize]) {
     world.settle();
     for user in 0..world.users.len() {
         for event in &world.users[user].events {
-            let fine = !matches!(event, Event::Rejected { .. } | Event::Equivocation { .. });
+            let fine =
+                !matches!(event, Event::Rejected { .. } | Event::Equivocation { .. } | Event::Inconsistent { .. });
             assert!(fine, "{event:?} at user {user}");
         }
         assert_eq!(world.is_inside(user), members.contains(&user), "user {user}");

@@ -212,6 +212,22 @@ fn a_recipient_with_a_bad_bundle() {
     world.settle();
     world.check(&all);
 
+    // The same, if the author joined after the joiner's welcome was written, by an add before it: the first state by which
+    // the welcome introduces the author is not the author's any more.
+    let mut world = World::with_group(2, 4, 426);
+    let adds = [world.add(0, 2), world.add(0, 3)].concat();
+    carry(&mut world, &[&adds[..2]], &[2]);
+    let joiner = world.id(3);
+    let bundle = world.directory.bundle(&joiner).unwrap();
+    world.directory.publish(joiner, Vec::new(), Vec::new());
+    let answer = carry(&mut world, &[&adds[2..]], &[2]);
+    assert_eq!(world.body(answer[0]).len(), 1);
+    world.directory.publish(joiner, bundle, Vec::new());
+    world.settle();
+    // The author has a first secret only, and repairs before it speaks.
+    assert_eq!(asks(&world), 1);
+    world.check(&[0, 1, 2, 3]);
+
     // An add of such a user is refused, and changes nothing.
     let mut world = World::with_group(4, 5, 423);
     let (user, before) = (world.id(4), world.users[2].member.export());
