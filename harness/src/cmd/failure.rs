@@ -56,7 +56,7 @@ impl From<MeasureError> for Failure {
             MeasureError::Plan(_) | MeasureError::OtherRun { .. } => USAGE,
             MeasureError::Store(error) => code_of_store(error),
             MeasureError::Start(error) => code_of_start(error),
-            MeasureError::Program(_) => ERROR,
+            MeasureError::Threads(_) | MeasureError::Program(_) => ERROR,
         };
         Self::new(code, &error)
     }

@@ -27,6 +27,7 @@ pub(super) fn run(plan: &Plan) -> Result<Run, Failure> {
             bar.set_position(done as u64);
             bar.reset_eta();
         }
+        Progress::Conformance => bar.set_message("conformance suite"),
         Progress::Task(task) => {
             let name = task.choice.full_name();
             bar.set_message(format!("{name} {} {} #{}", task.operation, task.group_size, task.iteration));

@@ -7,6 +7,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use protocol::operation::Operation;
+use rayon::prelude::*;
 
 use super::cell_protocol::{Request, Verdict, unmeasured};
 use super::child::{Answer, Checked, Runner, StartError};
@@ -46,6 +47,8 @@ pub enum Progress<'a> {
         /// The number of tasks that already have a sample, because the run is resumed; else 0.
         done: usize,
     },
+    /// The backends that will be measured go through the conformance suite, if the plan says so.
+    Conformance,
     /// A task starts.
     Task(&'a Task),
     /// A task has its sample.
@@ -75,6 +78,9 @@ pub enum MeasureError {
     /// A runner process does not start.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// Threads could not be started.
+    #[error("cannot start threads: {0}")]
+    Threads(#[from] rayon::ThreadPoolBuildError),
     /// The program's own file cannot be read, or its path is unknown.
     #[error("cannot read the file of this program: {0}")]
     Program(#[from] io::Error),
@@ -106,11 +112,15 @@ pub fn measure(plan: &Plan, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Ru
         plan,
         running: BTreeMap::new(),
         conditions: manifest.runners.clone(),
-        fit: BTreeMap::new(),
+        unfit: BTreeMap::new(),
         conformance: manifest.conformance.clone(),
     };
-    let mut timeouts = BTreeMap::<CellKey, u32>::new();
     let is_done = |task: &Task| done.contains(&id_of(task));
+    if plan.conformance {
+        progress(Progress::Conformance);
+        runners.check(tasks.iter().filter(|task| !is_done(task)).map(|task| task.choice.clone()).collect())?;
+    }
+    let mut timeouts = BTreeMap::<CellKey, u32>::new();
     let inspected = inspected_again(tasks.iter().filter(|task| !is_done(task)));
     for task in tasks {
         if is_done(&task) {
@@ -237,8 +247,8 @@ struct Runners<'a> {
     plan: &'a Plan,
     running: BTreeMap<(Choice, u32), Runner>,
     conditions: Vec<RunnerConditions>,
-    /// Whether a backend may be measured. Backends for which this is not yet known are missing.
-    fit: BTreeMap<Choice, Result<(), Unfit>>,
+    /// The backends that have not passed the conformance suite.
+    unfit: BTreeMap<Choice, Unfit>,
     conformance: BTreeMap<String, Conformance>,
 }
 
@@ -275,23 +285,29 @@ impl Runners<'_> {
         })
     }
 
-    /// Starts a runner for a task. The first runner of a backend runs the conformance suite.
-    fn start(&mut self, task: &Task) -> Result<Result<Runner, Unfit>, MeasureError> {
-        let known = self.fit.get(&task.choice);
-        if let Some(Err(unfit)) = known {
-            return Ok(Err(unfit.clone()));
-        }
-        let check = self.plan.conformance && known.is_none();
-        let largest = self.plan.sizes.iter().copied().max().filter(|_| check);
-        let Choice { backend, variant } = &task.choice;
-        let mut runner = Runner::start(&self.plan.launch, backend, variant, self.plan.jobs, largest)?;
-        if check {
-            let fit = self.check(&task.choice, &mut runner);
-            self.fit.insert(task.choice.clone(), fit.clone());
-            if let Err(unfit) = fit {
-                return Ok(Err(unfit));
+    /// Lets backends go through the conformance suite, each in a process of its own, as many at the same time as the plan
+    /// has threads. Nothing is measured meanwhile.
+    fn check(&mut self, choices: BTreeSet<Choice>) -> Result<(), MeasureError> {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(self.plan.jobs).build()?;
+        let choices = Vec::from_iter(choices);
+        let checked: Result<Vec<_>, StartError> =
+            pool.install(|| choices.par_iter().map(|choice| conforms(self.plan, choice)).collect());
+        for (choice, checked) in choices.into_iter().zip(checked?) {
+            match checked {
+                Ok(conformance) => drop(self.conformance.insert(choice.full_name(), conformance)),
+                Err(unfit) => drop(self.unfit.insert(choice, unfit)),
             }
         }
+        Ok(())
+    }
+
+    /// Starts a runner for a task.
+    fn start(&mut self, task: &Task) -> Result<Result<Runner, Unfit>, MeasureError> {
+        if let Some(unfit) = self.unfit.get(&task.choice) {
+            return Ok(Err(unfit.clone()));
+        }
+        let Choice { backend, variant } = &task.choice;
+        let runner = Runner::start(&self.plan.launch, backend, variant, self.plan.jobs, None)?;
         let welcome = runner.welcome();
         self.conditions.push(RunnerConditions {
             backend: task.choice.full_name(),
@@ -300,19 +316,6 @@ impl Runners<'_> {
             primitive_ns: welcome.primitive_ns.clone(),
         });
         Ok(Ok(runner))
-    }
-
-    fn check(&mut self, choice: &Choice, runner: &mut Runner) -> Result<(), Unfit> {
-        let (status, reason) = match runner.conformance(self.plan.timeout) {
-            Checked::Verdict(Verdict::Passed(conformance)) => {
-                self.conformance.insert(choice.full_name(), conformance);
-                return Ok(());
-            }
-            Checked::Verdict(Verdict::Violated(reason)) => (Status::Refused, reason),
-            Checked::Timeout => (Status::Timeout, format!("no answer within {:?}", self.plan.timeout)),
-            Checked::Crash(reason) => (Status::Crash, reason),
-        };
-        Err(Unfit { status, reason: format!("conformance: {reason}") })
     }
 
     /// Runs the cell again, in a process that does nothing else, to measure its peak memory. Bytes and primitive counts
@@ -332,6 +335,19 @@ impl Runners<'_> {
             }
         }
     }
+}
+
+/// Lets a backend go through the conformance suite.
+fn conforms(plan: &Plan, choice: &Choice) -> Result<Result<Conformance, Unfit>, StartError> {
+    let largest = plan.sizes.iter().copied().max();
+    let mut runner = Runner::start(&plan.launch, &choice.backend, &choice.variant, plan.jobs, largest)?;
+    let (status, reason) = match runner.conformance(plan.timeout) {
+        Checked::Verdict(Verdict::Passed(conformance)) => return Ok(Ok(conformance)),
+        Checked::Verdict(Verdict::Violated(reason)) => (Status::Refused, reason),
+        Checked::Timeout => (Status::Timeout, format!("no answer within {:?}", plan.timeout)),
+        Checked::Crash(reason) => (Status::Crash, reason),
+    };
+    Ok(Err(Unfit { status, reason: format!("conformance: {reason}") }))
 }
 
 /// Whether everything that the seed determines is the same.

@@ -229,7 +229,7 @@ fn a_run_has_a_row_for_each_task() {
     let (mut total, mut seen) = (0, 0);
     let run = watched(&plan, &mut |progress| match progress {
         Progress::Start { total: tasks, done } => (total, seen) = (tasks, done),
-        Progress::Task(_) => {}
+        Progress::Conformance | Progress::Task(_) => {}
         Progress::Sample(_) => seen += 1,
     })
     .unwrap();
