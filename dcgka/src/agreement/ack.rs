@@ -7,6 +7,7 @@ use protocol::id::MessageId;
 use protocol::member::{Event, Rule};
 use protocol::membership::{Change, KnownUser, MemberIndex};
 
+use super::sender::Sender;
 use super::state::{ControlId, Env, Group, Pending, Stop};
 use crate::messages::{ACK, ACK_NONE, ADD_ACK, AddAck, Copies};
 use crate::rules::Rules;
@@ -67,6 +68,7 @@ impl Group {
         }
         if joins {
             self.joined_by(control, from.index);
+            self.meet(from.index);
         }
         // A member that says `none` may not have opened my ciphertext, and may still use the key before it.
         if author == self.me()
@@ -103,6 +105,15 @@ impl Group {
             if let Some(pending) = self.pending.get_mut(&earlier) {
                 pending.waiting.remove(joiner);
             }
+        }
+    }
+
+    /// A member joins. If it does not know me, it takes steps that I do not see, from its first state on. It will send me
+    /// its ratchet when it learns of me.
+    fn meet(&mut self, joiner: MemberIndex) {
+        let knows_me = self.membership.view(joiner).contains(self.me());
+        if let Some(sender) = self.sender(joiner).filter(|_| !knows_me) {
+            *sender = Sender::default();
         }
     }
 
@@ -152,8 +163,8 @@ impl Group {
                 sender.advance(secret.expose());
                 false
             }
-            // The member's ratchet has stepped with a secret that I do not have. My welcome may cover what it joins by.
-            None if expected || joins => core::mem::take(sender).ratchet.is_some() && !answered && !joins,
+            // The member's ratchet has stepped with a secret that I do not have.
+            None if expected => core::mem::take(sender).ratchet.is_some() && !answered && !joins,
             None => false,
         }
     }

@@ -114,7 +114,9 @@ impl Group {
         if !self.membership.view(joiner).contains(joiner) {
             for (earlier, pending) in &mut self.pending {
                 if pending.waiting.contains(adder) {
-                    pending.waiting.insert(joiner);
+                    if !self.retired.contains(joiner) {
+                        pending.waiting.insert(joiner);
+                    }
                 } else {
                     covered.push(*earlier);
                 }

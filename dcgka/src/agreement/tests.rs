@@ -288,3 +288,31 @@ fn a_ciphertext_that_does_not_open_leaves_no_channel_behind() {
         assert_eq!(net.group(2).two_party.contains_key(&one), opens);
     }
 }
+
+/// A member is removed here before another's add of it arrives, which it will never acknowledge.
+#[test]
+fn nothing_waits_for_a_removed_member_that_another_member_adds() {
+    for order in 0..32 {
+        let taken = |bit: u32| order & 1 << bit != 0;
+        let mut net = Net::new(2, 4, 77);
+        let first = net.add(0, 2);
+        if taken(4) {
+            net.settle();
+        }
+        let (second, removed) = (net.add(0, 3), net.remove(0, 3));
+        let mut places = first.clone();
+        places.extend(taken(0).then_some(&second).into_iter().flatten());
+        places.extend(taken(1).then_some(&removed).into_iter().flatten());
+        let answers = net.carry(&places, 2);
+        if taken(2) {
+            net.carry(&answers, 0);
+        }
+        if taken(3) {
+            net.carry(&first, 1);
+        }
+        net.add(1, 3);
+        net.remove(2, 1);
+        net.settle();
+        assert!([0, 2].into_iter().all(|user| net.group(user).pending.is_empty()), "order {order:b}");
+    }
+}

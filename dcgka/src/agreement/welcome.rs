@@ -165,9 +165,12 @@ impl Group {
                 known = Known { delivered: invitation.number, key: next_key };
             }
             // A user that has been added and has not joined has the first state, which is public. By another add than the
-            // one that the adder knew, it may join a group in which I am a member already, and I must follow it then.
+            // one that the adder knew, it may join a group in which I am a member already, and I must follow it then. But
+            // everybody can use the first state, and the adder could name a key of its own. Until it joins, a user has sent
+            // nothing, and its key is its id.
             let joined = group.membership.view(member).contains(member);
-            let sender = if joined { Sender::default() } else { Sender::initial() };
+            let unused = known.delivered == 0 && *known.key.as_bytes() == id.0;
+            let sender = if !joined && unused { Sender::initial() } else { Sender::default() };
             group.introduce(id, known.key, known.delivered, sender);
         }
         reader.finish()?;

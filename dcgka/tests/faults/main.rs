@@ -12,6 +12,7 @@ mod floods;
 mod groups;
 mod limits;
 mod malicious;
+mod outages;
 mod points;
 mod prekeys;
 mod restarts;

@@ -26,6 +26,7 @@ pub const ADD: Kind = Kind(2);
 pub const REMOVE: Kind = Kind(3);
 pub const UPDATE: Kind = Kind(4);
 pub const ACK: Kind = Kind(5);
+pub const ACK_NONE: Kind = Kind(6);
 pub const ADD_ACK: Kind = Kind(7);
 pub const WELCOME: Kind = Kind(8);
 pub const MESSAGE: Kind = Kind(9);

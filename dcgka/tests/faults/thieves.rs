@@ -17,7 +17,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
 
 use crate::common::{COLD, COMMITMENT, World, carry, says_none};
-use crate::malicious::{ADD_ACK, Invitation, MESSAGE, Malicious, UPDATE};
+use crate::malicious::{ACK_NONE, ADD_ACK, Invitation, MESSAGE, Malicious, UPDATE};
 
 /// A step of a ratchet: the update secret, and the next ratchet.
 fn step(ratchet: &Secret, input: &[u8]) -> (Secret, Secret) {
@@ -206,5 +206,56 @@ fn an_inviter_cannot_return_a_ratchet_in_another_members_name() {
         carry(&mut world, &[&[message]], &[JOINER]);
         let fooled = world.has_read(JOINER, OTHER, "pay the liar");
         assert_eq!(fooled, answers == Answers::AsTheOther, "{answers:?}");
+    }
+}
+
+/// Everybody knows the first state of a user that has not joined. The liar names such a user with a key of its own, and gives
+/// the joiner no ratchet in its name, or the first state. With the user's keys, it would succeed.
+#[test]
+fn an_inviter_cannot_speak_for_a_member_that_its_welcome_names_as_not_joined() {
+    const LIAR: usize = 0;
+    const OTHER: usize = 2;
+    const JOINER: usize = 3;
+    for (robbed, sealed) in [(false, false), (false, true), (true, true)] {
+        let mut world = World::with_group(2, 4, 487);
+        let adds = world.add(LIAR, OTHER);
+        let number = Envelope::decode(&world.sent[adds[0]].bytes).unwrap().number;
+        let [liar, mut other] = [LIAR, OTHER].map(|user| Malicious::rob(&world, user));
+        let [add, welcome] = world.add(LIAR, JOINER)[..] else { panic!("an add and a welcome") };
+        let mut invitation = Invitation::of(&world, add, welcome);
+        if robbed {
+            other.key = other.identity.clone();
+        } else {
+            other.key = SigningKey::random(&mut other.rng);
+            other.prekeys = liar.prekeys.clone();
+            // The other comes last in the state: it has sent nothing, and its key is its id.
+            let flag = invitation.state.len() - 1;
+            assert_eq!(invitation.state[flag - 1..], [0, 0]);
+            invitation.state[flag] = 1;
+            invitation.state.extend_from_slice(other.key.verification_key().as_bytes());
+        }
+        let digest = Digest(Envelope::decode(&world.sent[welcome].bytes).unwrap().body[..32].try_into().unwrap());
+        world.sent[welcome].bytes = invitation.sign_welcome(&world, &liar, &digest, &liar.identity);
+        carry(&mut world, &[&[add, welcome]], &[JOINER]);
+        assert!(world.is_inside(JOINER));
+
+        // The other joins without a secret, answers the joiner's add, and speaks.
+        other.number = 0;
+        let none = other.post(&mut world, ACK_NONE, Subject::Acknowledged(liar.id, number), &[]);
+        let first = Secret::new([0; DIGEST_LEN]);
+        let mut body = vec![0];
+        if sealed {
+            let payload = other.payload(&first);
+            body = other.slot(&world, JOINER, &payload);
+            body.extend(other.commitment(&world, label::RATCHET_COMMITMENT, &first));
+        }
+        let answer = other.post(&mut world, ADD_ACK, Subject::Acknowledged(liar.id, invitation.number), &body);
+        let header = other.draft(MESSAGE, &[]).header(other.id.handle());
+        let (update_secret, _) = step(&first, label::ADD_STEP);
+        let body = first_key(&update_secret).seal(b"pay the liar", &header).unwrap();
+        let message = other.post(&mut world, MESSAGE, Subject::None, &body);
+        carry(&mut world, &[&[none, answer, message]], &[JOINER]);
+        let fooled = world.has_read(JOINER, OTHER, "pay the liar");
+        assert_eq!(fooled, robbed, "sealed: {sealed}");
     }
 }
