@@ -73,13 +73,17 @@ enum Inspection {
     Impossible,
 }
 
+/// Exported states, by participant.
+type States = Vec<(usize, Vec<u8>)>;
+
 /// What is needed for an inspection, from before the operation.
 struct Before {
     group: Group,
-    /// Exported states, by participant.
-    states: Vec<(usize, Vec<u8>)>,
+    states: States,
 }
 
+/// The size of the group in which an operation shows what a member verifies.
+const SMALL: usize = 8;
 /// A time that looks wrong counts only if it does so in each of this number of attempts.
 const ATTEMPTS: u32 = 3;
 /// A group in the states that have been needed so far.
@@ -189,6 +193,9 @@ impl<'a> Bench<'a> {
         refuse_faults(&record)?;
         outside::after(&network, operation_ns)?;
         let before = before.filter(|_| inspection == Inspection::Made);
+        if before.is_some() {
+            self.verifies_as_in_a_small_group(cell, &network, &record)?;
+        }
         // A created group is kept for the other cells. The validation changes its members, so they are copied first.
         let kept = if operation == Operation::Create { Some(group_of(&network)?) } else { None };
         let recordings = before.as_ref().map_or_else(Vec::new, |before| {
@@ -243,11 +250,38 @@ impl<'a> Bench<'a> {
         Ok(format!("{}, {apart}, {}", inspection::tampered(run)?, outside::Clocks::seen(self.backend)))
     }
 
+    /// Whoever receives a message here verifies a signature for it, if everybody does in a small group. Altered messages do
+    /// not show that: to refuse them, a checksum is enough.
+    fn verifies_as_in_a_small_group(&mut self, cell: &Cell, network: &Network, record: &Record) -> Result<(), Refusal> {
+        let too_few = |(verified, received): &(u64, u64)| verified < received;
+        let Some((verified, received)) = validation::verified(network, record).find(too_few) else { return Ok(()) };
+        if cell.origin.group_size <= SMALL || cell.operation.min_group_size() > SMALL {
+            return Ok(());
+        }
+        let prepared = self.prepared.take();
+        let origin = Origin { group_size: SMALL, ..cell.origin };
+        let small = self.play(&Cell { origin, ..*cell }, &[]);
+        self.prepared = prepared;
+        let (network, record, _) = small?;
+        let mut others = validation::verified(&network, &record).peekable();
+        if others.peek().is_some() && !others.any(|other| too_few(&other)) {
+            return Err(Refusal::VerifiesLess { verified, received, small: SMALL });
+        }
+        Ok(())
+    }
+
     /// Runs a cell and records the parts of these participants. Nothing is validated.
     ///
     /// # Errors
     /// The backend does not support the operation, or something went wrong in it.
     pub fn transcribe(&mut self, cell: &Cell, participants: &[usize]) -> Result<Vec<Recording>, Refusal> {
+        let (network, record, states) = self.play(cell, participants)?;
+        let name = full_name(self.backend);
+        Ok(inspection::recordings(&name, (cell.operation, cell.origin), &network, &record, &states))
+    }
+
+    /// Runs a cell, with transcripts of these participants, whose states from before it come last.
+    fn play(&mut self, cell: &Cell, participants: &[usize]) -> Result<(Network, Record, States), Refusal> {
         if !self.backend.supports(cell.operation, cell.origin.group_size) {
             return Err(Refusal::Unsupported);
         }
@@ -260,8 +294,7 @@ impl<'a> Bench<'a> {
         participants.iter().for_each(|participant| network.transcribe(*participant));
         let record = network.run(&script.stages);
         refuse_faults(&record)?;
-        let name = full_name(self.backend);
-        Ok(inspection::recordings(&name, (cell.operation, cell.origin), &network, &record, &states))
+        Ok((network, record, states))
     }
 
     /// A copy of the group in the state in which the operation starts, and its fingerprints in that state.
@@ -321,7 +354,7 @@ impl Before {
 }
 
 /// The exported states of these members.
-fn states(group: &Group, participants: &[usize]) -> Vec<(usize, Vec<u8>)> {
+fn states(group: &Group, participants: &[usize]) -> States {
     let state = |participant: &usize| Some((*participant, group.members.get(*participant)?.export()));
     participants.iter().filter_map(state).collect()
 }

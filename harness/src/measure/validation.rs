@@ -170,6 +170,19 @@ pub enum Refusal {
         /// The number of messages.
         received: u64,
     },
+    /// Somebody verifies fewer signatures than it receives messages, and in a small group nobody does.
+    #[error(
+        "a member verifies {verified} signatures for {received} messages of this operation, and in a group of {small} members at \
+         least one for each"
+    )]
+    VerifiesLess {
+        /// The number of verifications.
+        verified: u64,
+        /// The number of messages.
+        received: u64,
+        /// The size of the small group.
+        small: usize,
+    },
     /// The first message of a member costs more than its next one.
     #[error(
         "the first message of a member after the operation costs the {} more than the next one, as if work was put off: {what}",
@@ -407,6 +420,14 @@ fn nothing_left_to_verify(record: &Record) -> Result<(), Refusal> {
         }
     }
     Ok(())
+}
+
+/// How many signatures each participant verifies, and how many messages it receives. Those that act or receive nothing are
+/// left out: whoever acts verifies other things too.
+pub fn verified(network: &Network, record: &Record) -> impl Iterator<Item = (u64, u64)> {
+    let verified = |at: usize| record.efforts[at].iter().flatten().map(|effort| effort.counts.verify).sum::<u64>();
+    let others = (0..record.received.len()).filter(|at| network.participants()[*at].role != Role::Sender);
+    others.map(move |at| (verified(at), record.received[at])).filter(|(_, received)| *received > 0)
 }
 
 /// Checks that every member has read exactly what the others sent: each message once, and in this order.

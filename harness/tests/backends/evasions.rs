@@ -2,6 +2,7 @@
 //! where it is measured. What needs a process of its own is in `harness/tests/apart`.
 
 use crate::checks_later::{ChecksLater, IN_CALL, IN_EXPECTED, IN_GROUP};
+use crate::faulty::{Faulty, SumsInLargeGroups};
 use crate::free_verification::FreeVerification;
 use crate::gives_up::GivesUp;
 use crate::layer::Layered;
@@ -12,6 +13,7 @@ use crate::small_groups_only::SmallGroupsOnly;
 use crate::table_of_plaintexts::TableOfPlaintexts;
 use crate::verifies_when_author_speaks::VerifiesWhenAuthorSpeaks;
 use crate::works_ahead::WorksAhead;
+use baselines::Pairwise;
 use harness::measure::cell::{Bench, Cell, Outcome};
 use harness::measure::randomness::Origin;
 use harness::measure::validation::Refusal;
@@ -143,6 +145,22 @@ fn a_signature_that_is_not_verified_in_large_groups_is_refused_there() {
     forged(&Layered::<SmallGroupsOnly<false>>::default(), "update");
     passes_the_suite(Layered::<SmallGroupsOnly<true>>::default);
     forged(&Layered::<SmallGroupsOnly<true>>::default(), "ack");
+}
+
+/// A checksum refuses the altered messages of an inspection, and needs no key.
+#[test]
+fn a_checksum_in_the_place_of_a_signature_in_large_groups_is_refused_there() {
+    let fault = SumsInLargeGroups { from: SIZE, now: false };
+    let backend = Faulty::new(Box::new(Pairwise), fault);
+    // The key is made with the first formula.
+    let _ = backend.expected(Operation::Message, SIZE);
+    run(&backend, Operation::Message, SIZE / 2).unwrap();
+    let found = run(&backend, Operation::Message, SIZE).unwrap_err().to_string();
+    let reason = "a member verifies 0 signatures for 1 messages of this operation, and in a group of 8 members at least one for \
+                  each";
+    assert_eq!(found, reason);
+    // Where no message is signed, nothing is missing.
+    run(&Pairwise, Operation::Message, SIZE).unwrap();
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Faults that show in large groups only: the suite refuses each in a group of the size that is measured.
 
 use crate::faulty::{
-    ConstantKey, Correct, FakesUpdates, Fault, Faulty, LosesEarlyMessages, LosesMessagesOfOldEpochs, OnlyInLargeGroups,
-    Recrypted, SecretInClear,
+    ConstantKey, Correct, FakesUpdates, Fault, Faulty, LosesEarlyMessages, LosesMessagesOfOldEpochs,
+    LosesWhatUpdatesRelease, OnlyInLargeGroups, Recrypted, SecretInClear,
 };
 use crate::faulty_backends::DCGKA;
 use protocol::conformance;
@@ -57,6 +57,7 @@ fn messages_that_cross_or_overtake_an_update_and_are_lost_in_large_groups_are_fo
     let reason = "crossing messages: a message is lost, although the declared ordering allows the order in which all";
     refused(LosesMessagesOfOldEpochs::default(), reason);
     refused(LosesEarlyMessages::of_applications(), reason);
+    refused(LosesWhatUpdatesRelease, reason);
 }
 
 #[test]

@@ -111,7 +111,7 @@ fn every_order(mut flight: Flight<'_>, crossing: Crossing, seed: u64) -> Verdict
     flight.finish().map(drop)
 }
 
-/// In a large group, a message crosses an update, and another one follows both. One member gets the last first.
+/// In a large group, a message crosses an update, and another one follows both. One member gets that one first.
 pub(super) fn last_first<'a>(trial: &mut Trial<'a>, world: World<'a>) -> Verdict<World<'a>> {
     let which = usize::from(trial.capabilities().pcs_update);
     let (crossing, situation) = Crossing::ALL[which];
@@ -127,6 +127,9 @@ pub(super) fn last_first<'a>(trial: &mut Trial<'a>, world: World<'a>) -> Verdict
     flight.settle(&[LATE])?;
     let mut order = flight.inbox(LATE);
     order.reverse();
+    // And once more, but what crosses comes after everything else, which waits for it.
+    let (crosses, others): (Vec<_>, Vec<_>) = order.iter().partition(|place| flight.author(**place) == OPERATOR);
+    arrive(&mut flight.fork()?, &[others, crosses].concat(), 1)?;
     arrive(&mut flight, &order, 1)?;
     flight.finish()
 }

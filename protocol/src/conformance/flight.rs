@@ -88,6 +88,11 @@ impl<'a> Flight<'a> {
         self.world.users[user].inbox.clone()
     }
 
+    /// The author of a message.
+    pub(super) fn author(&self, place: usize) -> usize {
+        self.world.log[place].author
+    }
+
     /// Withholds everything that is in flight to a user.
     pub(super) fn withhold(&mut self, user: usize) -> Vec<usize> {
         let places = core::mem::take(&mut self.world.users[user].inbox);

@@ -4,6 +4,7 @@ use super::theft::{Attempt, NONE};
 use super::trial::Trial;
 use super::verdict::{Verdict, ensure};
 use super::world::{Action, World, stream};
+use crate::crypto::tap::Tap;
 use crate::member::{Context, Event, Incoming};
 use crate::operation::{Operation, PLAINTEXT_LEN, Start};
 
@@ -51,16 +52,22 @@ pub(super) fn heal(trial: &mut Trial<'_>, world: &mut World<'_>, victim: usize) 
     let mut alone = calm.fork()?;
     let undisturbed = calm.passage(|calm| calm.converse_without(victim))?;
     let (spoken, own) = alone.speak_twice(victim)?;
+    let tap = Tap::start();
     let update = world.passage(|world| world.run(victim, &Action::Update).map(drop))?;
+    let first = tap.derived().keys.len();
     let afterwards = world.passage(|world| world.converse())?;
+    let derived = tap.derived();
+    drop(tap);
+    let what = "a state from before its owner's update";
     let (heard, call) = (update.sent.start..afterwards.sent.end, update.sent.start..update.sent.start + 1);
     trial.judge(&Attempt {
-        what: "a state from before its owner's update",
-        secret: world.attack(&state, heard, &call, &afterwards.said)?,
+        what,
+        secret: world.attack(&state, heard.clone(), &call, &afterwards.said)?,
         twin: "without the update",
         known: &calm.attack(&state, undisturbed.sent.clone(), &NONE, &undisturbed.said)?,
         followed: Some(&alone.follow(&spoken, own.sent.clone(), &own.said)?),
     })?;
+    world.shut_out(what, &derived, first, &state, heard)?;
     ensure(!speaks(world, victim, &state)?, || {
         "a message made with the state from before the update is taken for one of its owner".to_owned()
     })?;

@@ -90,6 +90,7 @@ pub(super) fn removed(
     })?;
     let inboxes: Vec<_> = world.users.iter_mut().map(|user| core::mem::take(&mut user.inbox)).collect();
     let first = world.log.len();
+    let tap = Tap::start();
     world.begin(operator, &Action::Remove(target))?;
     let calls = first..world.log.len();
     world.settle(None)?;
@@ -98,6 +99,7 @@ pub(super) fn removed(
         world.users[number].inbox.extend(inbox);
     }
     world.settle(None)?;
+    let first_key = tap.derived().keys.len();
     let afterwards = world.passage(|world| {
         world.converse()?;
         if updates {
@@ -110,6 +112,8 @@ pub(super) fn removed(
         }
         Ok(())
     })?;
+    let derived = tap.derived();
+    drop(tap);
     let (end, itself) = (afterwards.sent.end, world.state(target));
     let known = world.attack(&older, before.sent.clone(), &NONE, &before.said)?;
     let late = heard_late.map(|late| late.reading(&listening)).transpose()?;
@@ -120,11 +124,12 @@ pub(super) fn removed(
     ] {
         trial.judge(&Attempt {
             what,
-            secret: world.attack(state, heard, &calls, &afterwards.said)?,
+            secret: world.attack(state, heard.clone(), &calls, &afterwards.said)?,
             twin: "from before the removal",
             known: &known,
             followed,
         })?;
+        world.shut_out(what, &derived, first_key, state, heard)?;
     }
     if !crossing.said.is_empty() {
         trial.judge(&Attempt {

@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
+use super::derived;
 use super::report::Attack;
 use super::trial::Trial;
 use super::verdict::{Verdict, ensure};
 use super::world::{Action, Sent, World, stream};
 use crate::attack::{Attacker, Overheard};
+use crate::crypto::tap::Derived;
 use crate::error::Error;
 use crate::member::{Backend, Context};
 use crate::operation::PLAINTEXT_LEN;
@@ -112,6 +114,34 @@ impl<'m> World<'m> {
         self.listen(Attacker::follow, state, heard, &NONE, said)
     }
 
+    /// Those of these messages that can matter to the thief of a state. What silent members of a large group send each other
+    /// opens nothing that was said, and hearing it takes long.
+    fn audible(&self, state: &[u8], heard: impl Iterator<Item = usize>) -> impl Iterator<Item = usize> {
+        let few_speak = self.most_speakers < self.users.len();
+        let owner = (self.make)().restore(state).map(|copy| copy.id()).ok();
+        let mut known: BTreeSet<usize> = self.calls.iter().map(|call| call.author).collect();
+        known.extend(self.users.iter().position(|user| Some(user.id) == owner));
+        heard.filter(move |place| {
+            let Sent { author, to, .. } = &self.log[*place];
+            !few_speak || known.contains(author) || to.is_none_or(|to| known.contains(&to))
+        })
+    }
+
+    /// Derives what can be derived from a state and these messages: none of the keys from the number `first` on.
+    pub(super) fn shut_out(
+        &self,
+        what: &str,
+        derived: &Derived,
+        first: usize,
+        state: &[u8],
+        heard: Range<usize>,
+    ) -> Verdict {
+        let mut heard = self.audible(state, heard).map(|place| &self.log[place]);
+        ensure(!derived::follows(self, derived, first, state, &mut heard), || {
+            format!("with {what}, and with what was sent since, the key of a later message can be derived")
+        })
+    }
+
     fn listen<'w>(
         &'w self,
         steal: fn(&mut Attacker, &dyn Backend, &[u8]) -> Result<bool, Error>,
@@ -125,15 +155,7 @@ impl<'m> World<'m> {
         let follows = follows.map_err(|error| format!("an export cannot be restored for a thief: {error}"))?;
         let mut rng = stream(0, u64::from(u32::MAX));
         let mut context = Context { rng: &mut rng, directory: &self.directory, confirm_inviter: &|_| true };
-        let few_speak = self.most_speakers < self.users.len();
-        let owner = (self.make)().restore(state).map(|copy| copy.id()).ok();
-        let mut known: BTreeSet<usize> = self.calls.iter().map(|call| call.author).collect();
-        known.extend(self.users.iter().position(|user| Some(user.id) == owner));
-        // What silent members send each other opens nothing that was said, and hearing it takes long.
-        let is_heard = |Sent { author, to, .. }: &Sent| {
-            !few_speak || known.contains(author) || to.is_none_or(|to| known.contains(&to))
-        };
-        let messages = heard.filter(|place| is_heard(&self.log[*place])).map(|place| {
+        let messages = self.audible(state, heard).map(|place| {
             let Sent { author, bytes, .. } = &self.log[place];
             Overheard { author: self.users[*author].id, bytes, decisive: decisive.contains(&place) }
         });
