@@ -250,7 +250,7 @@ impl<'a> Bench<'a> {
         Ok(format!("{}, {apart}, {}", inspection::tampered(run)?, outside::Clocks::seen(self.backend)))
     }
 
-    /// Whoever receives a message here verifies a signature for it, if everybody does in a small group. Altered messages do
+    /// A member that receives a message here verifies a signature for it, if all do in a small group. Altered messages do
     /// not show that: to refuse them, a checksum is enough.
     fn verifies_as_in_a_small_group(&mut self, cell: &Cell, network: &Network, record: &Record) -> Result<(), Refusal> {
         let too_few = |(verified, received): &(u64, u64)| verified < received;

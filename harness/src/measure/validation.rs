@@ -423,7 +423,7 @@ fn nothing_left_to_verify(record: &Record) -> Result<(), Refusal> {
 }
 
 /// How many signatures each participant verifies, and how many messages it receives. Those that act or receive nothing are
-/// left out: whoever acts verifies other things too.
+/// left out: a member that acts verifies other things too.
 pub fn verified(network: &Network, record: &Record) -> impl Iterator<Item = (u64, u64)> {
     let verified = |at: usize| record.efforts[at].iter().flatten().map(|effort| effort.counts.verify).sum::<u64>();
     let others = (0..record.received.len()).filter(|at| network.participants()[*at].role != Role::Sender);
