@@ -209,53 +209,77 @@ fn an_inviter_cannot_return_a_ratchet_in_another_members_name() {
     }
 }
 
-/// Everybody knows the first state of a user that has not joined. The liar names such a user with a key of its own, and gives
-/// the joiner no ratchet in its name, or the first state. With the user's keys, it would succeed.
-#[test]
-fn an_inviter_cannot_speak_for_a_member_that_its_welcome_names_as_not_joined() {
+/// How an inviter deceives its joiner about a user that has not joined.
+#[derive(Clone, Copy, Debug)]
+struct Deceit {
+    /// It has the user's keys. Otherwise its welcome names a key of its own for the user.
+    robbed: bool,
+    /// In the user's name, it sends the joiner the first state. Otherwise it sends nothing.
+    sealed: bool,
+    /// Another member has added the user too, and knows the joiner.
+    known: bool,
+}
+
+/// Whether a joiner takes a message for one of a user that its welcome names as not joined. Everybody knows that user's first
+/// state.
+fn is_deceived(deceit: Deceit) -> bool {
     const LIAR: usize = 0;
+    const INNOCENT: usize = 1;
     const OTHER: usize = 2;
     const JOINER: usize = 3;
-    for (robbed, sealed) in [(false, false), (false, true), (true, true)] {
-        let mut world = World::with_group(2, 4, 487);
-        let adds = world.add(LIAR, OTHER);
-        let number = Envelope::decode(&world.sent[adds[0]].bytes).unwrap().number;
-        let [liar, mut other] = [LIAR, OTHER].map(|user| Malicious::rob(&world, user));
-        let [add, welcome] = world.add(LIAR, JOINER)[..] else { panic!("an add and a welcome") };
-        let mut invitation = Invitation::of(&world, add, welcome);
-        if robbed {
-            other.key = other.identity.clone();
-        } else {
-            other.key = SigningKey::random(&mut other.rng);
-            other.prekeys = liar.prekeys.clone();
-            // The other comes last in the state: it has sent nothing, and its key is its id.
-            let flag = invitation.state.len() - 1;
-            assert_eq!(invitation.state[flag - 1..], [0, 0]);
-            invitation.state[flag] = 1;
-            invitation.state.extend_from_slice(other.key.verification_key().as_bytes());
-        }
-        let digest = Digest(Envelope::decode(&world.sent[welcome].bytes).unwrap().body[..32].try_into().unwrap());
-        world.sent[welcome].bytes = invitation.sign_welcome(&world, &liar, &digest, &liar.identity);
-        carry(&mut world, &[&[add, welcome]], &[JOINER]);
-        assert!(world.is_inside(JOINER));
+    let mut world = World::with_group(2, 4, 487);
+    let number = |world: &World, place: usize| Envelope::decode(&world.sent[place].bytes).unwrap().number;
+    let known =
+        if deceit.known { [world.add(INNOCENT, JOINER), world.add(INNOCENT, OTHER)].concat() } else { Vec::new() };
+    let adds = world.add(LIAR, OTHER);
+    let [liar, mut other] = [LIAR, OTHER].map(|user| Malicious::rob(&world, user));
+    let [add, welcome] = world.add(LIAR, JOINER)[..] else { panic!("an add and a welcome") };
+    let mut invitation = Invitation::of(&world, add, welcome);
+    if deceit.robbed {
+        other.key = other.identity.clone();
+    } else {
+        other.key = SigningKey::random(&mut other.rng);
+        other.prekeys = liar.prekeys.clone();
+        // The other comes last in the state: it has sent nothing, and its key is its id.
+        let flag = invitation.state.len() - 1;
+        assert_eq!(invitation.state[flag - 1..], [0, 0]);
+        invitation.state[flag] = 1;
+        invitation.state.extend_from_slice(other.key.verification_key().as_bytes());
+    }
+    let digest = Digest(Envelope::decode(&world.sent[welcome].bytes).unwrap().body[..32].try_into().unwrap());
+    world.sent[welcome].bytes = invitation.sign_welcome(&world, &liar, &digest, &liar.identity);
+    carry(&mut world, &[&[add, welcome], &known], &[JOINER]);
+    assert!(world.is_inside(JOINER));
 
-        // The other joins without a secret, answers the joiner's add, and speaks.
-        other.number = 0;
-        let none = other.post(&mut world, ACK_NONE, Subject::Acknowledged(liar.id, number), &[]);
-        let first = Secret::new([0; DIGEST_LEN]);
-        let mut body = vec![0];
-        if sealed {
-            let payload = other.payload(&first);
-            body = other.slot(&world, JOINER, &payload);
-            body.extend(other.commitment(&world, label::RATCHET_COMMITMENT, &first));
-        }
-        let answer = other.post(&mut world, ADD_ACK, Subject::Acknowledged(liar.id, invitation.number), &body);
-        let header = other.draft(MESSAGE, &[]).header(other.id.handle());
-        let (update_secret, _) = step(&first, label::ADD_STEP);
-        let body = first_key(&update_secret).seal(b"pay the liar", &header).unwrap();
-        let message = other.post(&mut world, MESSAGE, Subject::None, &body);
-        carry(&mut world, &[&[none, answer, message]], &[JOINER]);
-        let fooled = world.has_read(JOINER, OTHER, "pay the liar");
-        assert_eq!(fooled, robbed, "sealed: {sealed}");
+    // The other joins without a secret, answers the joiner's add, and speaks.
+    other.number = 0;
+    let joins_by = match known[..] {
+        [.., add, _welcome] => Subject::Acknowledged(world.id(INNOCENT), number(&world, add)),
+        _ => Subject::Acknowledged(liar.id, number(&world, adds[0])),
+    };
+    let none = other.post(&mut world, ACK_NONE, joins_by, &[]);
+    let first = Secret::new([0; DIGEST_LEN]);
+    let mut body = vec![0];
+    if deceit.sealed {
+        let payload = other.payload(&first);
+        body = other.slot(&world, JOINER, &payload);
+        body.extend(other.commitment(&world, label::RATCHET_COMMITMENT, &first));
+    }
+    let answer = other.post(&mut world, ADD_ACK, Subject::Acknowledged(liar.id, invitation.number), &body);
+    let header = other.draft(MESSAGE, &[]).header(other.id.handle());
+    let (update_secret, _) = step(&first, label::ADD_STEP);
+    let body = first_key(&update_secret).seal(b"pay the liar", &header).unwrap();
+    let message = other.post(&mut world, MESSAGE, Subject::None, &body);
+    carry(&mut world, &[&[none, answer, message]], &[JOINER]);
+    world.has_read(JOINER, OTHER, "pay the liar")
+}
+
+#[test]
+fn an_inviter_cannot_speak_for_a_member_that_its_welcome_names_as_not_joined() {
+    for (robbed, sealed, known) in
+        [(false, false, false), (false, true, false), (false, false, true), (true, true, false), (true, false, true)]
+    {
+        let deceit = Deceit { robbed, sealed, known };
+        assert_eq!(is_deceived(deceit), robbed, "{deceit:?}");
     }
 }
