@@ -35,6 +35,8 @@ impl Backend for Pairwise {
             variant: "",
             summary: "pairwise Signal: X3DH and Double Ratchet with every member (without post-quantum parts)",
             capabilities: capabilities(Protocol::Pairwise, "prekey bundles only"),
+            adapts: None,
+            caveats: &[],
         }
     }
 
@@ -63,7 +65,7 @@ impl Backend for SenderKeys {
             _ => ("eager", "Sender Keys, renewed by all members immediately after a removal"),
         };
         let capabilities = capabilities(self.protocol, "prekey bundles and application messages");
-        Description { name: "sender-keys", variant, summary, capabilities }
+        Description { name: "sender-keys", variant, summary, capabilities, adapts: None, caveats: &[] }
     }
 
     fn new_user(&self, one_time_prekeys: usize, rng: &mut dyn CryptoRng) -> NewUser {
@@ -94,5 +96,6 @@ fn capabilities(protocol: Protocol, signed: &'static str) -> Capabilities {
         // The group's nonce.
         public_randomness: &["founders"],
         threads: false,
+        counted: true,
     }
 }

@@ -71,7 +71,10 @@ impl Backend for Dcgka {
                 // The group's nonce.
                 public_randomness: &["create"],
                 threads: false,
+                counted: true,
             },
+            adapts: None,
+            caveats: &[],
         }
     }
 

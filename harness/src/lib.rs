@@ -4,6 +4,7 @@
 //!
 //! | module | what it holds |
 //! |---|---|
+//! | [`program`] | the `main` of a program with backends |
 //! | `cmd` | the command line: one file for each subcommand, options, exit codes |
 //! | `gate` | whether a build costs more than a recorded one |
 //! | `report` | a run as files, tables and figures |
@@ -23,6 +24,7 @@ pub mod cmd;
 #[cfg(feature = "cli")]
 pub mod gate;
 pub mod measure;
+pub mod program;
 pub mod record;
 pub mod registry;
 #[cfg(feature = "cli")]

@@ -141,16 +141,9 @@ impl Registry {
 }
 
 /// Whether a text can be a name or a variant.
-fn is_name(text: &str) -> bool {
+pub(crate) fn is_name(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_lowercase())
         && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
-}
-
-/// Whether the backend is the default variant: the one that its name means without a variant.
-#[must_use]
-pub fn is_default(registry: &Registry, backend: &dyn Backend) -> bool {
-    let description = backend.description();
-    registry.find(description.name).is_ok_and(|found| found.description().variant == description.variant)
 }
 
 /// `name`, or `name:variant` if there is a variant.

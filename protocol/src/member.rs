@@ -42,6 +42,9 @@ pub struct Capabilities {
     /// refused. With it, a call is timed with the CPU time of the whole process, and counted on all of its threads: the
     /// suite and the measurement then need a process in which nothing else runs.
     pub threads: bool,
+    /// All its primitives are those of [`crate::crypto`], or counted as such. Without this, its primitive counts are
+    /// unknown, and what the suite would learn from them is reported as not checked.
+    pub counted: bool,
 }
 
 /// A backend in words.
@@ -55,6 +58,12 @@ pub struct Description {
     pub summary: &'static str,
     /// What it can do.
     pub capabilities: Capabilities,
+    /// If the backend adapts an implementation that others have published: its name and version. What it fails in the
+    /// conformance suite is then shown beside its figures, and does not refuse them.
+    pub adapts: Option<&'static str>,
+    /// What a reader of its figures must know besides: what it leaves out, and what is not its own. Each in words, without a
+    /// full stop.
+    pub caveats: &'static [&'static str],
 }
 
 /// A protocol in one variant.
@@ -89,19 +98,24 @@ pub trait Backend: Send + Sync {
     /// The exact cost of `operation` in a group that was created with `group_size` members and is in the state that
     /// [`Operation::start`] says. Its users have published enough one-time prekeys for everybody who needs one.
     ///
-    /// For an operation of one member, `None` means that the protocol does not have it: the call is refused as
-    /// [`Error::Unsupported`]. For an operation of several members, `None` means that there is no formula: its bytes
-    /// are measured, and its counts are compared with nothing. [`Backend::supports`] says whether the protocol has it.
+    /// `None` if there is no formula: its bytes are measured, and its counts are compared with nothing. Whether the protocol
+    /// has the operation is for [`has`](Self::has) to say.
     fn expected(&self, operation: Operation, group_size: usize) -> Option<Expected>;
+
+    /// Whether the protocol has `operation`, which is one of one member. A call of an operation that it does not have is
+    /// refused as [`Error::Unsupported`]. Only a backend without formulas must say so itself.
+    fn has(&self, operation: Operation, group_size: usize) -> bool {
+        self.expected(operation, group_size).is_some()
+    }
 
     /// Whether the protocol has `operation` in a group of `group_size` members. It has an operation of several members
     /// if it has all parts of it and declares [`Capabilities::concurrent_operations`].
     fn supports(&self, operation: Operation, group_size: usize) -> bool {
         match operation.parts() {
-            [] => self.expected(operation, group_size).is_some(),
+            [] => self.has(operation, group_size),
             parts => {
                 let concurrent = self.description().capabilities.concurrent_operations;
-                concurrent && parts.iter().all(|part| self.expected(*part, group_size).is_some())
+                concurrent && parts.iter().all(|part| self.has(*part, group_size))
             }
         }
     }

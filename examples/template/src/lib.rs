@@ -64,7 +64,10 @@ impl Backend for Boxes {
                 // The group's nonce.
                 public_randomness: &["create"],
                 threads: false,
+                counted: true,
             },
+            adapts: None,
+            caveats: &[],
         }
     }
 

@@ -84,10 +84,13 @@ impl Quantity {
 
     fn values(self, sample: &Sample) -> Vec<f64> {
         match self {
+            // A backend whose primitives are not counted has none, which is not the same as zero.
+            Self::Total(metric @ Metric::Primitive(_)) => {
+                let counts = sample.work.iter().filter_map(|work| work.counts.get(&metric)).copied();
+                counts.reduce(|sum, count| sum + count).map(|count| count as f64).into_iter().collect()
+            }
             Self::Total(metric) => {
-                let sent: u64 = sample.traffic.iter().map(|traffic| traffic.amount(metric)).sum();
-                let counted: u64 = sample.work.iter().filter_map(|work| work.counts.get(&metric)).sum();
-                vec![(sent + counted) as f64]
+                vec![sample.traffic.iter().map(|traffic| traffic.amount(metric)).sum::<u64>() as f64]
             }
             Self::Cpu(cost) => cost.cpu_ns(sample).iter().map(|ns| *ns as f64 / 1e6).collect(),
         }

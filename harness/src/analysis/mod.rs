@@ -6,6 +6,8 @@ pub mod claims;
 #[cfg(feature = "cli")]
 pub mod comparison;
 #[cfg(feature = "cli")]
+pub mod growth;
+#[cfg(feature = "cli")]
 pub mod measurement;
 pub mod noise;
 #[cfg(feature = "cli")]

@@ -6,15 +6,16 @@ use std::time::Instant;
 use clap::Args;
 use protocol::operation::Operation;
 
-use super::failure::{Failure, USAGE};
+use super::failure::{Failure, INCOMPLETE, OK, USAGE};
 use super::options::{self, COMPARED, Conditions, REFERENCE, group_size, iterations_of, operation};
 use super::output::{complain, print};
 use super::running;
 use crate::analysis::comparison::{Comparison, with_derived};
 use crate::record::manifest::LargeGroups;
 use crate::record::program::Program;
-use crate::registry::{Registry, full_name};
+use crate::registry::Registry;
 use crate::report::{files, summary};
+use crate::run::external::{Catalog, NotFound};
 use crate::run::plan::{Choice, Plan};
 use crate::run::schedule::Run;
 
@@ -53,16 +54,21 @@ pub(super) struct Options {
 }
 
 pub(super) fn run(program: Program, options: &Options, registry: &Registry) -> Result<u8, Failure> {
-    let backends = match options.backend.as_slice() {
-        [] => Choice::find_all(registry, &registry.all().map(|backend| full_name(&*backend)).collect::<Vec<_>>())?,
-        named => Choice::find_all(registry, named)?,
+    let catalog = Catalog::load(registry)?;
+    let (backends, left_out) = match options.backend.as_slice() {
+        [] => (catalog.usable().collect(), 0),
+        named => usable(&catalog, named)?,
     };
-    let reference = reference(registry, &options.reference, &backends)?;
+    if options.backend.is_empty() {
+        tell_of_unusable(&catalog);
+    }
+    let reference = reference(&catalog, &options.reference, &backends)?;
     let out = options.out.clone().unwrap_or_else(|| COMPARED.into());
     let iterations = iterations_of(&options.operation, options.iterations())?;
     let plan = Plan {
         large_groups: (!options.quick && options.iterations.is_none()).then_some(LARGE_GROUPS),
         earlier: options.conditions.earlier(options.out.as_ref()),
+        external: catalog.launches(&backends),
         ..options.conditions.plan(program, backends, iterations, options.sizes(), Some(out.clone()))?
     };
     let start = Instant::now();
@@ -71,12 +77,45 @@ pub(super) fn run(program: Program, options: &Options, registry: &Registry) -> R
     write(&run, &reference)?;
     let files = out.display();
     print(format!("\nMeasured in {:.1} s. Files are in {files}.\n", measured.as_secs_f64()).as_bytes())?;
-    Ok(running::verdict(&run.samples))
+    Ok(match running::verdict(&run.samples) {
+        OK if left_out > 0 => INCOMPLETE,
+        code => code,
+    })
+}
+
+/// The backends with these names, and the number of those that cannot be used. The others are still measured.
+fn usable(catalog: &Catalog<'_>, named: &[String]) -> Result<(Vec<Choice>, usize), Failure> {
+    let (mut found, mut left_out) = (Vec::new(), None);
+    let mut number = 0;
+    for name in named {
+        match catalog.find(name) {
+            Ok(choice) => found.push(choice),
+            Err(error @ NotFound::Unusable { .. }) => {
+                complain(&format!("not measured: {error}"));
+                left_out = Some(error);
+                number += 1;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    match left_out {
+        Some(error) if found.is_empty() => Err(Failure { code: INCOMPLETE, message: error.to_string() }),
+        _ => Ok((found, number)),
+    }
+}
+
+/// Says which backends are not measured because they have not been built.
+fn tell_of_unusable(catalog: &Catalog<'_>) {
+    let unusable = catalog.unusable().map(|it| format!("{} ({})", it.declared.name, it.state.words()));
+    let unusable: Vec<String> = unusable.collect();
+    if !unusable.is_empty() {
+        complain(&format!("not measured: {}; try `harness backends --build all`", unusable.join(", ")));
+    }
 }
 
 /// The full name of the reference. It must be one of the measured backends.
-fn reference(registry: &Registry, name: &str, backends: &[Choice]) -> Result<String, Failure> {
-    let name = full_name(&*registry.find(name)?);
+fn reference(catalog: &Catalog<'_>, name: &str, backends: &[Choice]) -> Result<String, Failure> {
+    let name = catalog.find(name)?.full_name();
     let measured: Vec<String> = backends.iter().map(Choice::full_name).collect();
     if measured.contains(&name) {
         return Ok(name);

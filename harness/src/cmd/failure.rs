@@ -12,6 +12,7 @@ use crate::record::store::StoreError;
 use crate::registry::{BadName, UnknownBackend};
 use crate::report::files::ReportError;
 use crate::run::child::StartError;
+use crate::run::external::{ExternalError, NotFound};
 use crate::run::runner::ServeError;
 use crate::run::schedule::MeasureError;
 use crate::system::directory::DirectoryError;
@@ -103,6 +104,16 @@ impl From<GateError> for Failure {
     }
 }
 
+impl From<NotFound> for Failure {
+    fn from(error: NotFound) -> Self {
+        let code = match &error {
+            NotFound::Unknown(_) => USAGE,
+            NotFound::Unusable { .. } => INCOMPLETE,
+        };
+        Self::new(code, &error)
+    }
+}
+
 impl From<RevisionError> for Failure {
     fn from(error: RevisionError) -> Self {
         Self::new(code_of_revision(&error), &error)
@@ -143,7 +154,7 @@ macro_rules! always {
 }
 
 always! {
-    ERROR: BaselineError, DirectoryError, Malformed, ReportError, csv::Error, io::Error, serde_json::Error;
+    ERROR: ExternalError, BaselineError, DirectoryError, Malformed, ReportError, csv::Error, io::Error, serde_json::Error;
     USAGE: BadName, ConfigError, UnknownBackend;
 }
 

@@ -13,7 +13,8 @@ use crate::analysis::measurement;
 use crate::record::program::Program;
 use crate::registry::Registry;
 use crate::report::{files, summary};
-use crate::run::plan::{Choice, Plan};
+use crate::run::external::Catalog;
+use crate::run::plan::Plan;
 use crate::run::schedule::Run;
 
 const ITERATIONS: u32 = 5;
@@ -50,10 +51,12 @@ pub(super) struct Options {
 }
 
 pub(super) fn run(program: Program, options: &Options, registry: &Registry) -> Result<u8, Failure> {
-    let backends = Choice::find_all(registry, &options.backend)?;
+    let catalog = Catalog::load(registry)?;
+    let backends = options.backend.iter().map(|name| catalog.find(name)).collect::<Result<Vec<_>, _>>()?;
     let iterations = iterations_of(&options.operation, options.iterations())?;
     let plan = Plan {
         peak: !options.quick,
+        external: catalog.launches(&backends),
         ..options.conditions.plan(program, backends, iterations, options.sizes(), options.out.clone())?
     };
     let run = running::run(&plan)?;

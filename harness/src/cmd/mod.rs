@@ -1,8 +1,9 @@
 //! The command line: one file for each verb, and what the verbs share.
 //!
-//! Data goes to standard output, progress and errors to standard error. [`harness::main!`](crate::main) makes a program of
+//! Data goes to standard output, progress and errors to standard error. [`crate::program`] makes a program of
 //! it.
 
+mod backends;
 mod compare;
 mod conformance;
 mod export;
@@ -27,7 +28,7 @@ use crate::gate::instructions;
 use crate::record::program::Program;
 use crate::registry::{Constructor, Registry};
 use crate::run::child::Launch;
-use crate::run::{apart, runner};
+use crate::run::{apart, describe, runner};
 use failure::{ERROR, EXIT_CODES, Failure, OK};
 use output::{complain, print};
 
@@ -59,11 +60,16 @@ enum Verb {
     Soak(soak::Options),
     /// Check backends as before a measurement, and print what was checked and what could not be.
     Conformance(conformance::Options),
+    /// List the backends in programs of their own, and build them.
+    Backends(backends::Options),
     /// List the backends and their capabilities.
     List(list::Options),
     /// Serve requests for samples on standard input and output.
     #[command(hide = true)]
     Runner(Runner),
+    /// Say which backends there are, in one line of JSON.
+    #[command(hide = true)]
+    Describe,
     /// Repeat one member's part, which is read from standard input.
     #[command(hide = true)]
     Part,
@@ -81,39 +87,6 @@ struct Runner {
     backend: String,
     #[arg(long, default_value = "")]
     variant: String,
-}
-
-/// The `main` of a program with the whole command line: with the backends of this workspace, and after them its own, each
-/// by an expression that makes it. It takes one line in the `main.rs` of a crate of one's own:
-///
-/// ```text
-/// harness::main! { template::Boxes }
-/// ```
-///
-/// A backend of one file can stand beside that `main.rs`, here as `mine.rs`. The braces matter: in brackets, rustfmt would
-/// put a comma after `mod mine;`.
-///
-/// ```text
-/// harness::main! { mod mine; mine::Mine }
-/// ```
-#[macro_export]
-macro_rules! main {
-    ($(mod $module:ident;)* $($backend:expr),* $(,)?) => {
-        // What is public in a crate of its own may stay so in a file.
-        $(#[allow(unreachable_pub)] mod $module;)*
-
-        fn main() -> ::std::process::ExitCode {
-            const BACKENDS: &[$crate::registry::Constructor] = &[$(|| ::std::boxed::Box::new($backend)),*];
-            // Of the package in which this line stands.
-            let program = $crate::record::program::Program {
-                package: ::core::env!("CARGO_PKG_NAME"),
-                version: ::core::env!("CARGO_PKG_VERSION"),
-                bin: ::core::env!("CARGO_BIN_NAME"),
-                directory: ::core::env!("CARGO_MANIFEST_DIR"),
-            };
-            $crate::cmd::main(program, BACKENDS)
-        }
-    };
 }
 
 /// Runs the command in the arguments of this process, with the backends of this workspace and those that `program` adds.
@@ -143,6 +116,7 @@ fn run(program: Program, verb: Verb, registry: &Registry) -> Result<u8, Failure>
         Verb::Gate(options) => gate::run(program, &options, registry),
         Verb::Soak(options) => soak::run(&options, registry),
         Verb::Conformance(options) => conformance::run(&options, registry),
+        Verb::Backends(options) => backends::run(&options, registry),
         Verb::List(options) => list::run(&options, registry),
         Verb::Runner(options) => {
             let parts = Launch::subcommand(apart::VERB).ok();
@@ -150,6 +124,7 @@ fn run(program: Program, verb: Verb, registry: &Registry) -> Result<u8, Failure>
                 .map(|()| 0)
                 .map_err(Failure::from)
         }
+        Verb::Describe => describe::serve(registry).map(|()| OK).map_err(|error| Failure::new(ERROR, &error)),
         Verb::Part => apart::serve(registry).map(|()| OK).map_err(|error| Failure::new(ERROR, &error)),
         Verb::Replay { recording } => replay(registry, &recording),
     }

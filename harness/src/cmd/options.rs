@@ -87,6 +87,7 @@ impl Conditions {
             out,
             earlier: if self.resume { Earlier::Resume } else { Earlier::Refuse },
             launch: Launch::this_program()?,
+            external: BTreeMap::new(),
             program,
             argv: running::argv(),
         })

@@ -202,7 +202,8 @@ impl<'a> Bench<'a> {
             let name = full_name(self.backend);
             inspection::recordings(&name, (operation, origin), &network, &record, &before.states)
         });
-        let (work, state_bytes) = (work(&record, &network), state_bytes(&network));
+        let counted = self.backend.description().capabilities.counted;
+        let (work, state_bytes) = (work(&record, &network, counted), state_bytes(&network));
         let validated = validation::validate(Finished {
             operation,
             origin,
@@ -433,9 +434,10 @@ fn traffic(record: &Record) -> Vec<Traffic> {
     record.traffic.iter().map(row).collect()
 }
 
-/// One row for each role and phase in which a member of the role was called. Each row has all members of the role, in
+/// One row for each role and phase in which a member of the role was called, without primitive counts unless these are all
+/// that the backend does. Each row has all members of the role, in
 /// the same order in each phase, so that a member's phases can be added up.
-fn work(record: &Record, network: &Network) -> Vec<Work> {
+fn work(record: &Record, network: &Network, counted: bool) -> Vec<Work> {
     let mut rows = Vec::new();
     for role in Role::ALL {
         for phase in Phase::ALL {
@@ -445,11 +447,12 @@ fn work(record: &Record, network: &Network) -> Vec<Work> {
                 continue;
             }
             let sum = record.effort_of(network.with_role(role), phase);
+            let counts = if counted { Metric::counted(&sum.counts).collect() } else { BTreeMap::new() };
             rows.push(Work {
                 role,
                 phase,
                 members: u32::try_from(efforts.len()).unwrap_or(u32::MAX),
-                counts: Metric::counted(&sum.counts).collect(),
+                counts,
                 bytes_fetched: sum.bytes_fetched,
                 cpu_ns: efforts.iter().map(|effort| effort.unwrap_or_default().cpu_ns).collect(),
             });

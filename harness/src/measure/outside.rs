@@ -89,6 +89,7 @@ impl Clocks {
     #[must_use]
     pub fn seen(backend: &dyn Backend) -> &'static str {
         match Scope::of(backend) {
+            _ if !backend.description().capabilities.counted => "no work outside the timers, by time alone",
             Scope::Process => "timed and counted on all threads",
             Scope::Thread if count::is_alone() => "no work outside the timers or on other threads",
             Scope::Thread => "no work outside the timers, a look at other threads not made",

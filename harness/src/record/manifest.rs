@@ -9,6 +9,7 @@ use protocol::crypto::hash;
 use protocol::crypto::label::Label;
 use serde::{Deserialize, Serialize};
 
+use super::about::About;
 use super::program::Program;
 use super::sample::PrimitiveCosts;
 use super::version::{CELL_PROTOCOL, SCHEMA};
@@ -47,6 +48,12 @@ pub struct Manifest {
     pub ended_unix: Option<u64>,
     /// What each runner measured of itself when it started.
     pub runners: Vec<RunnerConditions>,
+    /// For each backend in a program of its own, by name without variant, a hash of that program. Missing in older runs.
+    #[serde(default)]
+    pub programs: BTreeMap<String, String>,
+    /// What each measured backend, by `name` or `name:variant`, says of itself. Missing in older runs.
+    #[serde(default)]
+    pub backends: BTreeMap<String, About>,
     /// What each backend, by `name` or `name:variant`, passed before it was measured. Missing in older runs.
     #[serde(default)]
     pub conformance: BTreeMap<String, Conformance>,
@@ -66,6 +73,10 @@ pub struct Conformance {
     /// What could not be tried, and why. Missing in older runs.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub not_made: BTreeMap<String, String>,
+    /// What a backend that adapts an implementation of others has failed: the checks, each with the first thing that is
+    /// wrong. Others that fail are not measured.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub failed: BTreeMap<String, String>,
     /// What it has passed in a large group too. Missing in older runs, and where no large group was to be measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub large_group: Option<LargeGroup>,
@@ -282,9 +293,16 @@ impl Manifest {
             started_unix,
             ended_unix: None,
             runners: Vec::new(),
+            programs: BTreeMap::new(),
+            backends: BTreeMap::new(),
             conformance: BTreeMap::new(),
             noise: Vec::new(),
         })
+    }
+
+    /// Records which program holds a backend. A file that cannot be read has no hash.
+    pub fn add_program(&mut self, backend: &str, file: &Path) {
+        self.programs.insert(backend.to_owned(), file_hash(file).unwrap_or_default());
     }
 
     /// Records that the run has ended now.

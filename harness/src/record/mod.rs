@@ -1,5 +1,6 @@
 //! The data of a run: what its files hold, and how they are written and read.
 
+pub mod about;
 pub(crate) mod by_name;
 pub mod manifest;
 pub mod metric;

@@ -15,7 +15,6 @@ use super::child::Launch;
 use crate::measure::inspection::Repetition;
 use crate::measure::replay::{self, Part, Recording};
 use crate::registry::Registry;
-use crate::system::command::command;
 
 /// The hidden subcommand.
 pub const VERB: &str = "part";
@@ -40,9 +39,9 @@ pub fn repeat(launch: &Launch, recording: &Recording) -> Repetition {
 }
 
 fn output(launch: &Launch, recording: &Recording) -> io::Result<Output> {
-    let mut command = command(&launch.program);
+    let mut command = launch.command();
     // The backend that runs here could leave something in variables for the one there.
-    command.args(&launch.args).env_clear().env("RUST_BACKTRACE", "0");
+    command.env_clear().env("RUST_BACKTRACE", "0");
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     if let Some(mut input) = child.stdin.take() {
         // This fails if the process has ended, which its output explains.

@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use protocol::operation::Operation;
 use serde::{Deserialize, Serialize};
 
+use crate::record::about::About;
 use crate::record::by_name;
 use crate::record::manifest::Conformance;
 use crate::record::name::cell_id;
@@ -51,6 +52,9 @@ pub struct Welcome {
     pub clock_read_ns: f64,
     /// Cost of each primitive when the runner started.
     pub primitive_ns: PrimitiveCosts,
+    /// What the backend says of itself. Missing in older runners.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<About>,
 }
 
 /// The result of the conformance suite.

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead as _, BufReader, Read, Write as _};
 use std::path::PathBuf;
-use std::process::{Child, ChildStderr, ChildStdin, Stdio};
+use std::process::{Child, ChildStderr, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -25,6 +25,8 @@ pub struct Launch {
     pub program: PathBuf,
     /// The arguments, for a runner those before `--backend`.
     pub args: Vec<String>,
+    /// The directory in which it runs; `None` for that of this process.
+    pub directory: Option<PathBuf>,
 }
 
 impl Launch {
@@ -45,7 +47,18 @@ impl Launch {
         // On Linux this name means the program that runs, wherever its file is now.
         let itself = PathBuf::from("/proc/self/exe");
         let program = if cfg!(target_os = "linux") && itself.exists() { itself } else { std::env::current_exe()? };
-        Ok(Self { program, args: vec![verb.to_owned()] })
+        Ok(Self { program, args: vec![verb.to_owned()], directory: None })
+    }
+
+    /// The command that starts it.
+    #[must_use]
+    pub fn command(&self) -> Command {
+        let mut command = command(&self.program);
+        command.args(&self.args);
+        if let Some(directory) = &self.directory {
+            command.current_dir(directory);
+        }
+        command
     }
 }
 
@@ -116,8 +129,8 @@ impl Runner {
         jobs: usize,
         conformance: Option<u32>,
     ) -> Result<Self, StartError> {
-        let mut command = command(&launch.program);
-        command.args(&launch.args).args(["--backend", backend, "--variant", variant]).env("RUST_BACKTRACE", "0");
+        let mut command = launch.command();
+        command.args(["--backend", backend, "--variant", variant]).env("RUST_BACKTRACE", "0");
         // An interrupt from the keyboard reaches a whole process group. Only the parent must get it: if it ended a
         // runner first, that would look like a crash.
         #[cfg(unix)]
@@ -140,6 +153,7 @@ impl Runner {
             variant: variant.to_owned(),
             clock_read_ns: 0.0,
             primitive_ns: Default::default(),
+            about: None,
         };
         let (backend, variant) = (backend.to_owned(), variant.to_owned());
         let mut runner = Self { child, input, lines, complaints, welcome: none(), backend, variant };

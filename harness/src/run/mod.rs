@@ -3,6 +3,9 @@
 pub mod apart;
 pub mod cell_protocol;
 pub mod child;
+pub mod describe;
+#[cfg(feature = "cli")]
+pub mod external;
 pub mod plan;
 pub mod runner;
 pub mod schedule;

@@ -38,8 +38,10 @@ pub struct Plan {
     pub out: Option<PathBuf>,
     /// What happens to a run that is already in `out`.
     pub earlier: Earlier,
-    /// How to start a runner.
+    /// How to start a runner of a backend in this program.
     pub launch: Launch,
+    /// How to start a runner of another backend, by the backend's name.
+    pub external: BTreeMap<String, Launch>,
     /// The program that runs, for the manifest.
     pub program: Program,
     /// The command line, for the manifest.
@@ -170,6 +172,18 @@ impl Plan {
         }
     }
 
+    /// Whether this backend is in a program of its own.
+    #[must_use]
+    pub fn is_external(&self, choice: &Choice) -> bool {
+        self.external.contains_key(&choice.backend)
+    }
+
+    /// How to start a runner of this backend.
+    #[must_use]
+    pub fn launch_of(&self, choice: &Choice) -> &Launch {
+        self.external.get(&choice.backend).unwrap_or(&self.launch)
+    }
+
     fn check(&self) -> Result<(), PlanError> {
         if self.backends.is_empty() || self.sizes.is_empty() || self.iterations.values().all(|count| *count == 0) {
             return Err(PlanError::Nothing);
@@ -252,7 +266,8 @@ mod tests {
             peak: false,
             out: None,
             earlier: Earlier::Refuse,
-            launch: Launch { program: PathBuf::new(), args: Vec::new() },
+            launch: Launch { program: PathBuf::new(), args: Vec::new(), directory: None },
+            external: BTreeMap::new(),
             program: Program::HARNESS,
             argv: Vec::new(),
         }

@@ -22,11 +22,15 @@ use crate::measure::meter;
 use crate::measure::randomness::Origin;
 use crate::measure::replay::Recording;
 use crate::measure::validation::Refusal;
+use crate::record::about::About;
 use crate::record::manifest::{Conformance, LargeGroup};
 use crate::record::name::join;
 use crate::record::sample::{Sample, Status};
 use crate::record::version::{CELL_PROTOCOL, NotComparable, SCHEMA, same_version};
 use crate::registry::{Registry, UnknownBackend};
+
+/// The hidden subcommand.
+pub const VERB: &str = "runner";
 
 /// Why a runner stops before its input ends.
 #[derive(Debug, thiserror::Error)]
@@ -119,6 +123,7 @@ fn welcome(backend: &dyn Backend) -> Welcome {
         variant: description.variant.to_owned(),
         clock_read_ns: meter::clock_read_ns(),
         primitive_ns: calibrate::primitives(),
+        about: Some(About::of(backend)),
     }
 }
 
@@ -136,12 +141,16 @@ fn conforms(make: &dyn Fn() -> Box<dyn Backend>, largest: u32) -> Result<Conform
         checks: checks(&small),
         notes: small.notes.into_iter().map(str::to_owned).collect(),
         not_made: small.not_made.into_iter().map(|(what, why)| (what.to_owned(), why.to_owned())).collect(),
+        failed: small.failed.iter().map(|it| (it.check.to_owned(), it.to_string())).collect(),
         large_group: None,
     };
-    if let Some(group_size) = conformance::large(largest as usize) {
+    if let Some(group_size) = conformance::large(&*make(), largest as usize) {
         let large = conformance::check_at(make, group_size)?;
         let group_size = u32::try_from(group_size).unwrap_or(u32::MAX);
         conformance.large_group = Some(LargeGroup { group_size, checks: checks(&large) });
+        let failed =
+            large.failed.iter().map(|it| (format!("{}, in a group of {group_size}", it.check), it.to_string()));
+        conformance.failed.extend(failed);
         for (what, why) in large.not_made {
             // What is not made in small groups either is said once.
             if !conformance.not_made.contains_key(what) {

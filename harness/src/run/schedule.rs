@@ -13,6 +13,7 @@ use super::cell_protocol::{Request, Verdict, unmeasured};
 use super::child::{Answer, Checked, Runner, StartError};
 use super::plan::{Choice, Earlier, Plan, PlanError, Task};
 use crate::analysis::noise;
+use crate::record::about::About;
 use crate::record::manifest::{Conformance, Manifest, RunnerConditions};
 use crate::record::name::cell_id;
 use crate::record::sample::{Sample, Status};
@@ -92,8 +93,12 @@ pub enum MeasureError {
 /// The run could not start.
 pub fn check(plan: &Plan) -> Result<(), MeasureError> {
     plan.tasks()?;
-    for Choice { backend, variant } in &plan.backends {
-        Runner::start(&plan.launch, backend, variant, plan.jobs, None)?;
+    for choice @ Choice { backend, variant } in &plan.backends {
+        match Runner::start(plan.launch_of(choice), backend, variant, plan.jobs, None) {
+            // It gets rows that say so.
+            Err(_) if plan.is_external(choice) => (),
+            result => drop(result?),
+        }
     }
     Ok(())
 }
@@ -112,6 +117,7 @@ pub fn measure(plan: &Plan, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Ru
         plan,
         running: BTreeMap::new(),
         conditions: manifest.runners.clone(),
+        about: manifest.backends.clone(),
         unfit: BTreeMap::new(),
         conformance: manifest.conformance.clone(),
     };
@@ -141,6 +147,7 @@ pub fn measure(plan: &Plan, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Ru
             if manifest.runners.len() != runners.conditions.len() || busy.written.elapsed() >= MANIFEST_EVERY {
                 busy.note(&mut manifest, &runners.running);
                 manifest.runners.clone_from(&runners.conditions);
+                manifest.backends.clone_from(&runners.about);
                 manifest.conformance.clone_from(&runners.conformance);
                 store.write_manifest(&manifest)?;
             }
@@ -151,6 +158,7 @@ pub fn measure(plan: &Plan, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Ru
     }
     busy.note(&mut manifest, &runners.running);
     manifest.runners = runners.conditions;
+    manifest.backends = runners.about;
     manifest.conformance = runners.conformance;
     manifest.complete();
     manifest.noise = noise::of(&samples, &manifest.machine);
@@ -187,7 +195,8 @@ struct Opened {
 }
 
 fn open(plan: &Plan) -> Result<Opened, MeasureError> {
-    let manifest = Manifest::start(plan.program, plan.options(), plan.jobs, plan.argv.clone())?;
+    let mut manifest = Manifest::start(plan.program, plan.options(), plan.jobs, plan.argv.clone())?;
+    plan.external.iter().for_each(|(backend, launch)| manifest.add_program(backend, &launch.program));
     let Some(out) = &plan.out else { return Ok(Opened { store: None, manifest, samples: Vec::new() }) };
     if let Earlier::Replace(_) = plan.earlier {
         // The earlier run is removed only if nothing prevents the new one.
@@ -228,6 +237,9 @@ fn resume(directory: Directory, now: &Manifest) -> Result<Opened, MeasureError> 
         let (theirs, ours) = (earlier.build.described(), now.build.described());
         differences.insert(0, format!("another program ({theirs}), not this one ({ours})"));
     }
+    for (backend, hash) in now.programs.iter().filter(|(backend, hash)| earlier.programs.get(*backend) != Some(hash)) {
+        differences.push(format!("another program for `{backend}` (now {hash})"));
+    }
     if !differences.is_empty() {
         return Err(MeasureError::OtherRun { differences: differences.join("; "), argv: earlier.argv.join(" ") });
     }
@@ -247,16 +259,23 @@ struct Runners<'a> {
     plan: &'a Plan,
     running: BTreeMap<(Choice, u32), Runner>,
     conditions: Vec<RunnerConditions>,
+    about: BTreeMap<String, About>,
     /// The backends that have not passed the conformance suite.
     unfit: BTreeMap<Choice, Unfit>,
     conformance: BTreeMap<String, Conformance>,
 }
 
-/// The status and reason of all samples of a backend that has not passed the conformance suite.
+/// The status and reason of all samples of a backend that has not passed the conformance suite, or does not start.
 #[derive(Clone, Debug)]
 struct Unfit {
     status: Status,
     reason: String,
+}
+
+impl Unfit {
+    fn of(error: &StartError) -> Self {
+        Self { status: Status::Crash, reason: error.to_string() }
+    }
 }
 
 impl Runners<'_> {
@@ -307,8 +326,12 @@ impl Runners<'_> {
             return Ok(Err(unfit.clone()));
         }
         let Choice { backend, variant } = &task.choice;
-        let runner = Runner::start(&self.plan.launch, backend, variant, self.plan.jobs, None)?;
+        let runner = match Runner::start(self.plan.launch_of(&task.choice), backend, variant, self.plan.jobs, None) {
+            Err(error) if self.plan.is_external(&task.choice) => return Ok(Err(Unfit::of(&error))),
+            result => result?,
+        };
         let welcome = runner.welcome();
+        self.about.extend(welcome.about.clone().map(|about| (task.choice.full_name(), about)));
         self.conditions.push(RunnerConditions {
             backend: task.choice.full_name(),
             group_size: task.group_size,
@@ -323,7 +346,7 @@ impl Runners<'_> {
     /// still counts.
     fn measure_peak(&self, task: &Task, request: &Request, sample: &mut Sample) {
         let Choice { backend, variant } = &task.choice;
-        let started = Runner::start(&self.plan.launch, backend, variant, self.plan.jobs, None);
+        let started = Runner::start(self.plan.launch_of(&task.choice), backend, variant, self.plan.jobs, None);
         let Ok(mut runner) = started else { return };
         let request = Request { peak: true, inspect: false, ..request.clone() };
         if let Answer::Sample(again) = runner.ask(&request, self.plan.timeout) {
@@ -340,7 +363,12 @@ impl Runners<'_> {
 /// Lets a backend go through the conformance suite.
 fn conforms(plan: &Plan, choice: &Choice) -> Result<Result<Conformance, Unfit>, StartError> {
     let largest = plan.sizes.iter().copied().max();
-    let mut runner = Runner::start(&plan.launch, &choice.backend, &choice.variant, plan.jobs, largest)?;
+    let launch = plan.launch_of(choice);
+    let mut runner = match Runner::start(launch, &choice.backend, &choice.variant, plan.jobs, largest) {
+        // The others are still measured.
+        Err(error) if plan.is_external(choice) => return Ok(Err(Unfit::of(&error))),
+        result => result?,
+    };
     let (status, reason) = match runner.conformance(plan.timeout) {
         Checked::Verdict(Verdict::Passed(conformance)) => return Ok(Ok(conformance)),
         Checked::Verdict(Verdict::Violated(reason)) => (Status::Refused, reason),

@@ -25,6 +25,7 @@ mod table_of_signatures;
 #[path = "../faulty/works_in_restore.rs"]
 mod works_in_restore;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use harness::record::program::Program;
@@ -228,6 +229,7 @@ fn the_first_sample_is_not_the_only_one_that_is_inspected() {
         out: None,
         earlier: Earlier::Refuse,
         launch: Launch::subcommand("runner").unwrap(),
+        external: BTreeMap::new(),
         program: Program::HARNESS,
         argv: Vec::new(),
     };

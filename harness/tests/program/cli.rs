@@ -9,12 +9,12 @@ use harness::registry::Registry;
 
 const RUN: &[&str] = &["measure", "--operation", "create,remove,update", "--sizes", "4,6", "--iterations", "2"];
 
-fn harness(arguments: &[&str], directory: &Path) -> Output {
+pub(crate) fn harness(arguments: &[&str], directory: &Path) -> Output {
     Command::new(env!("CARGO_BIN_EXE_harness")).args(arguments).current_dir(directory).output().unwrap()
 }
 
 /// Runs the program and returns its standard output. Its exit code must be `code`.
-fn expect(code: i32, arguments: &[&str], directory: &Path) -> String {
+pub(crate) fn expect(code: i32, arguments: &[&str], directory: &Path) -> String {
     let output = harness(arguments, directory);
     let complaint = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(code), "{arguments:?}: {complaint}");
@@ -22,14 +22,14 @@ fn expect(code: i32, arguments: &[&str], directory: &Path) -> String {
 }
 
 /// Runs the program and returns its standard error. Its exit code must be `code`, and its standard output empty.
-fn complaint(code: i32, arguments: &[&str], directory: &Path) -> String {
+pub(crate) fn complaint(code: i32, arguments: &[&str], directory: &Path) -> String {
     let output = harness(arguments, directory);
     assert_eq!(output.status.code(), Some(code), "{arguments:?}");
     assert!(output.stdout.is_empty(), "{arguments:?}");
     String::from_utf8(output.stderr).unwrap()
 }
 
-fn empty_directory(name: &str) -> PathBuf {
+pub(crate) fn empty_directory(name: &str) -> PathBuf {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let _ = fs::remove_dir_all(&directory);
     fs::create_dir_all(&directory).unwrap();

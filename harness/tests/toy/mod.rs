@@ -120,7 +120,10 @@ impl Backend for Toy {
                 deterministic: true,
                 public_randomness: &["create", "add", "welcome", "remove", "update"],
                 threads: false,
+                counted: true,
             },
+            adapts: None,
+            caveats: &[],
         }
     }
 

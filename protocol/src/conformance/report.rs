@@ -1,4 +1,4 @@
-//! What the suite reports: what has passed, or the first thing that is wrong.
+//! What the suite reports: what has passed, and what is wrong.
 
 use core::fmt;
 use std::borrow::Cow;
@@ -14,6 +14,9 @@ pub struct Report {
     pub not_made: Vec<(&'static str, &'static str)>,
     /// The attacks that were made, all in vain.
     pub attacks: Vec<Attack>,
+    /// What is wrong with a backend that adapts an implementation of others: the first thing in each check. Empty for all
+    /// other backends: of them, the first thing that is wrong ends the suite.
+    pub failed: Vec<Violation>,
 }
 
 impl Report {
@@ -28,6 +31,7 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let passed: Vec<String> = self.passed.iter().map(|(name, count)| format!("{name} {count}")).collect();
         write!(f, "{} checks passed: {}", self.total(), passed.join(", "))?;
+        self.failed.iter().try_for_each(|violation| write!(f, "; FAILED: {violation}"))?;
         self.notes.iter().try_for_each(|note| write!(f, "; {note}"))?;
         self.not_made.iter().try_for_each(|(what, why)| write!(f, "; not made: {what} ({why})"))
     }

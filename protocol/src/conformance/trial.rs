@@ -61,6 +61,11 @@ impl<'a> Trial<'a> {
         if core::mem::take(&mut self.complete) {
             self.tried -= 1;
         }
+        self.leave_out(what, why);
+    }
+
+    /// Records that something is tried nowhere, which does not keep a situation from counting.
+    pub(super) fn leave_out(&mut self, what: &'static str, why: &'static str) {
         if !self.not_made.contains(&(what, why)) {
             self.not_made.push((what, why));
         }
@@ -75,7 +80,7 @@ impl<'a> Trial<'a> {
     }
 
     pub(super) fn supports(&self, operation: Operation, group_size: usize) -> bool {
-        self.backend().expected(operation, group_size).is_some()
+        self.backend().supports(operation, group_size)
     }
 
     /// A group in the state in which an operation starts, and `outsiders` more users outside it.
@@ -91,9 +96,9 @@ impl<'a> Trial<'a> {
         let group_size = self.group_size;
         if start >= Start::Created {
             let cost = world.run(0, &Action::Create((1..group_size).collect()))?;
-            let expected = self.backend().expected(Operation::Create, group_size).ok_or("there is no create")?;
+            let expected = self.backend().expected(Operation::Create, group_size);
             // A wrong formula of the create must not hide those of other operations.
-            if self.costs.is_none() {
+            if let Some(expected) = expected.filter(|_| self.costs.is_none()) {
                 expected.compare(&cost).map_err(|mismatch| mismatch.to_string())?;
             }
         }
@@ -116,6 +121,17 @@ impl<'a> Trial<'a> {
                 self.costs = Some(Violation { situation, ..self.violation("", what) });
             }
         }
+    }
+
+    /// Whether the backend adapts an implementation of others. Then what is wrong does not end the suite.
+    pub(super) fn adapts(&self) -> bool {
+        self.backend().description().adapts.is_some()
+    }
+
+    /// Goes on after a violation, which the next ones are not to repeat.
+    pub(super) fn forget(&mut self, violation: Violation) -> Violation {
+        self.costs = None;
+        violation
     }
 
     /// Whether all formulas have been right so far.

@@ -6,6 +6,8 @@ use super::table::Table;
 use super::text::{conditions, failures, ms};
 use crate::analysis::cell_costs::Cost;
 use crate::analysis::comparison::{Comparison, Quantity, State, derived_from};
+use crate::analysis::growth;
+use crate::record::about::About;
 use crate::record::manifest::Manifest;
 use crate::record::metric::Metric;
 use crate::record::sample::{Sample, Status};
@@ -35,6 +37,7 @@ pub fn comparison(compared: &Comparison<'_>, reference: &str, samples: &[Sample]
         conditions(manifest, samples),
         READING.to_owned(),
         derived_note(compared).to_owned(),
+        notes(compared, manifest),
     ];
     for size in compared.sizes() {
         parts.push(format!("## {size} members\n"));
@@ -44,6 +47,7 @@ pub fn comparison(compared: &Comparison<'_>, reference: &str, samples: &[Sample]
         }
         parts.push(format!("### Primitive counts of the whole group\n\n{}", counts(compared, size)));
     }
+    parts.push(growth_of(compared));
     parts.push(failures(samples.iter().filter(|sample| sample.status != Status::Unsupported)));
     parts.retain(|part| !part.is_empty());
     parts.join("\n")
@@ -53,8 +57,8 @@ fn derived_note(compared: &Comparison<'_>) -> &'static str {
     if compared.rows().iter().any(|row| derived_from(row).is_some()) { DERIVED } else { "" }
 }
 
-/// The table of one operation at one size. Rows without figures are empty. The footnotes below the table say why, and what
-/// was not tried of a backend.
+/// The table of one operation at one size. Rows without figures are empty. The footnotes below the table say why. A mark
+/// refers to the [`notes`].
 fn table(compared: &Comparison<'_>, reference: &str, operation: Operation, size: u32, manifest: &Manifest) -> String {
     let of = |row: &str, quantity: Quantity| compared.median(row, operation, size, quantity);
     let joined = compared.rows().iter().any(|row| of(row, Quantity::Cpu(Cost::Joiner)).is_some());
@@ -76,8 +80,9 @@ fn table(compared: &Comparison<'_>, reference: &str, operation: Operation, size:
     let mut notes: Vec<String> = Vec::new();
     for row in compared.rows() {
         let state = compared.state(row, operation, size);
-        let mut name = format!("{row}{}", failed(&state));
-        for text in note(&state).into_iter().chain(not_made(manifest, row)) {
+        let marked = mark(compared, manifest, row).map(|mark| format!(" [{mark}]")).unwrap_or_default();
+        let mut name = format!("{row}{marked}{}", failed(&state));
+        if let Some(text) = note(&state) {
             let index = notes.iter().position(|note| *note == text).unwrap_or_else(|| {
                 notes.push(text);
                 notes.len() - 1
@@ -102,11 +107,29 @@ fn failed(state: &State<'_>) -> String {
     if let State::Failed(_) = state { format!(" ({})", state.name()) } else { String::new() }
 }
 
-/// What could not be tried of a backend before it was measured.
-fn not_made(manifest: &Manifest, row: &str) -> Option<String> {
-    let not_made = &manifest.conformance.get(row)?.not_made;
-    let lines: Vec<String> = not_made.iter().map(|(what, why)| format!("{what} ({why})")).collect();
-    (!lines.is_empty()).then(|| format!("admitted, but not made: {}", lines.join("; ")))
+/// What must be known of backends whatever the operation, each under a mark: of those that adapt an implementation of others,
+/// what they promise; and what a backend has failed, or could not be asked, before it was measured.
+fn notes(compared: &Comparison<'_>, manifest: &Manifest) -> String {
+    let noted =
+        compared.rows().iter().filter_map(|row| Some((mark(compared, manifest, row)?, row, said(manifest, row))));
+    let text: String = noted.map(|(mark, row, said)| format!("- **[{mark}] {row}**: {said}\n")).collect();
+    if text.is_empty() { text } else { format!("## Notes on backends\n\n{text}") }
+}
+
+/// What is said of a backend in its note; empty if there is nothing.
+fn said(manifest: &Manifest, row: &str) -> String {
+    let about = manifest.backends.get(row).and_then(About::footnote).map(|about| format!("{about}."));
+    let conformance = manifest.conformance.get(row);
+    let failed = conformance.into_iter().flat_map(|it| it.failed.values().map(|what| format!("**Fails** {what}.")));
+    let not_made = conformance.into_iter().flat_map(|it| &it.not_made);
+    let not_made = not_made.map(|(what, why)| format!("Not made: {what}, because {why}."));
+    about.into_iter().chain(failed).chain(not_made).collect::<Vec<_>>().join(" ")
+}
+
+/// The mark of a backend's note: a, b and so on in the order of rows; `None` if it has none.
+fn mark(compared: &Comparison<'_>, manifest: &Manifest, row: &str) -> Option<char> {
+    let noted = compared.rows().iter().filter(|row| !said(manifest, row).is_empty());
+    noted.zip('a'..='z').find(|(noted, _)| *noted == row).map(|(_, mark)| mark)
 }
 
 /// Why a row has no figures, or has figures of some samples only.
@@ -121,6 +144,42 @@ fn note(state: &State<'_>) -> Option<String> {
         }
     }
 }
+
+/// How each cost grows with the group; empty if there are too few group sizes.
+fn growth_of(compared: &Comparison<'_>) -> String {
+    let columns = [
+        ("bytes sent", Quantity::Total(Metric::BytesSent)),
+        ("key agreements", Quantity::Total(Metric::Primitive("op.dh"))),
+        ("verifications", Quantity::Total(Metric::Primitive("op.verify"))),
+        ("sender ms", Quantity::Cpu(Cost::SenderFull)),
+        ("recipient ms", Quantity::Cpu(Cost::Recipient)),
+        ("group ms", Quantity::Cpu(Cost::Group)),
+    ];
+    let header: Vec<&str> = ["operation", "backend"].into_iter().chain(columns.map(|(title, _)| title)).collect();
+    let mut table = Table::new(&header);
+    let mut fitted = false;
+    for operation in compared.operations() {
+        for row in compared.rows() {
+            let fits = columns.map(|(_, quantity)| {
+                let figure = |size| Some((f64::from(size), compared.median(row, operation, size, quantity)?));
+                growth::fit(&compared.sizes().into_iter().filter_map(figure).collect::<Vec<_>>())
+            });
+            if fits.iter().any(Option::is_some) {
+                fitted = true;
+                let cells = fits.map(|fit| fit.map_or_else(String::new, |fit| fit.to_string()));
+                table.row([operation.to_string(), row.clone()].into_iter().chain(cells));
+            }
+        }
+    }
+    if fitted { format!("## Growth with the group\n\n{GROWTH}\n{table}") } else { String::new() }
+}
+
+/// What a class of growth is.
+const GROWTH: &str = "\
+The simplest of the classes constant, logarithmic, linear and quadratic that fits the medians, and the root mean square of the
+deviations from it, each relative to its figure. A class fits if its deviation is at most 2 %, or 1.25 times that of the best.
+Counts and bytes are of the whole group.
+";
 
 /// The table of primitive counts at one size, summed over the whole group. They are exact.
 fn counts(compared: &Comparison<'_>, size: u32) -> String {
