@@ -23,7 +23,7 @@ pub(super) struct Options {
 }
 
 pub(super) fn run(options: &Options, registry: &Registry) -> Result<u8, Failure> {
-    let mut catalog = Catalog::load(registry)?;
+    let mut catalog = Catalog::load(registry, &[])?;
     if catalog.external.is_empty() {
         let message = format!("there are no backends in {DIRECTORY}/; try the directory of the project");
         return Err(Failure { code: USAGE, message });

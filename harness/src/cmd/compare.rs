@@ -54,7 +54,7 @@ pub(super) struct Options {
 }
 
 pub(super) fn run(program: Program, options: &Options, registry: &Registry) -> Result<u8, Failure> {
-    let catalog = Catalog::load(registry)?;
+    let catalog = Catalog::load(registry, &options.backend)?;
     let (backends, left_out) = match options.backend.as_slice() {
         [] => (catalog.usable().collect(), 0),
         named => usable(&catalog, named)?,

@@ -37,7 +37,7 @@ pub(super) struct Options {
 const SIZE: RangeInclusive<u64> = MIN_GROUP_SIZE as u64..=MAX_GROUP_SIZE as u64;
 
 pub(super) fn run(options: &Options, registry: &Registry) -> Result<u8, Failure> {
-    let catalog = Catalog::load(registry)?;
+    let catalog = Catalog::load(registry, &options.backend)?;
     let choices: Vec<Choice> = match options.backend.as_slice() {
         [] => catalog.usable().collect(),
         named => named.iter().map(|name| catalog.find(name)).collect::<Result<_, _>>()?,

@@ -40,7 +40,7 @@ const COLUMNS: [&str; 15] = [
 
 pub(super) fn run(options: &Options, registry: &Registry) -> Result<u8, Failure> {
     let mut backends = Described::of(registry)?.backends;
-    let catalog = Catalog::load(registry)?;
+    let catalog = Catalog::load(registry, &[])?;
     backends.extend(catalog.external.iter().flat_map(|it| it.built()).cloned());
     let mut text = Vec::new();
     match options.format {

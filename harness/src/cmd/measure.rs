@@ -51,7 +51,7 @@ pub(super) struct Options {
 }
 
 pub(super) fn run(program: Program, options: &Options, registry: &Registry) -> Result<u8, Failure> {
-    let catalog = Catalog::load(registry)?;
+    let catalog = Catalog::load(registry, &options.backend)?;
     let backends = options.backend.iter().map(|name| catalog.find(name)).collect::<Result<Vec<_>, _>>()?;
     let iterations = iterations_of(&options.operation, options.iterations())?;
     let plan = Plan {

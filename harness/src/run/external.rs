@@ -296,11 +296,15 @@ pub enum NotFound {
 }
 
 impl<'a> Catalog<'a> {
-    /// The backends of this program and those in [`DIRECTORY`].
+    /// The backends of this program and those in [`DIRECTORY`]. If these names are all of this program, nothing is looked for
+    /// or started there.
     ///
     /// # Errors
     /// As [`all`].
-    pub fn load(registry: &'a Registry) -> Result<Self, ExternalError> {
+    pub fn load(registry: &'a Registry, named: &[String]) -> Result<Self, ExternalError> {
+        if !named.is_empty() && named.iter().all(|name| registry.find(name).is_ok()) {
+            return Ok(Self { registry, external: Vec::new() });
+        }
         let own: Vec<String> = registry.all().map(|backend| backend.description().name.to_owned()).collect();
         let mut external = all(Path::new(DIRECTORY))?;
         // A name means a backend of this program first.
