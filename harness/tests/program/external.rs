@@ -135,9 +135,10 @@ fn a_declaration_that_is_wrong_says_what_is_right() {
     assert!(run.contains("`run` is empty; try the path of a program"), "{run}");
     let field = wrong("external-field", &format!("{DISTANT}\nspeed = 3\n"));
     assert!(field.contains("unknown field `speed`") && field.contains("backend.toml"), "{field}");
-    // It does not disturb the measurement of other backends.
+    // It does not disturb a comparison of other backends.
     let directory = with_backend("external-field", &format!("{DISTANT}\nspeed = 3\n"), "");
-    expect(0, &["measure", "--operation", "message", "--sizes", "4", "--iterations", "1"], &directory);
+    let reference = complaint(2, &["compare", "--backend", "dcgka", "--reference", "nobody"], &directory);
+    assert!(reference.contains("there is no backend `nobody`"), "{reference}");
     let none = complaint(2, &["backends"], &empty_directory("external-none"));
     assert!(none.contains("there are no backends in backends/; try the directory of the project"), "{none}");
     let directory = working("external-unknown");
