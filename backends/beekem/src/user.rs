@@ -72,7 +72,7 @@ impl Backend for BeeKem {
     fn new_user(&self, _one_time_prekeys: usize, rng: &mut dyn CryptoRng) -> NewUser {
         let secrets = Secrets::generate(rng);
         let (id, bundle) = (secrets.id(), secrets.bundle());
-        let member = self.user(id, false, Stage::Outside(secrets, Vec::new()));
+        let member = self.user(id, false, Stage::Outside(Box::new(secrets), Vec::new()));
         NewUser { id, member: Box::new(member), bundle, one_time: Vec::new() }
     }
 
@@ -111,7 +111,7 @@ struct User {
 
 #[derive(Clone)]
 enum Stage {
-    Outside(Secrets, Vec<Early>),
+    Outside(Box<Secrets>, Vec<Early>),
     Inside(Box<(Secrets, Group)>),
     /// A removed member has no secrets.
     Removed(GroupId),
@@ -187,7 +187,7 @@ impl User {
             return Ok(Received::default());
         };
         let early = core::mem::take(early);
-        self.stage = Stage::Inside(Box::new((secrets.clone(), new)));
+        self.stage = Stage::Inside(Box::new((Secrets::clone(secrets), new)));
         let mut events = vec![Event::Joined { inviter }];
         for Early { author, bytes, .. } in early.iter().filter(|it| it.group == group && it.changes.is_empty()) {
             let early = Incoming { group, author: *author, bytes };
@@ -238,7 +238,7 @@ fn decode(state: &[u8]) -> Result<(MemberId, Stage), Error> {
                 };
                 early.push(Early { group, author, changes, bytes: bytes.to_vec() });
             }
-            Stage::Outside(secrets, early)
+            Stage::Outside(Box::new(secrets), early)
         }
         1 => {
             let secrets = take_secrets(&mut reader)?;
@@ -330,7 +330,7 @@ impl Member for User {
             changes.push(group.add(user, key, &secrets.signing)?);
         }
         changes.push(group.rotate(draw(context), &secrets.signing)?);
-        self.stage = Stage::Inside(Box::new((secrets.clone(), group)));
+        self.stage = Stage::Inside(Box::new((Secrets::clone(secrets), group)));
         Ok(changes.iter().map(|change| to_all("create", change)).collect())
     }
 
