@@ -1,5 +1,6 @@
 //! The backends `pairwise` and `sender-keys`.
 
+use protocol::crypto::count::Counted;
 use protocol::error::Error;
 use protocol::member::{Backend, Capabilities, Description, Member, NewUser, Ordering};
 use protocol::operation::{Expected, Operation};
@@ -96,6 +97,6 @@ fn capabilities(protocol: Protocol, signed: &'static str) -> Capabilities {
         // The group's nonce.
         public_randomness: &["founders"],
         threads: false,
-        counted: true,
+        counted: Counted::All,
     }
 }

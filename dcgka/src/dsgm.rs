@@ -1,6 +1,7 @@
 //! DSGM: the layers together, behind the traits of [`protocol::member`] (paper, section 4).
 
 use protocol::causal_order::Receipt;
+use protocol::crypto::count::Counted;
 use protocol::crypto::hash::DIGEST_LEN;
 use protocol::crypto::kdf::Extracted;
 use protocol::crypto::label;
@@ -71,7 +72,7 @@ impl Backend for Dcgka {
                 // The group's nonce.
                 public_randomness: &["create"],
                 threads: false,
-                counted: true,
+                counted: Counted::All,
             },
             adapts: None,
             caveats: &[],

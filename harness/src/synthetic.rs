@@ -41,11 +41,12 @@ fn metric(name: &str) -> Metric {
 }
 
 pub(crate) fn work(role: Role, phase: Phase, counts: &[(&str, u64)], cpu_ns: &[u64]) -> Work {
+    let none = Metric::primitives().map(|metric| (metric, 0));
     Work {
         role,
         phase,
         members: u32::try_from(cpu_ns.len()).unwrap(),
-        counts: counts.iter().map(|(name, count)| (metric(name), *count)).collect(),
+        counts: none.chain(counts.iter().map(|(name, count)| (metric(name), *count))).collect(),
         bytes_fetched: 0,
         cpu_ns: cpu_ns.to_vec(),
     }

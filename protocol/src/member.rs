@@ -5,6 +5,7 @@
 
 use rand_core::CryptoRng;
 
+use crate::crypto::count::Counted;
 use crate::directory::Directory;
 use crate::error::Error;
 use crate::id::{GroupId, MemberId};
@@ -15,9 +16,16 @@ use crate::operation::{Expected, Operation};
 pub enum Ordering {
     /// Any order: the protocol itself waits for what a message depends on.
     Causal,
-    /// All members see all messages in one order, their own included.
+    /// All members see all messages in one order, their own included. What changes the group is a [commit](COMMIT), and
+    /// takes effect at its author too only when its author receives it.
     Total,
 }
+
+/// The kind of the messages of which a sequencer accepts one at a time, if the order is [`Ordering::Total`]. It takes a
+/// commit only if its author has received all commits that it has taken before, and else drops everything that the call
+/// has returned. The author learns that from the commit that it receives instead, and forgets its own. Then the harness
+/// makes the call again.
+pub const COMMIT: &str = "commit";
 
 /// What a protocol can do. It refuses what it does not declare as [`Error::Unsupported`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,9 +50,9 @@ pub struct Capabilities {
     /// refused. With it, a call is timed with the CPU time of the whole process, and counted on all of its threads: the
     /// suite and the measurement then need a process in which nothing else runs.
     pub threads: bool,
-    /// All its primitives are those of [`crate::crypto`], or counted as such. Without this, its primitive counts are
-    /// unknown, and what the suite would learn from them is reported as not checked.
-    pub counted: bool,
+    /// Which of its primitives are counted. If not all are, what the suite would learn from the others is reported as not
+    /// checked.
+    pub counted: Counted,
 }
 
 /// A backend in words.

@@ -2,6 +2,7 @@
 
 use beekem::operation::{CgkaChange, CgkaOperation};
 use keyhive_crypto::verified::Verified;
+use protocol::crypto::count::Counted;
 use protocol::error::Error;
 use protocol::id::{GroupId, MemberId};
 use protocol::member::{
@@ -56,7 +57,7 @@ impl Backend for BeeKem {
                 deterministic: true,
                 public_randomness: &[],
                 threads: false,
-                counted: false,
+                counted: Counted::Nothing,
             },
             adapts: Some("beekem 0.7.0"),
             caveats: &[

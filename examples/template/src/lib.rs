@@ -18,6 +18,7 @@
 use std::collections::BTreeSet;
 
 use protocol::causal_order::{CausalOrder, Receipt};
+use protocol::crypto::count::Counted;
 use protocol::crypto::count::Counts;
 use protocol::crypto::hash::{self, DIGEST_LEN, Digest};
 use protocol::crypto::label;
@@ -64,7 +65,7 @@ impl Backend for Boxes {
                 // The group's nonce.
                 public_randomness: &["create"],
                 threads: false,
-                counted: true,
+                counted: Counted::All,
             },
             adapts: None,
             caveats: &[],

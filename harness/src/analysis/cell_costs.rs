@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use protocol::operation::{Operation, Phase, Role};
 
 use super::statistics::Summary;
+use crate::record::metric::Metric;
 use crate::record::name::join;
 use crate::record::sample::{Sample, Status, Work};
 
@@ -82,12 +83,15 @@ pub fn bytes_sent(sample: &Sample) -> u64 {
 /// The overhead ratio of a role, or of all members if `role` is `None`: CPU time over the time that the counted
 /// primitives alone would take.
 ///
-/// The result is `None` if there is no CPU time or no primitive count, or if the cost of a primitive that was used is
-/// not known.
+/// The result is `None` if there is no CPU time or no primitive count, if not all primitives are counted, or if the cost of
+/// a primitive that was used is not known.
 #[must_use]
 pub fn over_floor(sample: &Sample, role: Option<Role>) -> Option<f64> {
     let works: Vec<&Work> = sample.work.iter().filter(|work| role.is_none_or(|role| work.role == role)).collect();
     let cpu: u64 = works.iter().flat_map(|work| &work.cpu_ns).sum();
+    if works.iter().any(|work| Metric::primitives().any(|metric| !work.counts.contains_key(&metric))) {
+        return None;
+    }
     let mut floor = 0.0;
     let counts = works.iter().flat_map(|work| &work.counts);
     for (metric, count) in counts.filter(|(_, count)| **count > 0) {
@@ -198,7 +202,6 @@ fn milliseconds(nanoseconds: &[u64]) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::metric::Metric;
     use crate::synthetic;
 
     #[test]
@@ -229,6 +232,9 @@ mod tests {
         assert!(over_floor(&sample, None).is_some());
         sample.primitive_ns.remove(&Metric::Primitive("op.sign"));
         assert_eq!(over_floor(&sample, Some(Role::Sender)), None);
+        let mut sample = synthetic::remove();
+        sample.work[0].counts.remove(&Metric::Primitive("op.aead_bytes"));
+        assert_eq!(over_floor(&sample, Some(Role::Sender)), None, "not all primitives are counted");
     }
 
     #[test]

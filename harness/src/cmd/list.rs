@@ -123,7 +123,7 @@ fn fields(backends: &[Named], named: &Named) -> [String; COLUMNS.len()] {
         about.deterministic.to_string(),
         public_randomness.join(" "),
         about.threads.to_string(),
-        about.counted.to_string(),
+        about.counted.clone(),
         adapts.clone().unwrap_or_default(),
         caveats.join("; "),
     ]

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use protocol::crypto::count::Counted;
 use protocol::member::{Backend, Fingerprints, Member};
 use protocol::operation::{Operation, Phase, Role, Start};
 use rand_chacha::ChaCha20Rng;
@@ -207,7 +208,7 @@ impl<'a> Bench<'a> {
         let validated = validation::validate(Finished {
             operation,
             origin,
-            expected: expected.as_ref(),
+            expected: expected.as_ref().map(|expected| (expected, counted)),
             record: &record,
             stages: &script.stages,
             network,
@@ -434,10 +435,9 @@ fn traffic(record: &Record) -> Vec<Traffic> {
     record.traffic.iter().map(row).collect()
 }
 
-/// One row for each role and phase in which a member of the role was called, without primitive counts unless these are all
-/// that the backend does. Each row has all members of the role, in
-/// the same order in each phase, so that a member's phases can be added up.
-fn work(record: &Record, network: &Network, counted: bool) -> Vec<Work> {
+/// One row for each role and phase in which a member of the role was called, with the primitive counts that are known. Each
+/// row has all members of the role, in the same order in each phase, so that a member's phases can be added up.
+fn work(record: &Record, network: &Network, counted: Counted) -> Vec<Work> {
     let mut rows = Vec::new();
     for role in Role::ALL {
         for phase in Phase::ALL {
@@ -447,7 +447,7 @@ fn work(record: &Record, network: &Network, counted: bool) -> Vec<Work> {
                 continue;
             }
             let sum = record.effort_of(network.with_role(role), phase);
-            let counts = if counted { Metric::counted(&sum.counts).collect() } else { BTreeMap::new() };
+            let counts = Metric::counted(&sum.counts, counted).collect();
             rows.push(Work {
                 role,
                 phase,

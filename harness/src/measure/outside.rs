@@ -7,7 +7,7 @@
 
 use std::hint::black_box;
 
-use protocol::crypto::count::{self, Counts, Watch};
+use protocol::crypto::count::{self, Counted, Counts, Watch};
 use protocol::member::{Backend, Member, NewUser, Ordering};
 use protocol::operation::{Expected, Operation};
 use rand_core::CryptoRng;
@@ -89,7 +89,9 @@ impl Clocks {
     #[must_use]
     pub fn seen(backend: &dyn Backend) -> &'static str {
         match Scope::of(backend) {
-            _ if !backend.description().capabilities.counted => "no work outside the timers, by time alone",
+            _ if backend.description().capabilities.counted == Counted::Nothing => {
+                "no work outside the timers, by time alone"
+            }
             Scope::Process => "timed and counted on all threads",
             Scope::Thread if count::is_alone() => "no work outside the timers or on other threads",
             Scope::Thread => "no work outside the timers, a look at other threads not made",

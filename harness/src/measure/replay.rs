@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use protocol::crypto::count::Counted;
 use protocol::crypto::hash;
 use protocol::crypto::label::Label;
 use protocol::error::Error;
@@ -155,7 +156,7 @@ impl Part {
         Self {
             sent: digest(sent),
             state: digest([&*member.export()].into_iter()),
-            counts: Metric::counted(&effort.counts).collect(),
+            counts: Metric::counted(&effort.counts, Counted::All).collect(),
             restoring: BTreeMap::new(),
             cpu_ns: effort.cpu_ns,
         }
@@ -223,7 +224,7 @@ pub fn replay(recording: &Recording, backend: &dyn Backend) -> Result<Part, Repl
     let (sent, effort) = scope.measure(|| member_part(&mut *member, &calls, &mut context));
     let sent = sent?;
     let part = Part::new(sent.iter().map(|outgoing| outgoing.bytes.as_slice()), &*member, effort);
-    Ok(Part { restoring: Metric::counted(&restoring.counts).collect(), ..part })
+    Ok(Part { restoring: Metric::counted(&restoring.counts, Counted::All).collect(), ..part })
 }
 
 enum Call<'a> {

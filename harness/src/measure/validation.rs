@@ -20,7 +20,7 @@
 //! each cell. All of this guards against mistakes, not against a backend that finds out who asks.
 
 use protocol::agreement::{self, Disagreement};
-use protocol::crypto::count::Counts;
+use protocol::crypto::count::{Counted, Counts};
 use protocol::error::Error;
 use protocol::id::MemberId;
 use protocol::member::{Fingerprints, Member};
@@ -64,8 +64,8 @@ pub struct Finished<'a> {
     pub operation: Operation,
     /// What determines the randomness.
     pub origin: Origin,
-    /// The backend's formulas for this operation; `None` if it has none.
-    pub expected: Option<&'a Expected>,
+    /// The backend's formulas for this operation, and which primitives are counted; `None` if it has none.
+    pub expected: Option<(&'a Expected, Counted)>,
     /// The messages, efforts, readings and faults of the operation.
     pub record: &'a Record,
     /// The stages that were run: which members acted, and how.
@@ -236,8 +236,8 @@ impl Refusal {
 pub fn validate(finished: Finished<'_>) -> Result<Validated, Refusal> {
     let Finished { operation, origin, expected, record, stages, mut network, .. } = finished;
     let mut words = Vec::new();
-    if let Some(expected) = expected {
-        expected.compare(&measured(record, &network)).map_err(Refusal::Costs)?;
+    if let Some((expected, counted)) = expected {
+        expected.compare(&measured(record, &network), counted).map_err(Refusal::Costs)?;
         words.push(format!("messages and {PRIMITIVE_COUNTS} as expected"));
     }
     let fingerprints = agreement(&network)?;

@@ -1,5 +1,6 @@
 //! What a backend says of itself, as data.
 
+use protocol::crypto::count::Counted;
 use protocol::member::{Backend, Capabilities, Description, Ordering};
 use serde::{Deserialize, Serialize};
 
@@ -29,8 +30,8 @@ pub struct About {
     pub public_randomness: Vec<String>,
     /// Whether it needs other threads.
     pub threads: bool,
-    /// Whether its primitives are counted.
-    pub counted: bool,
+    /// Which of its primitives are counted: `all`, `public-key` or `nothing`.
+    pub counted: String,
 }
 
 impl About {
@@ -65,7 +66,11 @@ impl About {
             deterministic,
             public_randomness: owned(public_randomness),
             threads,
-            counted,
+            counted: match counted {
+                Counted::All => "all".to_owned(),
+                Counted::PublicKey => "public-key".to_owned(),
+                Counted::Nothing => "nothing".to_owned(),
+            },
         }
     }
 
@@ -83,9 +88,13 @@ impl About {
             (self.forward_secrecy, "no forward secrecy"),
             (self.pcs_update, "no update that heals"),
             (self.concurrent_operations, "concurrent operations do not all take effect"),
-            (self.counted, "primitives not counted"),
         ];
         parts.extend(lacks.into_iter().filter(|(has, _)| !has).map(|(_, lack)| lack.to_owned()));
+        parts.extend(match self.counted.as_str() {
+            "all" => None,
+            "public-key" => Some("of its primitives, public-key operations alone are counted".to_owned()),
+            _ => Some("primitives not counted".to_owned()),
+        });
         parts.extend(self.caveats.iter().cloned());
         Some(parts.join("; "))
     }

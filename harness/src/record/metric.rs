@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use protocol::crypto::count::Counts;
+use protocol::crypto::count::{Counted, Counts};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The quantity that a figure measures. Metrics are ordered by name.
@@ -52,9 +52,11 @@ impl Metric {
         Self::TRAFFIC.into_iter().chain(Self::primitives()).chain(others)
     }
 
-    /// Each primitive count, with its metric.
-    pub fn counted(counts: &Counts) -> impl Iterator<Item = (Self, u64)> + use<> {
-        counts.named().into_iter().map(|(name, count)| (Self::Primitive(name), count))
+    /// Each primitive count that is known, with its metric.
+    pub fn counted(counts: &Counts, known: Counted) -> impl Iterator<Item = (Self, u64)> + use<> {
+        let all = known.known(Counts::EACH).named();
+        let known = counts.named().into_iter().zip(all).filter(|(_, (_, known))| *known > 0);
+        known.map(|((name, count), _)| (Self::Primitive(name), count))
     }
 
     /// The name in data.

@@ -3,6 +3,7 @@
 //! variants are faulty.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+use protocol::crypto::count::Counted;
 use protocol::crypto::count::Counts;
 use protocol::crypto::label::{GROUP_ID, Label};
 use protocol::crypto::{aead, hash, kdf};
@@ -120,7 +121,7 @@ impl Backend for Toy {
                 deterministic: true,
                 public_randomness: &["create", "add", "welcome", "remove", "update"],
                 threads: false,
-                counted: true,
+                counted: Counted::All,
             },
             adapts: None,
             caveats: &[],

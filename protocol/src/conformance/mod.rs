@@ -42,6 +42,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 pub use report::{Attack, Report, Violation};
 
+use crate::crypto::count::Counted;
 use crate::member::{Backend, Ordering};
 use trial::{SIZES, Trial};
 use verdict::Verdict;
@@ -128,8 +129,8 @@ fn in_large_group(trial: &mut Trial<'_>, report: &mut Report, group_size: usize)
 
 fn begin(make: &dyn Fn() -> Box<dyn Backend>) -> Result<Trial<'_>, Violation> {
     let mut trial = Trial::new(make);
-    if !trial.capabilities().counted {
-        let why = "the backend's primitives are not counted";
+    if trial.capabilities().counted != Counted::All {
+        let why = "the backend's primitives are not counted, or not all of them";
         trial.leave_out("whether derived secrets are sent, and used keys kept", why);
     }
     if trial.capabilities().ordering == Ordering::Total {

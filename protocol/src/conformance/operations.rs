@@ -58,7 +58,11 @@ fn supported(trial: &mut Trial<'_>, mut world: World<'_>, operation: Operation) 
     let before = world.agree()?;
     let (operator, action) = Action::of(operation, trial.group_size);
     let cost = world.run(operator, &action)?;
-    match trial.backend().expected(operation, trial.group_size).map(|expected| expected.compare(&cost)) {
+    match trial
+        .backend()
+        .expected(operation, trial.group_size)
+        .map(|expected| expected.compare(&cost, trial.capabilities().counted))
+    {
         Some(Ok(())) => (),
         Some(Err(mismatch)) => trial.wrong_formula(&mismatch),
         None => trial.leave_out("what operations cost, by formula", "the backend has no formulas"),

@@ -99,7 +99,7 @@ impl<'a> Trial<'a> {
             let expected = self.backend().expected(Operation::Create, group_size);
             // A wrong formula of the create must not hide those of other operations.
             if let Some(expected) = expected.filter(|_| self.costs.is_none()) {
-                expected.compare(&cost).map_err(|mismatch| mismatch.to_string())?;
+                expected.compare(&cost, self.capabilities().counted).map_err(|mismatch| mismatch.to_string())?;
             }
         }
         if start >= Start::Conversed {

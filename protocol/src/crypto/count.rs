@@ -50,6 +50,20 @@ impl Counts {
         envelopes: 0,
     };
 
+    /// Each primitive once.
+    pub const EACH: Self = Self {
+        dh: 1,
+        keygen: 1,
+        sign: 1,
+        sign_keygen: 1,
+        verify: 1,
+        aead_bytes: 1,
+        hash_blocks: 1,
+        kdf: 1,
+        points: 1,
+        envelopes: 1,
+    };
+
     /// The metrics' names and values, in a fixed order: what formulas state and recordings hold.
     #[must_use]
     pub fn named(&self) -> [(&'static str, u64); 8] {
@@ -63,6 +77,13 @@ impl Counts {
             ("op.hash_blocks", self.hash_blocks),
             ("op.kdf", self.kdf),
         ]
+    }
+
+    /// The counts of public-key operations alone: key agreements, keys, signatures and verifications.
+    #[must_use]
+    pub fn public_key(self) -> Self {
+        let Self { dh, keygen, sign, sign_keygen, verify, .. } = self;
+        Self { dh, keygen, sign, sign_keygen, verify, ..Self::NOTHING }
     }
 
     fn zip(self, other: Self, f: impl Fn(u64, u64) -> u64) -> Self {
@@ -108,6 +129,29 @@ impl Mul<Counts> for u64 {
     }
 }
 
+/// Which primitives of a backend are counted, by the wrappers in [`crate::crypto`] or with [`add`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counted {
+    /// All of them. What is used elsewhere than where it is timed is refused.
+    All,
+    /// Key agreements, keys, signatures and verifications. Other counts are left out.
+    PublicKey,
+    /// None. Its counts are unknown, which is not the same as zero.
+    Nothing,
+}
+
+impl Counted {
+    /// These counts, as far as they are known.
+    #[must_use]
+    pub fn known(self, counts: Counts) -> Counts {
+        match self {
+            Self::All => counts,
+            Self::PublicKey => counts.public_key(),
+            Self::Nothing => Counts::NOTHING,
+        }
+    }
+}
+
 /// The counts of one thread. Only that thread writes, so adding needs no atomic operation but a load and a store.
 #[derive(Default)]
 pub(crate) struct Tally {
@@ -138,6 +182,20 @@ impl Counter {
 }
 
 impl Tally {
+    fn add(&self, counts: Counts) {
+        let Counts { dh, keygen, sign, sign_keygen, verify, aead_bytes, hash_blocks, kdf, points, envelopes } = counts;
+        self.dh.add(dh);
+        self.keygen.add(keygen);
+        self.sign.add(sign);
+        self.sign_keygen.add(sign_keygen);
+        self.verify.add(verify);
+        self.aead_bytes.add(aead_bytes);
+        self.hash_blocks.add(hash_blocks);
+        self.kdf.add(kdf);
+        self.points.add(points);
+        self.envelopes.add(envelopes);
+    }
+
     fn counts(&self) -> Counts {
         Counts {
             dh: self.dh.get(),
@@ -210,6 +268,11 @@ fn mine() -> &'static Tally {
 #[must_use]
 pub fn snapshot() -> Counts {
     mine().counts() - BEFORE.get()
+}
+
+/// Counts primitives on this thread that an implementation of others has used.
+pub fn add(counts: Counts) {
+    record(|tally| tally.add(counts));
 }
 
 #[inline]
