@@ -1,0 +1,9 @@
+//! MLS (RFC 9420) as the crate `openmls` implements it.
+
+mod group;
+mod provider;
+mod signer;
+mod thread;
+mod user;
+
+harness::main! { user::OpenMls::Fresh, user::OpenMls::Full }
