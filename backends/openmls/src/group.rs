@@ -192,7 +192,7 @@ impl Group {
 
     /// A commit that adds users, and the welcome for them.
     pub(crate) fn add(&mut self, key_packages: Vec<KeyPackage>) -> Result<(Vec<u8>, Vec<u8>), Error> {
-        let sent = self.commit(true, |commit| commit.propose_adds(key_packages).force_self_update(true))?;
+        let sent = self.commit(|commit| commit.propose_adds(key_packages).force_self_update(true))?;
         Ok((sent.0, sent.1.ok_or(Error::Internal)?))
     }
 
@@ -200,22 +200,21 @@ impl Group {
     pub(crate) fn remove(&mut self, user: &MemberId) -> Result<Vec<u8>, Error> {
         let index = self.mls.members().find(|it| user_of(&it.credential).as_ref() == Some(user)).map(|it| it.index);
         let index = index.ok_or(Error::NotAMember)?;
-        self.commit(false, |commit| commit.propose_removals([index])).map(|sent| sent.0)
+        self.commit(|commit| commit.propose_removals([index])).map(|sent| sent.0)
     }
 
     /// A commit that replaces the keys of my path.
     pub(crate) fn update(&mut self) -> Result<Vec<u8>, Error> {
-        self.commit(false, |commit| commit.force_self_update(true)).map(|sent| sent.0)
+        self.commit(|commit| commit.force_self_update(true)).map(|sent| sent.0)
     }
 
     /// Makes a commit, which waits until it is received. It takes the place of one that has waited.
     fn commit(
         &mut self,
-        welcomes: bool,
         propose: impl FnOnce(CommitBuilder<'_, Initial>) -> CommitBuilder<'_, Initial>,
     ) -> Result<(Vec<u8>, Option<Vec<u8>>), Error> {
         let before = if self.pending.is_some() { self.provider.entries() } else { Entries::new() };
-        match self.try_commit(welcomes, propose) {
+        match self.try_commit(propose) {
             Ok((commit, welcome)) => {
                 let digest = self.digest(&commit)?;
                 self.pending = Some(digest);
@@ -231,7 +230,6 @@ impl Group {
 
     fn try_commit(
         &mut self,
-        welcomes: bool,
         propose: impl FnOnce(CommitBuilder<'_, Initial>) -> CommitBuilder<'_, Initial>,
     ) -> Result<(Vec<u8>, Option<Vec<u8>>), Error> {
         thread::keep_work_here();
@@ -239,7 +237,8 @@ impl Group {
         let (storage, rand, crypto) = (provider.storage(), provider.rand(), provider.crypto());
         self.mls.clear_pending_commit(storage).map_err(|_| Error::Internal)?;
         let commit = propose(self.mls.commit_builder()).load_psks(storage).map_err(|_| Error::Internal)?;
-        let commit = commit.create_group_info(welcomes).build(rand, crypto, signer, |_| true);
+        // A welcome has its own group info. One for others, who join by themselves, is not needed.
+        let commit = commit.create_group_info(false).build(rand, crypto, signer, |_| true);
         let sent = commit.map_err(|_| Error::Internal)?.stage_commit(provider).map_err(|_| Error::Internal)?;
         let welcome = sent.to_welcome_msg().map(|welcome| welcome.to_bytes()).transpose();
         let commit = sent.commit().to_bytes();
@@ -276,16 +275,13 @@ impl Group {
         if self.pending == Some(digest) && message.author == self.me {
             return self.merge_own().map(Outcome::Events);
         }
-        let known = self.seen.contains(&digest);
-        match self.process(message, stolen) {
-            Ok(outcome) => {
-                self.see(digest);
-                Ok(outcome)
-            }
-            // The implementation has used the keys of a message that is repeated, and has none for its owner's.
-            Err(_) if known => Ok(Outcome::Events(Vec::new())),
-            Err(error) => Err(error),
+        // The implementation has used the keys of a message that is repeated, and has none for its owner's.
+        if self.seen.contains(&digest) {
+            return Ok(Outcome::Events(Vec::new()));
         }
+        let outcome = self.process(message, stolen)?;
+        self.see(digest);
+        Ok(outcome)
     }
 
     fn process(&mut self, message: &Incoming<'_>, stolen: bool) -> Result<Outcome, Error> {

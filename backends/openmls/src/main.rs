@@ -3,6 +3,8 @@
 mod group;
 mod provider;
 mod signer;
+#[cfg(test)]
+mod tests;
 mod thread;
 mod user;
 

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::PoisonError;
 
 use openmls::prelude::{
-    AeadType, Ciphersuite, CryptoError, HashType, HpkeCiphertext, HpkeConfig, HpkeKeyPair, OpenMlsCrypto, OpenMlsProvider,
-    SignatureScheme,
+    AeadType, Ciphersuite, CryptoError, HashType, HpkeCiphertext, HpkeConfig, HpkeKeyPair, OpenMlsCrypto,
+    OpenMlsProvider, SignatureScheme,
 };
 use openmls_memory_storage::MemoryStorage;
 use openmls_rust_crypto::RustCrypto;
@@ -58,7 +58,11 @@ impl Provider {
     /// Those entries whose key begins so.
     pub(crate) fn entries_of(&self, kind: &[u8]) -> Entries {
         let values = self.storage.values.read().unwrap_or_else(PoisonError::into_inner);
-        values.iter().filter(|(key, _)| key.starts_with(kind)).map(|(key, value)| (key.clone(), value.clone())).collect()
+        values
+            .iter()
+            .filter(|(key, _)| key.starts_with(kind))
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect()
     }
 
     /// Replaces entries.
