@@ -1,5 +1,6 @@
 //! MLS (RFC 9420) as the crate `openmls` implements it.
 
+mod costs;
 mod group;
 mod provider;
 mod signer;

@@ -17,6 +17,7 @@ use protocol::wire::codec::{Reader, put_prefixed};
 use rand_core::CryptoRng;
 use tls_codec::{DeserializeBytes as _, Serialize as _};
 
+use crate::costs;
 use crate::group::{self, CIPHERSUITE, Group, Outcome};
 use crate::provider::Provider;
 use crate::signer::Signer;
@@ -60,7 +61,21 @@ impl Backend for OpenMls {
                 counted: Counted::PublicKey,
             },
             adapts: Some("openmls 0.9.2"),
-            caveats: &[],
+            caveats: &[
+                "it needs one order of all commits: the harness's sequencer gives it, at no cost; of concurrent commits one \
+                 takes effect, and the authors of the others try again",
+                "ciphersuite 1 (X25519, AES-128-GCM, SHA-256, Ed25519) with the implementation's RustCrypto provider, whose \
+                 primitives are not those of the other protocols",
+                "commits are private messages, the implementation's default; the ratchet tree is in the welcome; no padding",
+                "an add and a removal also renew the author's path",
+                "every call writes its changes to the implementation's storage in memory, as JSON: that is part of the times",
+                "it keeps the keys of unread messages for three past epochs; its default is none",
+                "its parallel iterators run on the calling thread alone",
+                "an author merges its own commit when it comes back, without verifying it",
+                "its state holds times of the clock, so the same randomness would give other exports; it draws its own",
+                "key packages never expire, and a user drops the others when it joins",
+                "this adapter recognizes repeated messages by their hashes, the last 1024",
+            ],
         }
     }
 
@@ -89,16 +104,8 @@ impl Backend for OpenMls {
         user.map(|user| Box::new(user) as Box<dyn Member>).map_err(|_| Error::BadExport)
     }
 
-    fn expected(&self, _operation: Operation, _group_size: usize) -> Option<Expected> {
-        None
-    }
-
-    fn has(&self, operation: Operation, group_size: usize) -> bool {
-        match operation {
-            Operation::CreateMesh => false,
-            Operation::MessageAfterRemove => group_size > 1,
-            _ => true,
-        }
+    fn expected(&self, operation: Operation, group_size: usize) -> Option<Expected> {
+        costs::expected(operation, group_size, *self == Self::Full)
     }
 }
 
