@@ -1,17 +1,19 @@
 //! A group as one member knows it: the implementation's state, and what this adapter remembers beside it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
+use openmls::framing::errors::MessageDecryptionError;
 use openmls::prelude::{
-    Ciphersuite, CommitBuilder, Credential, GroupId as MlsGroupId, HashType, Initial, KeyPackage, LeafNode, Lifetime,
-    MlsGroup, MlsGroupCreateConfig, MlsGroupJoinConfig, MlsMessageBodyIn, MlsMessageIn, OpenMlsCrypto as _,
-    OpenMlsProvider as _, ProcessMessageError, ProcessedMessageContent, ProtocolMessage, Sender, StagedCommit,
-    StagedWelcome, ValidationError, Welcome, WireFormat, tls_codec,
+    Ciphersuite, CommitBuilder, Credential, GroupId as MlsGroupId, Initial, KeyPackage, LeafNode, Lifetime, MlsGroup,
+    MlsGroupCreateConfig, MlsGroupJoinConfig, MlsMessageBodyIn, MlsMessageIn, OpenMlsProvider as _,
+    ProcessMessageError, ProcessedMessageContent, ProtocolMessage, Sender, StagedCommit, StagedWelcome,
+    ValidationError, Welcome, WireFormat, tls_codec,
 };
 use protocol::error::Error;
 use protocol::id::{GroupId, MemberId};
 use protocol::member::{Event, Fingerprints, Incoming, Rule};
 use protocol::wire::codec::{Reader, put_len, put_prefixed};
+use sha2::{Digest as _, Sha256};
 use tls_codec::DeserializeBytes as _;
 
 use crate::provider::{Entries, Provider};
@@ -21,8 +23,8 @@ use crate::thread;
 pub(crate) const CIPHERSUITE: Ciphersuite = Ciphersuite::MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519;
 /// For how many past epochs a member still reads messages that a commit has overtaken.
 const MAX_PAST_EPOCHS: usize = 3;
-/// How many of the last messages, my own and others', are known again if they are repeated.
-const MAX_SEEN: usize = 1024;
+/// How many of my last messages I know again if they come back.
+const MAX_SENT: usize = 64;
 
 /// How entries of the storage begin that hold the keys of messages.
 const MESSAGE_SECRETS: &[u8] = b"MessageSecrets";
@@ -31,21 +33,26 @@ const KEY_PACKAGES: &[u8] = b"KeyPackage";
 
 type Digest = [u8; 32];
 
+pub(crate) fn digest(bytes: &[u8]) -> Digest {
+    Sha256::digest(bytes).into()
+}
+
 /// A group, as one of its members knows it.
 pub(crate) struct Group {
     pub(crate) id: GroupId,
     me: MemberId,
     mls: MlsGroup,
-    provider: Provider,
+    pub(crate) provider: Provider,
     signer: Signer,
-    /// The epoch in which I became a member.
-    joined: u64,
     /// Whether a commit of mine has taken effect, which fills my path in the tree.
     pub(crate) has_updated: bool,
     /// My own commit, until it or another one is received.
     pending: Option<Digest>,
-    /// The last messages that I have sent or received.
-    seen: VecDeque<Digest>,
+    /// My last messages: the implementation cannot read them.
+    sent: VecDeque<Digest>,
+    /// The last epoch in which each author has spoken. In one order, an author's epochs do not go back: who speaks in an older
+    /// one has stolen it.
+    spoken: BTreeMap<MemberId, u64>,
 }
 
 /// What follows from a message.
@@ -53,6 +60,10 @@ pub(crate) enum Outcome {
     Events(Vec<Event>),
     /// I was removed.
     Removed(Event),
+}
+
+impl Outcome {
+    const NONE: Self = Self::Events(Vec::new());
 }
 
 fn configuration() -> MlsGroupJoinConfig {
@@ -100,13 +111,14 @@ impl Group {
     /// A copy, if the storage holds the group.
     pub(crate) fn duplicate(&self) -> Option<Self> {
         let provider = Provider::of(self.provider.entries());
-        let (mls, signer, seen) = (load(&provider, &self.id)?, self.signer.clone(), self.seen.clone());
-        Some(Self { mls, provider, signer, seen, ..*self })
+        let (mls, signer) = (load(&provider, &self.id)?, self.signer.clone());
+        let (sent, spoken) = (self.sent.clone(), self.spoken.clone());
+        Some(Self { mls, provider, signer, sent, spoken, ..*self })
     }
 
     fn of(id: GroupId, me: MemberId, mls: MlsGroup, provider: Provider, signer: Signer) -> Self {
-        let joined = mls.epoch().as_u64();
-        Self { id, me, mls, provider, signer, joined, has_updated: false, pending: None, seen: VecDeque::new() }
+        let (sent, spoken) = (VecDeque::new(), BTreeMap::new());
+        Self { id, me, mls, provider, signer, has_updated: false, pending: None, sent, spoken }
     }
 
     /// Joins by a welcome, with one of these key packages. Returns the inviter too.
@@ -136,10 +148,7 @@ impl Group {
         }
         let mls = staged.into_group(&provider).map_err(|_| Error::NotAuthentic)?;
         provider.forget(KEY_PACKAGES);
-        let mut group = Self::of(message.group, me, mls, provider, signer.clone());
-        let digest = group.digest(message.bytes)?;
-        group.see(digest);
-        Ok((inviter, group))
+        Ok((inviter, Self::of(message.group, me, mls, provider, signer.clone())))
     }
 
     pub(crate) fn members(&self) -> Vec<MemberId> {
@@ -153,21 +162,15 @@ impl Group {
     }
 
     /// A hash for each member of what all members of an epoch know.
-    pub(crate) fn fingerprints(&self) -> Option<Fingerprints> {
+    pub(crate) fn fingerprints(&self) -> Fingerprints {
         let secret = self.mls.epoch_authenticator().as_slice();
-        let of = |id: MemberId| self.digest(&[secret, &id.0].concat()).map(|digest| (id, digest));
-        self.members().into_iter().map(of).collect::<Result<_, _>>().ok()
+        self.members().into_iter().map(|id| (id, digest(&[secret, &id.0].concat()))).collect()
     }
 
-    fn digest(&self, bytes: &[u8]) -> Result<Digest, Error> {
-        let digest = self.provider.crypto().hash(HashType::Sha2_256, bytes).map_err(|_| Error::Internal)?;
-        digest.try_into().map_err(|_| Error::Internal)
-    }
-
-    fn see(&mut self, digest: Digest) {
-        self.seen.push_back(digest);
-        while self.seen.len() > MAX_SEEN {
-            self.seen.pop_front();
+    fn remember(&mut self, sent: Digest) {
+        self.sent.push_back(sent);
+        if self.sent.len() > MAX_SENT {
+            self.sent.pop_front();
         }
     }
 
@@ -185,8 +188,6 @@ impl Group {
     pub(crate) fn found(&mut self, key_packages: Vec<KeyPackage>) -> Result<Vec<u8>, Error> {
         let (_, welcome) = self.add(key_packages)?;
         self.merge_own()?;
-        let digest = self.digest(&welcome)?;
-        self.see(digest);
         Ok(welcome)
     }
 
@@ -216,9 +217,8 @@ impl Group {
         let before = if self.pending.is_some() { self.provider.entries() } else { Entries::new() };
         match self.try_commit(propose) {
             Ok((commit, welcome)) => {
-                let digest = self.digest(&commit)?;
-                self.pending = Some(digest);
-                self.see(digest);
+                self.pending = Some(digest(&commit));
+                self.remember(digest(&commit));
                 Ok((commit, welcome))
             }
             Err(error) => {
@@ -249,7 +249,8 @@ impl Group {
     pub(crate) fn merge_own(&mut self) -> Result<Vec<Event>, Error> {
         let events = self.mls.pending_commit().map(|commit| self.events_of(commit, self.me)).unwrap_or_default();
         self.mls.merge_pending_commit(&self.provider).map_err(|_| Error::Internal)?;
-        (self.pending, self.has_updated) = (None, true);
+        self.has_updated = true;
+        self.advance();
         Ok(events)
     }
 
@@ -257,8 +258,7 @@ impl Group {
     pub(crate) fn write(&mut self, plaintext: &[u8]) -> Result<Vec<u8>, Error> {
         let message = self.mls.create_message(&self.provider, &self.signer, plaintext).map_err(|_| Error::Internal)?;
         let bytes = message.to_bytes().map_err(|_| Error::Internal)?;
-        let digest = self.digest(&bytes)?;
-        self.see(digest);
+        self.remember(digest(&bytes));
         Ok(bytes)
     }
 }
@@ -271,50 +271,50 @@ impl Group {
         if message.group != self.id {
             return Err(Error::WrongGroup);
         }
-        let digest = self.digest(message.bytes)?;
-        if self.pending == Some(digest) && message.author == self.me {
-            return self.merge_own().map(Outcome::Events);
-        }
-        // The implementation has used the keys of a message that is repeated, and has none for its owner's.
-        if self.seen.contains(&digest) {
-            return Ok(Outcome::Events(Vec::new()));
-        }
-        let outcome = self.process(message, stolen)?;
-        self.see(digest);
-        Ok(outcome)
-    }
-
-    fn process(&mut self, message: &Incoming<'_>, stolen: bool) -> Result<Outcome, Error> {
         let parsed = MlsMessageIn::tls_deserialize_exact_bytes(message.bytes).map_err(|_| Error::Malformed)?;
         let parsed: ProtocolMessage = match parsed.extract() {
             MlsMessageBodyIn::PublicMessage(parsed) => parsed.into(),
             MlsMessageBodyIn::PrivateMessage(parsed) => parsed.into(),
+            // Somebody else joins by it, or I have.
+            MlsMessageBodyIn::Welcome(_) => return Ok(Outcome::NONE),
             _ => return Err(Error::Malformed),
         };
         if *parsed.group_id().as_slice() != self.id.0 {
             return Err(Error::WrongGroup);
         }
-        if parsed.epoch().as_u64() < self.joined {
-            // From before I was a member. Nobody has given me the keys.
-            return Ok(Outcome::Events(Vec::new()));
+        if message.author != self.me {
+            return self.process(parsed, message.author, stolen);
         }
+        let sent = digest(message.bytes);
+        if self.pending == Some(sent) {
+            return self.merge_own().map(Outcome::Events);
+        }
+        let mine = self.sent.contains(&sent) || parsed.epoch() < self.mls.epoch();
+        if mine { Ok(Outcome::NONE) } else { Err(Error::WrongAuthor) }
+    }
+
+    fn process(&mut self, message: ProtocolMessage, author: MemberId, stolen: bool) -> Result<Outcome, Error> {
+        let (epoch, past) = (message.epoch().as_u64(), message.epoch() < self.mls.epoch());
         // Reading a private message uses its key up.
-        let private = parsed.wire_format() == WireFormat::PrivateMessage;
+        let private = message.wire_format() == WireFormat::PrivateMessage;
         let before = if private { self.provider.entries_of(MESSAGE_SECRETS) } else { Entries::new() };
-        let processed = self.mls.process_message(&self.provider, parsed).map_err(|error| refusal(&error))?;
-        let author = user_of(processed.credential()).filter(|_| matches!(processed.sender(), Sender::Member(_)));
+        let processed = match self.mls.process_message(&self.provider, message) {
+            Ok(processed) => processed,
+            // Its key is used up or gone: it is repeated, or from before I was a member.
+            Err(error) if past || has_no_key(&error) => return Ok(Outcome::NONE),
+            Err(_) => return Err(Error::NotAuthentic),
+        };
+        let sender = user_of(processed.credential()).filter(|_| matches!(processed.sender(), Sender::Member(_)));
         let result = match processed.into_content() {
-            _ if author != Some(message.author) => Err(Error::WrongAuthor),
+            _ if sender != Some(author) => Err(Error::WrongAuthor),
+            ProcessedMessageContent::ApplicationMessage(_) if self.spoken.get(&author) > Some(&epoch) => {
+                Err(Error::NotAuthentic)
+            }
             ProcessedMessageContent::ApplicationMessage(text) => {
-                let (from, plaintext) = (message.author, text.into_bytes());
-                Ok(Outcome::Events(vec![Event::Message { from, plaintext }]))
+                self.spoken.insert(author, epoch);
+                Ok(Outcome::Events(vec![Event::Message { from: author, plaintext: text.into_bytes() }]))
             }
-            ProcessedMessageContent::StagedCommitMessage(commit) => {
-                return self.take(*commit, message.author, stolen);
-            }
-            ProcessedMessageContent::OwnPrivateMessage | ProcessedMessageContent::OwnPendingCommit => {
-                Err(Error::WrongAuthor)
-            }
+            ProcessedMessageContent::StagedCommitMessage(commit) => self.take(*commit, author, stolen),
             _ => Err(Error::Malformed),
         };
         if result.is_err() && private {
@@ -335,8 +335,15 @@ impl Group {
         }
         let events = self.events_of(&commit, by);
         self.mls.merge_staged_commit(&self.provider, commit).map_err(|_| Error::Internal)?;
-        self.pending = None;
+        self.advance();
         Ok(Outcome::Events(events))
+    }
+
+    /// Forgets what is of no use in a new epoch.
+    fn advance(&mut self) {
+        self.pending = None;
+        let oldest = self.mls.epoch().as_u64().saturating_sub(MAX_PAST_EPOCHS as u64);
+        self.spoken.retain(|_, epoch| *epoch > oldest);
     }
 
     /// What a commit changes.
@@ -353,11 +360,9 @@ impl Group {
     }
 }
 
-fn refusal<T>(error: &ProcessMessageError<T>) -> Error {
-    match error {
-        ProcessMessageError::ValidationError(ValidationError::WrongGroupId) => Error::WrongGroup,
-        _ => Error::NotAuthentic,
-    }
+fn has_no_key<T>(error: &ProcessMessageError<T>) -> bool {
+    use ProcessMessageError::ValidationError as Invalid;
+    matches!(error, Invalid(ValidationError::UnableToDecrypt(MessageDecryptionError::SecretTreeError(_))))
 }
 
 /// The state in bytes.
@@ -365,24 +370,29 @@ impl Group {
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         put_prefixed(out, self.signer.encoded());
         out.extend_from_slice(&self.id.0);
-        out.extend_from_slice(&self.joined.to_be_bytes());
         out.push(u8::from(self.has_updated));
         out.push(u8::from(self.pending.is_some()));
         out.extend(self.pending.iter().flatten());
-        put_len(out, self.seen.len());
-        self.seen.iter().for_each(|digest| out.extend_from_slice(digest));
+        put_len(out, self.sent.len());
+        self.sent.iter().for_each(|digest| out.extend_from_slice(digest));
+        put_len(out, self.spoken.len());
+        self.spoken.iter().for_each(|(author, epoch)| out.extend([&author.0[..], &epoch.to_be_bytes()].concat()));
         self.provider.encode(out);
     }
 
     pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<Self, Error> {
         let signer = Signer::decode(reader.prefixed()?)?;
         let me = signer.id().ok_or(Error::Malformed)?;
-        let (id, joined) = (GroupId(reader.array()?), u64::from_be_bytes(reader.array()?));
+        let id = GroupId(reader.array()?);
         let has_updated = reader.flag()?;
         let pending = if reader.flag()? { Some(reader.array()?) } else { None };
-        let seen = (0..reader.count(32)?).map(|_| reader.array()).collect::<Result<_, _>>()?;
+        let sent = (0..reader.count(32)?).map(|_| reader.array()).collect::<Result<_, _>>()?;
+        let mut spoken = BTreeMap::new();
+        for _ in 0..reader.count(40)? {
+            spoken.insert(MemberId(reader.array()?), u64::from_be_bytes(reader.array()?));
+        }
         let provider = Provider::decode(reader)?;
         let mls = load(&provider, &id).ok_or(Error::Malformed)?;
-        Ok(Self { id, me, mls, provider, signer, joined, has_updated, pending, seen })
+        Ok(Self { id, me, mls, provider, signer, has_updated, pending, sent, spoken })
     }
 }

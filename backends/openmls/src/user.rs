@@ -74,7 +74,8 @@ impl Backend for OpenMls {
                 "an author merges its own commit when it comes back, without verifying it",
                 "its state holds times of the clock, so the same randomness would give other exports; it draws its own",
                 "key packages never expire, and a user drops the others when it joins",
-                "this adapter recognizes repeated messages by their hashes, the last 1024",
+                "this adapter knows its own last 64 messages again by their hashes, and refuses a message of an author that has \
+                 spoken in a later epoch",
             ],
         }
     }
@@ -139,10 +140,10 @@ impl Secrets {
 }
 
 /// A user's key package, if the directory has a valid one.
-fn key_package_of(user: &MemberId, directory: &dyn Directory) -> Option<KeyPackage> {
+fn key_package_of(user: &MemberId, directory: &dyn Directory, provider: &Provider) -> Option<KeyPackage> {
     let bytes = directory.one_time(user).or_else(|| directory.bundle(user))?;
     let package = KeyPackageIn::tls_deserialize_exact_bytes(&bytes).ok()?;
-    let package = package.validate(Provider::default().crypto(), ProtocolVersion::Mls10).ok()?;
+    let package = package.validate(provider.crypto(), ProtocolVersion::Mls10).ok()?;
     (group::owner_of(package.leaf_node()) == Some(*user) && package.ciphersuite() == CIPHERSUITE).then_some(package)
 }
 
@@ -202,6 +203,10 @@ fn ignored(message: &Incoming<'_>, parsed: &ProtocolMessage) -> Result<Received,
 }
 
 fn decode(state: &[u8]) -> Result<(MemberId, Stage), Error> {
+    let (state, digest) = state.split_last_chunk().ok_or(Error::Malformed)?;
+    if group::digest(state) != *digest {
+        return Err(Error::Malformed);
+    }
     let mut reader = Reader::new(state);
     let id = MemberId(reader.array()?);
     let stage = match reader.byte()? {
@@ -249,7 +254,8 @@ impl Member for User {
         if !others.iter().all(|user| named.insert(*user)) {
             return Err(Error::AlreadyAMember);
         }
-        let packages: Option<Vec<_>> = others.iter().map(|user| key_package_of(user, context.directory)).collect();
+        let package = |user| key_package_of(user, context.directory, &secrets.key_packages);
+        let packages: Option<Vec<_>> = others.iter().map(package).collect();
         let packages = packages.ok_or(Error::NoBundle)?;
         let id = GroupId(secrets.key_packages.rand().random_array().map_err(|_| Error::Internal)?);
         let mut group = Group::new(id, self.id, secrets.signer.clone())?;
@@ -263,7 +269,7 @@ impl Member for User {
         if group.has(user) {
             return Err(Error::AlreadyAMember);
         }
-        let package = key_package_of(user, context.directory).ok_or(Error::NoBundle)?;
+        let package = key_package_of(user, context.directory, &group.provider).ok_or(Error::NoBundle)?;
         let (commit, welcome) = group.add(vec![package])?;
         let welcome = Outgoing { to: Recipients::One(*user), kind: "welcome", bytes: welcome };
         Ok(vec![to_all(COMMIT, commit), welcome])
@@ -309,7 +315,7 @@ impl Member for User {
 
     fn fingerprints(&self) -> Option<Fingerprints> {
         match &self.stage {
-            Stage::Inside(group) => group.fingerprints(),
+            Stage::Inside(group) => Some(group.fingerprints()),
             _ => Some(Vec::new()),
         }
     }
@@ -328,6 +334,8 @@ impl Member for User {
             }
             Stage::Removed(group) => out.extend([&[2][..], &group.0].concat()),
         }
+        // The implementation trusts its storage.
+        out.extend(group::digest(&out));
         out
     }
 
