@@ -15,12 +15,11 @@ use vodozemac::olm::{self, DecryptionError, OlmMessage, PreKeyMessage};
 
 use crate::account::{Bundle, Keys};
 use crate::messages::{self, inner};
+use crate::overhear::{MAX_RECEIVED, receive_own};
 use crate::pickle;
 
 /// One initiated by me and one initiated by the peer.
 const MAX_SESSIONS: usize = 2;
-/// Received chains in which a session still opens messages. It is vodozemac's number.
-const LIVE: usize = 5;
 /// Chains of a session that are remembered, in each direction.
 const MAX_CHAINS: usize = 32;
 const NAME_LEN: usize = 8;
@@ -158,7 +157,7 @@ impl Channel {
     /// Lets a thief of my state read what I send until I make a new ratchet key.
     pub(crate) fn overhear(&mut self) -> Result<(), Error> {
         self.sessions.iter_mut().try_for_each(|session| {
-            let chain = crate::stolen::receive_own(&mut session.olm)?;
+            let chain = receive_own(&mut session.olm)?;
             session.received.extend(chain.as_ref().map(name));
             Ok(())
         })
@@ -220,7 +219,7 @@ impl Session {
     fn decrypt(&mut self, message: &OlmMessage) -> Result<Opened, Error> {
         let chain = name(&inner(message).ratchet_key());
         let age = self.received.iter().rev().position(|known| *known == chain);
-        if age.is_some_and(|age| age >= LIVE) {
+        if age.is_some_and(|age| age >= MAX_RECEIVED) {
             return Ok(Opened::Repeated);
         }
         // A session that does not open a message may have made a new ratchet key.

@@ -1,14 +1,14 @@
 //! Olm and Megolm as the crate `vodozemac` implements them.
 
 mod account;
-mod act;
+mod backend;
 mod channel;
 mod group;
 mod megolm;
 mod messages;
+mod overhear;
+mod party;
 mod pickle;
-mod receive;
-mod stolen;
 mod user;
 
 harness::main! { user::Vodozemac::Olm, user::Vodozemac::Megolm }

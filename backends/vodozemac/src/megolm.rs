@@ -68,6 +68,7 @@ pub(crate) struct Sessions {
 /// What a Megolm message turns out to be.
 pub(crate) enum Opened {
     New(Vec<u8>),
+    /// A message that has been opened before, or whose session is gone.
     Repeated,
     /// Its session has not arrived.
     NoSession,
@@ -214,11 +215,14 @@ impl Sessions {
         (number, message): (u32, &MegolmMessage),
     ) -> Result<Opened, Error> {
         let Some(peer) = self.peers.get_mut(&sender) else { return Ok(Opened::NoSession) };
+        let end = peer.end(number);
+        if end.is_some_and(|end| message.message_index() >= end) {
+            return Err(Error::NotAuthentic);
+        }
         let full = peer.sessions.len() >= MAX_SESSIONS;
         let too_old = full && peer.sessions.first().is_some_and(|oldest| number < oldest.number);
-        let was_sent = number >= peer.first || peer.end(number).is_some_and(|end| message.message_index() < end);
-        if too_old || !was_sent {
-            return Err(Error::NotAuthentic);
+        if too_old || end.is_none() && number < peer.first {
+            return Ok(Opened::Repeated);
         }
         match peer.sessions.iter_mut().find(|known| known.number == number) {
             Some(session) => session.open(message),
@@ -229,15 +233,6 @@ impl Sessions {
     /// Forgets the sessions of a removed member.
     pub(crate) fn forget(&mut self, sender: MemberIndex) {
         self.peers.remove(&sender);
-    }
-
-    /// The public key of a sender's latest session; `None` if there is none. `me` is my index.
-    pub(crate) fn fingerprint(&self, sender: MemberIndex, me: MemberIndex) -> Option<[u8; 32]> {
-        let id = match sender == me {
-            true => self.own.as_ref()?.session.session_id(),
-            false => self.peers.get(&sender)?.sessions.last()?.session.session_id(),
-        };
-        vodozemac::base64_decode(id).ok()?.try_into().ok()
     }
 
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {

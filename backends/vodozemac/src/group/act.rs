@@ -9,9 +9,9 @@ use protocol::member::{Outgoing, Recipients};
 use protocol::membership::MemberIndex;
 use protocol::wire::codec::put_prefixed;
 
+use super::Group;
 use crate::account::Bundle;
 use crate::channel::Channel;
-use crate::group::Group;
 use crate::messages::{Founders, Kind};
 use crate::user::Env;
 

@@ -1,5 +1,9 @@
 //! What a member knows of its group, and what goes over the channels. `act` is what a member does of its own accord, `receive`
-//! what it does with messages.
+//! what it does with messages, `stolen` what a thief of its state does.
+
+mod act;
+mod receive;
+mod stolen;
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -7,7 +11,7 @@ use std::collections::btree_map::Entry;
 use baselines::parked::Parked;
 use baselines::roster::Roster;
 use protocol::error::Error;
-use protocol::id::{GroupId, MemberId};
+use protocol::id::GroupId;
 use protocol::member::{Event, Outgoing, Recipients};
 use protocol::membership::{MemberIndex, MemberSet};
 use protocol::wire::codec::{Reader, put_len, put_varint};
@@ -156,12 +160,6 @@ impl Group {
             }
         };
         channel.encrypt(&self.id, content)
-    }
-
-    /// The latest Megolm session of each member, with the member's id.
-    pub(crate) fn fingerprints(&self) -> Vec<(MemberId, [u8; 32])> {
-        let members = self.roster.membership.in_order_of_ids(self.roster.view());
-        members.filter_map(|user| Some((user.id, self.keys.fingerprint(user.index, self.me())?))).collect()
     }
 
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {

@@ -13,9 +13,9 @@ use protocol::wire::codec::Reader;
 use vodozemac::megolm::MegolmMessage;
 use vodozemac::olm::OlmMessage;
 
+use super::Group;
 use crate::account::Bundle;
 use crate::channel::{Channel, Opened};
-use crate::group::Group;
 use crate::megolm;
 use crate::messages::{self, Content, Distribution, Founders, Kind, Message};
 use crate::user::{Env, Vodozemac};
@@ -256,8 +256,8 @@ impl Group {
             megolm::Opened::NoSession if self.roster.membership.is_member(from.index) => {
                 self.parked.park(&from.id, bytes)?;
             }
-            // The sessions of removed members are gone.
-            megolm::Opened::NoSession => return Err(Error::NotAuthentic),
+            // The sessions of removed members are gone. The message may have been read before.
+            megolm::Opened::NoSession => {}
         }
         Ok(())
     }
