@@ -260,3 +260,109 @@ fn name(ratchet_key: &Curve25519PublicKey) -> Name {
     name.copy_from_slice(&ratchet_key.as_bytes()[..NAME_LEN]);
     name
 }
+
+#[cfg(test)]
+mod tests {
+    use protocol::directory::InMemoryDirectory;
+
+    use super::*;
+
+    const GROUP: GroupId = GroupId([7; 32]);
+
+    struct Party {
+        id: MemberId,
+        keys: Keys,
+        channel: Option<Channel>,
+    }
+
+    fn party(directory: &InMemoryDirectory) -> Party {
+        let (keys, bundle, one_time) = Keys::generate(1);
+        let id = keys.id();
+        directory.publish(id, bundle, one_time);
+        Party { id, keys, channel: None }
+    }
+
+    fn send(sender: &mut Party) -> Vec<u8> {
+        sender.channel.as_mut().unwrap().encrypt(&GROUP, b"content").unwrap()
+    }
+
+    fn receive(
+        recipient: &mut Party,
+        sender: &MemberId,
+        bytes: &[u8],
+        directory: &InMemoryDirectory,
+    ) -> Result<bool, Error> {
+        let Ok(messages::Message::Olm(message)) = messages::Message::decode(bytes) else {
+            return Err(Error::Malformed);
+        };
+        if let Some(channel) = &mut recipient.channel {
+            return Ok(matches!(channel.decrypt(&message, &GROUP, &mut recipient.keys)?, Opened::New(_)));
+        }
+        let OlmMessage::PreKey(first) = &message else { return Err(Error::NotAuthentic) };
+        let identity = Bundle::of(sender, directory)?.identity;
+        let check = |plaintext| messages::unbind(&GROUP, plaintext);
+        recipient.channel = Some(Channel::respond(identity, first, &mut recipient.keys, check)?.0);
+        Ok(true)
+    }
+
+    /// Two parties, each of which has sent a message. The first one has sent the last.
+    fn conversation(directory: &InMemoryDirectory) -> (Party, Party) {
+        let (mut one, mut other) = (party(directory), party(directory));
+        let bundle = Bundle::of(&other.id, directory).unwrap();
+        one.channel = Some(Channel::initiate(&other.id, &bundle, &one.keys, directory).unwrap());
+        for from_one in [true, false, true] {
+            let (sender, recipient) = if from_one { (&mut one, &mut other) } else { (&mut other, &mut one) };
+            let bytes = send(sender);
+            assert_eq!(receive(recipient, &sender.id, &bytes, directory), Ok(true));
+            assert_eq!(receive(recipient, &sender.id, &bytes, directory), Ok(false));
+        }
+        (one, other)
+    }
+
+    #[test]
+    fn a_party_makes_a_new_ratchet_key_only_after_the_peer_has() {
+        let directory = InMemoryDirectory::default();
+        let (mut one, mut other) = conversation(&directory);
+        assert!(!one.channel.as_ref().unwrap().turns_next() && other.channel.as_ref().unwrap().turns_next());
+        let turn = send(&mut other);
+        assert_eq!(receive(&mut one, &other.id, &turn, &directory), Ok(true));
+        assert!(one.channel.as_ref().unwrap().turns_next() && !other.channel.as_ref().unwrap().turns_next());
+    }
+
+    /// What the caveats say of Olm.
+    #[test]
+    fn an_update_does_not_end_a_chain_that_a_thief_goes_on_with() {
+        let directory = InMemoryDirectory::default();
+        let (mut one, mut other) = conversation(&directory);
+        let mut thief = Party { id: one.id, keys: one.keys.clone(), channel: one.channel.clone() };
+        let request = send(&mut one);
+        assert_eq!(receive(&mut other, &one.id, &request, &directory), Ok(true));
+        let turn = send(&mut other);
+        assert_eq!(receive(&mut one, &other.id, &turn, &directory), Ok(true));
+        let update = send(&mut one);
+        assert_eq!(receive(&mut other, &one.id, &update, &directory), Ok(true));
+        // The first message of the thief is in the place of the request.
+        for expected in [false, true] {
+            let forged = send(&mut thief);
+            assert_eq!(receive(&mut other, &one.id, &forged, &directory), Ok(expected));
+        }
+    }
+
+    #[test]
+    fn of_two_sessions_both_members_choose_the_same() {
+        let directory = InMemoryDirectory::default();
+        let mut parties = [party(&directory), party(&directory)];
+        for at in [0, 1] {
+            let peer = parties[1 - at].id;
+            let bundle = Bundle::of(&peer, &directory).unwrap();
+            parties[at].channel = Some(Channel::initiate(&peer, &bundle, &parties[at].keys, &directory).unwrap());
+        }
+        let sent = [0, 1].map(|at| send(&mut parties[at]));
+        for at in [0, 1] {
+            let author = parties[1 - at].id;
+            assert_eq!(receive(&mut parties[at], &author, &sent[1 - at], &directory), Ok(true));
+        }
+        let chosen = |party: &Party| party.channel.as_ref().unwrap().sessions[0].olm.session_id();
+        assert_eq!(chosen(&parties[0]), chosen(&parties[1]));
+    }
+}
