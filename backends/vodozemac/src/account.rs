@@ -72,8 +72,8 @@ impl Keys {
         session.map_err(|_| Error::NoBundle)
     }
 
-    /// The session that a peer's message initiates, and the plaintext of that message if `check` accepts it. The one-time
-    /// key is deleted.
+    /// The session that a peer's message initiates, and the plaintext of that message if `check` accepts it. The
+    /// one-time key is deleted.
     ///
     /// [`Error::NotAuthentic`] if the message does not open or is not accepted. Nothing has changed then.
     pub(crate) fn respond(

@@ -1,10 +1,10 @@
 //! The Olm sessions with one peer.
 //!
-//! If both initiate a session at once, both sessions receive. Both members send on the one whose id is lower, so that they
-//! agree on it.
+//! If both initiate a session at once, both sessions receive. Both members send on the one whose id is lower, so that
+//! they agree on it.
 //!
-//! vodozemac does not tell a repeated message from a forged one, nor whether a session makes a new ratchet key next. Both
-//! follow from the ratchet keys that have been sent and received.
+//! vodozemac does not tell a repeated message from a forged one, nor whether a session makes a new ratchet key next.
+//! Both follow from the ratchet keys that have been sent and received.
 
 use protocol::directory::Directory;
 use protocol::error::Error;
@@ -88,7 +88,8 @@ impl Channel {
 
     /// Encrypts the content of my next message.
     ///
-    /// [`Error::NoBundle`] if the peer has initiated the session with a ratchet key of small order. Nothing has changed then.
+    /// [`Error::NoBundle`] if the peer has initiated the session with a ratchet key of small order. Nothing has changed
+    /// then.
     pub(crate) fn encrypt(&mut self, group: &GroupId, content: &[u8]) -> Result<Vec<u8>, Error> {
         let session = self.sessions.first_mut().ok_or(Error::Internal)?;
         let encrypted = match session.olm.has_received_message() {

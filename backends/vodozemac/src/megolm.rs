@@ -1,9 +1,11 @@
-//! Megolm sessions: each member sends in one of its own, and receives in those of the others. An author numbers its sessions.
+//! Megolm sessions: each member sends in one of its own, and receives in those of the others. An author numbers its
+//! sessions.
 //!
-//! A session that receives keeps the key of the first message that is missing, from which those of all later ones follow.
+//! A session that receives keeps the key of the first message that is missing, from which those of all later ones
+//! follow.
 //!
-//! An update gives up the sender's earlier sessions, because somebody else may have them. Messages in them may still be under
-//! way, so the update says how many there are: later ones are not accepted.
+//! An update gives up the sender's earlier sessions, because somebody else may have them. Messages in them may still be
+//! under way, so the update says how many there are: later ones are not accepted.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -6,8 +6,8 @@
 //! megolm      number of the sender's Megolm session 1..5 | Megolm message
 //! ```
 //!
-//! The types of Olm messages differ in byte 35 at the latest, so the type is not sent. What an Olm message is for is in its
-//! plaintext, in bytes that are mostly padding otherwise:
+//! The types of Olm messages differ in byte 35 at the latest, so the type is not sent. What an Olm message is for is in
+//! its plaintext, in bytes that are mostly padding otherwise:
 //!
 //! ```text
 //! plaintext   [beginning of the group's id 8, in pre-key messages] | kind 1 | [distribution] | body
@@ -58,7 +58,8 @@ const DISTRIBUTES: u8 = 0x40;
 /// The first byte of a founders message. No Olm message and no number of a session begins with it.
 const FOUNDERS: u8 = 0;
 const FOUNDERS_LABEL: Label = b"vodozemac-backend-v1 founders";
-/// An Olm message begins with the version and the field of its first key. After a number, a Megolm message has a version.
+/// An Olm message begins with the version and the field of its first key. After a number, a Megolm message has a
+/// version.
 const OLM: [u8; 2] = [3, 0x0a];
 /// Bytes of the group's id in a pre-key message.
 const GROUP_LEN: usize = 8;
@@ -107,8 +108,8 @@ pub(crate) enum Message {
 }
 
 impl Message {
-    /// Decodes a message. vodozemac accepts several encodings of one message and authenticates its content. Here only its own
-    /// encoding counts.
+    /// Decodes a message. vodozemac accepts several encodings of one message and authenticates its content. Here only
+    /// its own encoding counts.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Error> {
         if bytes.first() == Some(&FOUNDERS) {
             return Founders::decode(bytes).map(Self::Founders);

@@ -1,5 +1,5 @@
-//! vodozemac does not let a party read its own messages. So a thief edits the pickle of a stolen session: the chain in which
-//! the owner sends becomes one that is received.
+//! vodozemac does not let a party read its own messages. So a thief edits the pickle of a stolen session: the chain in
+//! which the owner sends becomes one that is received.
 
 use ciborium::Value;
 use protocol::error::Error;
@@ -9,8 +9,8 @@ use vodozemac::{Curve25519PublicKey, Curve25519SecretKey};
 /// The number of received chains that a session keeps.
 pub(crate) const MAX_RECEIVED: usize = 5;
 
-/// Makes the chain in which a session sends one that it receives too. Returns its ratchet key, or `None` if the session makes
-/// a new one with its next message.
+/// Makes the chain in which a session sends one that it receives too. Returns its ratchet key, or `None` if the session
+/// makes a new one with its next message.
 pub(crate) fn receive_own(session: &mut Session) -> Result<Option<Curve25519PublicKey>, Error> {
     let mut pickle = Value::serialized(&session.pickle()).map_err(|_| Error::Internal)?;
     let sending = field(&mut pickle, "sending_ratchet")?;

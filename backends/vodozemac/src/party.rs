@@ -131,8 +131,8 @@ impl Party {
         Ok(received)
     }
 
-    /// Erases everything at the user's removal, its account included: a message that has not arrived yet would still open
-    /// with it.
+    /// Erases everything at the user's removal, its account included: a message that has not arrived yet would still
+    /// open with it.
     fn leave_if_removed(&mut self) {
         if let Self::Active { user, stage: Stage::Inside(group) } = self
             && !group.continues(user)
@@ -193,8 +193,8 @@ fn try_to_join(lobbies: &mut Lobbies, message: &Incoming<'_>, env: &mut Env<'_, 
     Ok(joined)
 }
 
-/// Joins a group, if a pre-key message is the creator's to a founder, or a welcome. After an error, and if it is neither,
-/// nothing has changed. `founders` is the author's founders message.
+/// Joins a group, if a pre-key message is the creator's to a founder, or a welcome. After an error, and if it is
+/// neither, nothing has changed. `founders` is the author's founders message.
 fn join(founders: Option<&Founders>, message: &Incoming<'_>, env: &mut Env<'_, '_>) -> Result<Option<Group>, Error> {
     let Incoming { group, author, bytes } = *message;
     let Message::Olm(OlmMessage::PreKey(first)) = Message::decode(bytes)? else { return Ok(None) };

@@ -7,7 +7,8 @@ use serde::de::DeserializeOwned;
 
 pub(crate) fn put(out: &mut Vec<u8>, pickle: &impl Serialize) {
     let mut bytes = Vec::new();
-    // To write into memory does not fail. If a pickle had a value without an encoding, its export would not be restored.
+    // To write into memory does not fail. If a pickle had a value without an encoding, its export would not be
+    // restored.
     if ciborium::into_writer(pickle, &mut bytes).is_err() {
         bytes.clear();
     }

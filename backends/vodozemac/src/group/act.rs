@@ -31,7 +31,8 @@ impl Group {
         let founders = Founders { nonce: Digest(nonce), mesh, others: others.to_vec() };
         let roster = Roster::found(env.user.id, env.user.id, others)?;
         let mut group = Self::new(founders.group_id(&env.user.id), roster);
-        // All bundles are checked before the directory hands out a one-time key, which would be wasted if one is missing.
+        // All bundles are checked before the directory hands out a one-time key, which would be wasted if one is
+        // missing.
         let directory = env.context.directory;
         let bundle = |peer| Ok((peer, Bundle::of(&group.roster.id(peer), directory)?));
         let bundles: Vec<_> = group.roster.others().into_iter().map(bundle).collect::<Result<_, Error>>()?;
@@ -81,8 +82,8 @@ impl Group {
     /// replace their sessions when they process the update.
     pub(crate) fn update(&mut self, env: &mut Env<'_, '_>) -> Result<(), Error> {
         self.renew_session(env)?;
-        // On channels where I made the last ratchet key, I wait for the peer's turn: a new session sent over them now would
-        // heal nothing.
+        // On channels where I made the last ratchet key, I wait for the peer's turn: a new session sent over them now
+        // would heal nothing.
         let waits = |peer: &MemberIndex| self.channels.get(peer).is_some_and(|channel| !channel.turns_next());
         let (asked, ready): (Vec<_>, Vec<_>) = self.roster.others().into_iter().partition(waits);
         self.awaited = asked.iter().copied().collect();

@@ -1,5 +1,5 @@
-//! What a member knows of its group, and what goes over the channels. `act` is what a member does of its own accord, `receive`
-//! what it does with messages, `stolen` what a thief of its state does.
+//! What a member knows of its group, and what goes over the channels. `act` is what a member does of its own accord,
+//! `receive` what it does with messages, `stolen` what a thief of its state does.
 
 mod act;
 mod receive;
@@ -79,8 +79,8 @@ impl Group {
         if renews { self.keys.rotate() } else { Ok(()) }
     }
 
-    /// Hands out my Megolm session where it is due. Of two members without a channel, the one with the higher index waits for
-    /// the other's message.
+    /// Hands out my Megolm session where it is due. Of two members without a channel, the one with the higher index
+    /// waits for the other's message.
     pub(crate) fn settle(&mut self, env: &mut Env<'_, '_>) -> Result<(), Error> {
         if !env.user.variant.has_megolm() || !self.roster.is_inside() || env.user.keys.stolen {
             return Ok(());
@@ -102,21 +102,22 @@ impl Group {
         self.post(&due, Kind::Key, &[], env)
     }
 
-    /// Whether my session is due to `peer`. It is not while I wait for the peer's turn: a thief of my state would get it too.
+    /// Whether my session is due to `peer`. It is not while I wait for the peer's turn: a thief of my state would get
+    /// it too.
     fn lacks_my_session(&self, peer: MemberIndex) -> bool {
         !self.keys.is_held_by(peer) && !self.awaited.contains(peer) && self.roster.membership.is_member(peer)
     }
 
-    /// Sends my update to each of these members, and then my earlier sessions in which I sent while they were withheld from
-    /// it.
+    /// Sends my update to each of these members, and then my earlier sessions in which I sent while they were withheld
+    /// from it.
     pub(crate) fn post_update(&mut self, peers: &[MemberIndex], env: &mut Env<'_, '_>) -> Result<(), Error> {
         self.post(peers, Kind::Update, &self.keys.ends(), env)?;
         let withheld = self.keys.withheld();
         if withheld.is_empty() { Ok(()) } else { self.post(peers, Kind::Key, &withheld, env) }
     }
 
-    /// Sends a message to each of these members, with the same body, and with my session where it is due. Members that cannot
-    /// be reached are left out.
+    /// Sends a message to each of these members, with the same body, and with my session where it is due. Members that
+    /// cannot be reached are left out.
     pub(crate) fn post(
         &mut self,
         peers: &[MemberIndex],

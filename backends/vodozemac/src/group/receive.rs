@@ -80,8 +80,8 @@ impl Group {
         (self.roster.membership.everybody().len(), self.keys.taken())
     }
 
-    /// The authors whose parked messages may be checked now, after a message of this author. Only its author's session can be
-    /// in it.
+    /// The authors whose parked messages may be checked now, after a message of this author. Only its author's session
+    /// can be in it.
     fn revealed(&self, author: &MemberId, (users, sessions): (usize, u64)) -> BTreeSet<MemberId> {
         let membership = &self.roster.membership;
         let new = membership.everybody().skip(users).map(|user| membership.id(user));
@@ -105,8 +105,8 @@ impl Group {
         Ok(())
     }
 
-    /// A message that I am said to have sent. The network may echo what I send. That has no effect, and so I need not check
-    /// more than whether I can have sent it.
+    /// A message that I am said to have sent. The network may echo what I send. That has no effect, and so I need not
+    /// check more than whether I can have sent it.
     pub(crate) fn receive_own(&self, me: &MemberId, bytes: &[u8]) -> Result<(), Error> {
         let sent = match Message::decode(bytes)? {
             // The group's id is a hash of it.
@@ -286,7 +286,8 @@ impl Group {
         Ok(())
     }
 
-    /// Opens the channel with a joiner that another member has added, and sends it my notices that the adder did not know.
+    /// Opens the channel with a joiner that another member has added, and sends it my notices that the adder did not
+    /// know.
     fn greet(
         &mut self,
         joiner: MemberIndex,
