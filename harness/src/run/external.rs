@@ -236,8 +236,9 @@ impl External {
     fn sources(&self) -> Vec<PathBuf> {
         let own = ["src", "Cargo.toml", "Cargo.lock"].map(|path| self.directory.join(path));
         let root = self.directory.parent().and_then(Path::parent).unwrap_or(&self.directory);
-        let ours =
-            ["harness", "protocol"].iter().flat_map(|it| [root.join(it).join("src"), root.join(it).join("Cargo.toml")]);
+        let ours = ["harness", "protocol", "baselines"]
+            .iter()
+            .flat_map(|it| [root.join(it).join("src"), root.join(it).join("Cargo.toml")]);
         own.into_iter().chain(ours).collect()
     }
 
