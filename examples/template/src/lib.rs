@@ -69,6 +69,7 @@ impl Backend for Boxes {
             },
             adapts: None,
             caveats: &[],
+            growth: &["update sender bytes linear", "update recipient bytes constant"],
         }
     }
 
@@ -150,6 +151,7 @@ impl Backend for Boxes {
             }
             Operation::CreateMesh | Operation::Update | Operation::UpdateCold => return None,
             Operation::ConcurrentUpdates(_) | Operation::PartitionHeal => return None,
+            Operation::PartitionRecovery { .. } | Operation::AddAfter(_) | Operation::UpdateAfter(_) => return None,
         })
     }
 }
