@@ -60,6 +60,10 @@ impl Backend for OpenMls {
                 threads: false,
                 counted: Counted::PublicKey,
             },
+            growth: match self {
+                Self::Fresh => &["update sender bytes linear", "update sender public-key linear"],
+                Self::Full => &["update sender bytes logarithmic", "update sender public-key logarithmic"],
+            },
             adapts: Some("openmls 0.9.2"),
             caveats: &[
                 "it needs one order of all commits: the harness's sequencer gives it, at no cost; of concurrent commits one \
