@@ -73,7 +73,7 @@ impl Backend for OpenMls {
                 "commits are private messages, the implementation's default; the ratchet tree is in the welcome; no padding",
                 "an add and a removal also renew the author's path",
                 "every call writes its changes to the implementation's storage in memory, as JSON: that is part of the times",
-                "it keeps the keys of unread messages for three past epochs; its default is none",
+                "it keeps the keys of unread messages for five past epochs, whereas its default is none",
                 "its parallel iterators run on the calling thread alone",
                 "an author merges its own commit when it comes back, without verifying it",
                 "its state holds times of the clock, so the same randomness would give other exports; it draws its own",
