@@ -266,7 +266,7 @@ mod tests {
             peak: false,
             out: None,
             earlier: Earlier::Refuse,
-            launch: Launch { program: PathBuf::new(), args: Vec::new(), directory: None },
+            launch: Launch { program: PathBuf::new(), args: Vec::new(), directory: None, piped: None },
             external: BTreeMap::new(),
             program: Program::HARNESS,
             argv: Vec::new(),
