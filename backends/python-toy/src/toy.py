@@ -406,16 +406,16 @@ class Member:
             del self.state["agreed"][name]
 
     def change_key(self, user, public, secret=None):
-        """A user has a new key; if it is this one, `secret` is its secret."""
+        """A user has a new key; if that is me, with this secret. What was agreed with the old key is forgotten."""
         state = self.state
-        old = state["members"][user]
-        state["members"][user] = public
+        old, state["members"][user] = state["members"][user], public
         if secret is not None:
             state["key"], state["public"] = secret, public
-        # Of the old key, nothing is needed any more; but of the identity.
-        mine = lambda name: name.startswith("identity ")
-        stale = (lambda name: not mine(name)) if secret is not None else (lambda name: not mine(name) and name.endswith(old))
-        state["agreed"] = {name: value for name, value in state["agreed"].items() if not stale(name)}
+        # An identity stays.
+        state["agreed"] = {
+            name: value for name, value in state["agreed"].items()
+            if (name.startswith("identity ") or secret is None) and (old == user or not name.endswith(old))
+        }
 
     def begin_epoch(self, epoch, secret):
         state = self.state

@@ -10,10 +10,11 @@ use rand_core::CryptoRng;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
+use super::error::PipeError;
 use super::line::{Ask, Said, base64, fields, said};
 use super::program::Program;
 use super::wire::{self, Hello};
-use super::{MEMBER_PROTOCOL, PipeError};
+use crate::record::version::MEMBER_PROTOCOL;
 
 /// A program, which is started again after it has failed.
 pub(super) struct Connection {
@@ -114,6 +115,10 @@ impl Connection {
 
     /// Makes a call that nobody waits for. That it failed is said at the next one.
     pub(super) fn tell(&self, call: &str, who: Handle) {
+        if self.lock().failures != who.process {
+            // The member has gone with its process.
+            return;
+        }
         if let Err(NoAnswer::Failed(what)) = self.request(call, who, json!({}), None) {
             self.lock().unsaid.get_or_insert(what);
         }

@@ -67,7 +67,8 @@ pub(super) enum Said {
 /// # Errors
 /// It is no line of the protocol, or belongs to another request; in words.
 pub(super) fn said(line: &[u8], id: u64) -> Result<Said, String> {
-    let line: Line = serde_json::from_slice(line).map_err(|error| format!("its line is no answer: {error}"))?;
+    let line = serde_json::from_slice(line).and_then(|fields| serde_json::from_value(Value::Object(fields)));
+    let line: Line = line.map_err(|error| format!("its line is no answer: {error}"))?;
     if line.id != id {
         return Err(format!("it has answered request {}, and was asked {id}", line.id));
     }

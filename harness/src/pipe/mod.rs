@@ -5,25 +5,23 @@
 //! any other.
 
 mod connection;
+mod error;
 mod line;
 mod member;
 mod program;
 mod wire;
 
-use std::io;
 use std::process::Command;
 use std::sync::Arc;
 
 use protocol::member::Backend;
 
 use connection::Connection;
+pub use error::PipeError;
 use member::Piped;
 
 use crate::record::name::join;
 use crate::registry::UnknownBackend;
-
-/// Version of the member protocol.
-pub const MEMBER_PROTOCOL: u32 = 1;
 
 /// What every reader must know of the times of such a backend.
 const CAVEATS: [&str; 2] = [
@@ -35,31 +33,6 @@ const CAVEATS: [&str; 2] = [
 pub struct Pipe {
     connection: Arc<Connection>,
     variants: Vec<&'static wire::Spoken>,
-}
-
-/// A program cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum PipeError {
-    /// It cannot be started.
-    #[error("the program cannot be started: {0}")]
-    Start(#[from] io::Error),
-    /// It does not answer as it must.
-    #[error("{0}")]
-    Broken(String),
-    /// It speaks another version.
-    #[error("the program speaks version {theirs} of the member protocol, and this one version {MEMBER_PROTOCOL}")]
-    Version {
-        /// Its version.
-        theirs: u64,
-    },
-    /// It is another backend than the one that is declared.
-    #[error("the program is the backend `{theirs}`, and `{declared}` is declared")]
-    Name {
-        /// Its name.
-        theirs: String,
-        /// The declared name.
-        declared: String,
-    },
 }
 
 impl Pipe {

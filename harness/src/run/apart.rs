@@ -73,12 +73,14 @@ fn repetition(output: &Output) -> Repetition {
     }
 }
 
-/// Repeats the part in standard input, for the hidden subcommand. No backend may have run in this process before. `find` finds
-/// one by its full name.
+/// Finds a backend by its full name.
+pub type Find<'a> = dyn Fn(&str) -> Result<Box<dyn Backend>, UnknownBackend> + 'a;
+
+/// Repeats the part in standard input, for the hidden subcommand. No backend may have run in this process before.
 ///
 /// # Errors
 /// The input is not a recording, or standard output cannot be written.
-pub fn serve(find: &dyn Fn(&str) -> Result<Box<dyn Backend>, UnknownBackend>) -> io::Result<()> {
+pub fn serve(find: &Find<'_>) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
     let mut output = io::stdout().lock();

@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn processes_that_a_process_has_started_are_seen() {
-        let mut child = answering("sleep 600 &");
+        let mut child = answering("sleep 600 & :");
         assert_eq!(children(child.id()), [0; 0]);
         ask(&mut child);
         let started = children(child.id());

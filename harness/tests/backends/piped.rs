@@ -178,4 +178,16 @@ fn a_program_that_crashes_fails_the_checks_in_which_it_does() {
     let report = conformance::check(&make).unwrap();
     assert!(report.failed.len() > 8, "{:?}", report.failed);
     assert!(report.failed.iter().all(|violation| violation.what == "the backend panicked"), "{:?}", report.failed);
+    // And one that does so only once fails one.
+    let mark = path.with_extension("mark");
+    let _ = fs::remove_file(&mark);
+    let less = "    HELLO[\"variants\"][0].update(operations=[\"create\", \"message\"], pcs_update=False)\n";
+    let once = format!(
+        "    mark = {mark:?}\n    if call == \"create\" and not os.path.exists(mark): open(mark, \"w\"); sys.exit(3)\n"
+    );
+    let path = altered("piped-once", CALL, &format!("    import os\n{less}{once}"));
+    let pipe = start(&path).unwrap();
+    let make = pipe.constructor("python-toy").unwrap();
+    let failed = conformance::check(&make).unwrap().failed;
+    assert_eq!(failed.iter().map(|violation| violation.check).collect::<Vec<_>>(), ["operations"], "{failed:?}");
 }
