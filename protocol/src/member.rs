@@ -107,6 +107,12 @@ pub trait Backend: Send + Sync {
         Err(Error::Unsupported)
     }
 
+    /// The number of the process in which its members work, if that is not the one that makes the calls. Then a call is timed
+    /// with the CPU time of that process, all of its threads.
+    fn process(&self) -> Option<u32> {
+        None
+    }
+
     /// The exact cost of `operation` in a group that was created with `group_size` members and is in the state that
     /// [`Operation::start`] says. Its users have published enough one-time prekeys for everybody who needs one.
     ///

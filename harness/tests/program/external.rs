@@ -18,7 +18,7 @@ run = ["./serve.sh"]
 /// What the program says of itself. Its backend is `pairwise` under another name.
 const ABOUT: &str = r#"{"summary":"far away","adapts":"distant 1.2.3","caveats":["no guarantee"],
 "concurrent_operations":true,"pcs_update":true,"forward_secrecy":true,"signed":"nothing","ordering":"causal",
-"deterministic":true,"public_randomness":[],"threads":false,"counted":true}"#;
+"deterministic":true,"public_randomness":[],"threads":false,"counted":"all"}"#;
 
 /// A directory with this external backend. The script gets the subcommand and the rest of the arguments.
 fn with_backend(test: &str, toml: &str, script: &str) -> PathBuf {

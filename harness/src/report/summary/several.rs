@@ -84,7 +84,7 @@ fn recoveries(cells: &Cells<'_>) -> String {
             continue;
         }
         let known = |sample: &&Sample| sample.work.iter().any(|work| !work.counts.is_empty());
-        let counted = samples.iter().any(|sample| known(&sample));
+        let counted = samples.iter().any(|sample| known(sample));
         let median = |of: &dyn Fn(&Sample) -> f64| {
             let summary = cells.summary(&key.backend, key.operation, key.group_size, |sample| vec![of(sample)]);
             summary.map(|summary| summary.median)
