@@ -22,6 +22,10 @@ use crate::group::{self, CIPHERSUITE, Group, Outcome};
 use crate::provider::Provider;
 use crate::signer::Signer;
 
+/// The most one-time key packages of a user. It joins one group, so that only several adds at the same time need another one.
+/// Each holds two keys and two signatures, which takes a while.
+const MAX_ONE_TIME: usize = 4;
+
 /// MLS, with a tree in one of two conditions.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum OpenMls {
@@ -86,7 +90,7 @@ impl Backend for OpenMls {
 
     fn new_user(&self, one_time_prekeys: usize, _rng: &mut dyn CryptoRng) -> NewUser {
         // The implementation draws its own randomness, which does not fail.
-        match Secrets::generate(one_time_prekeys) {
+        match Secrets::generate(one_time_prekeys.min(MAX_ONE_TIME)) {
             Ok((secrets, id, bundle, one_time)) => {
                 let member = Box::new(self.user(id, false, Stage::Outside(Box::new(secrets))));
                 NewUser { id, member, bundle, one_time }
