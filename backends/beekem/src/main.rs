@@ -2,7 +2,10 @@
 
 mod bundle;
 mod codec;
+mod ed25519;
 mod group;
+#[cfg(test)]
+mod tests;
 mod user;
 
 harness::main! { user::BeeKem::Fresh, user::BeeKem::Full }

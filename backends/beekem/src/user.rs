@@ -15,6 +15,7 @@ use rand_core::CryptoRng;
 
 use crate::bundle::{Secrets, prekey_of};
 use crate::codec::{self, Change, Message};
+use crate::ed25519::Key;
 use crate::group::{Entry, Group};
 
 /// Operations that wait for the one that adds their receiver.
@@ -57,7 +58,7 @@ impl Backend for BeeKem {
                 deterministic: true,
                 public_randomness: &[],
                 threads: false,
-                counted: Counted::Nothing,
+                counted: Counted::PublicKey,
             },
             adapts: Some("beekem 0.7.0"),
             caveats: &[
@@ -170,7 +171,9 @@ impl User {
         let mut joined = None;
         if let Some(add) = of_group().find(adds_me) {
             let mut new = Group::new(group, secrets)?;
-            new.take(of_group().cloned().collect())?;
+            for change in of_group() {
+                new.take(change.clone())?;
+            }
             if new.is_mine() {
                 let inviter = MemberId(add.issuer().to_bytes());
                 if !(context.confirm_inviter)(&inviter) {
@@ -210,7 +213,7 @@ impl User {
             Message::Text(text) if own && text.counter < group.sent => Vec::new(),
             Message::Text(text) if !own => group.read(message.author, text)?,
             Message::Change(change) if own && group.has(&change) => Vec::new(),
-            Message::Change(change) if !own => group.take(vec![change])?,
+            Message::Change(change) if !own => group.take(change)?,
             // What a welcome holds arrives in other ways too.
             Message::Welcome(_) => Vec::new(),
             Message::Text(_) | Message::Change(_) => return Err(Error::WrongAuthor),
@@ -324,8 +327,8 @@ impl Member for User {
         let prekeys: Option<Vec<_>> =
             others.iter().map(|user| Some((*user, prekey_of(user, context.directory)?))).collect();
         let prekeys = prekeys.ok_or(Error::NoBundle)?;
-        let tree = ed25519_dalek::SigningKey::from_bytes(&draw(context));
-        let mut group = Group::new(GroupId(tree.verifying_key().to_bytes()), secrets)?;
+        let tree = Key::from_bytes(&draw(context));
+        let mut group = Group::new(GroupId(tree.public()), secrets)?;
         let mut changes = vec![group.add(self.id, secrets.prekey.share_key(), &secrets.signing)?];
         for (user, key) in prekeys {
             changes.push(group.add(user, key, &secrets.signing)?);

@@ -26,6 +26,8 @@ pub const DIRECTORY: &str = "backends";
 const FILE: &str = "backend.toml";
 /// Where cargo puts what it builds for all of them, in their directory. What they share is built once.
 const TARGET: &str = "target";
+/// What counts in their place the primitives that their implementations use, in their directory.
+const COUNTING: &str = "counting";
 /// Says when a backend was built.
 const STAMP: &str = "built";
 /// What a program may say of its backends, in bytes, and how long it may take.
@@ -225,13 +227,15 @@ impl External {
         }
     }
 
-    /// What it is built from: its own sources, and those of the harness if it is in the repository of the harness.
+    /// What it is built from: its own sources, what counts beside it, and the sources of the harness if it is in the
+    /// repository of the harness.
     fn sources(&self) -> Vec<PathBuf> {
         let own = ["src", "Cargo.toml", "Cargo.lock"].map(|path| self.directory.join(path));
         let root = self.directory.parent().and_then(Path::parent).unwrap_or(&self.directory);
         let ours =
             ["harness", "protocol"].iter().flat_map(|it| [root.join(it).join("src"), root.join(it).join("Cargo.toml")]);
-        own.into_iter().chain(ours).collect()
+        let counting = self.directory.with_file_name(COUNTING);
+        own.into_iter().chain([counting]).chain(ours).collect()
     }
 
     fn describe(&self) -> Result<Described, String> {
