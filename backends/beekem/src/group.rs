@@ -146,9 +146,9 @@ impl Group {
         self.cgka.op(&change.digest()).is_some()
     }
 
-    /// Whether I have replaced my leaf's key.
-    pub(crate) fn has_rotated(&self) -> bool {
-        self.log.iter().any(|entry| matches!(entry, Entry::Rotate(_)))
+    /// Whether I have read a message of each other member.
+    pub(crate) fn has_read_all(&self) -> bool {
+        self.members.iter().all(|member| *member == self.me || self.read.contains_key(member))
     }
 
     /// Whether a user is a member or was one.

@@ -2,7 +2,7 @@
 
 use beekem::operation::{CgkaChange, CgkaOperation};
 use keyhive_crypto::verified::Verified;
-use protocol::crypto::count::Counted;
+use protocol::crypto::count::{self, Counted};
 use protocol::error::Error;
 use protocol::id::{GroupId, MemberId};
 use protocol::member::{
@@ -27,13 +27,20 @@ const MAX_EARLY_BYTES: usize = 1 << 23;
 pub(crate) enum BeeKem {
     /// Only those that have had a reason to update have done so. The tree of a new group is blank but for its creator's path.
     Fresh,
-    /// Everybody updates with its first message. After a conversation, no node of the tree is blank.
+    /// Everybody updates with each message until it has read one of everybody else. After a conversation, in which everybody
+    /// speaks once, no node of the tree is blank.
     Full,
 }
 
 impl BeeKem {
     fn user(self, id: MemberId, stolen: bool, stage: Stage) -> User {
         User { id, full: self == Self::Full, stolen, stage }
+    }
+
+    /// Decodes an export. It repeats what has led to the state.
+    fn revive(self, state: &[u8], stolen: bool) -> Result<Box<dyn Member>, Error> {
+        let (id, stage) = count::uncounted(|| decode(state)).map_err(|_| Error::BadExport)?;
+        Ok(Box::new(self.user(id, stolen, stage)))
     }
 }
 
@@ -79,13 +86,11 @@ impl Backend for BeeKem {
     }
 
     fn restore(&self, state: &[u8]) -> Result<Box<dyn Member>, Error> {
-        let user = decode(state).map(|(id, stage)| self.user(id, false, stage));
-        user.map(|user| Box::new(user) as Box<dyn Member>).map_err(|_| Error::BadExport)
+        self.revive(state, false)
     }
 
     fn steal(&self, state: &[u8]) -> Result<Box<dyn Member>, Error> {
-        let user = decode(state).map(|(id, stage)| self.user(id, true, stage));
-        user.map(|user| Box::new(user) as Box<dyn Member>).map_err(|_| Error::BadExport)
+        self.revive(state, true)
     }
 
     fn expected(&self, _operation: Operation, _group_size: usize) -> Option<Expected> {
@@ -104,7 +109,7 @@ impl Backend for BeeKem {
 #[derive(Clone)]
 struct User {
     id: MemberId,
-    /// Whether it updates with its first message.
+    /// Whether it updates with its messages until it has read one of everybody else.
     full: bool,
     /// In the hands of a thief.
     stolen: bool,
@@ -376,7 +381,7 @@ impl Member for User {
         let full = self.full;
         let (secrets, group) = self.inside()?;
         let mut outgoing = Vec::new();
-        if full && !group.has_rotated() {
+        if full && !group.has_read_all() {
             let rotated = group.rotate(draw(context), &secrets.signing)?;
             outgoing.push(to_all("update", &rotated));
         }
