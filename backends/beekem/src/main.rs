@@ -2,6 +2,7 @@
 
 mod bundle;
 mod codec;
+mod costs;
 mod ed25519;
 mod group;
 #[cfg(test)]

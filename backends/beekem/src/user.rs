@@ -15,6 +15,7 @@ use rand_core::CryptoRng;
 
 use crate::bundle::{Secrets, prekey_of};
 use crate::codec::{self, Change, Message};
+use crate::costs;
 use crate::ed25519::Key;
 use crate::group::{Entry, Group};
 
@@ -93,8 +94,8 @@ impl Backend for BeeKem {
         self.revive(state, true)
     }
 
-    fn expected(&self, _operation: Operation, _group_size: usize) -> Option<Expected> {
-        None
+    fn expected(&self, operation: Operation, group_size: usize) -> Option<Expected> {
+        costs::expected(*self, operation, group_size)
     }
 
     fn has(&self, operation: Operation, group_size: usize) -> bool {
