@@ -232,3 +232,20 @@ impl Tree {
         Counts { dh: opened, keygen, ..Counts::NOTHING } + received(path.keys)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The key agreements that others have published (`results/published`) are the encrypted secrets of the full tree.
+    #[test]
+    fn secrets_in_a_full_tree_are_as_many_as_published() {
+        for (n, updated, added, removed) in [(8, 3, 4, 4), (32, 5, 6, 8), (128, 7, 8, 12)] {
+            let full = || Tree::conversed(BeeKem::Full, n).0;
+            let (mut grown, mut shrunk) = (full(), full());
+            grown.push();
+            shrunk.pop();
+            assert_eq!([full(), grown, shrunk].map(|mut tree| tree.update(0).sealed), [updated, added, removed]);
+        }
+    }
+}
