@@ -2,11 +2,13 @@
 
 use protocol::operation::Operation;
 
+use super::published::published;
 use super::table::Table;
 use super::text::{conditions, failures, ms};
 use crate::analysis::cell_costs::Cost;
 use crate::analysis::comparison::{Checked, Comparison, Quantity, State, derived_from};
 use crate::analysis::growth::{self, WHO};
+use crate::analysis::published::Published;
 use crate::record::about::About;
 use crate::record::manifest::Manifest;
 use crate::record::metric::Metric;
@@ -29,9 +31,15 @@ phase `process` and stays in.
 ";
 
 /// All tables of a run of several backends: one for each group size and operation, and one of primitive counts for each
-/// group size.
+/// group size. Of some backends, others have published counts.
 #[must_use]
-pub fn comparison(compared: &Comparison<'_>, reference: &str, samples: &[Sample], manifest: &Manifest) -> String {
+pub fn comparison(
+    compared: &Comparison<'_>,
+    reference: &str,
+    samples: &[Sample],
+    manifest: &Manifest,
+    others: &Published,
+) -> String {
     let mut parts = vec![
         format!("# Backends side by side, with {reference} as the reference\n"),
         conditions(manifest, samples),
@@ -47,6 +55,7 @@ pub fn comparison(compared: &Comparison<'_>, reference: &str, samples: &[Sample]
         }
         parts.push(format!("### Primitive counts of the whole group\n\n{}", counts(compared, size)));
     }
+    parts.push(published(compared, others));
     parts.push(growth_of(compared, manifest));
     parts.push(failures(samples.iter().filter(|sample| sample.status != Status::Unsupported)));
     parts.retain(|part| !part.is_empty());
@@ -248,7 +257,8 @@ mod tests {
         };
         let manifest = Manifest::start(Program::HARNESS, options, 1, Vec::new()).unwrap();
         let all = with_derived(samples);
-        comparison(&Comparison::new(&all, &BACKENDS.map(str::to_owned)), "dcgka", samples, &manifest)
+        let compared = Comparison::new(&all, &BACKENDS.map(str::to_owned));
+        comparison(&compared, "dcgka", samples, &manifest, &Published::load().unwrap())
     }
 
     /// The cells of a row in the table of an operation.
