@@ -335,7 +335,9 @@ impl Runners<'_> {
         };
         let welcome = runner.welcome();
         if let Some(mut about) = welcome.about.clone() {
-            about.growth.extend(self.plan.growth.get(&task.choice.backend).into_iter().flatten().cloned());
+            let claimed = self.plan.growth.get(&task.choice.backend).into_iter().flatten();
+            let new: Vec<String> = claimed.filter(|claim| !about.growth.contains(claim)).cloned().collect();
+            about.growth.extend(new);
             self.about.insert(task.choice.full_name(), about);
         }
         self.conditions.push(RunnerConditions {

@@ -17,9 +17,10 @@ use crate::record::sample::{Sample, Status};
 /// What the columns are.
 const READING: &str = "\
 Figures are medians over the samples that count. `bytes sent` counts a broadcast once, `bytes delivered` once for each
-receiver. A round ends when everybody has received what was sent before it. Times are CPU time in ms, all phases together. `group ms` is the sum over the whole group; the other times are
-of one member, medians over all members with the role. The removed member counts as a recipient, the joiner does not.
-Column `x` is the figure before it, divided by that of the reference. An empty field means that there is no figure.
+receiver. In a round everybody receives what was sent before it. Times are CPU time in ms, all phases together. `group ms`
+is the sum over the whole group; the other times are of one member, medians over all members with the role. The removed
+member counts as a recipient, the joiner does not. Column `x` is the figure before it, divided by that of the reference. An
+empty field means that there is no figure.
 ";
 
 /// What the derived rows are.
