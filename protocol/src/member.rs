@@ -36,7 +36,8 @@ pub struct Capabilities {
     pub pcs_update: bool,
     /// The keys of messages that a member has read cannot be recovered from its state.
     pub forward_secrecy: bool,
-    /// What carries a signature, in words.
+    /// What carries a signature, in words. Empty if no message is authenticated: nothing tells an altered message from a
+    /// genuine one then, so a measurement alters none. The suite still reports what altered ones do.
     pub signed: &'static str,
     /// The order that the protocol needs.
     pub ordering: Ordering,

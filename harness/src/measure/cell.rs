@@ -260,7 +260,8 @@ impl<'a> Bench<'a> {
         };
         let removed_before = self.before_removal(removed)?;
         let (network, script) = placed(before.group, cell, Origin::member);
-        let run = Tampered { operation, origin, network, script: &script, fingerprints_before, removed_before };
+        let alters = !self.backend.description().capabilities.signed.is_empty();
+        let run = Tampered { operation, origin, alters, network, script: &script, fingerprints_before, removed_before };
         Ok(format!("{}, {apart}, {}", inspection::tampered(run)?, outside::Clocks::seen(self.backend)))
     }
 

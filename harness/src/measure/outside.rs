@@ -85,6 +85,9 @@ impl Clocks {
         if let Some(what) = beyond(all, metered) {
             return Err(Refusal::WorkOutside { call: "group", what });
         }
+        if self.watch.repeated() {
+            return Err(Refusal::WorkOutside { call: "uncounted", what: "in a call that is measured".to_owned() });
+        }
         match scope {
             Scope::Process => return Ok(process),
             Scope::Child(id) => return self.stop_child(id, record),

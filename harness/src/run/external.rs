@@ -31,6 +31,8 @@ const FILE: &str = "backend.toml";
 const TARGET: &str = "target";
 /// The hidden subcommand that becomes a program behind a pipe.
 pub const BECOME: &str = "become";
+/// What counts in their place the primitives that their implementations use, in their directory.
+const COUNTING: &str = "counting";
 /// Says when a backend was built.
 const STAMP: &str = "built";
 /// What a program may say of its backends, in bytes, and how long it may take.
@@ -309,7 +311,8 @@ impl External {
         }
     }
 
-    /// What it is built from: its own sources, and those of the harness if it is on the library and in its repository.
+    /// What it is built from: its own sources, what counts beside it, and those of the harness if it is on the library and in
+    /// its repository.
     fn sources(&self) -> Vec<PathBuf> {
         if self.declared.kind == Kind::Member {
             return ["src", FILE].map(|path| self.directory.join(path)).into();
@@ -319,7 +322,8 @@ impl External {
         let ours = ["harness", "protocol", "baselines"]
             .iter()
             .flat_map(|it| [root.join(it).join("src"), root.join(it).join("Cargo.toml")]);
-        own.into_iter().chain(ours).collect()
+        let counting = self.directory.with_file_name(COUNTING);
+        own.into_iter().chain([counting]).chain(ours).collect()
     }
 
     fn describe(&self) -> Result<Described, String> {

@@ -335,7 +335,9 @@ impl Runners<'_> {
         };
         let welcome = runner.welcome();
         if let Some(mut about) = welcome.about.clone() {
-            about.growth.extend(self.plan.growth.get(&task.choice.backend).into_iter().flatten().cloned());
+            let claimed = self.plan.growth.get(&task.choice.backend).into_iter().flatten();
+            let new: Vec<String> = claimed.filter(|claim| !about.growth.contains(claim)).cloned().collect();
+            about.growth.extend(new);
             self.about.insert(task.choice.full_name(), about);
         }
         self.conditions.push(RunnerConditions {
@@ -348,15 +350,16 @@ impl Runners<'_> {
     }
 
     /// Runs the cell again, in a process that does nothing else, to measure its peak memory. Bytes and primitive counts
-    /// must be the same as before; times are not used. If that process fails, the memory stays unknown, but the sample
-    /// still counts.
+    /// must be the same as before, if the backend is deterministic; times are not used. If that process fails, the memory
+    /// stays unknown, but the sample still counts.
     fn measure_peak(&self, task: &Task, request: &Request, sample: &mut Sample) {
         let Choice { backend, variant } = &task.choice;
+        let deterministic = self.about.get(&task.choice.full_name()).is_none_or(|about| about.deterministic);
         let started = Runner::start(self.plan.launch_of(&task.choice), backend, variant, self.plan.jobs, None);
         let Ok(mut runner) = started else { return };
         let request = Request { peak: true, inspect: false, ..request.clone() };
         if let Answer::Sample(again) = runner.ask(&request, self.plan.timeout) {
-            if !same_exactly(sample, &again) {
+            if deterministic && !same_exactly(sample, &again) {
                 let reason = "with the same seed, another process had other bytes or primitive counts".to_owned();
                 *sample = failed(&task.choice, &request, Status::Refused, reason);
             } else {
