@@ -40,7 +40,6 @@ pub(crate) fn digest(bytes: &[u8]) -> Digest {
 /// A group, as one of its members knows it.
 pub(crate) struct Group {
     pub(crate) id: GroupId,
-    me: MemberId,
     mls: MlsGroup,
     pub(crate) provider: Provider,
     signer: Signer,
@@ -92,7 +91,7 @@ fn load(provider: &Provider, id: &GroupId) -> Option<MlsGroup> {
 
 impl Group {
     /// A group of its creator alone.
-    pub(crate) fn new(id: GroupId, me: MemberId, signer: Signer) -> Result<Self, Error> {
+    pub(crate) fn new(id: GroupId, signer: Signer) -> Result<Self, Error> {
         let provider = Provider::default();
         let join = configuration();
         let configuration = MlsGroupCreateConfig::builder()
@@ -105,7 +104,7 @@ impl Group {
         let mls_id = MlsGroupId::from_slice(&id.0);
         let mls = MlsGroup::new_with_group_id(&provider, &signer, &configuration, mls_id, signer.credential());
         let mls = mls.map_err(|_| Error::Internal)?;
-        Ok(Self::of(id, me, mls, provider, signer))
+        Ok(Self::of(id, mls, provider, signer))
     }
 
     /// A copy, if the storage holds the group.
@@ -116,9 +115,9 @@ impl Group {
         Some(Self { mls, provider, signer, sent, spoken, ..*self })
     }
 
-    fn of(id: GroupId, me: MemberId, mls: MlsGroup, provider: Provider, signer: Signer) -> Self {
+    fn of(id: GroupId, mls: MlsGroup, provider: Provider, signer: Signer) -> Self {
         let (sent, spoken) = (VecDeque::new(), BTreeMap::new());
-        Self { id, me, mls, provider, signer, has_updated: false, pending: None, sent, spoken }
+        Self { id, mls, provider, signer, has_updated: false, pending: None, sent, spoken }
     }
 
     /// Joins by a welcome, with one of these key packages. Returns the inviter too.
@@ -129,7 +128,6 @@ impl Group {
         signer: &Signer,
         confirm_inviter: &dyn Fn(&MemberId) -> bool,
     ) -> Result<(MemberId, Self), Error> {
-        let me = signer.id().ok_or(Error::Internal)?;
         let provider = Provider::of(key_packages);
         let staged = StagedWelcome::new_from_welcome(&provider, &configuration(), welcome, None);
         let staged = staged.map_err(|_| Error::NotAuthentic)?;
@@ -148,7 +146,7 @@ impl Group {
         }
         let mls = staged.into_group(&provider).map_err(|_| Error::NotAuthentic)?;
         provider.forget(KEY_PACKAGES);
-        Ok((inviter, Self::of(message.group, me, mls, provider, signer.clone())))
+        Ok((inviter, Self::of(message.group, mls, provider, signer.clone())))
     }
 
     pub(crate) fn members(&self) -> Vec<MemberId> {
@@ -247,7 +245,7 @@ impl Group {
 
     /// Lets my pending commit take effect.
     pub(crate) fn merge_own(&mut self) -> Result<Vec<Event>, Error> {
-        let events = self.mls.pending_commit().map(|commit| self.events_of(commit, self.me)).unwrap_or_default();
+        let events = self.mls.pending_commit().map(|commit| self.events_of(commit, self.signer.id)).unwrap_or_default();
         self.mls.merge_pending_commit(&self.provider).map_err(|_| Error::Internal)?;
         self.has_updated = true;
         self.advance();
@@ -282,7 +280,7 @@ impl Group {
         if *parsed.group_id().as_slice() != self.id.0 {
             return Err(Error::WrongGroup);
         }
-        if message.author != self.me {
+        if message.author != self.signer.id {
             return self.process(parsed, message.author, stolen);
         }
         let sent = digest(message.bytes);
@@ -330,7 +328,7 @@ impl Group {
             return Ok(Outcome::Events(vec![Event::Rejected { from: by, rule: Rule::Form }]));
         }
         if commit.self_removed() {
-            let event = Event::Removed { by, user: self.me };
+            let event = Event::Removed { by, user: self.signer.id };
             return Ok(if stolen { Outcome::Events(vec![event]) } else { Outcome::Removed(event) });
         }
         let events = self.events_of(&commit, by);
@@ -382,7 +380,6 @@ impl Group {
 
     pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<Self, Error> {
         let signer = Signer::decode(reader.prefixed()?)?;
-        let me = signer.id().ok_or(Error::Malformed)?;
         let id = GroupId(reader.array()?);
         let has_updated = reader.flag()?;
         let pending = if reader.flag()? { Some(reader.array()?) } else { None };
@@ -393,6 +390,6 @@ impl Group {
         }
         let provider = Provider::decode(reader)?;
         let mls = load(&provider, &id).ok_or(Error::Malformed)?;
-        Ok(Self { id, me, mls, provider, signer, has_updated, pending, sent, spoken })
+        Ok(Self { id, mls, provider, signer, has_updated, pending, sent, spoken })
     }
 }

@@ -12,6 +12,8 @@ use tls_codec::{DeserializeBytes as _, Serialize as _};
 #[derive(Clone)]
 pub(crate) struct Signer {
     pair: SignatureKeyPair,
+    /// The public key, which is its user's id.
+    pub(crate) id: MemberId,
     /// The pair in bytes.
     encoded: Vec<u8>,
 }
@@ -31,13 +33,13 @@ impl Signer {
     pub(crate) fn generate() -> Result<Self, Error> {
         count::add(Counts { sign_keygen: 1, ..Counts::NOTHING });
         let pair = SignatureKeyPair::new(SignatureScheme::ED25519).map_err(|_| Error::Internal)?;
-        let encoded = pair.tls_serialize_detached().map_err(|_| Error::Internal)?;
-        Ok(Self { pair, encoded })
+        Self::of(pair)
     }
 
-    /// The user's id, which is the public key.
-    pub(crate) fn id(&self) -> Option<MemberId> {
-        self.pair.public().try_into().ok().map(MemberId)
+    fn of(pair: SignatureKeyPair) -> Result<Self, Error> {
+        let id = MemberId(pair.public().try_into().map_err(|_| Error::Malformed)?);
+        let encoded = pair.tls_serialize_detached().map_err(|_| Error::Internal)?;
+        Ok(Self { pair, id, encoded })
     }
 
     /// The id as a credential.
@@ -52,7 +54,6 @@ impl Signer {
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Error> {
-        let pair = SignatureKeyPair::tls_deserialize_exact_bytes(bytes).map_err(|_| Error::Malformed)?;
-        Ok(Self { pair, encoded: bytes.to_vec() })
+        Self::of(SignatureKeyPair::tls_deserialize_exact_bytes(bytes).map_err(|_| Error::Malformed)?)
     }
 }

@@ -77,7 +77,7 @@ impl Room {
         let from = self.id(author);
         let mut events = vec![Vec::new(); self.users.len()];
         for Outgoing { to, bytes, .. } in sent {
-            for user in 0..self.users.len() {
+            for (user, events) in events.iter_mut().enumerate() {
                 if *to == Recipients::Everyone || *to == Recipients::One(self.id(user)) {
                     let received = self.receive(user, from, bytes);
                     if self.users[user].group().is_none() {
@@ -85,7 +85,7 @@ impl Room {
                         assert_eq!(received.unwrap_or_default(), Received::default());
                         continue;
                     }
-                    events[user].extend(received.unwrap().events);
+                    events.extend(received.unwrap().events);
                     let state = self.users[user].export();
                     assert_eq!(self.receive(user, from, bytes), Ok(Received::default()));
                     assert!(self.users[user].export() == state);

@@ -91,7 +91,8 @@ impl Backend for OpenMls {
     fn new_user(&self, one_time_prekeys: usize, _rng: &mut dyn CryptoRng) -> NewUser {
         // The implementation draws its own randomness, which does not fail.
         match Secrets::generate(one_time_prekeys.min(MAX_ONE_TIME)) {
-            Ok((secrets, id, bundle, one_time)) => {
+            Ok((secrets, bundle, one_time)) => {
+                let id = secrets.signer.id;
                 let member = Box::new(self.user(id, false, Stage::Outside(Box::new(secrets))));
                 NewUser { id, member, bundle, one_time }
             }
@@ -126,13 +127,12 @@ struct Secrets {
 }
 
 impl Secrets {
-    /// A user's secrets, its id, its last-resort key package and the others.
-    fn generate(one_time: usize) -> Result<(Self, MemberId, Vec<u8>, Vec<Vec<u8>>), Error> {
+    /// A user's secrets, its last-resort key package and the others.
+    fn generate(one_time: usize) -> Result<(Self, Vec<u8>, Vec<Vec<u8>>), Error> {
         let secrets = Self { signer: Signer::generate()?, key_packages: Provider::default() };
-        let id = secrets.signer.id().ok_or(Error::Internal)?;
         let bundle = secrets.key_package(true)?;
         let one_time = (0..one_time).map(|_| secrets.key_package(false)).collect::<Result<_, _>>()?;
-        Ok((secrets, id, bundle, one_time))
+        Ok((secrets, bundle, one_time))
     }
 
     fn key_package(&self, last_resort: bool) -> Result<Vec<u8>, Error> {
@@ -266,7 +266,7 @@ impl Member for User {
         let packages: Option<Vec<_>> = others.iter().map(package).collect();
         let packages = packages.ok_or(Error::NoBundle)?;
         let id = GroupId(secrets.key_packages.rand().random_array().map_err(|_| Error::Internal)?);
-        let mut group = Group::new(id, self.id, secrets.signer.clone())?;
+        let mut group = Group::new(id, secrets.signer.clone())?;
         let welcome = group.found(packages)?;
         self.stage = Stage::Inside(Box::new(group));
         Ok(vec![to_all("welcome", welcome)])
