@@ -22,7 +22,7 @@ use crate::thread;
 
 pub(crate) const CIPHERSUITE: Ciphersuite = Ciphersuite::MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519;
 /// For how many past epochs a member still reads messages that a commit has overtaken.
-const MAX_PAST_EPOCHS: usize = 5;
+const MAX_PAST_EPOCHS: usize = 3;
 /// How many of my last messages I know again if they come back.
 const MAX_SENT: usize = 64;
 

@@ -77,7 +77,8 @@ impl Backend for OpenMls {
                 "commits are private messages, the implementation's default; the ratchet tree is in the welcome; no padding",
                 "an add and a removal also renew the author's path",
                 "every call writes its changes to the implementation's storage in memory, as JSON: that is part of the times",
-                "it keeps the keys of unread messages for five past epochs, whereas its default is none",
+                "it keeps the keys of unread messages for three past epochs, as mls-rs does; its default is none, and with each \
+                 message it writes the keys of all of them, which takes several times as long on a full tree",
                 "its parallel iterators run on the calling thread alone",
                 "an author merges its own commit when it comes back, without verifying it",
                 "its state holds times of the clock, so the same randomness would give other exports; it draws its own",
@@ -91,7 +92,7 @@ impl Backend for OpenMls {
     fn new_user(&self, one_time_prekeys: usize, _rng: &mut dyn CryptoRng) -> NewUser {
         // The implementation draws its own randomness, which does not fail.
         match Secrets::generate(one_time_prekeys.min(MAX_ONE_TIME)) {
-            Ok((secrets, bundle, one_time)) => {
+            Ok((secrets, (bundle, one_time))) => {
                 let id = secrets.signer.id;
                 let member = Box::new(self.user(id, false, Stage::Outside(Box::new(secrets))));
                 NewUser { id, member, bundle, one_time }
@@ -119,6 +120,9 @@ impl Backend for OpenMls {
     }
 }
 
+/// A user's key packages: the last-resort one, and the others.
+type Published = (Vec<u8>, Vec<Vec<u8>>);
+
 /// What a user has before it is in a group.
 struct Secrets {
     signer: Signer,
@@ -127,12 +131,11 @@ struct Secrets {
 }
 
 impl Secrets {
-    /// A user's secrets, its last-resort key package and the others.
-    fn generate(one_time: usize) -> Result<(Self, Vec<u8>, Vec<Vec<u8>>), Error> {
+    fn generate(one_time: usize) -> Result<(Self, Published), Error> {
         let secrets = Self { signer: Signer::generate()?, key_packages: Provider::default() };
         let bundle = secrets.key_package(true)?;
         let one_time = (0..one_time).map(|_| secrets.key_package(false)).collect::<Result<_, _>>()?;
-        Ok((secrets, bundle, one_time))
+        Ok((secrets, (bundle, one_time)))
     }
 
     fn key_package(&self, last_resort: bool) -> Result<Vec<u8>, Error> {
@@ -299,9 +302,12 @@ impl Member for User {
     fn send(&mut self, plaintext: &[u8], _context: &mut Context<'_>) -> Result<Vec<Outgoing>, Error> {
         let full = self.full;
         let group = self.inside()?;
-        let update = if full && !group.has_updated { Some(to_all(COMMIT, group.update()?)) } else { None };
-        let message = to_all("message", group.write(plaintext)?);
-        Ok(update.into_iter().chain([message]).collect())
+        // The message comes first: after the commit, it would be one of a past epoch.
+        let mut outgoing = vec![to_all("message", group.write(plaintext)?)];
+        if full && !group.has_updated {
+            outgoing.push(to_all(COMMIT, group.update()?));
+        }
+        Ok(outgoing)
     }
 
     fn receive_one(&mut self, message: &Incoming<'_>, context: &mut Context<'_>) -> Result<Received, Error> {
