@@ -1,0 +1,230 @@
+//! A few members whose messages are put in order by hand.
+
+use protocol::crypto::count::{self, Counts};
+use protocol::directory::InMemoryDirectory;
+use protocol::error::Error;
+use protocol::id::{GroupId, MemberId};
+use protocol::member::{Backend, Context, Event, Incoming, Member, NewUser, Outgoing, Received, Recipients};
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng as _;
+
+use crate::provider::{AwsLc, Provider, RustCrypto};
+use crate::user::Mls;
+
+/// Users, the first `inside` of whom are members, on a network with one order.
+struct World {
+    users: Vec<(MemberId, Box<dyn Member>, ChaCha20Rng)>,
+    directory: InMemoryDirectory,
+    group: GroupId,
+}
+
+impl World {
+    fn new(backend: &dyn Backend, users: usize) -> Self {
+        let directory = InMemoryDirectory::default();
+        let made = (0..users).map(|number| {
+            let mut rng = ChaCha20Rng::seed_from_u64(number as u64);
+            let NewUser { id, member, bundle, one_time } = backend.new_user(2, &mut rng);
+            directory.publish(id, bundle, one_time);
+            (id, member, rng)
+        });
+        let users = made.collect();
+        Self { users, directory, group: GroupId([0; 32]) }
+    }
+
+    fn id(&self, user: usize) -> MemberId {
+        self.users[user].0
+    }
+
+    fn call<T>(&mut self, user: usize, call: impl FnOnce(&mut dyn Member, &mut Context<'_>) -> T) -> T {
+        let (_, member, rng) = &mut self.users[user];
+        call(&mut **member, &mut Context { rng, directory: &self.directory, confirm_inviter: &|_| true })
+    }
+
+    fn receive(&mut self, user: usize, author: usize, bytes: &[u8]) -> Result<Received, Error> {
+        let (group, author) = (self.group, self.id(author));
+        self.call(user, |member, context| member.receive_one(&Incoming { group, author, bytes }, context))
+    }
+
+    /// Delivers to all of these users, the author included. Returns what happened at each.
+    fn deliver(&mut self, to: &[usize], author: usize, sent: &[Outgoing]) -> Vec<Vec<Event>> {
+        let mut happened = Vec::new();
+        for user in to {
+            let mut events = Vec::new();
+            for message in sent {
+                if message.to == Recipients::Everyone || message.to == Recipients::One(self.id(*user)) {
+                    events.extend(self.receive(*user, author, &message.bytes).unwrap().events);
+                    // Again, and to a member that has been exported and restored.
+                    self.users[*user].1 = self.users[*user].1.duplicate();
+                    let again = self.receive(*user, author, &message.bytes);
+                    assert_eq!(again, Ok(Received::default()));
+                }
+            }
+            happened.push(events);
+        }
+        happened
+    }
+
+    fn create(&mut self, size: usize) -> Vec<Outgoing> {
+        let others: Vec<_> = (1..size).map(|user| self.id(user)).collect();
+        let sent = self.call(0, |member, context| member.create(&others, context)).unwrap();
+        self.group = self.users[0].1.group().unwrap();
+        let all: Vec<_> = (0..size).collect();
+        self.deliver(&all, 0, &sent);
+        self.agree(&all);
+        sent
+    }
+
+    fn agree(&self, members: &[usize]) {
+        let mut ids: Vec<_> = members.iter().map(|user| self.id(*user)).collect();
+        ids.sort_unstable();
+        let fingerprints = self.users[members[0]].1.fingerprints();
+        for user in members {
+            assert_eq!(self.users[*user].1.members(), ids);
+            assert_eq!(self.users[*user].1.fingerprints(), fingerprints);
+        }
+    }
+
+    fn say(&mut self, author: usize, members: &[usize]) -> Vec<Outgoing> {
+        let sent = self.call(author, |member, context| member.send(b"text", context)).unwrap();
+        let from = self.id(author);
+        let read = Event::Message { from, plaintext: b"text".to_vec() };
+        for (user, events) in members.iter().zip(self.deliver(members, author, &sent)) {
+            assert_eq!(events.contains(&read), *user != author);
+        }
+        sent
+    }
+}
+
+fn lens(sent: &[Outgoing]) -> Vec<(&'static str, usize)> {
+    sent.iter().map(|message| (message.kind, message.bytes.len())).collect()
+}
+
+fn lives<P: Provider>(backend: &Mls<P>) {
+    let mut world = World::new(backend, 5);
+    world.create(4);
+    let all = [0, 1, 2, 3];
+    for user in all {
+        world.say(user, &all);
+    }
+    world.agree(&all);
+    let by = world.id(1);
+    let sent = world.call(1, |member, context| member.update(context)).unwrap();
+    let before = world.users[1].1.fingerprints();
+    assert!(world.deliver(&all, 1, &sent).iter().all(|events| *events == [Event::Updated { by }]));
+    assert_ne!(world.users[1].1.fingerprints(), before);
+    world.agree(&all);
+    let (user, all) = (world.id(4), [0, 1, 2, 3, 4]);
+    let sent = world.call(2, |member, context| member.add(&user, context)).unwrap();
+    world.deliver(&all, 2, &sent);
+    world.agree(&all);
+    world.say(4, &all);
+    let user = world.id(1);
+    let sent = world.call(4, |member, context| member.remove(&user, context)).unwrap();
+    world.deliver(&all, 4, &sent);
+    assert_eq!(world.users[1].1.members(), []);
+    world.agree(&[0, 2, 3, 4]);
+    world.say(2, &[0, 2, 3, 4]);
+    assert_eq!(world.call(1, |member, context| member.update(context)), Err(Error::NotInGroup));
+}
+
+#[test]
+fn groups_live_with_all_variants() {
+    lives(&Mls::<RustCrypto>::FRESH);
+    lives(&Mls::<RustCrypto>::FULL);
+    lives(&Mls::<AwsLc>::FRESH);
+    lives(&Mls::<AwsLc>::FULL);
+}
+
+#[test]
+fn of_two_commits_the_first_takes_effect_and_the_other_is_made_again() {
+    let (mut world, all) = (World::new(&Mls::<RustCrypto>::FRESH, 3), [0, 1, 2]);
+    world.create(3);
+    let lost = world.call(0, |member, context| member.update(context)).unwrap();
+    let first = world.call(1, |member, context| member.update(context)).unwrap();
+    world.deliver(&all, 1, &first);
+    world.agree(&all);
+    assert_eq!(world.receive(2, 0, &lost[0].bytes), Ok(Received::default()));
+    assert_eq!(world.receive(0, 0, &lost[0].bytes), Ok(Received::default()));
+    let again = world.call(0, |member, context| member.update(context)).unwrap();
+    world.deliver(&all, 0, &again);
+    world.agree(&all);
+}
+
+#[test]
+fn a_message_that_a_few_commits_have_overtaken_is_read() {
+    for (commits, is_read) in [(3, true), (4, false)] {
+        let (mut world, all) = (World::new(&Mls::<RustCrypto>::FRESH, 3), [0, 1, 2]);
+        world.create(3);
+        let text = world.call(0, |member, context| member.send(b"text", context)).unwrap();
+        for _ in 0..commits {
+            let sent = world.call(1, |member, context| member.update(context)).unwrap();
+            world.deliver(&all, 1, &sent);
+        }
+        assert_eq!(world.receive(2, 0, &text[0].bytes).unwrap().events.len(), usize::from(is_read));
+        world.deliver(&all, 0, &text);
+    }
+}
+
+#[test]
+fn a_forgery_leaves_no_trace() {
+    let mut world = World::new(&Mls::<RustCrypto>::FRESH, 3);
+    world.create(3);
+    let text = world.call(0, |member, context| member.send(b"text", context)).unwrap();
+    let update = world.call(0, |member, context| member.update(context)).unwrap();
+    for sent in [&text[0].bytes, &update[0].bytes] {
+        for at in (0..sent.len()).step_by(7) {
+            let before = world.users[1].1.export();
+            let mut altered = sent.clone();
+            altered[at] ^= 1;
+            let _ = world.receive(1, 0, &altered);
+            assert_eq!(world.users[1].1.export(), before);
+        }
+        assert_eq!(world.receive(1, 0, sent).unwrap().events.len(), 1);
+    }
+    let mut copy = World::new(&Mls::<RustCrypto>::FRESH, 0);
+    copy.directory = world.directory.clone();
+    copy.users.push((world.id(1), world.users[1].1.duplicate(), ChaCha20Rng::seed_from_u64(9)));
+    let unsent = copy.call(0, |member, context| member.send(b"text", context)).unwrap();
+    assert_eq!(world.receive(1, 1, &unsent[0].bytes), Err(Error::WrongAuthor));
+}
+
+#[test]
+#[ignore = "prints figures"]
+fn figures() {
+    fn of<P: Provider>(backend: &Mls<P>, n: usize) {
+        let all: Vec<_> = (0..n).collect();
+        let mut world = World::new(backend, n + 1);
+        println!("{} {n}", backend.description().variant);
+        println!("  create {:?}", lens(&world.create(n)));
+        for user in (1..n).chain([0]) {
+            world.say(user, &all);
+        }
+        println!("  message {:?}", lens(&world.call(0, |member, context| member.send(&[0; 32], context)).unwrap()));
+        let before = count::snapshot();
+        let started = std::time::Instant::now();
+        let sent = world.call(0, |member, context| member.update(context)).unwrap();
+        println!("  update {:?} {:?} {:?}", lens(&sent), count::snapshot() - before, started.elapsed());
+        for user in [1, n - 1] {
+            let before: Counts = count::snapshot();
+            let started = std::time::Instant::now();
+            world.receive(user, 0, &sent[0].bytes).unwrap();
+            println!("    {:?} {:?}", count::snapshot() - before, started.elapsed());
+        }
+        let started = std::time::Instant::now();
+        let state = world.users[n - 1].1.export();
+        let exported = started.elapsed();
+        let started = std::time::Instant::now();
+        backend.restore(&state).unwrap();
+        println!("  export {} bytes {exported:?} restore {:?}", state.len(), started.elapsed());
+        let user = world.id(n);
+        println!("  add {:?}", lens(&world.call(0, |member, context| member.add(&user, context)).unwrap()));
+        let user = world.id(n - 1);
+        println!("  remove {:?}", lens(&world.call(0, |member, context| member.remove(&user, context)).unwrap()));
+    }
+    for n in [8, 128] {
+        of(&Mls::<RustCrypto>::FRESH, n);
+        of(&Mls::<RustCrypto>::FULL, n);
+        of(&Mls::<AwsLc>::FRESH, n);
+        of(&Mls::<AwsLc>::FULL, n);
+    }
+}
