@@ -86,7 +86,7 @@ impl<P: Provider> Inside<P> {
     pub(crate) fn new(mut group: Group<Config<P>>, store: Store, randomness: Randomness) -> Result<Self, MlsError> {
         let id = <[u8; 32]>::try_from(group.group_id()).map_err(|_| MlsError::GroupIdMismatch)?;
         store.lock().packages.clear();
-        group.write_to_storage()?;
+        group.write_to_storage_without_ratchet_tree()?;
         Ok(Self { id: GroupId(id), group, store, randomness, pending: None, sent: VecDeque::new(), renewed: false })
     }
 
@@ -210,7 +210,8 @@ impl<P: Provider> Inside<P> {
                 if !stays {
                     return Ok(Processed::Removed(events));
                 }
-                group.write_to_storage().map_err(|_| Error::Internal)?;
+                // Only so does the group forget the secrets of old epochs.
+                group.write_to_storage_without_ratchet_tree().map_err(|_| Error::Internal)?;
                 Ok(Processed::New(Box::new(group), events))
             }
             Ok(_) => Err(Error::Malformed),

@@ -1,10 +1,11 @@
 //! A few members whose messages are put in order by hand.
 
-use protocol::crypto::count::{self, Counts};
+use protocol::crypto::count::{self, Counted};
 use protocol::directory::InMemoryDirectory;
 use protocol::error::Error;
 use protocol::id::{GroupId, MemberId};
 use protocol::member::{Backend, Context, Event, Incoming, Member, NewUser, Outgoing, Received, Recipients};
+use protocol::operation::{Measured, Operation, Phase, Role, Start};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
 
@@ -93,10 +94,6 @@ impl World {
         }
         sent
     }
-}
-
-fn lens(sent: &[Outgoing]) -> Vec<(&'static str, usize)> {
-    sent.iter().map(|message| (message.kind, message.bytes.len())).collect()
 }
 
 fn lives<P: Provider>(backend: &Mls<P>) {
@@ -188,43 +185,74 @@ fn a_forgery_leaves_no_trace() {
     assert_eq!(world.receive(1, 1, &unsent[0].bytes), Err(Error::WrongAuthor));
 }
 
-#[test]
-#[ignore = "prints figures"]
-fn figures() {
-    fn of<P: Provider>(backend: &Mls<P>, n: usize) {
-        let all: Vec<_> = (0..n).collect();
-        let mut world = World::new(backend, n + 1);
-        println!("{} {n}", backend.description().variant);
-        println!("  create {:?}", lens(&world.create(n)));
-        for user in (1..n).chain([0]) {
-            world.say(user, &all);
+/// What was counted, by role and phase.
+fn costs_are_exact<P: Provider>(backend: &Mls<P>, n: usize) {
+    let mut world = World::new(backend, n + 1);
+    let all: Vec<_> = (0..n).collect();
+    let start = |world: &mut World, operation: Operation| {
+        if operation.start() >= Start::Created {
+            world.create(n);
         }
-        println!("  message {:?}", lens(&world.call(0, |member, context| member.send(&[0; 32], context)).unwrap()));
+        if operation.start() >= Start::Conversed {
+            (1..n).chain([0]).for_each(|user| drop(world.say(user, &all)));
+        }
+        if operation.start() == Start::Removed {
+            let user = world.id(n - 1);
+            let sent = world.call(0, |member, context| member.remove(&user, context)).unwrap();
+            world.deliver(&all, 0, &sent);
+        }
+    };
+    for operation in Operation::ALL.into_iter().filter(|operation| backend.has(*operation, n)) {
+        start(&mut world, operation);
+        let author = usize::from(operation == Operation::UpdateCold);
+        let (joiner, last) = (world.id(n), world.id(n - 1));
+        let others: Vec<_> = (1..n).map(|user| world.id(user)).collect();
         let before = count::snapshot();
-        let started = std::time::Instant::now();
-        let sent = world.call(0, |member, context| member.update(context)).unwrap();
-        println!("  update {:?} {:?} {:?}", lens(&sent), count::snapshot() - before, started.elapsed());
-        for user in [1, n - 1] {
-            let before: Counts = count::snapshot();
-            let started = std::time::Instant::now();
-            world.receive(user, 0, &sent[0].bytes).unwrap();
-            println!("    {:?} {:?}", count::snapshot() - before, started.elapsed());
+        let sent = world.call(author, |member, context| match operation {
+            Operation::Create => member.create(&others, context),
+            Operation::Add => member.add(&joiner, context),
+            Operation::Remove => member.remove(&last, context),
+            Operation::Update | Operation::UpdateCold => member.update(context),
+            _ => member.send(b"text", context),
+        });
+        let (sent, mut measured) = (sent.unwrap(), Measured::default());
+        measured.counts.insert((Role::Sender, Phase::Generate), count::snapshot() - before);
+        sent.iter().for_each(|message| *measured.messages.entry(message.kind).or_default() += 1);
+        if operation == Operation::Create {
+            world.group = world.users[0].1.group().unwrap();
         }
-        let started = std::time::Instant::now();
-        let state = world.users[n - 1].1.export();
-        let exported = started.elapsed();
-        let started = std::time::Instant::now();
-        backend.restore(&state).unwrap();
-        println!("  export {} bytes {exported:?} restore {:?}", state.len(), started.elapsed());
-        let user = world.id(n);
-        println!("  add {:?}", lens(&world.call(0, |member, context| member.add(&user, context)).unwrap()));
-        let user = world.id(n - 1);
-        println!("  remove {:?}", lens(&world.call(0, |member, context| member.remove(&user, context)).unwrap()));
+        for user in 0..=n {
+            let role = match operation {
+                _ if user == author => Role::Sender,
+                Operation::Add if user == n => Role::Joiner,
+                Operation::Remove if user == n - 1 => Role::Removed,
+                _ => Role::Recipient,
+            };
+            if user == n && role != Role::Joiner {
+                continue;
+            }
+            let before = count::snapshot();
+            for message in &sent {
+                if message.to == Recipients::Everyone || message.to == Recipients::One(world.id(user)) {
+                    world.receive(user, author, &message.bytes).unwrap();
+                }
+            }
+            *measured.counts.entry((role, Phase::Process)).or_default() += count::snapshot() - before;
+        }
+        let expected = backend.expected(operation, n).unwrap();
+        if let Err(error) = expected.compare(&measured, Counted::PublicKey) {
+            panic!("{operation} in a group of {n}: {error}");
+        }
+        world = World::new(backend, n + 1);
     }
-    for n in [8, 128] {
-        of(&Mls::<RustCrypto>::FRESH, n);
-        of(&Mls::<RustCrypto>::FULL, n);
-        of(&Mls::<AwsLc>::FRESH, n);
-        of(&Mls::<AwsLc>::FULL, n);
+}
+
+#[test]
+fn the_costs_of_all_operations_are_exact() {
+    for n in [2, 3, 4, 5, 6, 7, 8, 9, 12, 16, 17] {
+        costs_are_exact(&Mls::<RustCrypto>::FRESH, n);
+        costs_are_exact(&Mls::<RustCrypto>::FULL, n);
     }
+    costs_are_exact(&Mls::<AwsLc>::FRESH, 6);
+    costs_are_exact(&Mls::<AwsLc>::FULL, 6);
 }
