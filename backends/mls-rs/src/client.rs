@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use ed25519_dalek::SigningKey;
 use mls_rs::client_builder::{
     BaseConfig, WithCryptoProvider, WithGroupStateStorage, WithIdentityProvider, WithKeyPackageRepo,
 };
@@ -13,14 +14,13 @@ use mls_rs::identity::{Credential, CredentialType, SigningIdentity};
 use mls_rs::mls_rules::{CommitOptions, DefaultMlsRules};
 use mls_rs::time::MlsTime;
 use mls_rs::{Client, ExtensionList, Group, GroupStateStorage, IdentityProvider, KeyPackageStorage};
-use mls_rs_core::crypto::SignatureSecretKey;
 use mls_rs_core::group::{EpochRecord, GroupState};
 use mls_rs_core::identity::MemberValidationContext;
 use mls_rs_core::key_package::KeyPackageData;
 use protocol::id::MemberId;
 use zeroize::Zeroizing;
 
-use crate::provider::{Crypto, Provider, SUITE};
+use crate::provider::{Crypto, Provider, Randomness, SUITE};
 
 /// Past epochs whose messages can be read: the number that mls-rs keeps unless told otherwise.
 pub(crate) const PAST_EPOCHS: u64 = 3;
@@ -36,28 +36,20 @@ pub(crate) fn now() -> MlsTime {
 }
 
 /// A user's client. Everything that it keeps is in `store`.
-pub(crate) fn client<P: Provider>(
-    id: &MemberId,
-    signer: SignatureSecretKey,
-    store: Store,
-    crypto: Crypto<P>,
-) -> Client<Config<P>> {
+pub(crate) fn client<P: Provider>(signing: &SigningKey, store: Store, randomness: Randomness) -> Client<Config<P>> {
     // A commit that only adds may go without a new path. With one, every commit gives the group secrets that are new
     // also to who has stolen its author's state.
     let rules = DefaultMlsRules::new().with_commit_options(CommitOptions::new().with_path_required(true));
+    let name = signing.verifying_key().to_bytes().to_vec();
+    let identity = SigningIdentity::new(BasicCredential::new(name.clone()).into_credential(), name.into());
     Client::builder()
         .key_package_repo(store.clone())
         .group_state_storage(store)
         .identity_provider(Identities)
-        .crypto_provider(crypto)
+        .crypto_provider(Crypto::new(randomness))
         .mls_rules(rules)
-        .signing_identity(identity(id), signer, SUITE)
+        .signing_identity(identity, signing.to_keypair_bytes().to_vec().into(), SUITE)
         .build()
-}
-
-fn identity(id: &MemberId) -> SigningIdentity {
-    let credential = BasicCredential::new(id.0.to_vec()).into_credential();
-    SigningIdentity::new(credential, id.0.to_vec().into())
 }
 
 /// Whose identity it is, if it is valid: a user's name is its signature key.

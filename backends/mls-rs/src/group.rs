@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use ed25519_dalek::SigningKey;
 use mls_rs::error::MlsError;
 use mls_rs::group::proposal::Proposal;
 use mls_rs::group::{CommitEffect, CommitMessageDescription, ReceivedMessage};
@@ -13,8 +14,9 @@ use protocol::member::{Event, Fingerprints, Incoming};
 use protocol::wire::codec::{Reader, put_len, put_prefixed};
 use zeroize::Zeroizing;
 
-use crate::client::{Config, PAST_EPOCHS, Store, Stored, id_of, member_at, now};
+use crate::client::{Config, PAST_EPOCHS, Store, Stored, client, id_of, member_at, now};
 use crate::provider::{Provider, Randomness, Source};
+use crate::snapshot;
 
 /// How many of its own messages a member knows again.
 const MAX_SENT: usize = 64;
@@ -84,10 +86,14 @@ impl<P: Provider> Inside<P> {
 
     /// A group that its member has just created or joined. It needs its key packages no longer.
     pub(crate) fn new(mut group: Group<Config<P>>, store: Store, randomness: Randomness) -> Result<Self, MlsError> {
-        let id = <[u8; 32]>::try_from(group.group_id()).map_err(|_| MlsError::GroupIdMismatch)?;
         store.lock().packages.clear();
         group.write_to_storage_without_ratchet_tree()?;
-        Ok(Self { id: GroupId(id), group, store, randomness, pending: None, sent: VecDeque::new(), renewed: false })
+        Self::of(group, store, randomness)
+    }
+
+    fn of(group: Group<Config<P>>, store: Store, randomness: Randomness) -> Result<Self, MlsError> {
+        let id = GroupId(group.group_id().try_into().map_err(|_| MlsError::GroupIdMismatch)?);
+        Ok(Self { id, group, store, randomness, pending: None, sent: VecDeque::new(), renewed: false })
     }
 
     /// The members, sorted.
@@ -168,6 +174,10 @@ impl<P: Provider> Inside<P> {
         };
         if decoded.group_id().is_some_and(|id| id != self.id.0) {
             return Err(Error::WrongGroup);
+        }
+        if epoch > Some(now) {
+            // Its keys are not known yet.
+            return Err(Error::NotAuthentic);
         }
         if own {
             let digest = digest(message.bytes);
@@ -261,10 +271,7 @@ impl<P: Provider> Inside<P> {
         out.push(self.renewed.into());
     }
 
-    pub(crate) fn decode(
-        reader: &mut Reader<'_>,
-        client: impl FnOnce(Store, Randomness) -> Client<Config<P>>,
-    ) -> Result<Self, Error> {
+    pub(crate) fn decode(reader: &mut Reader<'_>, signing: &SigningKey) -> Result<Self, Error> {
         let mut stored = Stored { state: Zeroizing::new(reader.prefixed()?.to_vec()), ..Stored::default() };
         for _ in 0..reader.count(1)? {
             let epoch = u64::from_be_bytes(reader.array()?);
@@ -273,10 +280,23 @@ impl<P: Provider> Inside<P> {
         let pending = reader.flag()?.then(|| reader.array()).transpose()?;
         let sent = (0..reader.count(DIGEST_LEN)?).map(|_| reader.array()).collect::<Result<_, _>>()?;
         let renewed = reader.flag()?;
+        Ok(Self { pending, sent, renewed, ..Self::load(stored, signing).map_err(|_| Error::Malformed)? })
+    }
+
+    /// The group that is stored.
+    fn load(stored: Stored, signing: &SigningKey) -> Result<Self, MlsError> {
         let (store, randomness) = (Store::new(stored), Randomness::default());
-        let group = client(store.clone(), randomness.clone()).load_group(&[]).map_err(|_| Error::Malformed)?;
-        let id = GroupId(group.group_id().try_into().map_err(|_| Error::Malformed)?);
-        Ok(Self { id, group, store, randomness, pending, sent, renewed })
+        // The store holds one group, whatever its id.
+        let group = client(signing, store.clone(), randomness.clone()).load_group(&[])?;
+        Self::of(group, store, randomness)
+    }
+
+    /// The same group, which takes itself for another member's. It reads what I have sent, and can do nothing else.
+    pub(crate) fn as_another(&self, signing: &SigningKey) -> Result<Self, Error> {
+        self.group.clone().write_to_storage().map_err(|_| Error::Internal)?;
+        let mut stored = self.store.lock().clone();
+        snapshot::disown(&mut stored).map_err(|_| Error::Internal)?;
+        Self::load(stored, signing).map_err(|_| Error::Internal)
     }
 }
 

@@ -4,6 +4,7 @@ mod client;
 mod costs;
 mod group;
 mod provider;
+mod snapshot;
 #[cfg(test)]
 mod tests;
 mod user;

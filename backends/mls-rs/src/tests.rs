@@ -256,3 +256,34 @@ fn the_costs_of_all_operations_are_exact() {
     costs_are_exact(&Mls::<AwsLc>::FRESH, 6);
     costs_are_exact(&Mls::<AwsLc>::FULL, 6);
 }
+
+#[test]
+fn a_thief_reads_its_victim_until_that_updates() {
+    let (backend, all) = (Mls::<RustCrypto>::FRESH, [0, 1, 2]);
+    let mut world = World::new(&backend, 3);
+    world.create(3);
+    world.say(1, &all);
+    let mut thief = World::new(&backend, 0);
+    (thief.directory, thief.group) = (world.directory.clone(), world.group);
+    let state = world.users[1].1.export();
+    thief.users.push((world.id(1), backend.steal(&state).unwrap(), ChaCha20Rng::seed_from_u64(9)));
+    thief.users.push((world.id(0), backend.restore(&state).unwrap(), ChaCha20Rng::seed_from_u64(9)));
+    let mut reads = |sent: &[Outgoing], author| thief.receive(0, author, &sent[0].bytes).map(|read| read.events.len());
+    assert_eq!(reads(&world.say(1, &all), 0), Ok(1));
+    assert_eq!(reads(&world.say(0, &all), 1), Ok(1));
+    let update = world.call(0, |member, context| member.update(context)).unwrap();
+    world.deliver(&all, 0, &update);
+    assert_eq!(reads(&update, 1), Ok(1));
+    // This one is from a past epoch then.
+    let late = world.call(1, |member, context| member.send(b"text", context)).unwrap();
+    world.deliver(&all, 1, &late);
+    let update = world.call(0, |member, context| member.update(context)).unwrap();
+    world.deliver(&all, 0, &update);
+    assert_eq!(reads(&update, 1), Ok(1));
+    assert_eq!(reads(&late, 0), Ok(1));
+    let update = world.call(1, |member, context| member.update(context)).unwrap();
+    world.deliver(&all, 1, &update);
+    assert!(reads(&update, 0).is_err());
+    assert!(reads(&world.say(1, &all), 0).is_err());
+    assert!(reads(&world.say(0, &all), 1).is_err());
+}

@@ -4,7 +4,8 @@ use core::marker::PhantomData;
 use std::collections::BTreeSet;
 
 use ed25519_dalek::SigningKey;
-use mls_rs::{Client, MlsMessage, WireFormat};
+use mls_rs::error::MlsError;
+use mls_rs::{MlsMessage, WireFormat};
 use mls_rs_core::key_package::KeyPackageData;
 use protocol::crypto::count::{self, Counted, Counts};
 use protocol::crypto::hash::{DIGEST_LEN, hash};
@@ -20,10 +21,10 @@ use protocol::wire::codec::{Reader, put_len, put_prefixed};
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
-use crate::client::{Config, Store, Stored, client, id_of, member_at, now};
+use crate::client::{Store, Stored, client, id_of, member_at, now};
 use crate::costs;
 use crate::group::{Change, Commit, Inside};
-use crate::provider::{Crypto, Provider, Randomness, Source};
+use crate::provider::{Provider, Randomness, Source};
 
 /// Bytes of the secret keys of a key package: one for the welcome and one for the leaf.
 const PACKAGE_SECRETS_LEN: usize = 64;
@@ -82,13 +83,11 @@ impl<P: Provider> Backend for Mls<P> {
         let mut seed = Zeroizing::new([0; 32]);
         rng.fill_bytes(&mut *seed);
         count::add(Counts { sign_keygen: 1, ..Counts::NOTHING });
-        let signing = SigningKey::from_bytes(&seed);
-        let id = MemberId(signing.verifying_key().to_bytes());
-        let mut user =
-            User::<P> { id, signing, full: self.full, stolen: false, stage: Stage::Outside(Store::default()) };
-        let mut packages = (0..=one_time_prekeys).map(|_| user.publish(rng).unwrap_or_default());
-        let bundle = packages.next().unwrap_or_default();
-        let one_time = packages.collect();
+        let (signing, store) = (SigningKey::from_bytes(&seed), Store::default());
+        let mut packages = (0..=one_time_prekeys).map(|_| publish::<P>(&signing, &store, rng).unwrap_or_default());
+        let (bundle, one_time) = (packages.next().unwrap_or_default(), packages.collect());
+        let id = id_of_key(&signing);
+        let user = User::<P> { id, full: self.full, stolen: false, stage: Stage::Outside(signing, store) };
         NewUser { id, member: Box::new(user), bundle, one_time }
     }
 
@@ -115,7 +114,6 @@ impl<P: Provider> Backend for Mls<P> {
 
 struct User<P: Provider> {
     id: MemberId,
-    signing: SigningKey,
     /// Whether it updates with its first message.
     full: bool,
     /// In the hands of a thief.
@@ -125,8 +123,8 @@ struct User<P: Provider> {
 
 enum Stage<P: Provider> {
     /// With the secrets of the user's key packages.
-    Outside(Store),
-    Inside(Box<Inside<P>>),
+    Outside(SigningKey, Store),
+    Inside(SigningKey, Box<Inside<P>>),
     /// A removed member has no secrets.
     Removed(GroupId),
 }
@@ -143,33 +141,31 @@ fn package_of(user: &MemberId, directory: &dyn Directory) -> Option<MlsMessage> 
     (id == *user).then_some(package)
 }
 
+fn id_of_key(signing: &SigningKey) -> MemberId {
+    MemberId(signing.verifying_key().to_bytes())
+}
+
+/// Makes a key package.
+fn publish<P: Provider>(signing: &SigningKey, store: &Store, rng: &mut dyn CryptoRng) -> Result<Vec<u8>, MlsError> {
+    let randomness = Randomness::default();
+    let client = client::<P>(signing, store.clone(), randomness.clone());
+    let source = Source::bytes(rng, PACKAGE_SECRETS_LEN);
+    let make = || client.generate_key_package_message(Default::default(), Default::default(), Some(now()));
+    randomness.during(source, make)?.to_bytes()
+}
+
 impl<P: Provider> User<P> {
-    fn client(&self, store: Store, randomness: Randomness) -> Client<Config<P>> {
-        client(&self.id, self.signing.to_keypair_bytes().to_vec().into(), store, Crypto::new(randomness))
-    }
-
-    /// Makes a key package.
-    fn publish(&mut self, rng: &mut dyn CryptoRng) -> Result<Vec<u8>, Error> {
-        let Stage::Outside(store) = &self.stage else { return Err(Error::AlreadyInGroup) };
-        let randomness = Randomness::default();
-        let client = self.client(store.clone(), randomness.clone());
-        let source = Source::bytes(rng, PACKAGE_SECRETS_LEN);
-        let make = || client.generate_key_package_message(Default::default(), Default::default(), Some(now()));
-        let package = randomness.during(source, make).map_err(|_| Error::Internal)?;
-        package.to_bytes().map_err(|_| Error::Internal)
-    }
-
     fn inside(&mut self) -> Result<&mut Inside<P>, Error> {
         match &mut self.stage {
-            Stage::Inside(_) if self.stolen => Err(Error::Unsupported),
-            Stage::Inside(inside) => Ok(inside),
+            Stage::Inside(..) if self.stolen => Err(Error::Unsupported),
+            Stage::Inside(_, inside) => Ok(inside),
             _ => Err(Error::NotInGroup),
         }
     }
 
     /// Receives a message before there is a group, which only a welcome can change.
     fn receive_outside(&mut self, message: &Incoming<'_>, context: &Context<'_>) -> Result<Received, Error> {
-        let Stage::Outside(store) = &self.stage else { return Err(Error::Internal) };
+        let Stage::Outside(signing, store) = &self.stage else { return Err(Error::Internal) };
         if message.author == self.id && !self.stolen {
             return Err(Error::WrongAuthor);
         }
@@ -178,7 +174,7 @@ impl<P: Provider> User<P> {
             return Ok(Received::default());
         }
         let randomness = Randomness::default();
-        let client = self.client(store.clone(), randomness.clone());
+        let client = client::<P>(signing, store.clone(), randomness.clone());
         let (group, info) = client.join_group(None, &decoded, Some(now())).map_err(|_| Error::NotAuthentic)?;
         if group.group_id() != message.group.0 {
             return Err(Error::WrongGroup);
@@ -188,7 +184,7 @@ impl<P: Provider> User<P> {
             return Err(Error::InviterNotConfirmed);
         }
         let inside = Inside::new(group, store.clone(), randomness).map_err(|_| Error::Internal)?;
-        self.stage = Stage::Inside(Box::new(inside));
+        self.stage = Stage::Inside(signing.clone(), Box::new(inside));
         Ok(Received { outgoing: Vec::new(), events: vec![Event::Joined { inviter }] })
     }
 
@@ -199,21 +195,18 @@ impl<P: Provider> User<P> {
         }
         let mut reader = Reader::new(state);
         let id = MemberId(reader.array()?);
-        let stage = reader.byte()?;
-        let seed = Zeroizing::new(if stage == REMOVED { [0; 32] } else { reader.array()? });
-        let signing = SigningKey::from_bytes(&seed);
-        let user = Self { id, signing, full, stolen, stage: Stage::Removed(GroupId([0; 32])) };
-        let stage = match stage {
-            OUTSIDE => Stage::Outside(decode_packages(&mut reader)?),
+        let stage = match reader.byte()? {
+            OUTSIDE => Stage::Outside(SigningKey::from_bytes(&reader.array()?), decode_packages(&mut reader)?),
             INSIDE => {
-                let client = |store, randomness| user.client(store, randomness);
-                Stage::Inside(Box::new(Inside::decode(&mut reader, client)?))
+                let signing = SigningKey::from_bytes(&reader.array()?);
+                let inside = Inside::decode(&mut reader, &signing)?;
+                Stage::Inside(signing, Box::new(inside))
             }
             REMOVED => Stage::Removed(GroupId(reader.array()?)),
             _ => return Err(Error::Malformed),
         };
         reader.finish()?;
-        Ok(Self { stage, ..user })
+        Ok(Self { id, full, stolen, stage })
     }
 }
 
@@ -252,21 +245,21 @@ impl<P: Provider> Member for User<P> {
 
     fn group(&self) -> Option<GroupId> {
         match &self.stage {
-            Stage::Outside(_) => None,
-            Stage::Inside(inside) => Some(inside.id),
+            Stage::Outside(..) => None,
+            Stage::Inside(_, inside) => Some(inside.id),
             Stage::Removed(group) => Some(*group),
         }
     }
 
     fn members(&self) -> Vec<MemberId> {
         match &self.stage {
-            Stage::Inside(inside) => inside.members(),
+            Stage::Inside(_, inside) => inside.members(),
             _ => Vec::new(),
         }
     }
 
     fn create(&mut self, others: &[MemberId], context: &mut Context<'_>) -> Result<Vec<Outgoing>, Error> {
-        let Stage::Outside(store) = &self.stage else { return Err(Error::AlreadyInGroup) };
+        let Stage::Outside(signing, store) = &self.stage else { return Err(Error::AlreadyInGroup) };
         let mut named = BTreeSet::from([self.id]);
         if !others.iter().all(|user| named.insert(*user)) {
             return Err(Error::AlreadyAMember);
@@ -274,10 +267,10 @@ impl<P: Provider> Member for User<P> {
         let packages: Option<Vec<_>> = others.iter().map(|user| package_of(user, context.directory)).collect();
         let packages = packages.ok_or(Error::NoBundle)?;
         let (randomness, source) = (Randomness::default(), Source::stream(context.rng));
-        let client = self.client(store.clone(), randomness.clone());
+        let client = client::<P>(signing, store.clone(), randomness.clone());
         let created = Inside::create(&client, packages, store.clone(), randomness, source);
         let (inside, welcome) = created.map_err(|_| Error::NoBundle)?;
-        self.stage = Stage::Inside(Box::new(inside));
+        self.stage = Stage::Inside(signing.clone(), Box::new(inside));
         Ok(welcome.into_iter().map(|welcome| to_all("welcome", welcome)).collect())
     }
 
@@ -324,15 +317,18 @@ impl<P: Provider> Member for User<P> {
 
     fn receive_one(&mut self, message: &Incoming<'_>, context: &mut Context<'_>) -> Result<Received, Error> {
         match &mut self.stage {
-            Stage::Outside(_) => self.receive_outside(message, context),
+            Stage::Outside(..) => self.receive_outside(message, context),
             Stage::Removed(group) if *group != message.group => Err(Error::WrongGroup),
             Stage::Removed(_) => Ok(Received::default()),
-            Stage::Inside(inside) if inside.id != message.group => Err(Error::WrongGroup),
-            Stage::Inside(inside) => {
-                let own = message.author == self.id && !self.stolen;
-                let (events, stays) = inside.receive(message, own)?;
+            Stage::Inside(_, inside) if inside.id != message.group => Err(Error::WrongGroup),
+            Stage::Inside(signing, inside) if self.stolen && message.author == self.id => {
+                // For a member, its own messages hold nothing new. So a thief reads those of its victim as another.
+                let (events, _) = inside.as_another(signing)?.receive(message, false)?;
+                Ok(Received { outgoing: Vec::new(), events })
+            }
+            Stage::Inside(_, inside) => {
+                let (events, stays) = inside.receive(message, message.author == self.id)?;
                 if !stays && !self.stolen {
-                    self.signing = SigningKey::from_bytes(&[0; 32]);
                     self.stage = Stage::Removed(message.group);
                 }
                 Ok(Received { outgoing: Vec::new(), events })
@@ -342,7 +338,7 @@ impl<P: Provider> Member for User<P> {
 
     fn fingerprints(&self) -> Option<Fingerprints> {
         match &self.stage {
-            Stage::Inside(inside) => inside.fingerprints(),
+            Stage::Inside(_, inside) => inside.fingerprints(),
             _ => None,
         }
     }
@@ -350,14 +346,14 @@ impl<P: Provider> Member for User<P> {
     fn export(&self) -> Vec<u8> {
         let mut out = self.id.0.to_vec();
         match &self.stage {
-            Stage::Outside(store) => {
+            Stage::Outside(signing, store) => {
                 out.push(OUTSIDE);
-                out.extend_from_slice(self.signing.as_bytes());
+                out.extend_from_slice(signing.as_bytes());
                 encode_packages(store, &mut out);
             }
-            Stage::Inside(inside) => {
+            Stage::Inside(signing, inside) => {
                 out.push(INSIDE);
-                out.extend_from_slice(self.signing.as_bytes());
+                out.extend_from_slice(signing.as_bytes());
                 inside.encode(&mut out);
             }
             Stage::Removed(group) => out.extend([&[REMOVED][..], &group.0].concat()),
@@ -368,15 +364,9 @@ impl<P: Provider> Member for User<P> {
     }
 
     fn duplicate(&self) -> Box<dyn Member> {
-        let copy = Self::decode(&self.export(), self.full, self.stolen);
+        let Self { id, full, stolen, .. } = *self;
         // Whatever was exported decodes.
-        let out = |_| User {
-            id: self.id,
-            signing: self.signing.clone(),
-            full: self.full,
-            stolen: self.stolen,
-            stage: Stage::Removed(GroupId([0; 32])),
-        };
-        Box::new(copy.unwrap_or_else(out))
+        let lost = |_| Self { id, full, stolen, stage: Stage::Removed(GroupId([0; 32])) };
+        Box::new(Self::decode(&self.export(), full, stolen).unwrap_or_else(lost))
     }
 }
