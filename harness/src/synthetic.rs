@@ -31,6 +31,7 @@ fn empty(backend: &str, operation: Operation, group_size: u32, iteration: u32) -
         traffic: Vec::new(),
         work: Vec::new(),
         state_bytes: BTreeMap::new(),
+        rounds: None,
         peak_bytes: None,
         primitive_ns: BTreeMap::new(),
     }

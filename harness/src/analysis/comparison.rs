@@ -72,10 +72,11 @@ pub enum Quantity {
 
 impl Quantity {
     /// The lines of compare.csv for each cell, in their order.
-    pub const COMPARED: [Self; 7] = [
+    pub const COMPARED: [Self; 8] = [
         Self::Total(Metric::BytesSent),
         Self::Total(Metric::BytesDelivered),
         Self::Total(Metric::Messages),
+        Self::Total(Metric::Rounds),
         Self::Cpu(Cost::SenderFull),
         Self::Cpu(Cost::Recipient),
         Self::Cpu(Cost::Joiner),
@@ -89,6 +90,7 @@ impl Quantity {
                 let counts = sample.work.iter().filter_map(|work| work.counts.get(&metric)).copied();
                 counts.reduce(|sum, count| sum + count).map(|count| count as f64).into_iter().collect()
             }
+            Self::Total(Metric::Rounds) => sample.rounds.map(f64::from).into_iter().collect(),
             Self::Total(metric) => {
                 vec![sample.traffic.iter().map(|traffic| traffic.amount(metric)).sum::<u64>() as f64]
             }

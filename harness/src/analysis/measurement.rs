@@ -239,7 +239,7 @@ fn values_of(sample: &Sample) -> Values {
     let mut values = Values::new();
     traffic(sample, &mut values);
     work(sample, &mut values);
-    memory(sample, &mut values);
+    others(sample, &mut values);
     values
 }
 
@@ -302,10 +302,13 @@ fn work(sample: &Sample, values: &mut Values) {
     }
 }
 
-fn memory(sample: &Sample, values: &mut Values) {
+fn others(sample: &Sample, values: &mut Values) {
     for (role, sizes) in &sample.state_bytes {
         let sizes = sizes.iter().map(|size| *size as f64).collect();
         values.insert(key(sample, Who::Role(*role), When::All, Metric::StateBytes), sizes);
+    }
+    if let Some(rounds) = sample.rounds {
+        values.insert(key(sample, Who::Group, When::All, Metric::Rounds), vec![f64::from(rounds)]);
     }
     if let Some(peak) = sample.peak_bytes {
         values.insert(key(sample, Who::Group, When::All, Metric::PeakBytes), vec![peak as f64]);

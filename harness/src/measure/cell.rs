@@ -46,6 +46,8 @@ pub struct Outcome {
     pub work: Vec<Work>,
     /// Bytes of exported state after the operation, by role.
     pub state_bytes: BTreeMap<Role, Vec<u64>>,
+    /// The rounds of messages that it took.
+    pub rounds: u32,
     /// Cost of each primitive: the mean of measurements right before and right after the operation.
     pub primitive_ns: PrimitiveCosts,
     /// Peak memory of this process up to the end of the operation, in bytes; `None` if the system does not report it.
@@ -187,7 +189,7 @@ impl<'a> Bench<'a> {
         let costs_before = calibrate::primitives();
         let clocks = outside::Clocks::start();
         let record = network.run(&script.stages);
-        let operation_ns = clocks.stop(network.scope(), &record)?;
+        let operation_ns = clocks.stop(network.needs().scope, &record)?;
         let costs_after = calibrate::primitives();
 
         let peak_bytes = peak_bytes();
@@ -227,7 +229,15 @@ impl<'a> Bench<'a> {
         }
         let primitive_ns = calibrate::mean(&costs_before, &costs_after);
         let validation = validated.words;
-        Ok(Outcome { validation, traffic: traffic(&record), work, state_bytes, primitive_ns, peak_bytes })
+        Ok(Outcome {
+            validation,
+            traffic: traffic(&record),
+            work,
+            state_bytes,
+            rounds: record.rounds,
+            primitive_ns,
+            peak_bytes,
+        })
     }
 
     /// Repeats the operation in copies of the members, and parts of it in other processes. Returns what that has shown, in
@@ -414,13 +424,13 @@ fn placed(group: Group, cell: &Cell, stream: Stream) -> (Network, Script) {
         rng: stream(&origin, operation, index),
     };
     let participants = group.members.into_iter().enumerate().zip(&script.roles).map(participant).collect();
-    (Network::new(participants, group.directory, group.scope), script)
+    (Network::new(participants, group.directory, group.needs), script)
 }
 
 /// A group of copies of all participants.
 fn group_of(network: &Network) -> Result<Group, Refusal> {
     let members = outside::copies(network.participants().iter().map(|participant| &*participant.member))?;
-    Ok(Group { members, directory: network.directory().clone(), scope: network.scope() })
+    Ok(Group { members, directory: network.directory().clone(), needs: network.needs() })
 }
 
 fn traffic(record: &Record) -> Vec<Traffic> {

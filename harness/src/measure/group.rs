@@ -9,6 +9,7 @@ use rayon::ThreadPool;
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 
 use super::meter::Scope;
+use super::network::Needs;
 use super::outside;
 use super::randomness::Origin;
 use super::validation::Refusal;
@@ -23,8 +24,8 @@ pub struct Group {
     pub members: Vec<Box<dyn Member>>,
     /// The users' bundles and one-time prekeys.
     pub directory: InMemoryDirectory,
-    /// How far the meter sees when a member is called.
-    pub scope: Scope,
+    /// What the backend needs of the network.
+    pub needs: Needs,
 }
 
 impl Group {
@@ -34,7 +35,7 @@ impl Group {
     /// # Errors
     /// A user does more than to make its keys.
     pub fn of_users(backend: &dyn Backend, origin: &Origin, threads: &ThreadPool) -> Result<Self, Refusal> {
-        let scope = Scope::of(backend);
+        let needs = Needs::of(backend);
         // Streams are made with hashes, which would be counted.
         let streams: Vec<ChaCha20Rng> = (0..origin.group_size).map(|index| origin.user(index)).collect();
         let watch = Watch::start();
@@ -44,12 +45,12 @@ impl Group {
         });
         let (everywhere, mut seen) = (watch.everywhere(), Counts::default());
         let (members, directory) = (Vec::with_capacity(origin.group_size), InMemoryDirectory::default());
-        let mut group = Self { members, directory, scope };
+        let mut group = Self { members, directory, needs };
         for (user, counts) in users? {
             seen += counts;
             group.admit(user);
         }
-        if count::is_alone() && scope == Scope::Thread && everywhere != seen {
+        if count::is_alone() && needs.scope == Scope::Thread && everywhere != seen {
             return Err(Refusal::OtherThreads);
         }
         Ok(group)
@@ -71,7 +72,7 @@ impl Group {
     /// Copying the members does work ahead.
     pub fn duplicate(&self) -> Result<Self, Refusal> {
         let members = outside::copies(self.members.iter().map(|member| &**member))?;
-        Ok(Self { members, directory: self.directory.clone(), scope: self.scope })
+        Ok(Self { members, directory: self.directory.clone(), needs: self.needs })
     }
 
     /// The users' ids, in the order of `members`.

@@ -11,6 +11,7 @@ pub mod outside;
 pub mod randomness;
 pub mod replay;
 pub mod script;
+mod sequencer;
 pub mod tampering;
 pub mod transcript;
 pub mod validation;

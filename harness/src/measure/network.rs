@@ -4,6 +4,8 @@
 //! A participant receives all its messages of one round together, in one call. The answers make up the next round. Each
 //! stage of an operation runs until the network is quiet. In a stage with a partition, messages from one side to the
 //! other are withheld until the first stage without the partition.
+//!
+//! If the protocol needs a total order, a sequencer puts all messages in one order, and echoes them to their authors.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,17 +14,20 @@ use std::rc::Rc;
 use protocol::directory::{Directory, InMemoryDirectory};
 use protocol::error::Error;
 use protocol::id::{GroupId, MemberId};
-use protocol::member::{Context, Event, Incoming, Member, Outgoing, Received, Recipients, Rule};
+use protocol::member::{Backend, Context, Event, Incoming, Member, Ordering, Outgoing, Received, Recipients, Rule};
 use protocol::operation::{Phase, Role};
 use rand_chacha::ChaCha20Rng;
 
 use super::meter::{self, Effort, Scope};
-use super::script::{Action, Stage};
+use super::script::Stage;
+use super::sequencer::{Call, Sequencer, Submission};
 use super::tampering::{self, Tampering};
 use super::transcript::{Remembering, Step, Transcript};
 
 /// A protocol that still sends messages after this many rounds is assumed never to stop.
 const MAX_ROUNDS: usize = 64;
+/// What is called the kind of messages that the sequencer drops, because another commit came first. They reach nobody.
+pub const REJECTED: &str = "rejected";
 
 /// A member or joiner on the network.
 pub struct Participant {
@@ -40,13 +45,31 @@ struct Eavesdropper {
     rng: ChaCha20Rng,
 }
 
+/// What a protocol needs of the network that measures it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Needs {
+    /// How far the meter must see when a member is called.
+    pub scope: Scope,
+    /// The order in which members must get messages.
+    pub ordering: Ordering,
+}
+
+impl Needs {
+    /// What this backend needs.
+    #[must_use]
+    pub fn of(backend: &dyn Backend) -> Self {
+        Self { scope: Scope::of(backend), ordering: backend.description().capabilities.ordering }
+    }
+}
+
 /// Participants, the eavesdroppers that overhear them, and the directory that all of them use.
 pub struct Network {
     participants: Vec<Participant>,
     eavesdroppers: Vec<Eavesdropper>,
     ids: Vec<MemberId>,
     directory: InMemoryDirectory,
-    scope: Scope,
+    needs: Needs,
+    sequencer: Option<Sequencer>,
     /// The messages on their way to each participant.
     inboxes: Vec<Vec<Rc<InTransit>>>,
     /// The messages that eavesdroppers have not overheard yet.
@@ -72,6 +95,8 @@ pub struct Record {
     pub readings: Vec<Reading>,
     /// The plaintexts that eavesdroppers have read.
     pub overheard: Vec<Vec<u8>>,
+    /// The rounds in which somebody received a message, over all stages.
+    pub rounds: u32,
     /// What should not have happened; empty if all went well.
     pub faults: Vec<Fault>,
 }
@@ -164,11 +189,24 @@ struct InTransit {
 impl Network {
     /// A network of these participants. No message is on its way.
     #[must_use]
-    pub fn new(participants: Vec<Participant>, directory: InMemoryDirectory, scope: Scope) -> Self {
+    pub fn new(participants: Vec<Participant>, directory: InMemoryDirectory, needs: Needs) -> Self {
+        let sequencer = (needs.ordering == Ordering::Total).then(|| Sequencer::new(participants.len()));
         let ids = participants.iter().map(|participant| participant.member.id()).collect();
         let inboxes = participants.iter().map(|_| Vec::new()).collect();
         let (eavesdroppers, unheard, transcripts, tampering, late) = Default::default();
-        Self { participants, ids, eavesdroppers, directory, scope, inboxes, unheard, transcripts, tampering, late }
+        Self {
+            participants,
+            eavesdroppers,
+            ids,
+            directory,
+            needs,
+            sequencer,
+            inboxes,
+            unheard,
+            transcripts,
+            tampering,
+            late,
+        }
     }
 
     /// The participants, by position.
@@ -215,10 +253,10 @@ impl Network {
         self.tampering = tampering;
     }
 
-    /// How far the meter of calls sees.
+    /// What the protocol needs.
     #[must_use]
-    pub fn scope(&self) -> Scope {
-        self.scope
+    pub fn needs(&self) -> Needs {
+        self.needs
     }
 
     /// Whether an eavesdropper has been admitted.
@@ -241,13 +279,19 @@ impl Network {
     fn run_stage(&mut self, stage: &Stage, record: &mut Record) -> Result<(), Fault> {
         let count_as = |phase| stage.phase.unwrap_or(phase);
         for (operator, action) in &stage.acts {
-            self.generate(*operator, action, count_as(Phase::Generate), stage, record);
+            let call = Call { operator: *operator, action: action.clone(), again: false };
+            // In a total order, it may wait until its participant knows what has become of the call before.
+            let call = self.sequencer.as_mut().map_or_else(|| Some(call.clone()), |it| it.begin(call.clone()));
+            if let Some(call) = call {
+                self.generate(call, count_as(Phase::Generate), stage, record);
+            }
         }
         let fault = |phase, trouble| Fault { role: Role::Sender, phase, trouble };
         let mut groups = self.participants.iter().filter_map(|participant| participant.member.group());
         let group = groups.next().ok_or_else(|| fault(count_as(Phase::Generate), Trouble::NoGroup))?;
         let mut phase = count_as(Phase::Process);
-        for _ in 0..MAX_ROUNDS {
+        for _ in 0..MAX_ROUNDS + stage.acts.len() {
+            self.sequence(stage, record);
             self.overhear(group, record);
             let mut batches = self.take_batches(stage);
             self.hold_back(&mut batches);
@@ -257,28 +301,53 @@ impl Network {
             if batches.iter().all(Vec::is_empty) {
                 return Ok(());
             }
+            record.rounds += 1;
             for (participant, batch) in batches.iter().enumerate().filter(|(_, batch)| !batch.is_empty()) {
                 self.hand_over(group, participant, batch, phase, stage, record);
             }
             phase = count_as(Phase::Responses);
+            for call in self.sequencer.as_mut().map_or_else(Vec::new, Sequencer::ready) {
+                self.generate(call, phase, stage, record);
+            }
         }
         Err(fault(phase, Trouble::NotQuiet))
     }
 
-    fn generate(&mut self, operator: usize, action: &Action, phase: Phase, stage: &Stage, record: &mut Record) {
-        let Some(participant) = self.participants.get_mut(operator) else { return };
+    fn generate(&mut self, call: Call, phase: Phase, stage: &Stage, record: &mut Record) {
+        let Some(participant) = self.participants.get_mut(call.operator) else { return };
         let Participant { member, rng, role } = participant;
         let role = *role;
-        let transcript = self.transcripts.get_mut(&operator);
-        let (result, effort) = observed(&self.directory, transcript, Step::Acts, |directory| {
+        let transcript = self.transcripts.get_mut(&call.operator);
+        let step = if call.again { Step::ActsAgain } else { Step::Acts };
+        let (result, effort) = observed(&self.directory, transcript, step, |directory| {
             let mut context = Context { rng, directory, confirm_inviter: &|_| true };
-            meter::measure(self.scope, &self.directory, || action.perform(&mut **member, &mut context))
+            meter::measure(self.needs.scope, &self.directory, || call.action.perform(&mut **member, &mut context))
         });
-        record.add_effort(operator, phase, effort);
+        record.add_effort(call.operator, phase, effort);
         match result {
-            Ok(outgoing) => self.dispatch(operator, phase, outgoing, stage, record),
+            Ok(outgoing) => self.dispatch(call.operator, Some(call), phase, outgoing, stage, record),
             Err(error) => record.faults.push(Fault { role, phase, trouble: Trouble::Error(error) }),
         }
+    }
+
+    /// Lets the sequencer put what has reached it in order, and carries what it takes. What it drops is counted as sent.
+    fn sequence(&mut self, stage: &Stage, record: &mut Record) {
+        let Some(sequencer) = &mut self.sequencer else { return };
+        let reaches = |participant| !stage.cut_off.contains(&participant);
+        for decided in sequencer.take(reaches) {
+            match decided {
+                Ok(Submission { author, phase, sent, .. }) => self.carry(author, phase, sent, stage, record),
+                Err(Submission { author, phase, sent, .. }) => {
+                    let role = self.participants[author].role;
+                    let volume = record.traffic.entry((role, phase, REJECTED)).or_default();
+                    volume.messages += sent.len() as u64;
+                    volume.bytes_sent += sent.iter().map(|message| message.bytes.len() as u64).sum::<u64>();
+                }
+            }
+        }
+        // They receive it in this round.
+        let Some(sequencer) = &mut self.sequencer else { return };
+        (0..self.participants.len()).filter(|at| reaches(*at)).for_each(|at| sequencer.caught_up(at));
     }
 
     /// The messages that each participant receives in this round. Those that a partition withholds stay in the inboxes.
@@ -297,7 +366,15 @@ impl Network {
         let Some(tampering) = &mut self.tampering else { return };
         for (participant, batch) in batches.iter_mut().enumerate() {
             let kinds: Vec<&'static str> = batch.iter().map(|message| message.kind).collect();
-            for place in tampering.held_back(participant, &kinds).into_iter().rev() {
+            let held = tampering.held_back(participant, &kinds);
+            if self.sequencer.is_some() {
+                // In a total order, what follows a late message is late too.
+                let lags = self.late.iter().any(|(other, _)| *other == participant);
+                let first = if lags { 0 } else { held.first().copied().unwrap_or(batch.len()) };
+                self.late.extend(batch.drain(first..).map(|message| (participant, message)));
+                continue;
+            }
+            for place in held.into_iter().rev() {
                 self.late.push((participant, batch.remove(place)));
             }
         }
@@ -348,7 +425,7 @@ impl Network {
         let transcript = self.transcripts.get_mut(&index);
         let (results, effort) = observed(&self.directory, transcript, received, |directory| {
             let mut context = Context { rng, directory, confirm_inviter: &|_| true };
-            meter::measure(self.scope, &self.directory, || member.receive(&batch, &mut context))
+            meter::measure(self.needs.scope, &self.directory, || member.receive(&batch, &mut context))
         });
         if results.len() != batch.len() {
             fault(Trouble::ResultsMissing);
@@ -385,7 +462,7 @@ impl Network {
     }
 
     fn accept(&mut self, participant: usize, phase: Phase, received: Received, stage: &Stage, record: &mut Record) {
-        self.dispatch(participant, phase, received.outgoing, stage, record);
+        self.dispatch(participant, None, phase, received.outgoing, stage, record);
         for event in received.events {
             let trouble = match event {
                 Event::Message { from, plaintext } => {
@@ -402,13 +479,29 @@ impl Network {
         }
     }
 
-    /// Puts messages into the inboxes of their recipients and counts them.
-    fn dispatch(&mut self, author: usize, phase: Phase, sent: Vec<Outgoing>, stage: &Stage, record: &mut Record) {
-        let role = self.participants[author].role;
+    /// Sends messages that a call has returned, or that answer others.
+    fn dispatch(
+        &mut self,
+        author: usize,
+        call: Option<Call>,
+        phase: Phase,
+        sent: Vec<Outgoing>,
+        stage: &Stage,
+        record: &mut Record,
+    ) {
+        if let Some(transcript) = self.transcripts.get_mut(&author) {
+            transcript.sent.extend(sent.iter().map(|message| message.bytes.clone()));
+        }
+        match &mut self.sequencer {
+            Some(sequencer) => sequencer.submit(author, call, phase, sent),
+            None => self.carry(author, phase, sent, stage, record),
+        }
+    }
+
+    /// Puts messages into the inboxes of their recipients and counts them. A sequencer echoes broadcasts to their author.
+    fn carry(&mut self, author: usize, phase: Phase, sent: Vec<Outgoing>, stage: &Stage, record: &mut Record) {
+        let (role, echoes) = (self.participants[author].role, self.sequencer.is_some());
         for Outgoing { to, kind, bytes } in sent {
-            if let Some(transcript) = self.transcripts.get_mut(&author) {
-                transcript.sent.push(bytes.clone());
-            }
             let to = match to {
                 Recipients::Everyone => None,
                 Recipients::One(id) => match self.ids.iter().position(|other| *other == id) {
@@ -423,8 +516,9 @@ impl Network {
             let volume = record.traffic.entry((role, phase, kind)).or_default();
             volume.messages += 1;
             volume.bytes_sent += message.bytes.len() as u64;
+            let broadcast = |participant| stage.addresses(author, participant) || (echoes && author == participant);
             for (participant, inbox) in self.inboxes.iter_mut().enumerate() {
-                if to.map_or_else(|| stage.addresses(author, participant), |to| to == participant) {
+                if to.map_or_else(|| broadcast(participant), |to| to == participant) {
                     volume.bytes_delivered += message.bytes.len() as u64;
                     inbox.push(Rc::clone(&message));
                 }

@@ -8,7 +8,7 @@
 use std::hint::black_box;
 
 use protocol::crypto::count::{self, Counted, Counts, Watch};
-use protocol::member::{Backend, Member, NewUser, Ordering};
+use protocol::member::{Backend, Member, NewUser};
 use protocol::operation::{Expected, Operation};
 use rand_core::CryptoRng;
 
@@ -105,9 +105,6 @@ impl Clocks {
 /// The backend does not have the operation, or saying so does work.
 pub fn formula(backend: &dyn Backend, operation: Operation, group_size: usize) -> Result<Option<Expected>, Refusal> {
     let ask = || {
-        if backend.description().capabilities.ordering == Ordering::Total {
-            return Err(Refusal::NeedsTotalOrder);
-        }
         if !backend.supports(operation, group_size) {
             return Err(Refusal::Unsupported);
         }
@@ -172,7 +169,7 @@ pub fn after(network: &Network, operation_ns: u64) -> Result<(), Refusal> {
         let mut times = [0; METHODS.len()];
         let mut bytes = 0;
         for Participant { member, .. } in participants {
-            let looked = look_at(&**member, network.scope())?;
+            let looked = look_at(&**member, network.needs().scope)?;
             bytes += looked.bytes;
             times.iter_mut().zip(looked.times).for_each(|(sum, time)| *sum += time);
         }

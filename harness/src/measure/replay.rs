@@ -60,6 +60,8 @@ pub struct Recording {
 enum RecordedStep {
     /// The next of the member's actions in the script.
     Acts,
+    /// The same action again.
+    ActsAgain,
     /// Messages received in one round, with their authors' positions.
     Receives(Vec<(usize, Vec<u8>)>),
 }
@@ -125,6 +127,7 @@ impl Recording {
         let position = |id: &MemberId| ids.iter().position(|other| other == id).unwrap_or(ids.len());
         let step = |step: &Step| match step {
             Step::Acts => RecordedStep::Acts,
+            Step::ActsAgain => RecordedStep::ActsAgain,
             Step::Receives(messages) => RecordedStep::Receives(
                 messages.iter().map(|(author, bytes)| (position(author), bytes.clone())).collect(),
             ),
@@ -200,10 +203,13 @@ pub fn replay(recording: &Recording, backend: &dyn Backend) -> Result<Part, Repl
     }
     let stages = Script::new(operation, &origin, &ids).stages;
     let mut acts = stages.iter().flat_map(|stage| &stage.acts).filter(|(operator, _)| *operator == participant);
-    let mut calls = Vec::new();
+    let (mut calls, mut action) = (Vec::new(), None);
     for step in &recording.steps {
+        if *step == RecordedStep::Acts {
+            action = acts.next().map(|(_, action)| action);
+        }
         calls.push(match step {
-            RecordedStep::Acts => Call::Act(&acts.next().ok_or(Error::Malformed)?.1),
+            RecordedStep::Acts | RecordedStep::ActsAgain => Call::Act(action.ok_or(Error::Malformed)?),
             RecordedStep::Receives(messages) => {
                 let mut round = Vec::new();
                 for (author, bytes) in messages {

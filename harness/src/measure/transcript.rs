@@ -21,6 +21,8 @@ pub struct Transcript {
 pub enum Step {
     /// It acts: the next of its actions in the script.
     Acts,
+    /// It makes the same call again, because the sequencer has dropped what that returned.
+    ActsAgain,
     /// It receives the messages of one round, with their authors.
     Receives(Vec<(MemberId, Vec<u8>)>),
 }

@@ -23,8 +23,8 @@ use protocol::agreement::{self, Disagreement};
 use protocol::crypto::count::{Counted, Counts};
 use protocol::error::Error;
 use protocol::id::MemberId;
-use protocol::member::{Fingerprints, Member};
-use protocol::operation::{CostMismatch, Expected, Measured, Operation, PLAINTEXT_LEN, Phase, Role};
+use protocol::member::{COMMIT, Fingerprints, Member};
+use protocol::operation::{CostMismatch, Expected, Measured, Operation, PLAINTEXT_LEN, Phase, Role, Start};
 use rand_chacha::ChaCha20Rng;
 use rand_core::Rng as _;
 
@@ -97,9 +97,6 @@ pub enum Refusal {
     /// The backend does not support the operation, or not in a group of this size.
     #[error("the backend has no such operation, or not in a group of this size")]
     Unsupported,
-    /// The backend needs a sequencer, which puts all messages in one order.
-    #[error("the backend needs all messages in one order, which this network does not provide")]
-    NeedsTotalOrder,
     /// The group has too few members for the operation.
     #[error("{operation} needs a group of at least {least} members")]
     GroupTooSmall {
@@ -264,7 +261,8 @@ pub fn validate(finished: Finished<'_>) -> Result<Validated, Refusal> {
     }
     let probers = probers(&network, everybody_probes);
     let acknowledged = record.traffic.keys().any(|(_, _, kind)| *kind == ACK);
-    probe(&mut network, &probers, &origin, acknowledged)?;
+    let new = operation.start() < Start::Conversed;
+    probe(&mut network, &probers, &origin, (acknowledged, new))?;
     words.push(format!("{} probes read by all", probers.len()));
     if network.has_eavesdroppers() || network.with_role(Role::Removed).next().is_some() {
         words.push("the removed reads none of them".to_owned());
@@ -356,14 +354,22 @@ fn probers(network: &Network, everybody: bool) -> Vec<usize> {
 }
 
 /// Lets these members send a probe each, and checks who reads it. The first ones send a second probe at once, which must not
-/// cost less than the first.
-fn probe(network: &mut Network, probers: &[usize], origin: &Origin, acknowledged: bool) -> Result<(), Refusal> {
+/// cost less than the first. Of members that have never spoken, the first message may bring a commit, as everybody sees.
+fn probe(
+    network: &mut Network,
+    probers: &[usize],
+    origin: &Origin,
+    (acknowledged, new): (bool, bool),
+) -> Result<(), Refusal> {
     for (place, prober) in probers.iter().enumerate() {
         let mut stream = origin.probe(*prober);
         let first = probe_once(network, *prober, &mut stream)?;
         if place < TWICE {
             let second = probe_once(network, *prober, &mut stream)?;
-            nothing_put_off(network, *prober, [&first, &second], acknowledged)?;
+            let new = new || network.participants()[*prober].role == Role::Joiner;
+            if !(new && first.traffic.keys().any(|(_, _, kind)| *kind == COMMIT)) {
+                nothing_put_off(network, *prober, [&first, &second], acknowledged)?;
+            }
         }
     }
     Ok(())

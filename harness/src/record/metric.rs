@@ -15,6 +15,8 @@ pub enum Metric {
     BytesSent,
     /// Bytes of messages, counted once for each receiver.
     BytesDelivered,
+    /// The rounds of messages that an operation takes.
+    Rounds,
     /// Bytes that the directory handed out.
     BytesFetched,
     /// CPU time in nanoseconds: of a thread, or of the process if the backend needs threads.
@@ -47,8 +49,15 @@ impl Metric {
 
     /// All metrics: of messages, primitive counts, and the others.
     pub fn all() -> impl Iterator<Item = Self> {
-        let others =
-            [Self::BytesFetched, Self::CpuNs, Self::StateBytes, Self::PeakBytes, Self::Instructions, Self::OverFloor];
+        let others = [
+            Self::Rounds,
+            Self::BytesFetched,
+            Self::CpuNs,
+            Self::StateBytes,
+            Self::PeakBytes,
+            Self::Instructions,
+            Self::OverFloor,
+        ];
         Self::TRAFFIC.into_iter().chain(Self::primitives()).chain(others)
     }
 
@@ -66,6 +75,7 @@ impl Metric {
             Self::Messages => "messages",
             Self::BytesSent => "bytes_sent",
             Self::BytesDelivered => "bytes_delivered",
+            Self::Rounds => "rounds",
             Self::BytesFetched => "bytes_fetched",
             Self::CpuNs => "cpu_ns",
             Self::Primitive(name) => name,
@@ -81,6 +91,7 @@ impl Metric {
     pub fn unit(self) -> &'static str {
         match self {
             Self::Messages => "messages",
+            Self::Rounds => "rounds",
             Self::BytesSent | Self::BytesDelivered | Self::BytesFetched | Self::StateBytes | Self::PeakBytes => "B",
             Self::CpuNs => "ns",
             Self::Primitive("op.aead_bytes") => "B",

@@ -48,6 +48,9 @@ pub struct Sample {
     /// Bytes of exported state after the operation: one number for each member, by role.
     #[serde(with = "by_role")]
     pub state_bytes: BTreeMap<Role, Vec<u64>>,
+    /// How many rounds of messages the operation took, over all stages; missing in older runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rounds: Option<u32>,
     /// Peak memory in bytes of a process that ran this cell alone; null if that was not measured.
     pub peak_bytes: Option<u64>,
     /// Cost of each primitive, measured in the same process right before and after the operation.

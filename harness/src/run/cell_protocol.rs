@@ -122,6 +122,7 @@ pub fn unmeasured(backend: &str, variant: &str, request: &Request) -> Sample {
         traffic: Vec::new(),
         work: Vec::new(),
         state_bytes: BTreeMap::new(),
+        rounds: None,
         peak_bytes: None,
         primitive_ns: PrimitiveCosts::new(),
     }

@@ -186,17 +186,18 @@ fn measure(backend: &dyn Backend, bench: &mut Bench<'_>, request: &Request) -> S
         _ => bench.run(&cell),
     };
     match result {
-        Ok(Outcome { validation, traffic, work, state_bytes, primitive_ns, peak_bytes }) => Sample {
+        Ok(Outcome { validation, traffic, work, state_bytes, rounds, primitive_ns, peak_bytes }) => Sample {
             status: Status::Ok,
             validation,
             traffic,
             work,
             state_bytes,
+            rounds: Some(rounds),
             primitive_ns,
             peak_bytes: peak_bytes.filter(|_| request.peak),
             ..empty
         },
-        Err(refusal @ (Refusal::Unsupported | Refusal::NeedsTotalOrder)) => {
+        Err(refusal @ Refusal::Unsupported) => {
             Sample { status: Status::Unsupported, reason: refusal.to_string(), ..empty }
         }
         Err(refusal) => Sample { status: Status::Refused, reason: refusal.to_string(), ..empty },

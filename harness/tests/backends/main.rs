@@ -32,6 +32,7 @@ mod small_groups_only;
 #[path = "../faulty/table_of_plaintexts.rs"]
 mod table_of_plaintexts;
 mod thieves;
+mod total_order;
 #[path = "../toy/mod.rs"]
 mod toy;
 #[path = "../faulty/verifies_when_author_speaks.rs"]

@@ -1,8 +1,7 @@
 //! The network is partitioned and heals: what is withheld, whom a broadcast reaches, and how it is counted.
 
 use crate::toy::{Flaw, Toy};
-use harness::measure::meter::Scope;
-use harness::measure::network::{Network, Participant, Record};
+use harness::measure::network::{Needs, Network, Participant, Record};
 use harness::measure::randomness::Origin;
 use harness::measure::script::{Action, Stage};
 use protocol::directory::InMemoryDirectory;
@@ -21,7 +20,7 @@ fn group() -> Network {
         Participant { member: user.member, role, rng: ORIGIN.member(Operation::Create, index) }
     };
     let participants = (0..ORIGIN.group_size).map(participant).collect();
-    let mut network = Network::new(participants, directory, Scope::Thread);
+    let mut network = Network::new(participants, directory, Needs::of(&Toy(Flaw::None)));
     let others = network.ids()[1..].to_vec();
     assert_eq!(network.run(&[Stage::of(0, Action::Create(others))]).faults, []);
     network

@@ -16,6 +16,7 @@ mod deterministic_encryption;
 mod fakes_updates;
 mod fresh_keys;
 mod hoards;
+mod in_turns;
 mod joins_unconfirmed;
 mod keeps_key;
 mod keeps_prekeys;
@@ -60,6 +61,7 @@ pub(crate) use deterministic_encryption::DeterministicEncryption;
 pub(crate) use fakes_updates::FakesUpdates;
 pub(crate) use fresh_keys::FreshKeys;
 pub(crate) use hoards::Hoards;
+pub(crate) use in_turns::{Impatience, InTurns};
 pub(crate) use joins_unconfirmed::JoinsUnconfirmed;
 pub(crate) use keeps_key::KeepsKey;
 pub(crate) use keeps_prekeys::KeepsPrekeys;
@@ -250,6 +252,10 @@ impl Backend for Faulty {
 
     fn expected(&self, operation: Operation, group_size: usize) -> Option<Expected> {
         self.fault.expected(operation, group_size, &|| self.base.expected(operation, group_size))
+    }
+
+    fn has(&self, operation: Operation, group_size: usize) -> bool {
+        self.base.has(operation, group_size)
     }
 }
 

@@ -16,6 +16,7 @@ impl<'a> World<'a> {
         Ok(Self {
             make: self.make,
             threads: self.threads,
+            total: self.total,
             users: self.users.iter().map(copy).collect::<Verdict<_>>()?,
             directory: self.directory.clone(),
             group: self.group,

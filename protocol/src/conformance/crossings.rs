@@ -6,6 +6,7 @@ use super::recorder::Recorder;
 use super::trial::Trial;
 use super::verdict::Verdict;
 use super::world::{Action, World, stream};
+use crate::member::Ordering;
 use crate::operation::{Operation, Start};
 
 /// The size of groups in which all orders are tried.
@@ -72,7 +73,7 @@ pub(super) fn check(trial: &mut Trial<'_>) -> Verdict {
         }
         trial.enter(situation, SMALL);
         every_order(flight(trial, Start::Conversed)?, crossing, trial.seed)?;
-        if crossing != Crossing::Nothing {
+        if crossing != Crossing::Nothing && trial.capabilities().ordering == Ordering::Causal {
             trial.enter(situation, SMALL);
             withheld(flight(trial, Start::Conversed)?, crossing, trial.capabilities().pcs_update)?;
         }
@@ -103,7 +104,12 @@ fn every_order(mut flight: Flight<'_>, crossing: Crossing, seed: u64) -> Verdict
     flight.settle(&[LATE])?;
     flight.say(SPEAKER)?;
     flight.settle(&[LATE])?;
-    for (number, order) in orders(flight.inbox(LATE), &mut stream(seed, 1 << 26)).into_iter().enumerate() {
+    let orders = match flight.is_ordered() {
+        // One by one, and in one batch.
+        true => vec![flight.inbox(LATE); 2],
+        false => orders(flight.inbox(LATE), &mut stream(seed, 1 << 26)),
+    };
+    for (number, order) in orders.into_iter().enumerate() {
         let mut flight = flight.fork()?;
         // One by one, or in one batch.
         arrive(&mut flight, &order, if number % 2 == 0 { 1 } else { order.len().max(1) })?;
@@ -126,6 +132,10 @@ pub(super) fn last_first<'a>(trial: &mut Trial<'a>, world: World<'a>) -> Verdict
     flight.say(SPEAKER)?;
     flight.settle(&[LATE])?;
     let mut order = flight.inbox(LATE);
+    if flight.is_ordered() {
+        arrive(&mut flight, &order, 1)?;
+        return flight.finish();
+    }
     order.reverse();
     // And once more, but what crosses comes after everything else, which waits for it.
     let (crosses, others): (Vec<_>, Vec<_>) = order.iter().partition(|place| flight.author(**place) == OPERATOR);

@@ -21,13 +21,16 @@ pub(super) fn check(trial: &mut Trial<'_>) -> Verdict {
     Ok(())
 }
 
-/// One member gets the messages of an operation after the others are done, the last message first.
+/// One member gets the messages of an operation after the others are done, the last message first. In a total order they come
+/// in that order, but late.
 fn reverse(mut world: World<'_>, operation: Operation, late: usize) -> Verdict {
     let (operator, action) = Action::of(operation, SIZE);
     world.begin(operator, &action)?;
     world.settle(Some(late))?;
     let mut inbox = core::mem::take(&mut world.users[late].inbox);
-    inbox.reverse();
+    if !world.total {
+        inbox.reverse();
+    }
     for place in inbox {
         let answers = world.receive(late, &[place], Phase::Process)?;
         world.post(late, answers)?;

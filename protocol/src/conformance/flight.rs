@@ -7,7 +7,7 @@ use super::verdict::{Verdict, ensure};
 use super::world::{Action, Sent, User, World};
 use crate::error::Error;
 use crate::id::MemberId;
-use crate::member::{Context, Event, Incoming, Received};
+use crate::member::{Context, Event, Incoming, Outgoing, Received};
 use crate::operation::PLAINTEXT_LEN;
 
 /// The greatest number of messages that arrive in a small group: a protocol that still sends after them sends for ever.
@@ -71,7 +71,13 @@ impl<'a> Flight<'a> {
     }
 
     pub(super) fn act(&mut self, author: usize, action: &Action) -> Verdict {
-        let sent = self.world.call(author, action).map_err(|error| format!("the call failed: {error}"))?;
+        // In a total order, its author first learns what has become of its last commit.
+        self.deliver_each(author, |world| world.awaited(author))?;
+        let mut sent = self.call(author, action)?;
+        if self.world.drops(author, &sent) {
+            self.deliver_each(author, |world| core::mem::take(&mut world.users[author].inbox))?;
+            sent = self.call(author, action)?;
+        }
         match action {
             Action::Add(user) => {
                 self.world.admit(*user);
@@ -81,6 +87,20 @@ impl<'a> Flight<'a> {
             _ => {}
         }
         self.world.post(author, sent)
+    }
+
+    fn call(&mut self, author: usize, action: &Action) -> Verdict<Vec<Outgoing>> {
+        self.world.call(author, action).map_err(|error| format!("the call failed: {error}"))
+    }
+
+    /// Lets the messages that are taken out of a user's inbox arrive there, one by one.
+    fn deliver_each(&mut self, user: usize, take: impl FnOnce(&mut World<'a>) -> Vec<usize>) -> Verdict {
+        take(&mut self.world).into_iter().try_for_each(|place| self.deliver(user, &[place]))
+    }
+
+    /// Whether all messages arrive in one order.
+    pub(super) fn is_ordered(&self) -> bool {
+        self.world.total
     }
 
     /// What is in flight to a user.
@@ -114,7 +134,8 @@ impl<'a> Flight<'a> {
 
     fn waiting(&self) -> impl Iterator<Item = (usize, usize)> {
         let users = self.world.users.iter().enumerate();
-        users.flat_map(|(number, user)| user.inbox.iter().map(move |place| (number, *place)))
+        let next = if self.world.total { 1 } else { usize::MAX };
+        users.flat_map(move |(number, user)| user.inbox.iter().take(next).map(move |place| (number, *place)))
     }
 
     /// Lets one message arrive, if there is one.
@@ -224,7 +245,9 @@ impl<'a> Flight<'a> {
                 let from = self.world.users[*author].id;
                 let times = user.read.iter().filter(|(by, read)| *by == from && read == plaintext).count();
                 ensure(times <= 1, || "a member read a message twice".to_owned())?;
-                ensure(times == 0 || entitled, || "somebody read a message that was not for it".to_owned())?;
+                // In a total order, what comes after an add may be for the joiner, whatever its author knew.
+                let joined = self.world.total && self.joiners.contains(&number);
+                ensure(times == 0 || entitled || joined, || "somebody read a message that was not for it".to_owned())?;
                 ensure(times == 1 || !entitled || !user.inside || !author_stays, || {
                     "a message is lost, although the declared ordering allows the order in which all arrived".to_owned()
                 })?;

@@ -158,7 +158,7 @@ fn tamper(world: &mut World<'_>, place: usize, victim: usize, (ends, between): (
     without_effect(world, victim, &elsewhere, || format!("a message of kind `{kind}` under another group"))?;
     let (author, to) = (world.log[place].author, world.log[place].to);
     for user in 0..world.users.len() {
-        if to.map_or(user != author && world.users[user].hears, |to| to == user) {
+        if world.addresses(author, to, user) {
             continue;
         }
         without_effect(world, user, &genuine, || format!("a message of kind `{kind}` at somebody it is not for"))?;

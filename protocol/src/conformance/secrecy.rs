@@ -10,7 +10,7 @@ use super::verdict::{Verdict, ensure};
 use super::world::{Action, Sent, World};
 use crate::crypto::tap::Tap;
 use crate::error::Error;
-use crate::member::{Context, Incoming};
+use crate::member::{Context, Incoming, Ordering};
 use crate::operation::{Operation, PLAINTEXT_LEN, Start};
 
 /// The number of earlier messages that a state may remember.
@@ -41,7 +41,8 @@ pub(super) fn check(trial: &mut Trial<'_>) -> Verdict {
             let mut world = trial.world(Start::Conversed, 1)?;
             joiner(trial, &mut world, size)?;
         }
-        if size == SIZES[1] && trial.supports(Operation::Add, size) {
+        let in_haste = trial.capabilities().ordering == Ordering::Causal;
+        if in_haste && size == SIZES[1] && trial.supports(Operation::Add, size) {
             trial.enter("add by a member that has just sent", size);
             let mut world = trial.world(Start::Conversed, 1)?;
             joiner_in_haste(trial, &mut world, size)?;
@@ -83,7 +84,7 @@ pub(super) fn removed(
     let last = world.state(target);
     let third = world.insiders().into_iter().find(|user| ![operator, target].contains(user));
     let crossing = world.passage(|world| {
-        if let Some(third) = third.filter(|_| capabilities.concurrent_operations) {
+        if let Some(third) = third.filter(|_| trial.may_cross()) {
             world.begin_to_say(third)?;
         }
         Ok(())
@@ -232,7 +233,7 @@ fn cross_removal(
         return Ok(None);
     };
     let state = world.state(target);
-    if !trial.capabilities().concurrent_operations {
+    if !trial.may_cross() {
         let Passage { sent, said } = world.passage(|world| world.say(third, PLAINTEXT_LEN))?;
         return Ok(Some(Followed { state, heard: sent.collect(), said }));
     }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::report::{Attack, Violation};
 use super::verdict::Verdict;
 use super::world::{Action, World};
-use crate::member::{Backend, Capabilities};
+use crate::member::{Backend, Capabilities, Ordering};
 use crate::operation::{CostMismatch, Operation, Start};
 
 /// The sizes of the groups in which each operation is tried.
@@ -77,6 +77,12 @@ impl<'a> Trial<'a> {
 
     pub(super) fn capabilities(&self) -> Capabilities {
         self.backend().description().capabilities
+    }
+
+    /// Whether a message can cross an operation: neither author knows of the other, and others may get either first.
+    pub(super) fn may_cross(&self) -> bool {
+        let Capabilities { concurrent_operations, ordering, .. } = self.capabilities();
+        concurrent_operations && ordering == Ordering::Causal
     }
 
     pub(super) fn supports(&self, operation: Operation, group_size: usize) -> bool {

@@ -11,7 +11,9 @@ use crate::crypto::count::Watch;
 use crate::directory::InMemoryDirectory;
 use crate::error::Error;
 use crate::id::{GroupId, MemberId};
-use crate::member::{Backend, Context, Event, Incoming, Member, NewUser, Outgoing, Received, Recipients};
+use crate::member::{
+    Backend, COMMIT, Capabilities, Context, Event, Incoming, Member, NewUser, Ordering, Outgoing, Received, Recipients,
+};
 use crate::operation::{Measured, Operation, PLAINTEXT_LEN, Phase, Role};
 
 /// The greatest number of rounds: a protocol that still sends after them sends for ever.
@@ -90,6 +92,8 @@ pub(super) struct World<'a> {
     pub(super) make: &'a dyn Fn() -> Box<dyn Backend>,
     /// Whether the backend declares that it needs threads.
     pub(super) threads: bool,
+    /// Whether the backend needs a total order. Then the log is that order, and messages reach their authors too.
+    pub(super) total: bool,
     pub(super) users: Vec<User>,
     pub(super) directory: InMemoryDirectory,
     pub(super) group: GroupId,
@@ -140,10 +144,24 @@ impl<'a> World<'a> {
         }
         let (log, calls, said, cost) = (Vec::new(), Vec::new(), Vec::new(), Measured::default());
         let roles = vec![Role::Recipient; users.len()];
-        let (threads, group, plaintexts) =
-            (make().description().capabilities.threads, GroupId([0; 32]), stream(seed, 0));
+        let Capabilities { threads, ordering, .. } = make().description().capabilities;
+        let (total, group, plaintexts) = (ordering == Ordering::Total, GroupId([0; 32]), stream(seed, 0));
         let most_speakers = usize::MAX;
-        Ok(Self { make, threads, users, directory, group, log, calls, said, roles, cost, plaintexts, most_speakers })
+        Ok(Self {
+            make,
+            threads,
+            total,
+            users,
+            directory,
+            group,
+            log,
+            calls,
+            said,
+            roles,
+            cost,
+            plaintexts,
+            most_speakers,
+        })
     }
 
     /// From now on, all users draw from the streams with the numbers from `first` on.
@@ -163,6 +181,11 @@ impl<'a> World<'a> {
 
     /// Makes the call, and puts the messages that it returns on their way.
     pub(super) fn begin(&mut self, operator: usize, action: &Action) -> Verdict {
+        let before = self.awaited(operator);
+        if !before.is_empty() {
+            let answers = self.receive(operator, &before, Phase::Process)?;
+            self.post(operator, answers)?;
+        }
         self.cost = Measured::default();
         self.roles.fill(Role::Recipient);
         self.roles[operator] = Role::Sender;
@@ -317,8 +340,31 @@ impl<'a> World<'a> {
         Ok(received.outgoing)
     }
 
+    /// Takes what a user must receive before it acts out of its inbox: all up to its own commit, if that is under way.
+    pub(super) fn awaited(&mut self, user: usize) -> Vec<usize> {
+        let log = &self.log;
+        let own = |place: &usize| log[*place].author == user && log[*place].kind == COMMIT;
+        let inbox = &mut self.users[user].inbox;
+        let until = inbox.iter().rposition(own).map_or(0, |at| at + 1);
+        if self.total { inbox.drain(..until).collect() } else { Vec::new() }
+    }
+
+    /// Whether a sequencer drops these messages: they have a commit, and their author has not received the last one.
+    pub(super) fn drops(&self, author: usize, sent: &[Outgoing]) -> bool {
+        let is_new = |place: &usize| self.log[*place].kind == COMMIT;
+        self.total && sent.iter().any(|message| message.kind == COMMIT) && self.users[author].inbox.iter().any(is_new)
+    }
+
+    /// Whether messages for this user, or for everybody, are for a user.
+    pub(super) fn addresses(&self, author: usize, to: Option<usize>, user: usize) -> bool {
+        to.map_or(self.users[user].hears && (self.total || user != author), |to| to == user)
+    }
+
     /// Puts messages on their way.
     pub(super) fn post(&mut self, author: usize, sent: Vec<Outgoing>) -> Verdict {
+        if self.drops(author, &sent) {
+            return Ok(());
+        }
         for Outgoing { to, kind, bytes } in sent {
             ensure(!kind.is_empty(), || "a message has no kind".to_owned())?;
             let to = match to {
@@ -329,9 +375,9 @@ impl<'a> World<'a> {
                 }
             };
             let place = self.log.len();
-            for (number, user) in self.users.iter_mut().enumerate() {
-                if to.map_or(user.hears && number != author, |to| to == number) {
-                    user.inbox.push(place);
+            for user in 0..self.users.len() {
+                if self.addresses(author, to, user) {
+                    self.users[user].inbox.push(place);
                 }
             }
             *self.cost.messages.entry(kind).or_default() += 1;

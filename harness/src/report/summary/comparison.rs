@@ -15,7 +15,7 @@ use crate::record::sample::{Sample, Status};
 /// What the columns are.
 const READING: &str = "\
 Figures are medians over the samples that count. `bytes sent` counts a broadcast once, `bytes delivered` once for each
-receiver. Times are CPU time in ms, all phases together. `group ms` is the sum over the whole group; the other times are
+receiver. A round ends when everybody has received what was sent before it. Times are CPU time in ms, all phases together. `group ms` is the sum over the whole group; the other times are
 of one member, medians over all members with the role. The removed member counts as a recipient, the joiner does not.
 Column `x` is the figure before it, divided by that of the reference. An empty field means that there is no figure.
 ";
@@ -66,6 +66,7 @@ fn table(compared: &Comparison<'_>, reference: &str, operation: Operation, size:
         ("bytes sent", Quantity::Total(Metric::BytesSent), true),
         ("bytes delivered", Quantity::Total(Metric::BytesDelivered), false),
         ("messages", Quantity::Total(Metric::Messages), false),
+        ("rounds", Quantity::Total(Metric::Rounds), false),
         ("sender ms", Quantity::Cpu(Cost::SenderFull), true),
         ("recipient ms", Quantity::Cpu(Cost::Recipient), false),
         ("joiner ms", Quantity::Cpu(Cost::Joiner), false),
