@@ -52,12 +52,9 @@ fn refused(
 ) -> Verdict {
     let id = world.users[named].id;
     let what = if published.is_some() { "damaged" } else { "missing" };
-    let complete = world.directory.clone();
     match published {
-        Some(bundle) => {
-            let one_time = core::iter::from_fn(|| complete.one_time(&id)).collect();
-            world.directory.publish(id, bundle, one_time);
-        }
+        // A one-time bundle can be enough without it.
+        Some(bundle) => world.directory.publish(id, bundle, Vec::new()),
         None => world.directory.withdraw(&id),
     }
     let before = world.users[operator].member.export();
