@@ -47,6 +47,10 @@ pub(crate) fn expected(rules: Rules, operation: Operation, n: usize) -> Option<E
         Operation::ConcurrentUpdates(k) if k.get() <= n => concurrent_updates(rules, n, k.get()),
         // What the halves forward to each other's joiners, and which repairs follow, has no short formula.
         Operation::ConcurrentUpdates(_) | Operation::PartitionHeal => return None,
+        // A part that is behind needs other messages than one that is not.
+        Operation::PartitionRecovery { .. } => return None,
+        // How far each channel has come depends on who has updated.
+        Operation::AddAfter(_) | Operation::UpdateAfter(_) => return None,
     })
 }
 

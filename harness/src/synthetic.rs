@@ -107,8 +107,9 @@ fn grown(backend: &str, scale: f64, operation: Operation, size: u32, iteration: 
         Operation::Add => (120.0, 100.0 * members),
         Operation::Remove | Operation::Update => (110.0 * members, 95.0 * members),
         Operation::UpdateCold => (230.0 * members, 97.0 * members),
-        Operation::ConcurrentUpdates(_) | Operation::PartitionHeal => (230.0 * members, 300.0 * members),
-        Operation::Message | Operation::MessageAfterRemove => (30.0, 0.0),
+        // No test draws the others.
+        _ if operation.is_concurrent() => (230.0 * members, 300.0 * members),
+        _ => (30.0, 0.0),
     };
     let sent = match operation {
         Operation::Message => 150,

@@ -116,14 +116,14 @@ pub trait Backend: Send + Sync {
         self.expected(operation, group_size).is_some()
     }
 
-    /// Whether the protocol has `operation` in a group of `group_size` members. It has an operation of several members
-    /// if it has all parts of it and declares [`Capabilities::concurrent_operations`].
+    /// Whether the protocol has `operation` in a group of `group_size` members. It has one that consists of others if it has
+    /// all of them and, where members act concurrently, declares [`Capabilities::concurrent_operations`].
     fn supports(&self, operation: Operation, group_size: usize) -> bool {
         match operation.parts() {
             [] => self.has(operation, group_size),
             parts => {
                 let concurrent = self.description().capabilities.concurrent_operations;
-                concurrent && parts.iter().all(|part| self.has(*part, group_size))
+                (concurrent || !operation.is_concurrent()) && parts.iter().all(|part| self.has(*part, group_size))
             }
         }
     }
@@ -231,6 +231,12 @@ pub trait Member: Send {
     /// included. `None` if the protocol does not number messages. Members that have delivered the same last message of
     /// a sender, and know key material of it, must know the same.
     fn delivered(&self) -> Option<Vec<(MemberId, u32)>> {
+        None
+    }
+
+    /// How many keys in this member's view of the group are in conflict: concurrent operations have left several in one
+    /// place, and a later update must mend that. `None` if the protocol has no such places.
+    fn conflicts(&self) -> Option<usize> {
         None
     }
 

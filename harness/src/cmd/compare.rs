@@ -1,5 +1,6 @@
 //! `harness compare`: backends side by side.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -37,6 +38,9 @@ pub(super) struct Options {
     /// Operations to measure, separated by commas [default: those of `measure`]
     #[arg(long, value_delimiter = ',', value_parser = operation)]
     operation: Vec<Operation>,
+    /// Measure add and update after this number of updates by the members in turn (add-after:H, update-after:H)
+    #[arg(long, value_name = "H", value_parser = options::whole::<usize>(options::HISTORY))]
+    history: Option<usize>,
     /// Group sizes, separated by commas [default: 8,32,128]
     #[arg(long, value_delimiter = ',', value_parser = group_size)]
     sizes: Vec<u32>,
@@ -64,7 +68,8 @@ pub(super) fn run(program: Program, options: &Options, registry: &Registry) -> R
     }
     let reference = reference(&catalog, &options.reference, &backends)?;
     let out = options.out.clone().unwrap_or_else(|| COMPARED.into());
-    let iterations = iterations_of(&options.operation, options.iterations())?;
+    let iterations =
+        iterations_of(&options.operation, options.iterations(), options.history.and_then(NonZeroUsize::new))?;
     let plan = Plan {
         large_groups: (!options.quick && options.iterations.is_none()).then_some(LARGE_GROUPS),
         earlier: options.conditions.earlier(options.out.as_ref()),

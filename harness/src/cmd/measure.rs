@@ -1,5 +1,6 @@
 //! `harness measure`: any cells of any backends.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -28,9 +29,14 @@ pub(super) struct Options {
     backend: Vec<String>,
     /// Operations to measure, separated by commas [default: create, create-mesh, add, remove, update, update-cold, message,
     /// message-after-remove]; by name only: concurrent-updates:K (K members update concurrently), partition-heal (the
-    /// group splits into halves, both change, and the partition heals)
+    /// group splits into halves, both change, and the partition heals), partition-recovery:P:U (the group splits into P
+    /// parts, in which U updates are made; it heals, and members update until no conflict is left), add-after:H and
+    /// update-after:H
     #[arg(long, value_delimiter = ',')]
     operation: Vec<Operation>,
+    /// Measure add and update after this number of updates by the members in turn (add-after:H, update-after:H)
+    #[arg(long, value_name = "H", value_parser = options::whole::<usize>(options::HISTORY))]
+    history: Option<usize>,
     /// Group sizes, separated by commas [default: those of the paper: 8,11,16,22,32,45,64,90,128]
     #[arg(long, value_delimiter = ',', value_parser = group_size)]
     sizes: Vec<u32>,
@@ -53,7 +59,8 @@ pub(super) struct Options {
 pub(super) fn run(program: Program, options: &Options, registry: &Registry) -> Result<u8, Failure> {
     let catalog = Catalog::load(registry, &options.backend)?;
     let backends = options.backend.iter().map(|name| catalog.find(name)).collect::<Result<Vec<_>, _>>()?;
-    let iterations = iterations_of(&options.operation, options.iterations())?;
+    let iterations =
+        iterations_of(&options.operation, options.iterations(), options.history.and_then(NonZeroUsize::new))?;
     let plan = Plan {
         peak: !options.quick,
         external: catalog.launches(&backends),

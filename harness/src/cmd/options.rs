@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
+use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -27,6 +28,8 @@ use crate::system::directory::{Directory, DirectoryError};
 pub(super) const ITERATIONS: RangeInclusive<u64> = 1..=10_000;
 /// How many seconds a time limit can have: at most a week.
 pub(super) const SECONDS: RangeInclusive<u64> = 1..=7 * 24 * 60 * 60;
+/// How many updates can precede an operation.
+pub(super) const HISTORY: RangeInclusive<u64> = 1..=100_000;
 /// How many threads can be asked for.
 pub(super) const JOBS: RangeInclusive<u64> = 1..=65_535;
 /// A seed can be any number of 64 bits.
@@ -170,15 +173,25 @@ pub(super) fn name_of(file: &Path) -> OsString {
 /// Parses an operation in which backends are compared: one of [`Operation::ALL`].
 pub(super) fn operation(name: &str) -> Result<Operation, String> {
     let operation: Operation = name.parse().map_err(|error: UnknownOperation| error.to_string())?;
-    match Operation::ALL.contains(&operation) {
-        true => Ok(operation),
-        false => Err(format!("backends are not compared in this operation; try `measure --operation {name}`")),
+    match operation.is_concurrent() {
+        false => Ok(operation),
+        true => Err(format!("backends are not compared in this operation; try `measure --operation {name}`")),
     }
 }
 
-/// `count` iterations of each named operation, or of each of [`Operation::ALL`] if none is named.
-pub(super) fn iterations_of(named: &[Operation], count: u32) -> Result<BTreeMap<Operation, u32>, MeasureError> {
-    let operations = if named.is_empty() { &Operation::ALL } else { named };
+/// `count` iterations of each named operation, or of each of [`Operation::ALL`] if none is named. With a history, adds and
+/// updates are those after this number of updates; if none is named, nothing else is measured.
+pub(super) fn iterations_of(
+    named: &[Operation],
+    count: u32,
+    history: Option<NonZeroUsize>,
+) -> Result<BTreeMap<Operation, u32>, MeasureError> {
+    let operations: Vec<Operation> = match (named, history) {
+        ([], None) => Operation::ALL.to_vec(),
+        ([], Some(updates)) => vec![Operation::AddAfter(updates), Operation::UpdateAfter(updates)],
+        (named, None) => named.to_vec(),
+        (named, Some(updates)) => named.iter().map(|it| it.after(updates).unwrap_or(*it)).collect(),
+    };
     let all: BTreeMap<Operation, u32> = operations.iter().map(|operation| (*operation, count)).collect();
     plan::no_twice(&operations.iter().map(|operation| format!("operation {operation}")).collect::<Vec<_>>())?;
     Ok(all)

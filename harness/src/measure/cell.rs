@@ -95,6 +95,8 @@ struct Prepared {
     created: State,
     conversed: Option<State>,
     removed: Option<State>,
+    /// After this number of updates.
+    later: Option<(usize, State)>,
 }
 
 /// A group, and the fingerprints on which its members agree.
@@ -188,7 +190,7 @@ impl<'a> Bench<'a> {
 
         let costs_before = calibrate::primitives();
         let clocks = outside::Clocks::start();
-        let record = network.run(&script.stages);
+        let record = network.perform(&script);
         let operation_ns = clocks.stop(network.needs().scope, &record)?;
         let costs_after = calibrate::primitives();
 
@@ -225,7 +227,7 @@ impl<'a> Bench<'a> {
         }
         if let Some(group) = kept {
             let created = State { group, fingerprints: validated.fingerprints };
-            self.prepared = Some(Prepared { origin, created, conversed: None, removed: None });
+            self.prepared = Some(Prepared { origin, created, conversed: None, removed: None, later: None });
         }
         let primitive_ns = calibrate::mean(&costs_before, &costs_after);
         let validation = validated.words;
@@ -304,14 +306,14 @@ impl<'a> Bench<'a> {
         let states = states(&group, participants);
         let (mut network, script) = placed(group, cell, Origin::member);
         participants.iter().for_each(|participant| network.transcribe(*participant));
-        let record = network.run(&script.stages);
+        let record = network.perform(&script);
         refuse_faults(&record)?;
         Ok((network, record, states))
     }
 
     /// A copy of the group in the state in which the operation starts, and its fingerprints in that state.
     fn group_before(&mut self, cell: &Cell) -> Result<(Group, Option<Fingerprints>), Refusal> {
-        let (start, origin) = (cell.operation.start(), cell.origin);
+        let (start, earlier, origin) = (cell.operation.start(), cell.operation.earlier_updates(), cell.origin);
         if start == Start::Users {
             // A group that is about to be created again is no longer needed.
             self.prepared = self
@@ -322,7 +324,7 @@ impl<'a> Bench<'a> {
         }
         let mut prepared = match self.prepared.take().filter(|prepared| prepared.origin == origin) {
             Some(prepared) => prepared,
-            None => Prepared { origin, created: self.create(origin)?, conversed: None, removed: None },
+            None => Prepared { origin, created: self.create(origin)?, conversed: None, removed: None, later: None },
         };
         let prepare = |prepared: &mut Prepared| -> Result<(), Refusal> {
             if start >= Start::Conversed && prepared.conversed.is_none() {
@@ -331,12 +333,17 @@ impl<'a> Bench<'a> {
             if let (Start::Removed, None, Some(conversed)) = (start, &prepared.removed, &prepared.conversed) {
                 prepared.removed = Some(remove_last(&conversed.group, origin)?);
             }
+            let known = prepared.later.as_ref().map_or(0, |(updates, _)| *updates);
+            if let (true, Some(conversed)) = (earlier > 0 && earlier != known, &prepared.conversed) {
+                prepared.later = Some((earlier, update_in_turn(&conversed.group, cell)?));
+            }
             Ok(())
         };
         let done = prepare(&mut prepared).map_err(|refusal| Refusal::SetUp(Box::new(refusal)));
         let prepared = self.prepared.insert(prepared);
         done?;
-        let state = prepared.state(start);
+        let later = prepared.later.as_ref().filter(|_| earlier > 0).map(|(_, state)| state);
+        let state = later.unwrap_or_else(|| prepared.state(start));
         Ok((state.group.duplicate()?, state.fingerprints.clone()))
     }
 
@@ -396,6 +403,15 @@ fn converse(created: &Group, origin: Origin) -> Result<State, Refusal> {
     let (mut network, _) = placed(created.duplicate()?, &cell, |origin, _, index| origin.conversation(index));
     for speaker in (1..origin.group_size).chain([0]) {
         refuse_faults(&network.run(&[Stage::of(speaker, script::send(&mut origin.plaintext()))]))?;
+    }
+    State::of(&network)
+}
+
+/// Lets the members of a copy of a group update in turn, as often as the operation says.
+fn update_in_turn(conversed: &Group, cell: &Cell) -> Result<State, Refusal> {
+    let (mut network, _) = placed(conversed.duplicate()?, cell, |origin, _, index| origin.history(index));
+    for stage in script::earlier_updates(cell.operation, cell.origin.group_size) {
+        refuse_faults(&network.run(&[stage]))?;
     }
     State::of(&network)
 }

@@ -62,7 +62,7 @@ pub fn tampered(run: Tampered<'_>) -> Result<String, Refusal> {
     let tampering = Tampering::new(&script.roles, origin.tampering());
     let victims = tampering.victims();
     network.tamper(Some(tampering));
-    let record = network.run(&script.stages);
+    let record = network.perform(script);
     network.tamper(None);
     let validated = validation::refuse_faults(&record).and_then(|()| {
         validation::validate(Finished {

@@ -2,8 +2,8 @@
 //! participant's work.
 //!
 //! A participant receives all its messages of one round together, in one call. The answers make up the next round. Each
-//! stage of an operation runs until the network is quiet. In a stage with a partition, messages from one side to the
-//! other are withheld until the first stage without the partition.
+//! stage of an operation runs until the network is quiet. In a stage with a partition, messages from one part to
+//! another are withheld until the first stage without the partition.
 //!
 //! If the protocol needs a total order, a sequencer puts all messages in one order, and echoes them to their authors.
 
@@ -19,7 +19,7 @@ use protocol::operation::{Phase, Role};
 use rand_chacha::ChaCha20Rng;
 
 use super::meter::{self, Effort, Scope};
-use super::script::Stage;
+use super::script::{Script, Stage};
 use super::sequencer::{Call, Sequencer, Submission};
 use super::tampering::{self, Tampering};
 use super::transcript::{Remembering, Step, Transcript};
@@ -268,11 +268,33 @@ impl Network {
     /// Runs these stages in order. The last one that runs is the first that ends with [`Trouble::NoGroup`] or
     /// [`Trouble::NotQuiet`].
     pub fn run(&mut self, stages: &[Stage]) -> Record {
+        self.run_until(stages, &[])
+    }
+
+    /// Runs an operation: its stages, and those of its recovery until no conflict is left.
+    pub fn perform(&mut self, script: &Script) -> Record {
+        self.run_until(&script.stages, &script.recovery)
+    }
+
+    fn run_until(&mut self, stages: &[Stage], recovery: &[Stage]) -> Record {
         let efforts = vec![[None; Phase::ALL.len()]; self.participants.len()];
         let mut record = Record { efforts, received: vec![0; self.participants.len()], ..Record::default() };
-        let end = stages.iter().try_for_each(|stage| self.run_stage(stage, &mut record));
+        let mut end = stages.iter().try_for_each(|stage| self.run_stage(stage, &mut record));
+        for stage in recovery {
+            if end.is_err() || !self.has_conflicts() {
+                break;
+            }
+            end = self.run_stage(stage, &mut record);
+        }
         record.faults.extend(end.err());
         record
+    }
+
+    /// Whether a member's view of the group has a conflict.
+    fn has_conflicts(&self) -> bool {
+        self.participants
+            .iter()
+            .any(|participant| participant.member.conflicts().is_some_and(|conflicts| conflicts > 0))
     }
 
     /// Runs one stage. After an error, later stages must not run.
@@ -333,7 +355,7 @@ impl Network {
     /// Lets the sequencer put what has reached it in order, and carries what it takes. What it drops is counted as sent.
     fn sequence(&mut self, stage: &Stage, record: &mut Record) {
         let Some(sequencer) = &mut self.sequencer else { return };
-        let reaches = |participant| !stage.cut_off.contains(&participant);
+        let reaches = |participant| stage.has_sequencer(participant);
         for decided in sequencer.take(reaches) {
             match decided {
                 Ok(Submission { author, phase, sent, .. }) => self.carry(author, phase, sent, stage, record),

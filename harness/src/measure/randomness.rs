@@ -59,6 +59,18 @@ impl Origin {
         self.stream("plaintext", 0)
     }
 
+    /// The stream of the member with this index in the updates that precede an operation.
+    #[must_use]
+    pub fn history(&self, index: usize) -> ChaCha20Rng {
+        self.stream("history", index)
+    }
+
+    /// The stream that says who acts, and in what order, where an operation leaves that to chance.
+    #[must_use]
+    pub fn layout(&self) -> ChaCha20Rng {
+        self.stream("layout", 0)
+    }
+
     fn stream(&self, purpose: &str, index: usize) -> ChaCha20Rng {
         let numbers =
             [self.seed, self.group_size as u64, u64::from(self.iteration), index as u64].map(u64::to_be_bytes);

@@ -201,8 +201,9 @@ pub fn replay(recording: &Recording, backend: &dyn Backend) -> Result<Part, Repl
     if ids.is_empty() || ids.len() + 1 < group_size.max(operation.min_group_size()) {
         return Err(Error::Malformed.into());
     }
-    let stages = Script::new(operation, &origin, &ids).stages;
-    let mut acts = stages.iter().flat_map(|stage| &stage.acts).filter(|(operator, _)| *operator == participant);
+    let Script { stages, recovery, .. } = Script::new(operation, &origin, &ids);
+    let mut acts =
+        stages.iter().chain(&recovery).flat_map(|stage| &stage.acts).filter(|(operator, _)| *operator == participant);
     let (mut calls, mut action) = (Vec::new(), None);
     for step in &recording.steps {
         if *step == RecordedStep::Acts {

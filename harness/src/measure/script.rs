@@ -9,7 +9,7 @@ use protocol::operation::{Operation, PLAINTEXT_LEN, Phase, Role};
 use rand_chacha::ChaCha20Rng;
 use rand_core::Rng as _;
 
-use super::randomness::Origin;
+use super::randomness::{Origin, shuffle};
 
 /// What an operator does: one call of a member.
 #[derive(Clone, Debug)]
@@ -50,10 +50,10 @@ impl Action {
 pub struct Stage {
     /// The participants that act, and what each does. All of them act before any message is carried.
     pub acts: Vec<(usize, Action)>,
-    /// The participants on one side of a partition; empty if there is no partition.
-    pub cut_off: BTreeSet<usize>,
-    /// The participants that everybody on their own side of the partition knows not to be members. Broadcasts from that
-    /// side are not for them.
+    /// The part of a partition in which each participant is, by position; empty if there is no partition.
+    pub parts: Vec<usize>,
+    /// The participants that everybody in their own part of the partition knows not to be members. Broadcasts from that
+    /// part are not for them.
     pub outside: BTreeSet<usize>,
     /// The phase as which the whole stage counts. With `None`, the calls count as generate, the first round as process,
     /// and later rounds as responses.
@@ -75,10 +75,16 @@ impl Stage {
         })
     }
 
-    /// Whether messages between these two participants are carried: both are on the same side of the partition.
+    /// Whether messages between these two participants are carried: both are in the same part of the partition.
     #[must_use]
     pub fn connects(&self, one: usize, other: usize) -> bool {
-        self.cut_off.contains(&one) == self.cut_off.contains(&other)
+        self.parts.get(one) == self.parts.get(other)
+    }
+
+    /// Whether a sequencer is where this participant is: in the part of the creator.
+    #[must_use]
+    pub fn has_sequencer(&self, participant: usize) -> bool {
+        self.connects(0, participant)
     }
 
     /// Whether a broadcast of the author is for this participant.
@@ -95,6 +101,8 @@ pub struct Script {
     pub roles: Vec<Role>,
     /// The stages of the operation, in order.
     pub stages: Vec<Stage>,
+    /// The stages after them, until no conflict is left.
+    pub recovery: Vec<Stage>,
 }
 
 impl Script {
@@ -102,7 +110,8 @@ impl Script {
     #[must_use]
     pub fn new(operation: Operation, origin: &Origin, ids: &[MemberId]) -> Self {
         let (others, last) = (|| ids[1..].to_vec(), ids[ids.len() - 1]);
-        let stages = match operation {
+        let mut recovery = Vec::new();
+        let stages = match operation.itself() {
             Operation::Create => vec![Stage::of(0, Action::Create(others()))],
             Operation::CreateMesh => vec![Stage::of(0, Action::CreateMesh(others()))],
             Operation::Add => vec![Stage::of(0, Action::Add(last))],
@@ -115,6 +124,12 @@ impl Script {
                 vec![Stage { acts, ..Stage::default() }]
             }
             Operation::PartitionHeal => partition_heal(origin, ids),
+            Operation::PartitionRecovery { parts, updates } => {
+                let (stages, updaters) = partition_recovery(origin, ids.len(), (parts.get(), updates.get()));
+                recovery = updaters;
+                stages
+            }
+            Operation::AddAfter(_) | Operation::UpdateAfter(_) => Vec::new(),
         };
         let acts = || stages.iter().flat_map(|stage| &stage.acts);
         let role = |(participant, id): (usize, &MemberId)| {
@@ -128,7 +143,7 @@ impl Script {
             });
             named.unwrap_or(Role::Recipient)
         };
-        Self { roles: ids.iter().enumerate().map(role).collect(), stages }
+        Self { roles: ids.iter().enumerate().map(role).collect(), stages, recovery }
     }
 
     /// The positions of the participants that have this role.
@@ -140,7 +155,7 @@ impl Script {
 /// The number of users that an operation adds.
 #[must_use]
 pub fn joiners(operation: Operation) -> usize {
-    match operation {
+    match operation.itself() {
         Operation::Add => 1,
         Operation::PartitionHeal => 2,
         _ => 0,
@@ -152,10 +167,11 @@ pub fn joiners(operation: Operation) -> usize {
 fn partition_heal(origin: &Origin, ids: &[MemberId]) -> Vec<Stage> {
     let members = ids.len() - 2;
     let (operators, removed, added) = ([0, members / 2], [members / 2 - 1, members - 1], [members, members + 1]);
-    let cut_off: BTreeSet<usize> = (operators[1]..members).chain([added[1]]).collect();
+    let half = |at: usize| usize::from((operators[1]..members).contains(&at) || at == added[1]);
+    let parts: Vec<usize> = (0..ids.len()).map(half).collect();
     let apart = |actions: [Action; 2], outside: [usize; 2]| Stage {
         acts: operators.into_iter().zip(actions).collect(),
-        cut_off: cut_off.clone(),
+        parts: parts.clone(),
         outside: outside.into(),
         phase: None,
     };
@@ -172,6 +188,33 @@ fn partition_heal(origin: &Origin, ids: &[MemberId]) -> Vec<Stage> {
         Stage { phase: Some(Phase::Heal), ..Stage::default() },
     ];
     before.into_iter().chain(speaks).collect()
+}
+
+/// [`Operation::PartitionRecovery`]: the stages up to the first update after the merge, and one for each update after that.
+fn partition_recovery(origin: &Origin, members: usize, (parts, updates): (usize, usize)) -> (Vec<Stage>, Vec<Stage>) {
+    let mut rng = origin.layout();
+    let mut shuffled = |mut members: Vec<usize>| {
+        shuffle(&mut members, &mut rng);
+        members
+    };
+    let mut updaters: Vec<usize> = Vec::new();
+    while updaters.len() < updates {
+        updaters.extend(shuffled((0..members).collect()));
+    }
+    updaters.truncate(updates);
+    let apart: Vec<usize> = (0..members).map(|member| member % parts).collect();
+    let update = |phase, member: &usize| Stage { phase, ..Stage::of(*member, Action::Update) };
+    let mut stages: Vec<Stage> =
+        updaters.iter().map(|member| Stage { parts: apart.clone(), ..update(None, member) }).collect();
+    stages.push(Stage { phase: Some(Phase::Heal), ..Stage::default() });
+    let again = shuffled(updaters.into_iter().collect::<BTreeSet<_>>().into_iter().collect());
+    stages.extend(again.first().map(|member| update(Some(Phase::Mend), member)));
+    (stages, again.iter().skip(1).map(|member| update(Some(Phase::Recover), member)).collect())
+}
+
+/// Updates by the members in turn, as they precede [`Operation::AddAfter`] and [`Operation::UpdateAfter`].
+pub fn earlier_updates(operation: Operation, group_size: usize) -> impl Iterator<Item = Stage> {
+    (0..operation.earlier_updates()).map(move |number| Stage::of(number % group_size, Action::Update))
 }
 
 /// Sends [`PLAINTEXT_LEN`] bytes of application data from this stream.
@@ -196,8 +239,29 @@ mod tests {
             (vec![0, 3], vec![2, 6], vec![7, 8])
         );
         let stage = &script.stages[0];
-        assert_eq!(stage.cut_off, [3, 4, 5, 6, 8].into());
+        assert_eq!(stage.parts, [0, 0, 0, 1, 1, 1, 1, 0, 1]);
         // Before its add, a joiner gets no broadcast from its own half, but every broadcast from the other half.
         assert!(!stage.addresses(0, 7) && stage.addresses(0, 8) && stage.addresses(0, 2) && !stage.addresses(0, 0));
+    }
+
+    #[test]
+    fn a_partition_has_all_its_updates_and_then_each_of_their_authors_again() {
+        let ids: Vec<MemberId> = (0..8).map(|byte| MemberId([byte; 32])).collect();
+        let origin = Origin { seed: 1, group_size: 8, iteration: 0 };
+        for (updates, distinct) in [(5, 5), (8, 8), (12, 8)] {
+            let script = Script::new(format!("partition-recovery:4:{updates}").parse().unwrap(), &origin, &ids);
+            let (partition, after) = script.stages.split_at(updates);
+            let authors = |stages: &[Stage]| stages.iter().map(|stage| stage.acts[0].0).collect::<BTreeSet<_>>();
+            assert!(partition.iter().all(|stage| stage.parts == [0, 1, 2, 3, 0, 1, 2, 3]));
+            assert_eq!((authors(partition).len(), after.len()), (distinct, 2));
+            let again = [&after[1..], &script.recovery].concat();
+            assert_eq!((again.len(), authors(&again)), (distinct, authors(partition)));
+            let other = Script::new(
+                format!("partition-recovery:4:{updates}").parse().unwrap(),
+                &Origin { iteration: 1, ..origin },
+                &ids,
+            );
+            assert_ne!(authors(&other.stages[..3]), authors(&partition[..3]), "another iteration has another layout");
+        }
     }
 }

@@ -252,7 +252,7 @@ pub fn validate(finished: Finished<'_>) -> Result<Validated, Refusal> {
     words.extend(sent.iter().map(|_| format!("message read by {}", entitled - 1)));
     // Concurrent operations can leave each member in a different state.
     let everybody_probes =
-        finished.thorough && (!operation.parts().is_empty() || (fingerprints.is_none() && origin.iteration == 0));
+        finished.thorough && (operation.is_concurrent() || (fingerprints.is_none() && origin.iteration == 0));
     // The copy may fail to read a probe for a weak reason: the probe may wait for messages that the copy never got. If
     // the backend shows fingerprints, they show that the copy's old keys are useless: all sending keys have changed.
     // The copy matters if there are no fingerprints.
@@ -326,7 +326,8 @@ fn measured(record: &Record, network: &Network) -> Measured {
 /// Whether the operation must replace the key material of every sender, because somebody outside the group may have it.
 fn renews(operation: Operation) -> bool {
     let renewing = [Operation::Remove, Operation::Update, Operation::UpdateCold];
-    renewing.contains(&operation) || operation.parts().iter().any(|part| renewing.contains(part))
+    renewing.contains(&operation.itself())
+        || (operation.is_concurrent() && operation.parts().iter().any(|part| renewing.contains(part)))
 }
 
 fn changed(before: &Fingerprints, after: &Fingerprints) -> Result<(), Refusal> {

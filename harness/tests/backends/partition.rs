@@ -27,7 +27,7 @@ fn group() -> Network {
 }
 
 fn says(operator: usize) -> Stage {
-    Stage { cut_off: [2, 3].into(), ..Stage::of(operator, Action::Send(vec![7; 32])) }
+    Stage { parts: vec![0, 0, 1, 1], ..Stage::of(operator, Action::Send(vec![7; 32])) }
 }
 
 fn readers(record: &Record) -> Vec<usize> {
@@ -51,7 +51,7 @@ fn what_crosses_a_partition_is_withheld_until_it_ends_and_then_arrives_once() {
 fn members_on_both_sides_continue_without_each_other() {
     let mut network = group();
     let update = |operator| (operator, Action::Update);
-    let apart = Stage { acts: vec![update(0), update(3)], cut_off: [2, 3].into(), ..Stage::default() };
+    let apart = Stage { acts: vec![update(0), update(3)], parts: vec![0, 0, 1, 1], ..Stage::default() };
     assert_eq!(network.run(&[apart]).faults, []);
     let keys: Vec<_> =
         network.participants().iter().map(|participant| participant.member.fingerprints().unwrap()).collect();

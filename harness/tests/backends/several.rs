@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::faulty::{Faulty, Unmended};
 use dcgka::Dcgka;
 use harness::measure::cell::{Bench, Cell, Outcome};
 use harness::measure::randomness::Origin;
@@ -128,5 +129,61 @@ fn a_group_that_is_too_small_is_refused() {
         assert_eq!(refusal, Refusal::GroupTooSmall { operation, least });
         assert_eq!(refusal.to_string(), format!("{name} needs a group of at least {least} members"));
         assert!(run(&mut bench, name, least).is_ok());
+    }
+}
+
+/// Messages of kind `update` in a phase, and all messages in it.
+fn updates(outcome: &Outcome, phase: Phase) -> (u64, u64) {
+    let of = |kind: &str| -> u64 {
+        let rows = outcome.traffic.iter().filter(|row| row.phase == phase && row.kind.contains(kind));
+        rows.map(|row| row.messages).sum()
+    };
+    (of("update"), of(""))
+}
+
+#[test]
+fn after_a_partition_one_update_of_dcgka_is_all_that_it_takes() {
+    for (operation, size) in
+        [("partition-recovery:2:3", 4), ("partition-recovery:4:12", 8), ("partition-recovery:3:1", 3)]
+    {
+        let outcome = run(&mut bench(&Dcgka::CORRECTED), operation, size);
+        let outcome = outcome.unwrap_or_else(|refusal| panic!("{operation}: {refusal}"));
+        let n = size as u64;
+        assert_eq!(
+            updates(&outcome, Phase::Mend),
+            (1, n),
+            "{operation}: one update, and an acknowledgement of all others"
+        );
+        assert_eq!(updates(&outcome, Phase::Recover), (0, 0), "{operation}");
+        assert!(outcome.validation.contains(&format!("{size} probes read by all")), "{}", outcome.validation);
+    }
+}
+
+#[test]
+fn updates_follow_until_no_conflict_is_left_and_no_longer() {
+    let mut founded = Vec::new();
+    for (mended_after, more) in [(0, 0), (9, 0), (10, 1), (12, 3), (100, 5)] {
+        let unmended = Unmended { mended_after, updates: 0 };
+        let backend = Faulty::new(Box::new(Dcgka::CORRECTED), unmended);
+        let outcome = run(&mut bench(&backend), "partition-recovery:2:8", 6).unwrap();
+        assert_eq!(updates(&outcome, Phase::Mend).0, 1);
+        assert_eq!(updates(&outcome, Phase::Recover).0, more, "conflicts until {mended_after} updates are known");
+        founded.push(outcome.rounds);
+    }
+    assert!(founded.is_sorted(), "{founded:?}");
+}
+
+#[test]
+fn an_operation_after_others_begins_where_they_end() {
+    for backend in [Box::new(Dcgka::CORRECTED) as Box<dyn Backend>, Box::new(baselines::Pairwise)] {
+        let mut bench = bench(&*backend);
+        let bytes = |outcome: &Outcome| outcome.traffic.iter().map(|row| row.bytes_sent).sum::<u64>();
+        let mut measured = |operation| run(&mut bench, operation, 4).unwrap_or_else(|refusal| panic!("{refusal}"));
+        let plain = measured("add");
+        // All have updated, so the cold channels have been used.
+        let after = [measured("add-after:4"), measured("add-after:8"), measured("add-after:4")];
+        assert!(after.iter().all(|it| bytes(it) >= bytes(&plain)));
+        assert_eq!(after[0].traffic, after[2].traffic, "the same history gives the same bytes");
+        assert!(measured("update-after:4").validation.contains("members agreed on by 4"));
     }
 }

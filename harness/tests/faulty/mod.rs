@@ -44,6 +44,7 @@ mod skips_signature;
 mod stale_randomness;
 mod sums_in_large_groups;
 mod trusts_rounds;
+mod unmended;
 mod unsigned_group;
 mod unsigned_number;
 mod wrong_formulas;
@@ -88,6 +89,7 @@ pub(crate) use skips_signature::SkipsSignature;
 pub(crate) use stale_randomness::StaleRandomness;
 pub(crate) use sums_in_large_groups::SumsInLargeGroups;
 pub(crate) use trusts_rounds::TrustsRounds;
+pub(crate) use unmended::Unmended;
 pub(crate) use unsigned_group::UnsignedGroup;
 pub(crate) use unsigned_number::UnsignedNumber;
 pub(crate) use wrong_formulas::{WrongFormulas, said_of};
@@ -178,6 +180,10 @@ pub(crate) trait Fault: Copied + Send + Sync {
         right: &dyn Fn() -> Option<Expected>,
     ) -> Option<Expected> {
         right()
+    }
+
+    fn conflicts(&self) -> Option<usize> {
+        None
     }
 
     /// The fault's state in an export.
@@ -326,6 +332,10 @@ impl Member for FaultyMember {
 
     fn fingerprints(&self) -> Option<Fingerprints> {
         self.fault.fingerprints(&*self.inner)
+    }
+
+    fn conflicts(&self) -> Option<usize> {
+        self.fault.conflicts()
     }
 
     fn export(&self) -> Vec<u8> {

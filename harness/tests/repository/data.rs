@@ -11,6 +11,7 @@ use harness::record::manifest::Build;
 use harness::record::metric::Metric;
 use harness::record::program::Program;
 use harness::record::recorded::Recorded;
+use harness::record::sample::Sample;
 use harness::report::{export, files};
 use protocol::operation::{Phase, Role};
 use serde_json::Value;
@@ -76,7 +77,8 @@ fn recorded_files_have_the_columns_that_are_described() {
 fn every_field_of_a_sample_is_described() {
     let recorded = recorded();
     let ok = recorded.samples.iter().find(|sample| !sample.work.is_empty()).unwrap();
-    let sample = serde_json::to_value(ok).unwrap();
+    // What the recorded run is too old for is described too.
+    let sample = serde_json::to_value(Sample { rounds: Some(1), ..(*ok).clone() }).unwrap();
     let inner = |list: &str| -> BTreeSet<String> {
         let entry = &sample[list][0];
         fields(entry)

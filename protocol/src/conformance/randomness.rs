@@ -30,10 +30,12 @@ pub(super) fn check(trial: &mut Trial<'_>) -> Verdict {
         let removal_draws = rows.map(|row| row.2.keygen + row.2.sign_keygen).sum::<u64>() > 0;
         let (operator_draws, all_new) = match operation {
             Operation::Create | Operation::CreateMesh | Operation::Update | Operation::UpdateCold => (true, true),
-            Operation::ConcurrentUpdates(_) => (true, true),
+            Operation::ConcurrentUpdates(_) | Operation::PartitionRecovery { .. } => (true, true),
+            Operation::UpdateAfter(_) => (true, true),
             Operation::Remove | Operation::PartitionHeal => (removal_draws, true),
             // What an add contributes to the members' keys may be public.
-            Operation::Add | Operation::Message | Operation::MessageAfterRemove => (false, false),
+            Operation::Add | Operation::AddAfter(_) => (false, false),
+            Operation::Message | Operation::MessageAfterRemove => (false, false),
         };
         if operator_draws {
             let mut other = world.fork()?;

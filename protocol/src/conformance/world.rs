@@ -42,9 +42,10 @@ impl Action {
         match operation {
             Operation::Create => (0, Self::Create(others())),
             Operation::CreateMesh => (0, Self::CreateMesh(others())),
-            Operation::Add => (0, Self::Add(group_size)),
+            Operation::Add | Operation::AddAfter(_) => (0, Self::Add(group_size)),
             Operation::Remove | Operation::PartitionHeal => (0, Self::Remove(group_size - 1)),
-            Operation::Update | Operation::ConcurrentUpdates(_) => (0, Self::Update),
+            Operation::Update | Operation::UpdateAfter(_) => (0, Self::Update),
+            Operation::ConcurrentUpdates(_) | Operation::PartitionRecovery { .. } => (0, Self::Update),
             Operation::UpdateCold => (1, Self::Update),
             Operation::Message | Operation::MessageAfterRemove => (0, Self::Send(vec![0xa5; PLAINTEXT_LEN])),
         }

@@ -19,10 +19,14 @@ pub const PLAINTEXT_LEN: usize = 32;
 
 /// The name of [`Operation::ConcurrentUpdates`] without its number.
 const CONCURRENT_UPDATES: &str = "concurrent-updates:";
+/// The names of [`Operation::PartitionRecovery`], [`Operation::AddAfter`] and [`Operation::UpdateAfter`] without numbers.
+const PARTITION_RECOVERY: &str = "partition-recovery:";
+const ADD_AFTER: &str = "add-after:";
+const UPDATE_AFTER: &str = "update-after:";
 
 /// An operation that is measured. [`Operation::start`] says in which state it finds the group.
 ///
-/// Most operations are one call of one member. The last two are operations of several members and consist of others
+/// Most operations are one call of one member. Others are operations of several members and consist of others
 /// ([`Operation::parts`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Operation {
@@ -49,6 +53,20 @@ pub enum Operation {
     /// adds a user and updates. Then everything that was withheld arrives, and these two first members send a message
     /// each.
     PartitionHeal,
+    /// The group is partitioned, member `m` into part `m` modulo `parts`. Members update, this number of times in all, one
+    /// after the other in a random order in which nobody comes twice before everybody has come; each update reaches its own
+    /// part. Then everything that was withheld arrives. Those that have updated update again, in a random order, until no
+    /// conflict is left ([`Member::conflicts`](crate::member::Member::conflicts)), but at least one does.
+    PartitionRecovery {
+        /// The number of parts.
+        parts: NonZeroUsize,
+        /// The number of updates while there is a partition.
+        updates: NonZeroUsize,
+    },
+    /// The creator adds one user after this number of updates, by the members in turn.
+    AddAfter(NonZeroUsize),
+    /// The creator updates after this number of updates, by the members in turn.
+    UpdateAfter(NonZeroUsize),
 }
 
 /// The state of a group in which an operation starts. Nothing that leads to it is timed or counted.
@@ -91,17 +109,55 @@ impl Operation {
             Self::Create | Self::CreateMesh => Start::Users,
             Self::UpdateCold => Start::Created,
             Self::Add | Self::Remove | Self::Update | Self::Message => Start::Conversed,
-            Self::ConcurrentUpdates(_) | Self::PartitionHeal => Start::Conversed,
+            Self::ConcurrentUpdates(_) | Self::PartitionHeal | Self::PartitionRecovery { .. } => Start::Conversed,
+            Self::AddAfter(_) | Self::UpdateAfter(_) => Start::Conversed,
             Self::MessageAfterRemove => Start::Removed,
         }
     }
 
-    /// The operations of which an operation of several members consists; empty for an operation of one member. A
-    /// backend that has all parts, and whose concurrent operations take effect, has the whole too.
+    /// How many updates come between the state in which the operation finds the group and the operation. They are neither
+    /// timed nor counted.
+    #[must_use]
+    pub fn earlier_updates(self) -> usize {
+        match self {
+            Self::AddAfter(updates) | Self::UpdateAfter(updates) => updates.get(),
+            _ => 0,
+        }
+    }
+
+    /// The operation, whatever came before it.
+    #[must_use]
+    pub fn itself(self) -> Self {
+        match self {
+            Self::AddAfter(_) => Self::Add,
+            Self::UpdateAfter(_) => Self::Update,
+            _ => self,
+        }
+    }
+
+    /// This operation after a number of updates. `None` if it is not measured so.
+    #[must_use]
+    pub fn after(self, updates: NonZeroUsize) -> Option<Self> {
+        match self {
+            Self::Add => Some(Self::AddAfter(updates)),
+            Self::Update => Some(Self::UpdateAfter(updates)),
+            _ => None,
+        }
+    }
+
+    /// Whether several members act, and none of them knows what the others do.
+    #[must_use]
+    pub fn is_concurrent(self) -> bool {
+        matches!(self, Self::ConcurrentUpdates(_) | Self::PartitionHeal | Self::PartitionRecovery { .. })
+    }
+
+    /// The operations of which this one consists; empty if it is one call. A backend that has all parts has the whole too,
+    /// if its concurrent operations take effect where members act [concurrently](Self::is_concurrent).
     #[must_use]
     pub fn parts(self) -> &'static [Self] {
         match self {
-            Self::ConcurrentUpdates(_) => &[Self::Update],
+            Self::ConcurrentUpdates(_) | Self::PartitionRecovery { .. } | Self::UpdateAfter(_) => &[Self::Update],
+            Self::AddAfter(_) => &[Self::Update, Self::Add],
             Self::PartitionHeal => &[Self::Remove, Self::Add, Self::Update, Self::Message],
             _ => &[],
         }
@@ -114,6 +170,8 @@ impl Operation {
             Self::ConcurrentUpdates(members) => members.get().max(MIN_GROUP_SIZE),
             // Of the three in each half, one acts, one is removed, and one does neither.
             Self::PartitionHeal => 6,
+            // In each part one member at least.
+            Self::PartitionRecovery { parts, .. } => parts.get().max(MIN_GROUP_SIZE),
             _ => MIN_GROUP_SIZE,
         }
     }
@@ -132,6 +190,11 @@ impl Operation {
             Self::MessageAfterRemove => "message-after-remove",
             Self::ConcurrentUpdates(members) => return Cow::Owned(format!("{CONCURRENT_UPDATES}{members}")),
             Self::PartitionHeal => "partition-heal",
+            Self::PartitionRecovery { parts, updates } => {
+                return Cow::Owned(format!("{PARTITION_RECOVERY}{parts}:{updates}"));
+            }
+            Self::AddAfter(updates) => return Cow::Owned(format!("{ADD_AFTER}{updates}")),
+            Self::UpdateAfter(updates) => return Cow::Owned(format!("{UPDATE_AFTER}{updates}")),
         })
     }
 }
@@ -147,34 +210,52 @@ impl fmt::Display for Operation {
 pub enum UnknownOperation {
     /// There is no operation of this name.
     #[error("there is no operation `{0}`; try {all} or, by name only, {CONCURRENT_UPDATES}8 (8 members update \
-             concurrently) or {heal}", all = Operation::ALL.map(Operation::name).join(", "),
-             heal = Operation::PartitionHeal)]
+             concurrently), {heal}, {PARTITION_RECOVERY}4:64 (4 parts, 64 updates), {ADD_AFTER}32 or {UPDATE_AFTER}32 (after 32 \
+             updates)", all = Operation::ALL.map(Operation::name).join(", "), heal = Operation::PartitionHeal)]
     Name(String),
-    /// The name does not say how many members act.
-    #[error("`{0}` does not say how many members update concurrently; try {CONCURRENT_UPDATES}8")]
-    Number(String),
+    /// The name lacks its numbers.
+    #[error("`{0}` lacks a number; try {1}")]
+    Number(String, &'static str),
+}
+
+/// The stems of names with numbers, with an example of each.
+const WITH_NUMBERS: [(&str, &str); 4] = [
+    (CONCURRENT_UPDATES, "concurrent-updates:8"),
+    (PARTITION_RECOVERY, "partition-recovery:4:64"),
+    (ADD_AFTER, "add-after:32"),
+    (UPDATE_AFTER, "update-after:32"),
+];
+
+/// The operation with this stem and these numbers.
+fn with_numbers(stem: &str, numbers: &str) -> Option<Operation> {
+    let number = |text: &str| text.parse::<NonZeroUsize>().ok();
+    match stem {
+        CONCURRENT_UPDATES => number(numbers).map(Operation::ConcurrentUpdates),
+        ADD_AFTER => number(numbers).map(Operation::AddAfter),
+        UPDATE_AFTER => number(numbers).map(Operation::UpdateAfter),
+        _ => {
+            let (parts, updates) = numbers.split_once(':')?;
+            Some(Operation::PartitionRecovery { parts: number(parts)?, updates: number(updates)? })
+        }
+    }
 }
 
 impl FromStr for Operation {
     type Err = UnknownOperation;
 
     fn from_str(name: &str) -> Result<Self, UnknownOperation> {
-        if let Some(number) = name.strip_prefix(CONCURRENT_UPDATES) {
-            let operation = number.parse().ok().map(Self::ConcurrentUpdates);
-            // One operation has one name: `concurrent-updates:+8` and `concurrent-updates:08` are not names.
-            return operation
-                .filter(|operation| operation.name() == name)
-                .ok_or_else(|| UnknownOperation::Number(name.to_owned()));
+        for (stem, example) in WITH_NUMBERS {
+            let lacks = || UnknownOperation::Number(name.to_owned(), example);
+            if let Some(numbers) = name.strip_prefix(stem) {
+                // One operation has one name: `concurrent-updates:+8` and `concurrent-updates:08` are not names.
+                return with_numbers(stem, numbers).filter(|operation| operation.name() == name).ok_or_else(lacks);
+            }
+            if name == stem.trim_end_matches(':') {
+                return Err(lacks());
+            }
         }
         let mut operations = Self::ALL.into_iter().chain([Self::PartitionHeal]);
-        operations.find(|operation| operation.name() == name).ok_or_else(|| {
-            let stem = CONCURRENT_UPDATES.trim_end_matches(':');
-            if name == stem {
-                UnknownOperation::Number(name.to_owned())
-            } else {
-                UnknownOperation::Name(name.to_owned())
-            }
-        })
+        operations.find(|operation| operation.name() == name).ok_or_else(|| UnknownOperation::Name(name.to_owned()))
     }
 }
 
@@ -190,6 +271,9 @@ mod tests {
             assert_eq!(operation.to_string(), operation.name());
         }
         assert_eq!(several[1].name(), "concurrent-updates:8");
+        for name in ["partition-recovery:4:64", "add-after:32", "update-after:1"] {
+            assert_eq!(name.parse::<Operation>().unwrap().name(), name);
+        }
     }
 
     #[test]
@@ -199,8 +283,16 @@ mod tests {
             let text = wrong(&format!("concurrent-updates{number}"));
             assert!(text.ends_with("; try concurrent-updates:8"), "{text}");
         }
+        for (name, example) in [
+            ("partition-recovery:4", "partition-recovery:4:64"),
+            ("partition-recovery:0:1", "partition-recovery:4:64"),
+            ("add-after", "add-after:32"),
+            ("update-after:x", "update-after:32"),
+        ] {
+            assert_eq!(wrong(name), format!("`{name}` lacks a number; try {example}"));
+        }
         let text = wrong("updat");
         assert!(text.contains("`updat`") && text.contains("update-cold, message,"), "{text}");
-        assert!(text.contains("concurrent-updates:8 (") && text.ends_with(" or partition-heal"), "{text}");
+        assert!(text.contains("concurrent-updates:8 (") && text.contains(", partition-heal, "), "{text}");
     }
 }

@@ -65,11 +65,16 @@ pub enum Phase {
     /// The first messages after that: the calls, whatever a protocol sends before it lets a member speak, and all
     /// rounds.
     Speak,
+    /// After a partition with updates on all sides: the first update of somebody who knows all of them.
+    Mend,
+    /// The updates after that, until no conflict is left.
+    Recover,
 }
 
 impl Phase {
     /// All phases, in the order in which they follow each other.
-    pub const ALL: [Self; 5] = [Self::Generate, Self::Process, Self::Responses, Self::Heal, Self::Speak];
+    pub const ALL: [Self; 7] =
+        [Self::Generate, Self::Process, Self::Responses, Self::Heal, Self::Speak, Self::Mend, Self::Recover];
 
     /// The name in data, from which the phase can be parsed.
     #[must_use]
@@ -80,6 +85,8 @@ impl Phase {
             Self::Responses => "responses",
             Self::Heal => "heal",
             Self::Speak => "speak",
+            Self::Mend => "mend",
+            Self::Recover => "recover",
         }
     }
 }
@@ -118,7 +125,7 @@ mod tests {
         for wrong in ["", "Sender", "sender ", "all"] {
             let (role, phase) = (wrong.parse::<Role>().unwrap_err(), wrong.parse::<Phase>().unwrap_err());
             let try_role = "try sender, recipient, joiner, removed";
-            let try_phase = "try generate, process, responses, heal, speak";
+            let try_phase = "try generate, process, responses, heal, speak, mend, recover";
             assert_eq!(role.to_string(), format!("there is no role `{wrong}`; {try_role}"));
             assert_eq!(phase.to_string(), format!("there is no phase `{wrong}`; {try_phase}"));
         }

@@ -139,6 +139,9 @@ pub(super) fn heading(operation: Operation) -> &'static str {
         Operation::MessageAfterRemove => "Message after a removal",
         Operation::ConcurrentUpdates(_) => "Concurrent updates",
         Operation::PartitionHeal => "Partition and healing",
+        Operation::PartitionRecovery { .. } => "Recovery after a partition",
+        Operation::AddAfter(_) => "Add after updates",
+        Operation::UpdateAfter(_) => "Update after updates",
     }
 }
 

@@ -1,13 +1,16 @@
-//! Operations of several members: messages and CPU time of all members together, and how many of the messages repair what a
-//! partition left behind.
+//! Operations of several members: messages and CPU time of all members together, how many of the messages repair what a
+//! partition left behind, and what it takes to recover from it.
 
 use std::collections::BTreeSet;
 
+use protocol::crypto::count::{Counted, Counts};
+use protocol::member::COMMIT;
 use protocol::operation::{Operation, Phase};
 
 use super::table::Table;
 use super::text::{NONE, ms};
 use crate::analysis::cell_costs::{Cells, Cost};
+use crate::record::metric::Metric;
 use crate::record::sample::{Sample, Traffic};
 
 /// The kind of message that repairs.
@@ -15,8 +18,8 @@ const UPDATE: &str = "update";
 
 /// A table with a line for each cell of such an operation. Empty if there is none.
 pub(super) fn several(cells: &Cells<'_>) -> String {
-    let mut table =
-        Table::new(&["backend", "operation", "members", "messages", "group ms", "repairs", "messages by kind"]);
+    let header = ["backend", "operation", "members", "messages", "rounds", "group ms", "repairs", "messages by kind"];
+    let mut table = Table::new(&header);
     for (key, samples) in cells.iter() {
         let operation = key.operation;
         if operation.parts().is_empty() {
@@ -44,12 +47,98 @@ pub(super) fn several(cells: &Cells<'_>) -> String {
             operation.to_string(),
             key.group_size.to_string(),
             median(&|sample| sum(sample, |_| true, |traffic| traffic.messages)),
+            median(&|sample| sample.rounds.unwrap_or(0).into()),
             ms(all.map(|all| all.median)),
             repairs,
             by_kind.collect::<Vec<_>>().join(", "),
         ]);
     }
-    if table.is_empty() { String::new() } else { table.to_string() }
+    if table.is_empty() { String::new() } else { format!("{table}{}", recoveries(cells)) }
+}
+
+/// What it takes to recover after a partition with updates in all parts.
+const RECOVERY: &str = "
+Recovery: the first update of a member that knows what all parts have done, and all updates until no conflict is left, the first
+included. What other members send because of them is included too. `operations` are public-key operations of all members.
+";
+
+/// The figures of recoveries; empty if there are none.
+fn recoveries(cells: &Cells<'_>) -> String {
+    let header = [
+        "backend",
+        "operation",
+        "members",
+        "merge B",
+        "merge ms",
+        "first B",
+        "first operations",
+        "first ms",
+        "updates",
+        "all B",
+        "all operations",
+        "all ms",
+    ];
+    let mut table = Table::new(&header);
+    for (key, samples) in cells.iter() {
+        if !matches!(key.operation, Operation::PartitionRecovery { .. }) {
+            continue;
+        }
+        let known = |sample: &&Sample| sample.work.iter().any(|work| !work.counts.is_empty());
+        let counted = samples.iter().any(|sample| known(&sample));
+        let median = |of: &dyn Fn(&Sample) -> f64| {
+            let summary = cells.summary(&key.backend, key.operation, key.group_size, |sample| vec![of(sample)]);
+            summary.map(|summary| summary.median)
+        };
+        let whole = |value: Option<f64>| value.map_or_else(|| NONE.to_owned(), |value| format!("{value:.0}"));
+        let bytes = |phases: &'static [Phase]| {
+            let sent = move |sample: &Sample| sum(sample, |it| phases.contains(&it.phase), |it| it.bytes_sent) as f64;
+            whole(median(&sent))
+        };
+        let time = |phases: &'static [Phase]| ms(median(&move |sample| cpu_ns(sample, phases) / 1e6));
+        let operations = |phases: &'static [Phase]| match counted {
+            true => whole(median(&move |sample| public_key_operations(sample, phases))),
+            false => NONE.to_owned(),
+        };
+        // Each update is one call.
+        let updates = |sample: &Sample| sum(sample, |it| ALL.contains(&it.phase) && is_update(it), |it| it.messages);
+        table.row([
+            key.backend.clone(),
+            key.operation.to_string(),
+            key.group_size.to_string(),
+            bytes(MERGE),
+            time(MERGE),
+            bytes(FIRST),
+            operations(FIRST),
+            time(FIRST),
+            whole(median(&|sample| updates(sample) as f64)),
+            bytes(ALL),
+            operations(ALL),
+            time(ALL),
+        ]);
+    }
+    if table.is_empty() { String::new() } else { format!("{RECOVERY}\n{table}") }
+}
+
+const MERGE: &[Phase] = &[Phase::Heal];
+const FIRST: &[Phase] = &[Phase::Mend];
+const ALL: &[Phase] = &[Phase::Mend, Phase::Recover];
+
+/// The messages of an update: one of each call.
+fn is_update(traffic: &Traffic) -> bool {
+    [UPDATE, COMMIT].contains(&traffic.kind.as_str())
+}
+
+fn cpu_ns(sample: &Sample, phases: &[Phase]) -> f64 {
+    let works = sample.work.iter().filter(|work| phases.contains(&work.phase));
+    works.flat_map(|work| &work.cpu_ns).sum::<u64>() as f64
+}
+
+fn public_key_operations(sample: &Sample, phases: &[Phase]) -> f64 {
+    let names = Counted::PublicKey.known(Counts::EACH).named().into_iter().filter(|(_, count)| *count > 0);
+    let metrics: Vec<Metric> = names.map(|(name, _)| Metric::Primitive(name)).collect();
+    let works = sample.work.iter().filter(|work| phases.contains(&work.phase));
+    let counts = works.flat_map(|work| &work.counts).filter(|(metric, _)| metrics.contains(metric));
+    counts.map(|(_, count)| *count).sum::<u64>() as f64
 }
 
 /// Whether these messages repair: updates that a member sends before it speaks.
