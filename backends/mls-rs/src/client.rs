@@ -22,8 +22,8 @@ use zeroize::Zeroizing;
 
 use crate::provider::{Crypto, Provider, Randomness, SUITE};
 
-/// Past epochs whose messages can be read: the number that mls-rs keeps unless told otherwise.
-pub(crate) const PAST_EPOCHS: u64 = 3;
+/// Past epochs whose messages can be read.
+pub(crate) const PAST_EPOCHS: u64 = 8;
 
 pub(crate) type Config<P> = WithCryptoProvider<
     Crypto<P>,

@@ -137,6 +137,9 @@ impl<P: Provider> Inside<P> {
         let welcome = output.welcome_messages.first().map(MlsMessage::to_bytes).transpose()?;
         self.group = group;
         self.pending = Some(self.remember(&commit));
+        if let Some(welcome) = &welcome {
+            self.remember(welcome);
+        }
         Ok(Commit { commit, welcome })
     }
 

@@ -19,6 +19,9 @@ use zeroize::Zeroizing;
 /// X25519, AES-128-GCM, SHA-256 and Ed25519.
 pub(crate) const SUITE: CipherSuite = CipherSuite::CURVE25519_AES128;
 
+/// Bytes of a secret key, and of a seed.
+const KEY_LEN: usize = 32;
+
 /// A provider of mls-rs, and the parts that its HPKE consists of.
 pub(crate) trait Provider: Clone + Send + Sync + 'static {
     /// Before the condition of the tree in the names of variants.
@@ -92,22 +95,22 @@ pub(crate) struct Randomness(Arc<Mutex<Source>>);
 pub(crate) enum Source {
     #[default]
     Nothing,
-    /// These bytes, the last first.
-    Bytes(Zeroizing<Vec<u8>>),
+    /// These keys, the last first.
+    Keys(Zeroizing<Vec<[u8; KEY_LEN]>>),
     Stream(Box<ChaCha20Rng>),
 }
 
 impl Source {
-    /// This number of bytes of `rng`: exactly what is drawn.
-    pub(crate) fn bytes(rng: &mut dyn CryptoRng, number: usize) -> Self {
-        let mut bytes = Zeroizing::new(vec![0; number]);
-        rng.fill_bytes(&mut bytes);
-        Self::Bytes(bytes)
+    /// As many keys as are needed.
+    pub(crate) fn keys(rng: &mut dyn CryptoRng, number: usize) -> Self {
+        let mut keys = Zeroizing::new(vec![[0; KEY_LEN]; number]);
+        keys.iter_mut().for_each(|key| rng.fill_bytes(key));
+        Self::Keys(keys)
     }
 
     /// A stream that one draw of `rng` starts.
     pub(crate) fn stream(rng: &mut dyn CryptoRng) -> Self {
-        let mut seed = [0; 32];
+        let mut seed = [0; KEY_LEN];
         rng.fill_bytes(&mut seed);
         Self::Stream(Box::new(ChaCha20Rng::from_seed(seed)))
     }
@@ -125,12 +128,11 @@ impl Randomness {
     fn fill(&self, out: &mut [u8]) -> Result<(), Failed> {
         match &mut *self.lock() {
             Source::Nothing => Err(Failed),
-            Source::Bytes(bytes) => {
-                let rest = bytes.len().checked_sub(out.len()).ok_or(Failed)?;
-                out.copy_from_slice(&bytes[rest..]);
-                bytes.truncate(rest);
+            Source::Keys(keys) if out.len() == KEY_LEN => {
+                out.copy_from_slice(&keys.pop().ok_or(Failed)?);
                 Ok(())
             }
+            Source::Keys(_) => Err(Failed),
             Source::Stream(stream) => {
                 stream.fill_bytes(out);
                 Ok(())

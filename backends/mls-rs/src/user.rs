@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use ed25519_dalek::SigningKey;
 use mls_rs::error::MlsError;
-use mls_rs::{MlsMessage, WireFormat};
+use mls_rs::{MlsMessage, ProtocolVersion, WireFormat};
 use mls_rs_core::key_package::KeyPackageData;
 use protocol::crypto::count::{self, Counted, Counts};
 use protocol::crypto::hash::{DIGEST_LEN, hash};
@@ -26,8 +26,8 @@ use crate::costs;
 use crate::group::{Change, Commit, Inside};
 use crate::provider::{Provider, Randomness, Source};
 
-/// Bytes of the secret keys of a key package: one for the welcome and one for the leaf.
-const PACKAGE_SECRETS_LEN: usize = 64;
+/// Keys of a key package: one for the welcome and one for the leaf.
+const PACKAGE_KEYS: usize = 2;
 const STATE: &[u8] = b"mls-rs-backend-v1 state";
 
 /// MLS with one provider of cryptography, and with a tree in one of two conditions.
@@ -102,14 +102,6 @@ impl<P: Provider> Backend for Mls<P> {
     fn expected(&self, operation: Operation, group_size: usize) -> Option<Expected> {
         costs::expected(self.full, operation, group_size)
     }
-
-    fn has(&self, operation: Operation, group_size: usize) -> bool {
-        match operation {
-            Operation::CreateMesh => false,
-            Operation::MessageAfterRemove => group_size > 1,
-            _ => true,
-        }
-    }
 }
 
 struct User<P: Provider> {
@@ -136,6 +128,8 @@ fn to_all(kind: &'static str, bytes: Vec<u8>) -> Outgoing {
 /// A user's key package, if the directory has a valid one. That its signatures are valid, mls-rs checks.
 fn package_of(user: &MemberId, directory: &dyn Directory) -> Option<MlsMessage> {
     let bytes = directory.one_time(user).or_else(|| directory.bundle(user))?;
+    // No signature covers the version in front, and mls-rs does not look at it.
+    bytes.starts_with(&ProtocolVersion::MLS_10.raw_value().to_be_bytes()).then_some(())?;
     let package = MlsMessage::from_bytes(&bytes).ok()?;
     let id = id_of(package.as_key_package()?.signing_identity())?;
     (id == *user).then_some(package)
@@ -149,7 +143,7 @@ fn id_of_key(signing: &SigningKey) -> MemberId {
 fn publish<P: Provider>(signing: &SigningKey, store: &Store, rng: &mut dyn CryptoRng) -> Result<Vec<u8>, MlsError> {
     let randomness = Randomness::default();
     let client = client::<P>(signing, store.clone(), randomness.clone());
-    let source = Source::bytes(rng, PACKAGE_SECRETS_LEN);
+    let source = Source::keys(rng, PACKAGE_KEYS);
     let make = || client.generate_key_package_message(Default::default(), Default::default(), Some(now()));
     randomness.during(source, make)?.to_bytes()
 }
