@@ -38,6 +38,12 @@ impl Backend for Pairwise {
             capabilities: capabilities(Protocol::Pairwise, "prekey bundles only"),
             adapts: None,
             caveats: &[],
+            growth: &[
+                "update group bytes linear",
+                "update recipient bytes constant",
+                "update group public-key linear",
+                "message sender bytes linear",
+            ],
         }
     }
 
@@ -65,8 +71,17 @@ impl Backend for SenderKeys {
             Protocol::Pcs => ("pcs", "Sender Keys, renewed by all members after a removal and in an update"),
             _ => ("eager", "Sender Keys, renewed by all members immediately after a removal"),
         };
+        let growth: &[&str] = match self.protocol {
+            Protocol::Pcs => &[
+                "update group bytes quadratic",
+                "update recipient bytes linear",
+                "update group public-key quadratic",
+                "message sender bytes constant",
+            ],
+            _ => &["message sender bytes constant"],
+        };
         let capabilities = capabilities(self.protocol, "prekey bundles and application messages");
-        Description { name: "sender-keys", variant, summary, capabilities, adapts: None, caveats: &[] }
+        Description { name: "sender-keys", variant, summary, capabilities, adapts: None, caveats: &[], growth }
     }
 
     fn new_user(&self, one_time_prekeys: usize, rng: &mut dyn CryptoRng) -> NewUser {

@@ -13,20 +13,21 @@ const MAX_LOBBIES: usize = 8;
 
 /// What a user has received of a group before it is in the group.
 #[derive(Clone, Default)]
-pub(crate) struct Lobby {
+pub struct Lobby {
     /// The author of the founders message, and its bytes. The group's id commits to the author's id and to the
     /// founders.
-    pub(crate) founders: Option<(MemberId, Vec<u8>)>,
-    pub(crate) parked: Parked,
+    pub founders: Option<(MemberId, Vec<u8>)>,
+    /// Everything else.
+    pub parked: Parked,
 }
 
 /// The lobbies of all groups that have sent anything.
-pub(crate) type Lobbies = BTreeMap<GroupId, Lobby>;
+pub type Lobbies = BTreeMap<GroupId, Lobby>;
 
 /// The lobby of a group. Empty lobbies of other groups are dropped.
 ///
 /// [`Error::QueueFull`] if there are [`MAX_LOBBIES`] others.
-pub(crate) fn of<'a>(lobbies: &'a mut Lobbies, group: &GroupId) -> Result<&'a mut Lobby, Error> {
+pub fn of<'a>(lobbies: &'a mut Lobbies, group: &GroupId) -> Result<&'a mut Lobby, Error> {
     lobbies.retain(|id, lobby| id == group || lobby.founders.is_some() || lobby.parked.len() > 0);
     if !lobbies.contains_key(group) && lobbies.len() >= MAX_LOBBIES {
         return Err(Error::QueueFull);
@@ -36,7 +37,7 @@ pub(crate) fn of<'a>(lobbies: &'a mut Lobbies, group: &GroupId) -> Result<&'a mu
 
 /// The same for a group with a founders message that names the user. It takes precedence over a group that nobody has
 /// invited the user to.
-pub(crate) fn of_invited<'a>(lobbies: &'a mut Lobbies, group: &GroupId) -> Result<&'a mut Lobby, Error> {
+pub fn of_invited<'a>(lobbies: &'a mut Lobbies, group: &GroupId) -> Result<&'a mut Lobby, Error> {
     if !lobbies.contains_key(group) && lobbies.len() >= MAX_LOBBIES {
         let uninvited = lobbies.iter().find(|(_, lobby)| lobby.founders.is_none()).map(|(id, _)| *id);
         lobbies.remove(&uninvited.ok_or(Error::QueueFull)?);
@@ -44,7 +45,8 @@ pub(crate) fn of_invited<'a>(lobbies: &'a mut Lobbies, group: &GroupId) -> Resul
     of(lobbies, group)
 }
 
-pub(crate) fn encode(lobbies: &Lobbies, out: &mut Vec<u8>) {
+/// Appends all lobbies, for an export.
+pub fn encode(lobbies: &Lobbies, out: &mut Vec<u8>) {
     put_len(out, lobbies.len());
     for (id, Lobby { founders, parked }) in lobbies {
         out.extend_from_slice(&id.0);
@@ -57,7 +59,11 @@ pub(crate) fn encode(lobbies: &Lobbies, out: &mut Vec<u8>) {
     }
 }
 
-pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<Lobbies, Error> {
+/// Reads what [`encode`] wrote.
+///
+/// # Errors
+/// [`Error::Malformed`].
+pub fn decode(reader: &mut Reader<'_>) -> Result<Lobbies, Error> {
     let mut lobbies = Lobbies::new();
     for _ in 0..reader.count(GROUP_ID_LEN)? {
         let id = GroupId(reader.array()?);

@@ -13,24 +13,27 @@ use protocol::wire::codec::{Reader, put_len, put_varint};
 
 /// A membership change, as its author reports it to the others.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Notice {
+pub struct Notice {
     /// Number of this notice among its author's, from 1. The creation counts as the creator's first.
-    pub(crate) sequence: u32,
+    pub sequence: u32,
     /// Notices of others that its author has delivered since its previous notice.
-    pub(crate) dependencies: Vec<(Handle, u32)>,
-    pub(crate) change: Announced,
+    pub dependencies: Vec<(Handle, u32)>,
+    /// What it reports.
+    pub change: Announced,
 }
 
 /// The membership change that a notice reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Announced {
+pub enum Announced {
+    /// The user that is added.
     Add(MemberId),
     /// The handle of the member, or its id if several users share the handle.
     Remove(Vec<u8>),
 }
 
 impl Notice {
-    pub(crate) fn encode(&self) -> Vec<u8> {
+    /// The encoded form, which is sent.
+    pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::new();
         put_varint(&mut out, self.sequence);
         put_len(&mut out, self.dependencies.len());
@@ -46,7 +49,7 @@ impl Notice {
     }
 
     /// Decodes a notice of an add, or of a removal if not `adds`. A notice that names a dependency twice is refused.
-    pub(crate) fn decode(bytes: &[u8], adds: bool) -> Result<Self, Error> {
+    pub fn decode(bytes: &[u8], adds: bool) -> Result<Self, Error> {
         let mut reader = Reader::new(bytes);
         let sequence = reader.varint()?;
         let count = reader.count(HANDLE_LEN + 1)?;
@@ -66,7 +69,8 @@ impl Notice {
         Ok(Self { sequence, dependencies, change })
     }
 
-    pub(crate) fn adds(&self) -> bool {
+    /// Whether it is a notice of an add.
+    pub fn adds(&self) -> bool {
         matches!(self.change, Announced::Add(_))
     }
 }

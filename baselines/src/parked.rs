@@ -15,7 +15,7 @@ pub(crate) const MAX_BYTES: usize = 16 << 20;
 
 /// A bounded queue for each author, in order of arrival.
 #[derive(Clone, Default)]
-pub(crate) struct Parked {
+pub struct Parked {
     messages: BTreeMap<MemberId, Vec<Vec<u8>>>,
     len: usize,
     bytes: usize,
@@ -25,7 +25,7 @@ impl Parked {
     /// Keeps a message. One that is in the queue already has no effect.
     ///
     /// [`Error::QueueFull`] if there is no room. The message may be received again later.
-    pub(crate) fn park(&mut self, author: &MemberId, bytes: &[u8]) -> Result<(), Error> {
+    pub fn park(&mut self, author: &MemberId, bytes: &[u8]) -> Result<(), Error> {
         let of_author = self.messages.get(author).map_or(&[][..], Vec::as_slice);
         if of_author.iter().any(|other| other == bytes) {
             return Ok(());
@@ -45,7 +45,7 @@ impl Parked {
     }
 
     /// Removes and returns the messages of an author.
-    pub(crate) fn take(&mut self, author: &MemberId) -> Vec<Vec<u8>> {
+    pub fn take(&mut self, author: &MemberId) -> Vec<Vec<u8>> {
         let taken = self.messages.remove(author).unwrap_or_default();
         self.len -= taken.len();
         self.bytes -= taken.iter().map(Vec::len).sum::<usize>();
@@ -53,12 +53,12 @@ impl Parked {
     }
 
     /// The waiting messages of an author.
-    pub(crate) fn of(&self, author: &MemberId) -> impl Iterator<Item = &[u8]> {
+    pub fn of(&self, author: &MemberId) -> impl Iterator<Item = &[u8]> {
         self.messages.get(author).into_iter().flatten().map(Vec::as_slice)
     }
 
     /// The authors whose messages wait.
-    pub(crate) fn authors(&self) -> impl Iterator<Item = &MemberId> {
+    pub fn authors(&self) -> impl Iterator<Item = &MemberId> {
         self.messages.keys()
     }
 
@@ -66,7 +66,8 @@ impl Parked {
         self.len
     }
 
-    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+    /// Appends everything, for an export.
+    pub fn encode(&self, out: &mut Vec<u8>) {
         put_len(out, self.len);
         for (author, bytes) in self.messages.iter().flat_map(|(author, all)| all.iter().map(move |one| (author, one))) {
             out.extend_from_slice(&author.0);
@@ -74,7 +75,11 @@ impl Parked {
         }
     }
 
-    pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<Self, Error> {
+    /// Reads what [`encode`](Self::encode) wrote.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`].
+    pub fn decode(reader: &mut Reader<'_>) -> Result<Self, Error> {
         let mut parked = Self::default();
         for _ in 0..reader.count(MEMBER_ID_LEN + 1)? {
             let author = MemberId(reader.array()?);

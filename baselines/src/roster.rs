@@ -21,8 +21,9 @@ pub(crate) const MAX_WAITING_PER_AUTHOR: usize = 64;
 
 /// Everybody that I have ever known, and their notices.
 #[derive(Clone)]
-pub(crate) struct Roster {
-    pub(crate) membership: Membership,
+pub struct Roster {
+    /// Who is a member, given the delivered notices.
+    pub membership: Membership,
     /// Handles of everybody known, by index.
     handles: Vec<Handle>,
     /// Sequence of the last notice of each author that I have delivered, by index.
@@ -36,19 +37,20 @@ pub(crate) struct Roster {
 }
 
 /// The effect of a delivered notice.
-pub(crate) struct Applied {
-    pub(crate) author: MemberIndex,
+pub struct Applied {
+    /// Its author.
+    pub author: MemberIndex,
     /// The user that it adds, even one that was a member before, or that is not a member afterwards.
-    pub(crate) adds: Option<MemberIndex>,
+    pub adds: Option<MemberIndex>,
     /// Whether that user is a member now and was not before.
-    pub(crate) joins: bool,
+    pub joins: bool,
     /// Those who were members before and are not now.
-    pub(crate) lost: MemberSet,
+    pub lost: MemberSet,
 }
 
 impl Roster {
     /// The roster of a new group. The creator gets index 0.
-    pub(crate) fn found(me: MemberId, creator: MemberId, others: &[MemberId]) -> Result<Self, Error> {
+    pub fn found(me: MemberId, creator: MemberId, others: &[MemberId]) -> Result<Self, Error> {
         let founders = core::iter::once(creator).chain(others.iter().copied());
         let membership = Membership::found(me, creator, founders)?;
         let mut roster = Self::of(membership);
@@ -66,25 +68,28 @@ impl Roster {
         Self { membership, handles, delivered, unreported: Vec::new(), own: Vec::new(), waiting: Vec::new() }
     }
 
-    pub(crate) fn me(&self) -> MemberIndex {
+    /// My own index.
+    pub fn me(&self) -> MemberIndex {
         self.membership.me()
     }
 
-    pub(crate) fn view(&self) -> &MemberSet {
+    /// The members, in my view.
+    pub fn view(&self) -> &MemberSet {
         self.membership.view(self.me())
     }
 
-    pub(crate) fn is_inside(&self) -> bool {
+    /// Whether I am one of them.
+    pub fn is_inside(&self) -> bool {
         self.view().contains(self.me())
     }
 
     /// The members besides me, in order of index.
-    pub(crate) fn others(&self) -> Vec<MemberIndex> {
+    pub fn others(&self) -> Vec<MemberIndex> {
         self.view().iter().filter(|member| *member != self.me()).collect()
     }
 
     /// The number of members that have an index, removed ones included.
-    pub(crate) fn known(&self) -> usize {
+    pub fn known(&self) -> usize {
         self.handles.len()
     }
 
@@ -94,7 +99,7 @@ impl Roster {
     }
 
     #[cfg(test)]
-    pub(crate) fn set_sequence(&mut self, sequence: u32) {
+    pub fn set_sequence(&mut self, sequence: u32) {
         let me = self.me().to_usize();
         self.delivered[me] = sequence;
     }
@@ -109,16 +114,21 @@ impl Roster {
         self.waiting.len()
     }
 
-    pub(crate) fn id(&self, member: MemberIndex) -> MemberId {
+    /// The id of a member.
+    pub fn id(&self, member: MemberIndex) -> MemberId {
         self.membership.id(member)
     }
 
-    pub(crate) fn handle(&self, member: MemberIndex) -> Result<Handle, Error> {
+    /// The short name of a member on the wire.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if nobody has this index.
+    pub fn handle(&self, member: MemberIndex) -> Result<Handle, Error> {
         self.handles.get(member.to_usize()).copied().ok_or(Error::Internal)
     }
 
     /// Adds a user, and returns my notice of it.
-    pub(crate) fn add(&mut self, user: &MemberId) -> Result<Notice, Error> {
+    pub fn add(&mut self, user: &MemberId) -> Result<Notice, Error> {
         self.membership.check_add(self.me(), user).map_err(|_| Error::AlreadyAMember)?;
         let notice = self.announce(Announced::Add(*user))?;
         self.membership.add(self.me(), notice.sequence, *user);
@@ -127,7 +137,7 @@ impl Roster {
     }
 
     /// Removes a member, and returns my notice of it.
-    pub(crate) fn remove(&mut self, user: &MemberId) -> Result<Notice, Error> {
+    pub fn remove(&mut self, user: &MemberId) -> Result<Notice, Error> {
         let target = self.membership.index(user).ok_or(Error::NotAMember)?;
         self.membership.check_remove(self.me(), target).map_err(|rule| match rule {
             Rule::RemovesItself => Error::RemovesItself,
@@ -156,7 +166,7 @@ impl Roster {
     }
 
     /// Receives a notice. One that was delivered before, or waits already, has no effect.
-    pub(crate) fn receive(&mut self, author: MemberIndex, notice: Notice) -> Result<(), Rule> {
+    pub fn receive(&mut self, author: MemberIndex, notice: Notice) -> Result<(), Rule> {
         if notice.sequence <= self.delivered[author.to_usize()] {
             return Ok(());
         }
@@ -172,7 +182,7 @@ impl Roster {
     }
 
     /// Delivers the next notice that is ready. Returns its effect, or its author and the rule that it breaks.
-    pub(crate) fn deliver(&mut self) -> Option<Result<Applied, (MemberIndex, Rule)>> {
+    pub fn deliver(&mut self) -> Option<Result<Applied, (MemberIndex, Rule)>> {
         let at = self.waiting.iter().position(|(author, notice)| self.is_ready(*author, notice))?;
         let (author, notice) = self.waiting.remove(at);
         self.delivered[author.to_usize()] = notice.sequence;
@@ -244,7 +254,7 @@ impl Roster {
     }
 
     /// My notices that `adder` had not delivered when it sent its add. Its joiner does not know them.
-    pub(crate) fn unknown_to(&self, adder: MemberIndex) -> Vec<Notice> {
+    pub fn unknown_to(&self, adder: MemberIndex) -> Vec<Notice> {
         let unknown = |notice: &&Notice| {
             let change = self.membership.recorded(self.me(), notice.sequence);
             change.is_some_and(|change| !self.membership.acknowledged_by(change).contains(adder))
@@ -253,14 +263,14 @@ impl Roster {
     }
 
     /// Encodes what a joiner needs: the state before my notice that adds it. Call this before [`add`](Self::add).
-    pub(crate) fn encode_for_joiner(&self, out: &mut Vec<u8>) {
+    pub fn encode_for_joiner(&self, out: &mut Vec<u8>) {
         self.membership.encode(out);
         self.delivered.iter().for_each(|sequence| put_varint(out, *sequence));
     }
 
     /// The joiner's roster after the notice that adds it, from what [`encode_for_joiner`](Self::encode_for_joiner)
     /// wrote.
-    pub(crate) fn join(me: MemberId, adder: &MemberId, notice: &Notice, mut state: &[u8]) -> Result<Self, Error> {
+    pub fn join(me: MemberId, adder: &MemberId, notice: &Notice, mut state: &[u8]) -> Result<Self, Error> {
         let listed = Reader::new(state).varint()?;
         let membership = Membership::decode(me, &mut state)?;
         let adder = membership.index(adder).ok_or(Error::Malformed)?;
@@ -283,7 +293,8 @@ impl Roster {
         if roster.is_inside() { Ok(roster) } else { Err(Error::Malformed) }
     }
 
-    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+    /// Appends everything, for an export.
+    pub fn encode(&self, out: &mut Vec<u8>) {
         let mut membership = Vec::new();
         self.membership.encode(&mut membership);
         put_prefixed(out, &membership);
@@ -309,7 +320,11 @@ impl Roster {
         self.waiting.iter().map(|(author, notice)| (*author, notice)).collect()
     }
 
-    pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<Self, Error> {
+    /// Reads what [`encode`](Self::encode) wrote.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`].
+    pub fn decode(reader: &mut Reader<'_>) -> Result<Self, Error> {
         let mut state = reader.prefixed()?;
         let me = MemberId(reader.array()?);
         let membership = Membership::decode(me, &mut state)?;

@@ -76,6 +76,17 @@ impl Backend for Dcgka {
             },
             adapts: None,
             caveats: &[],
+            growth: &[
+                "create sender bytes linear",
+                "add sender bytes linear",
+                "remove sender bytes linear",
+                "update sender bytes linear",
+                "update recipient bytes constant",
+                "update sender public-key linear",
+                "update recipient public-key linear",
+                "update group public-key quadratic",
+                "message sender bytes constant",
+            ],
         }
     }
 

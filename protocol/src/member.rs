@@ -72,6 +72,10 @@ pub struct Description {
     /// What a reader of its figures must know besides: what it leaves out, and what is not its own. Each in words, without a
     /// full stop.
     pub caveats: &'static [&'static str],
+    /// How its costs grow with the group, as claims that a comparison of enough sizes checks: each an operation, a role or
+    /// `group`, a cost (`bytes`, `public-key`, `primitives` or `cpu`) and a class (`constant`, `logarithmic`, `linear` or
+    /// `quadratic`), as in `update sender bytes linear`.
+    pub growth: &'static [&'static str],
 }
 
 /// A protocol in one variant.

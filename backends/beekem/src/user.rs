@@ -67,6 +67,7 @@ impl Backend for BeeKem {
                  which there is no common key",
                 "a joiner gets all earlier operations, and can read what was sent before it joined",
             ],
+            growth: &[],
         }
     }
 

@@ -69,6 +69,7 @@ impl Backend for Boxes {
             },
             adapts: None,
             caveats: &[],
+            growth: &["update sender bytes linear", "update recipient bytes constant"],
         }
     }
 

@@ -3,14 +3,16 @@
 //! A row of a comparison is a backend, or a backend `without acks`. Protocols without acknowledgements promise less, so both
 //! rows are of interest. The second is derived from the samples of the first ([`with_derived`]) and is not a variant.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 
 use protocol::operation::{Operation, Phase, Role};
 
 use super::cell_costs::{Cells, Cost};
+use super::growth::{self, Claim, Fit};
 use super::measurement::{Who, number};
 use super::statistics::{Summary, median};
+use crate::record::about::About;
 use crate::record::metric::Metric;
 use crate::record::name::join;
 use crate::record::sample::{Sample, Status};
@@ -148,6 +150,18 @@ impl State<'_> {
     }
 }
 
+/// A claim of a backend, beside what was measured.
+pub struct Checked {
+    /// The backend.
+    pub row: String,
+    /// The claim, as the backend states it.
+    pub claim: String,
+    /// What was measured.
+    pub measured: Fit,
+    /// Whether it is the class that is claimed.
+    pub holds: bool,
+}
+
 /// The samples of several backends, ready to be compared.
 #[derive(Debug)]
 pub struct Comparison<'a> {
@@ -180,7 +194,10 @@ impl<'a> Comparison<'a> {
     #[must_use]
     pub fn operations(&self) -> Vec<Operation> {
         let present: BTreeSet<Operation> = self.samples.iter().map(|sample| sample.operation).collect();
-        Operation::ALL.into_iter().filter(|operation| present.contains(operation)).collect()
+        let (all, others): (Vec<_>, Vec<_>) = present.into_iter().partition(|it| Operation::ALL.contains(it));
+        let mut operations = Operation::ALL.to_vec();
+        operations.retain(|operation| all.contains(operation));
+        operations.into_iter().chain(others).collect()
     }
 
     /// The group sizes that have samples, ascending.
@@ -223,6 +240,32 @@ impl<'a> Comparison<'a> {
 
     fn summary(&self, row: &str, operation: Operation, group_size: u32, quantity: Quantity) -> Option<Summary> {
         self.cells.summary(row, operation, group_size, |sample| quantity.values(sample))
+    }
+
+    /// How a cost grows with the group. `None` if there are too few group sizes.
+    #[must_use]
+    pub fn growth(&self, row: &str, operation: Operation, who: Who, cost: growth::Cost) -> Option<Fit> {
+        let of_size = |size| {
+            let samples = self.cells.runs(row, operation, size);
+            let values: Vec<f64> = samples.iter().filter_map(|sample| cost.of(who, sample)).collect();
+            Some((f64::from(size), median(&values)?))
+        };
+        growth::fit(&self.sizes().into_iter().filter_map(of_size).collect::<Vec<_>>())
+    }
+
+    /// The claims of these backends that can be checked: those of operations that were measured at enough sizes.
+    #[must_use]
+    pub fn claims(&self, backends: &BTreeMap<String, About>) -> Vec<Checked> {
+        let mut checked = Vec::new();
+        for row in self.backends() {
+            for text in backends.get(row).into_iter().flat_map(|about| &about.growth) {
+                let Ok(Claim { operation, who, cost, class }) = text.parse() else { continue };
+                let Some(measured) = self.growth(row, operation, who, cost) else { continue };
+                let (row, claim, holds) = (row.clone(), text.clone(), measured.class == class);
+                checked.push(Checked { row, claim, measured, holds });
+            }
+        }
+        checked
     }
 
     /// The median of a cell over that of the reference. `None` if either is missing or the reference's is zero.

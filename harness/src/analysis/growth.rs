@@ -1,6 +1,16 @@
-//! How a cost grows with the group: the simplest class that fits.
+//! How a cost grows with the group: the simplest class that fits, and whether it is the one that a backend claims.
 
 use std::fmt;
+use std::str::FromStr;
+
+use protocol::crypto::count::{Counted, Counts};
+use protocol::operation::{Operation, Role};
+
+use super::cell_costs;
+use super::measurement::Who;
+use super::statistics::median;
+use crate::record::metric::Metric;
+use crate::record::sample::Sample;
 
 /// A class of growth in the number of members n.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -13,6 +23,121 @@ pub enum Class {
     Linear,
     /// By a constant for each pair of members.
     Quadratic,
+}
+
+/// Whose costs are fitted: those of one member of a role (of several members, the median for times and the mean for the rest),
+/// and those of everybody together.
+pub const WHO: [Who; 4] = [Who::Role(Role::Sender), Who::Role(Role::Recipient), Who::Role(Role::Joiner), Who::Group];
+
+/// What is counted or timed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cost {
+    /// Bytes sent, a broadcast counted once.
+    Bytes,
+    /// Key agreements, keys, signatures and verifications.
+    PublicKey,
+    /// All primitives, but for the bytes that are encrypted.
+    Primitives,
+    /// CPU time.
+    Cpu,
+}
+
+impl Cost {
+    /// All of them, in the order of tables.
+    pub const ALL: [Self; 4] = [Self::Bytes, Self::PublicKey, Self::Primitives, Self::Cpu];
+
+    /// The name in tables and claims.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Bytes => "bytes",
+            Self::PublicKey => "public-key",
+            Self::Primitives => "primitives",
+            Self::Cpu => "cpu",
+        }
+    }
+
+    /// This cost in a sample. `None` if nobody has the role, or the primitives are not counted.
+    #[must_use]
+    pub fn of(self, who: Who, sample: &Sample) -> Option<f64> {
+        let members = match who {
+            Who::Role(role) => cell_costs::cpu_of_all(sample, role).len() as f64,
+            Who::Group => 1.0,
+        };
+        if members == 0.0 {
+            return None;
+        }
+        match self {
+            Self::Bytes => {
+                let sent = sample.traffic.iter().filter(|traffic| is(who, traffic.role));
+                Some(sent.map(|traffic| traffic.bytes_sent).sum::<u64>() as f64 / members)
+            }
+            Self::PublicKey => count(who, sample, Counted::PublicKey.known(Counts::EACH)).map(|sum| sum / members),
+            Self::Primitives => count(who, sample, Counts { aead_bytes: 0, ..Counts::EACH }).map(|sum| sum / members),
+            Self::Cpu => {
+                let cpu = match who {
+                    Who::Role(role) => cell_costs::cpu_of_all(sample, role),
+                    Who::Group => cell_costs::Cost::Group.cpu_ns(sample),
+                };
+                median(&cpu.iter().map(|ns| *ns as f64).collect::<Vec<_>>())
+            }
+        }
+    }
+}
+
+fn is(who: Who, role: Role) -> bool {
+    who == Who::Group || who == Who::Role(role)
+}
+
+/// The sum of the primitives that `which` names. `None` if one of them is not counted.
+fn count(who: Who, sample: &Sample, which: Counts) -> Option<f64> {
+    let metrics = which.named().into_iter().filter(|(_, named)| *named > 0).map(|(name, _)| Metric::Primitive(name));
+    let metrics: Vec<Metric> = metrics.collect();
+    let mut sum = 0;
+    for work in sample.work.iter().filter(|work| is(who, work.role)) {
+        for metric in &metrics {
+            sum += work.counts.get(metric)?;
+        }
+    }
+    Some(sum as f64)
+}
+
+/// How a cost grows, as a backend claims. As a text: `update sender bytes linear`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The operation.
+    pub operation: Operation,
+    /// Whose cost it is.
+    pub who: Who,
+    /// Which cost.
+    pub cost: Cost,
+    /// The class.
+    pub class: Class,
+}
+
+/// A text is not a claim.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{0}` is no claim of growth; try an operation, a role or `group`, one of bytes, public-key, primitives and cpu, and one of \
+     constant, logarithmic, linear and quadratic, as in `update sender bytes linear`"
+)]
+pub struct BadClaim(pub String);
+
+impl FromStr for Claim {
+    type Err = BadClaim;
+
+    fn from_str(text: &str) -> Result<Self, BadClaim> {
+        let parse = || {
+            let [operation, who, cost, class] = <[&str; 4]>::try_from(text.split(' ').collect::<Vec<_>>()).ok()?;
+            Some(Self {
+                operation: operation.parse().ok()?,
+                who: WHO.into_iter().find(|it| it.name() == who)?,
+                cost: Cost::ALL.into_iter().find(|it| it.name() == cost)?,
+                class: Class::ALL.into_iter().find(|it| it.name() == class)?,
+            })
+        };
+        parse().ok_or_else(|| BadClaim(text.to_owned()))
+    }
 }
 
 /// A class that has been fitted to figures.
@@ -100,6 +225,7 @@ pub fn fit(points: &[(f64, f64)]) -> Option<Fit> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::synthetic;
 
     const N: [f64; 7] = [8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
 
@@ -134,5 +260,36 @@ mod tests {
         assert_eq!(fit(&[(8.0, 1.0), (16.0, 2.0), (32.0, 4.0)]), None);
         assert_eq!(fit(&[(8.0, 1.0), (9.0, 2.0), (10.0, 4.0), (11.0, 4.0)]), None);
         assert_eq!(fit(&N.map(|n| (n, n - 8.0))), None);
+    }
+
+    #[test]
+    fn a_claim_is_what_its_text_says() {
+        let claim: Claim = "update sender bytes linear".parse().unwrap();
+        let (who, cost, class) = (Who::Role(Role::Sender), Cost::Bytes, Class::Linear);
+        assert_eq!(claim, Claim { operation: Operation::Update, who, cost, class });
+        assert_eq!("create group cpu quadratic".parse::<Claim>().unwrap().who, Who::Group);
+        for wrong in
+            ["", "update sender bytes", "update sender bytes cubic", "updates sender bytes linear", "a b c d e"]
+        {
+            assert_eq!(wrong.parse::<Claim>(), Err(BadClaim(wrong.to_owned())));
+        }
+    }
+
+    #[test]
+    fn costs_of_a_role_are_those_of_one_member() {
+        let sample = synthetic::remove();
+        let of = |cost: Cost, who| cost.of(who, &sample);
+        let (sender, recipient) = (Who::Role(Role::Sender), Who::Role(Role::Recipient));
+        // The sender: 10 key agreements and 4 signatures. Two recipients: 2 key agreements in each of two phases, together.
+        assert_eq!(of(Cost::PublicKey, sender), Some(14.0));
+        assert_eq!(of(Cost::PublicKey, recipient), Some(2.0));
+        assert_eq!(of(Cost::Cpu, recipient), Some(370.0));
+        assert_eq!(of(Cost::Cpu, Who::Role(Role::Joiner)), None);
+        let mut uncounted = sample.clone();
+        uncounted.work.iter_mut().for_each(|work| work.counts.clear());
+        assert_eq!(Cost::PublicKey.of(sender, &uncounted), None);
+        let mut public_key = sample.clone();
+        public_key.work.iter_mut().for_each(|work| drop(work.counts.split_off(&Metric::Primitive("op.kdf"))));
+        assert_eq!(Cost::Primitives.of(sender, &public_key), None);
     }
 }

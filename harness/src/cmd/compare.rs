@@ -7,11 +7,11 @@ use std::time::Instant;
 use clap::Args;
 use protocol::operation::Operation;
 
-use super::failure::{Failure, INCOMPLETE, OK, USAGE};
+use super::failure::{Failure, INCOMPLETE, OK, REGRESSION, USAGE};
 use super::options::{self, COMPARED, Conditions, REFERENCE, group_size, iterations_of, operation};
 use super::output::{complain, print};
 use super::running;
-use crate::analysis::comparison::{Comparison, with_derived};
+use crate::analysis::comparison::{Checked, Comparison, with_derived};
 use crate::record::manifest::LargeGroups;
 use crate::record::program::Program;
 use crate::registry::Registry;
@@ -74,16 +74,18 @@ pub(super) fn run(program: Program, options: &Options, registry: &Registry) -> R
         large_groups: (!options.quick && options.iterations.is_none()).then_some(LARGE_GROUPS),
         earlier: options.conditions.earlier(options.out.as_ref()),
         external: catalog.launches(&backends),
+        growth: catalog.growth(),
         ..options.conditions.plan(program, backends, iterations, options.sizes(), Some(out.clone()))?
     };
     let start = Instant::now();
     let run = running::run(&plan)?;
     let measured = start.elapsed();
-    write(&run, &reference)?;
+    let refuted = write(&run, &reference)?;
     let files = out.display();
     print(format!("\nMeasured in {:.1} s. Files are in {files}.\n", measured.as_secs_f64()).as_bytes())?;
     Ok(match running::verdict(&run.samples) {
         OK if left_out > 0 => INCOMPLETE,
+        OK if refuted => REGRESSION,
         code => code,
     })
 }
@@ -133,9 +135,9 @@ fn reference(catalog: &Catalog<'_>, name: &str, backends: &[Choice]) -> Result<S
     Err(Failure { code: USAGE, message })
 }
 
-/// Writes all files and prints the tables.
-fn write(run: &Run, reference: &str) -> Result<(), Failure> {
-    let Run { samples, manifest, directory: Some(out) } = run else { return Ok(()) };
+/// Writes all files and prints the tables. Returns whether a claim of growth does not hold.
+fn write(run: &Run, reference: &str) -> Result<bool, Failure> {
+    let Run { samples, manifest, directory: Some(out) } = run else { return Ok(false) };
     let all = with_derived(samples);
     let compared = Comparison::new(&all, &manifest.options.backends);
     let text = summary::comparison(&compared, reference, samples, manifest);
@@ -148,7 +150,12 @@ fn write(run: &Run, reference: &str) -> Result<(), Failure> {
     } else {
         files::write_comparison_figures(out, &compared)?;
     }
-    Ok(())
+    let claims = compared.claims(&manifest.backends);
+    let refuted = claims.iter().find(|claim| !claim.holds);
+    if let Some(Checked { row, claim, measured, .. }) = refuted {
+        complain(&format!("{row} claims `{claim}`, but its growth is {measured}"));
+    }
+    Ok(refuted.is_some())
 }
 
 impl Options {

@@ -23,7 +23,7 @@ pub(super) const OK: u8 = 0;
 pub(super) const ERROR: u8 = 1;
 /// The command line or the configuration is wrong.
 pub(super) const USAGE: u8 = 2;
-/// A cost has grown, or a claim of the paper does not hold.
+/// A cost has grown, or a claim does not hold: of the paper, or of a backend about its growth.
 pub(super) const REGRESSION: u8 = 3;
 /// Some samples do not count, or the run has not ended.
 pub(super) const INCOMPLETE: u8 = 4;
@@ -34,9 +34,9 @@ pub(super) const INTERRUPTED: u8 = 130;
 
 /// The exit codes, for the help text.
 pub(super) const EXIT_CODES: &str = "\
-Exit codes: 0 success; 1 error, such as an --out that cannot be written; 2 wrong usage; 3 a cost has grown, or a claim of
-the paper does not hold; 4 incomplete: some samples do not count, or something was not measured or not compared; 5 not
-comparable; 130 interrupted.";
+Exit codes: 0 success; 1 error, such as an --out that cannot be written; 2 wrong usage; 3 a cost has grown, or a claim
+of the paper, or of a backend about its growth, does not hold; 4 incomplete: some samples do not count, or something was not
+measured or not compared; 5 not comparable; 130 interrupted.";
 
 /// Why a command failed, and the exit code for it.
 #[derive(Debug)]

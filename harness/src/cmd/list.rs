@@ -20,7 +20,7 @@ pub(super) struct Options {
     format: Format,
 }
 
-const COLUMNS: [&str; 15] = [
+const COLUMNS: [&str; 16] = [
     "backend",
     "variant",
     "default",
@@ -36,6 +36,7 @@ const COLUMNS: [&str; 15] = [
     "counted",
     "adapts",
     "caveats",
+    "growth",
 ];
 
 pub(super) fn run(options: &Options, registry: &Registry) -> Result<u8, Failure> {
@@ -126,5 +127,6 @@ fn fields(backends: &[Named], named: &Named) -> [String; COLUMNS.len()] {
         about.counted.clone(),
         adapts.clone().unwrap_or_default(),
         caveats.join("; "),
+        about.growth.join("; "),
     ]
 }

@@ -64,6 +64,7 @@ pub(super) fn run(program: Program, options: &Options, registry: &Registry) -> R
     let plan = Plan {
         peak: !options.quick,
         external: catalog.launches(&backends),
+        growth: catalog.growth(),
         ..options.conditions.plan(program, backends, iterations, options.sizes(), options.out.clone())?
     };
     let run = running::run(&plan)?;

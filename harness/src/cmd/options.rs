@@ -91,6 +91,7 @@ impl Conditions {
             earlier: if self.resume { Earlier::Resume } else { Earlier::Refuse },
             launch: Launch::this_program()?,
             external: BTreeMap::new(),
+            growth: BTreeMap::new(),
             program,
             argv: running::argv(),
         })

@@ -196,7 +196,7 @@ impl<'a> Bench<'a> {
 
         let peak_bytes = peak_bytes();
         refuse_faults(&record)?;
-        outside::after(&network, operation_ns)?;
+        outside::after(self.backend, &network, operation_ns)?;
         let before = before.filter(|_| inspection == Inspection::Made);
         if before.is_some() {
             self.verifies_as_in_a_small_group(cell, &network, &record)?;

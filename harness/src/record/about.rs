@@ -30,6 +30,9 @@ pub struct About {
     pub public_randomness: Vec<String>,
     /// Whether it needs other threads.
     pub threads: bool,
+    /// How its costs grow with the group, as it claims.
+    #[serde(default)]
+    pub growth: Vec<String>,
     /// Which of its primitives are counted: `all`, `public-key` or `nothing`.
     pub counted: String,
 }
@@ -38,7 +41,7 @@ impl About {
     /// What this backend says.
     #[must_use]
     pub fn of(backend: &dyn Backend) -> Self {
-        let Description { summary, capabilities, adapts, caveats, .. } = backend.description();
+        let Description { summary, capabilities, adapts, caveats, growth, .. } = backend.description();
         let Capabilities {
             concurrent_operations,
             pcs_update,
@@ -55,6 +58,7 @@ impl About {
             summary: summary.to_owned(),
             adapts: adapts.map(str::to_owned),
             caveats: owned(caveats),
+            growth: owned(growth),
             concurrent_operations,
             pcs_update,
             forward_secrecy,

@@ -15,6 +15,7 @@ use super::child::Launch;
 use super::describe::{self, Described, Named};
 use super::plan::Choice;
 use super::runner;
+use crate::analysis::growth::Claim;
 use crate::record::version::{CELL_PROTOCOL, SCHEMA};
 use crate::registry::{Registry, UnknownBackend, is_name};
 use crate::system::command::{command, run_within};
@@ -55,6 +56,9 @@ pub struct Declared {
     pub licence: String,
     /// The licences of what it pulls in, as SPDX expressions.
     pub pulls_in: Vec<String>,
+    /// How its costs grow with the group, as in `Description::growth`.
+    #[serde(default)]
+    pub growth: Vec<String>,
     /// The command that builds it, in its directory. Empty if there is nothing to build.
     #[serde(default)]
     pub build: Vec<String>,
@@ -139,6 +143,9 @@ fn read(directory: &Path) -> Result<Declared, ExternalError> {
     if directory.file_name() != Some(declared.name.as_ref()) || !is_name(&declared.name) {
         let wanted = "a name is that of the directory, of a to z, 0 to 9 and hyphens";
         return Err(malformed(format!("`{}` cannot be the name; {wanted}", declared.name)));
+    }
+    for claim in &declared.growth {
+        claim.parse::<Claim>().map_err(|error| malformed(error.to_string()))?;
     }
     if declared.run.is_empty() {
         return Err(malformed("`run` is empty; try the path of a program".to_owned()));
@@ -229,8 +236,9 @@ impl External {
     fn sources(&self) -> Vec<PathBuf> {
         let own = ["src", "Cargo.toml", "Cargo.lock"].map(|path| self.directory.join(path));
         let root = self.directory.parent().and_then(Path::parent).unwrap_or(&self.directory);
-        let ours =
-            ["harness", "protocol"].iter().flat_map(|it| [root.join(it).join("src"), root.join(it).join("Cargo.toml")]);
+        let ours = ["harness", "protocol", "baselines"]
+            .iter()
+            .flat_map(|it| [root.join(it).join("src"), root.join(it).join("Cargo.toml")]);
         own.into_iter().chain(ours).collect()
     }
 
@@ -354,6 +362,12 @@ impl<'a> Catalog<'a> {
     /// The external backends that cannot be measured now.
     pub fn unusable(&self) -> impl Iterator<Item = &External> {
         self.external.iter().filter(|it| it.built().is_empty())
+    }
+
+    /// What the files of external backends claim of their growth.
+    #[must_use]
+    pub fn growth(&self) -> BTreeMap<String, Vec<String>> {
+        self.external.iter().map(|it| (it.declared.name.clone(), it.declared.growth.clone())).collect()
     }
 
     /// How to start the runners of the external ones among these backends, by the backend's name.

@@ -42,6 +42,8 @@ pub struct Plan {
     pub launch: Launch,
     /// How to start a runner of another backend, by the backend's name.
     pub external: BTreeMap<String, Launch>,
+    /// What the files of external backends claim of their growth, by backend.
+    pub growth: BTreeMap<String, Vec<String>>,
     /// The program that runs, for the manifest.
     pub program: Program,
     /// The command line, for the manifest.
@@ -268,6 +270,7 @@ mod tests {
             earlier: Earlier::Refuse,
             launch: Launch { program: PathBuf::new(), args: Vec::new(), directory: None },
             external: BTreeMap::new(),
+            growth: BTreeMap::new(),
             program: Program::HARNESS,
             argv: Vec::new(),
         }

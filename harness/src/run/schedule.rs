@@ -331,7 +331,10 @@ impl Runners<'_> {
             result => result?,
         };
         let welcome = runner.welcome();
-        self.about.extend(welcome.about.clone().map(|about| (task.choice.full_name(), about)));
+        if let Some(mut about) = welcome.about.clone() {
+            about.growth.extend(self.plan.growth.get(&task.choice.backend).into_iter().flatten().cloned());
+            self.about.insert(task.choice.full_name(), about);
+        }
         self.conditions.push(RunnerConditions {
             backend: task.choice.full_name(),
             group_size: task.group_size,

@@ -230,6 +230,7 @@ fn the_first_sample_is_not_the_only_one_that_is_inspected() {
         earlier: Earlier::Refuse,
         launch: Launch::subcommand("runner").unwrap(),
         external: BTreeMap::new(),
+        growth: BTreeMap::new(),
         program: Program::HARNESS,
         argv: Vec::new(),
     };

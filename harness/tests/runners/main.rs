@@ -137,6 +137,7 @@ fn plan(variants: &[&str]) -> Plan {
         program: Program::HARNESS,
         launch: Launch::this_program().unwrap(),
         external: BTreeMap::new(),
+        growth: BTreeMap::new(),
         argv: vec!["test".to_owned()],
     }
 }

@@ -125,6 +125,7 @@ impl Backend for Toy {
             },
             adapts: None,
             caveats: &[],
+            growth: &[],
         }
     }
 

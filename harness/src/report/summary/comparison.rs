@@ -5,8 +5,8 @@ use protocol::operation::Operation;
 use super::table::Table;
 use super::text::{conditions, failures, ms};
 use crate::analysis::cell_costs::Cost;
-use crate::analysis::comparison::{Comparison, Quantity, State, derived_from};
-use crate::analysis::growth;
+use crate::analysis::comparison::{Checked, Comparison, Quantity, State, derived_from};
+use crate::analysis::growth::{self, WHO};
 use crate::record::about::About;
 use crate::record::manifest::Manifest;
 use crate::record::metric::Metric;
@@ -47,7 +47,7 @@ pub fn comparison(compared: &Comparison<'_>, reference: &str, samples: &[Sample]
         }
         parts.push(format!("### Primitive counts of the whole group\n\n{}", counts(compared, size)));
     }
-    parts.push(growth_of(compared));
+    parts.push(growth_of(compared, manifest));
     parts.push(failures(samples.iter().filter(|sample| sample.status != Status::Unsupported)));
     parts.retain(|part| !part.is_empty());
     parts.join("\n")
@@ -146,40 +146,43 @@ fn note(state: &State<'_>) -> Option<String> {
     }
 }
 
-/// How each cost grows with the group; empty if there are too few group sizes.
-fn growth_of(compared: &Comparison<'_>) -> String {
-    let columns = [
-        ("bytes sent", Quantity::Total(Metric::BytesSent)),
-        ("key agreements", Quantity::Total(Metric::Primitive("op.dh"))),
-        ("verifications", Quantity::Total(Metric::Primitive("op.verify"))),
-        ("sender ms", Quantity::Cpu(Cost::SenderFull)),
-        ("recipient ms", Quantity::Cpu(Cost::Recipient)),
-        ("group ms", Quantity::Cpu(Cost::Group)),
-    ];
-    let header: Vec<&str> = ["operation", "backend"].into_iter().chain(columns.map(|(title, _)| title)).collect();
+/// How each cost grows with the group, and whether that is what the backends claim; empty if there are too few group sizes.
+fn growth_of(compared: &Comparison<'_>, manifest: &Manifest) -> String {
+    let header: Vec<&str> =
+        ["operation", "backend", "of"].into_iter().chain(growth::Cost::ALL.map(growth::Cost::name)).collect();
     let mut table = Table::new(&header);
-    let mut fitted = false;
     for operation in compared.operations() {
         for row in compared.rows() {
-            let fits = columns.map(|(_, quantity)| {
-                let figure = |size| Some((f64::from(size), compared.median(row, operation, size, quantity)?));
-                growth::fit(&compared.sizes().into_iter().filter_map(figure).collect::<Vec<_>>())
-            });
-            if fits.iter().any(Option::is_some) {
-                fitted = true;
-                let cells = fits.map(|fit| fit.map_or_else(String::new, |fit| fit.to_string()));
-                table.row([operation.to_string(), row.clone()].into_iter().chain(cells));
+            for who in WHO {
+                let fits = growth::Cost::ALL.map(|cost| compared.growth(row, operation, who, cost));
+                if fits.iter().any(Option::is_some) {
+                    let cells = fits.map(|fit| fit.map_or_else(String::new, |fit| fit.to_string()));
+                    table.row([operation.to_string(), row.clone(), who.name().to_owned()].into_iter().chain(cells));
+                }
             }
         }
     }
-    if fitted { format!("## Growth with the group\n\n{GROWTH}\n{table}") } else { String::new() }
+    if table.is_empty() {
+        return String::new();
+    }
+    format!("## Growth with the group\n\n{GROWTH}\n{table}{}", claimed(compared, manifest))
+}
+
+/// What the backends claim, and what was measured.
+fn claimed(compared: &Comparison<'_>, manifest: &Manifest) -> String {
+    let mut table = Table::new(&["backend", "claim", "measured", "holds"]);
+    for Checked { row, claim, measured, holds } in compared.claims(&manifest.backends) {
+        table.row([row, claim, measured.to_string(), if holds { "yes" } else { "**no**" }.to_owned()]);
+    }
+    if table.is_empty() { String::new() } else { format!("\n### Claimed growth\n\n{table}") }
 }
 
 /// What a class of growth is.
 const GROWTH: &str = "\
 The simplest of the classes constant, logarithmic, linear and quadratic that fits the medians, and the root mean square of the
 deviations from it, each relative to its figure. A class fits if its deviation is at most 2 %, or 1.25 times that of the best.
-Counts and bytes are of the whole group.
+Costs of a role are those of one member, bytes those that it sends. `public-key` counts key agreements, keys, signatures and
+verifications, `primitives` all primitives but the bytes of AES-GCM.
 ";
 
 /// The table of primitive counts at one size, summed over the whole group. They are exact.
