@@ -8,7 +8,6 @@ use mls_rs::error::MlsError;
 use mls_rs::{MlsMessage, ProtocolVersion, WireFormat};
 use mls_rs_core::key_package::KeyPackageData;
 use protocol::crypto::count::{self, Counted, Counts};
-use protocol::crypto::hash::{DIGEST_LEN, hash};
 use protocol::directory::Directory;
 use protocol::error::Error;
 use protocol::id::{GroupId, MemberId};
@@ -28,7 +27,6 @@ use crate::provider::{Provider, Randomness, Source};
 
 /// Keys of a key package: one for the welcome and one for the leaf.
 const PACKAGE_KEYS: usize = 2;
-const STATE: &[u8] = b"mls-rs-backend-v1 state";
 
 const FRESH_GROWTH: &[&str] = &["update sender bytes linear", "message sender bytes constant"];
 const FULL_GROWTH: &[&str] = &["update sender bytes logarithmic", "message sender bytes constant"];
@@ -193,10 +191,6 @@ impl<P: Provider> User<P> {
     }
 
     fn decode(state: &[u8], full: bool, stolen: bool) -> Result<Self, Error> {
-        let (state, digest) = state.split_last_chunk::<DIGEST_LEN>().ok_or(Error::Malformed)?;
-        if hash(STATE, &[state]).as_bytes() != digest {
-            return Err(Error::Malformed);
-        }
         let mut reader = Reader::new(state);
         let id = MemberId(reader.array()?);
         let stage = match reader.byte()? {
@@ -362,8 +356,6 @@ impl<P: Provider> Member for User<P> {
             }
             Stage::Removed(group) => out.extend([&[REMOVED][..], &group.0].concat()),
         }
-        let digest = hash(STATE, &[&out]);
-        out.extend_from_slice(digest.as_bytes());
         out
     }
 
