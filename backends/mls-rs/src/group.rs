@@ -44,7 +44,7 @@ pub(crate) struct Inside<P: Provider> {
 /// What a commit does besides renewing the keys of its author.
 pub(crate) enum Change {
     Nothing,
-    Add(MlsMessage),
+    Add(Box<MlsMessage>),
     Remove(u32),
 }
 
@@ -128,7 +128,7 @@ impl<P: Provider> Inside<P> {
             let builder = group.commit_builder().commit_time(now());
             match change {
                 Change::Nothing => builder,
-                Change::Add(package) => builder.add_member(package)?,
+                Change::Add(package) => builder.add_member(*package)?,
                 Change::Remove(leaf) => builder.remove_member(leaf)?,
             }
             .build()
@@ -294,12 +294,18 @@ impl<P: Provider> Inside<P> {
         Self::of(group, store, randomness)
     }
 
-    /// The same group, which takes itself for another member's. It reads what I have sent, and can do nothing else.
-    pub(crate) fn as_another(&self, signing: &SigningKey) -> Result<Self, Error> {
+    /// Reads an application message of mine, as another member would. For me it holds nothing new, and a thief of my state
+    /// wants to know what it opens.
+    pub(crate) fn read_own(&self, message: &Incoming<'_>, signing: &SigningKey) -> Result<Vec<Event>, Error> {
+        let decoded = MlsMessage::from_bytes(message.bytes).map_err(|_| Error::Malformed)?;
+        if decoded.wire_format() != WireFormat::PrivateMessage {
+            return Err(Error::NotAuthentic);
+        }
         self.group.clone().write_to_storage().map_err(|_| Error::Internal)?;
         let mut stored = self.store.lock().clone();
         snapshot::disown(&mut stored).map_err(|_| Error::Internal)?;
-        Self::load(stored, signing).map_err(|_| Error::Internal)
+        let mut another = Self::load(stored, signing).map_err(|_| Error::Internal)?;
+        another.receive(message, false).map(|(events, _)| events)
     }
 }
 

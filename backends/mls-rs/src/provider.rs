@@ -36,8 +36,19 @@ pub(crate) trait Provider: Clone + Send + Sync + 'static {
     type Aead: AeadType + Clone + Send + Sync + 'static;
 
     /// `None` if it does not have the cipher suite.
-    fn parts() -> Option<(Self::Suite, Self::Dh, Self::Kdf, Self::Aead)>;
+    fn parts() -> Option<Parts<Self>>;
 }
+
+/// A provider's cipher suite, and the parts of its HPKE.
+pub(crate) struct Parts<P: Provider> {
+    suite: P::Suite,
+    dh: P::Dh,
+    kdf: P::Kdf,
+    aead: P::Aead,
+}
+
+type HpkeOf<P> =
+    Hpke<DhKem<Dh<<P as Provider>::Dh>, <P as Provider>::Kdf>, <P as Provider>::Kdf, <P as Provider>::Aead>;
 
 /// Curves, hashes and ciphers in Rust: the crates that this project uses itself.
 #[derive(Clone)]
@@ -54,9 +65,10 @@ impl Provider for RustCrypto {
     type Kdf = mls_rs_crypto_rustcrypto::kdf::Kdf;
     type Aead = mls_rs_crypto_rustcrypto::aead::Aead;
 
-    fn parts() -> Option<(Self::Suite, Self::Dh, Self::Kdf, Self::Aead)> {
+    fn parts() -> Option<Parts<Self>> {
         let suite = mls_rs_crypto_rustcrypto::RustCryptoProvider::new().cipher_suite_provider(SUITE)?;
-        Some((suite, Self::Dh::new(SUITE)?, Self::Kdf::new(SUITE)?, Self::Aead::new(SUITE)?))
+        let (dh, kdf, aead) = (Self::Dh::new(SUITE)?, Self::Kdf::new(SUITE)?, Self::Aead::new(SUITE)?);
+        Some(Parts { suite, dh, kdf, aead })
     }
 }
 
@@ -75,9 +87,10 @@ impl Provider for AwsLc {
     type Kdf = mls_rs_crypto_awslc::AwsLcHkdf;
     type Aead = mls_rs_crypto_awslc::AwsLcAead;
 
-    fn parts() -> Option<(Self::Suite, Self::Dh, Self::Kdf, Self::Aead)> {
+    fn parts() -> Option<Parts<Self>> {
         let suite = mls_rs_crypto_awslc::AwsLcCryptoProvider::new().cipher_suite_provider(SUITE)?;
-        Some((suite, Self::Dh::new(SUITE)?, Self::Kdf::new(SUITE)?, Self::Aead::new(SUITE)?))
+        let (dh, kdf, aead) = (Self::Dh::new(SUITE)?, Self::Kdf::new(SUITE)?, Self::Aead::new(SUITE)?);
+        Some(Parts { suite, dh, kdf, aead })
     }
 }
 
@@ -213,10 +226,10 @@ impl<P: Provider> CryptoProvider for Crypto<P> {
 
     fn cipher_suite_provider(&self, cipher_suite: CipherSuite) -> Option<Suite<P>> {
         let kem_id = KemId::new(SUITE)?;
-        let (inner, dh, kdf, aead) = P::parts().filter(|_| cipher_suite == SUITE)?;
+        let Parts { suite, dh, kdf, aead } = P::parts().filter(|_| cipher_suite == SUITE)?;
         let randomness = self.randomness.clone();
         let kem = DhKem::new(Dh { inner: dh, randomness }, kdf.clone(), kem_id as u16, kem_id.n_secret());
-        Some(Suite { inner, hpke: Hpke::new(kem, kdf, Some(aead)), randomness: self.randomness.clone() })
+        Some(Suite { inner: suite, hpke: Hpke::new(kem, kdf, Some(aead)), randomness: self.randomness.clone() })
     }
 }
 
@@ -224,7 +237,7 @@ impl<P: Provider> CryptoProvider for Crypto<P> {
 #[derive(Clone)]
 pub(crate) struct Suite<P: Provider> {
     inner: P::Suite,
-    hpke: Hpke<DhKem<Dh<P::Dh>, P::Kdf>, P::Kdf, P::Aead>,
+    hpke: HpkeOf<P>,
     randomness: Randomness,
 }
 

@@ -278,7 +278,7 @@ impl<P: Provider> Member for User<P> {
             return Err(Error::AlreadyAMember);
         }
         let package = package_of(user, context.directory).ok_or(Error::NoBundle)?;
-        let made = inside.commit(Change::Add(package), Source::stream(context.rng));
+        let made = inside.commit(Change::Add(Box::new(package)), Source::stream(context.rng));
         let Commit { commit, welcome } = made.map_err(|_| Error::NoBundle)?;
         let welcome = Outgoing { to: Recipients::One(*user), kind: "welcome", bytes: welcome.ok_or(Error::Internal)? };
         Ok(vec![to_all(COMMIT, commit), welcome])
@@ -320,8 +320,7 @@ impl<P: Provider> Member for User<P> {
             Stage::Removed(_) => Ok(Received::default()),
             Stage::Inside(_, inside) if inside.id != message.group => Err(Error::WrongGroup),
             Stage::Inside(signing, inside) if self.stolen && message.author == self.id => {
-                // For a member, its own messages hold nothing new. So a thief reads those of its victim as another.
-                let (events, _) = inside.as_another(signing)?.receive(message, false)?;
+                let events = inside.read_own(message, signing)?;
                 Ok(Received { outgoing: Vec::new(), events })
             }
             Stage::Inside(_, inside) => {
