@@ -10,6 +10,7 @@
 //! | `report` | a run as files, tables and figures |
 //! | [`run`] | the parent, which decides what is measured, and the runners, which measure |
 //! | [`measure`] | one sample: network, meter, operation, validation |
+//! | `pipe` | backends in programs of any language |
 //! | [`registry`] | the backends by name |
 //! | [`analysis`] | statistics, costs of cells, comparisons |
 //! | [`record`] | the data: samples, manifest, metrics, files |
@@ -24,6 +25,8 @@ pub mod cmd;
 #[cfg(feature = "cli")]
 pub mod gate;
 pub mod measure;
+#[cfg(feature = "cli")]
+pub mod pipe;
 pub mod program;
 pub mod record;
 pub mod registry;

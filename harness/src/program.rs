@@ -60,6 +60,10 @@ mod serving {
     use crate::run::child::Launch;
     use crate::run::{apart, describe, runner};
 
+    fn serve_described(registry: &Registry) -> Result<(), Box<dyn Error>> {
+        describe::serve(&describe::Described::of(registry)?).map_err(Into::into)
+    }
+
     pub(super) fn main(program: Program, backends: &'static [Constructor]) -> ExitCode {
         let registry = Registry::new(backends);
         let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
@@ -67,8 +71,8 @@ mod serving {
         let arguments: Vec<&str> = arguments.iter().map(|argument| argument.to_str().unwrap_or_default()).collect();
         let result: Result<(), Box<dyn Error>> = match arguments.as_slice() {
             // No backend runs before a part does.
-            [verb] if *verb == apart::VERB => apart::serve(&registry).map_err(Into::into),
-            [verb] if *verb == describe::VERB => describe::serve(&registry).map_err(Into::into),
+            [verb] if *verb == apart::VERB => apart::serve(&|name| registry.find(name)).map_err(Into::into),
+            [verb] if *verb == describe::VERB => serve_described(&registry),
             [runner::VERB, "--backend", backend, "--variant", variant] => {
                 let parts = Launch::subcommand(apart::VERB).ok();
                 runner::serve(&registry, backend, variant, parts.as_ref()).map_err(Into::into)

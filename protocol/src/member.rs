@@ -36,7 +36,8 @@ pub struct Capabilities {
     pub pcs_update: bool,
     /// The keys of messages that a member has read cannot be recovered from its state.
     pub forward_secrecy: bool,
-    /// What carries a signature, in words.
+    /// What carries a signature, in words. Empty if no message is authenticated: nothing tells an altered message from a
+    /// genuine one then, so a measurement alters none. The suite still reports what altered ones do.
     pub signed: &'static str,
     /// The order that the protocol needs.
     pub ordering: Ordering,
@@ -105,6 +106,12 @@ pub trait Backend: Send + Sync {
     /// [`Error::BadExport`] if the bytes do not decode, [`Error::Unsupported`] if the backend does not offer it.
     fn steal(&self, _state: &[u8]) -> Result<Box<dyn Member>, Error> {
         Err(Error::Unsupported)
+    }
+
+    /// The number of the process in which its members work, if that is not the one that makes the calls. Then a call is timed
+    /// with the CPU time of that process, all of its threads.
+    fn process(&self) -> Option<u32> {
+        None
     }
 
     /// The exact cost of `operation` in a group that was created with `group_size` members and is in the state that

@@ -1,11 +1,13 @@
 //! A user's published prekey. BeeKEM leaves its authenticity to others; here its owner signs it.
 
-use ed25519_dalek::{Signature, SigningKey, VerifyingKey};
+use ed25519_dalek::Signature;
 use keyhive_codec::traits::Decode as _;
 use keyhive_crypto::share_key::{ShareKey, ShareSecretKey};
 use protocol::directory::Directory;
 use protocol::id::MemberId;
 use rand_core::CryptoRng;
+
+use crate::ed25519::{self, Key};
 
 /// What is signed begins with this.
 const DOMAIN: &[u8] = b"beekem-backend-v1 prekey";
@@ -14,7 +16,7 @@ const KEY_LEN: usize = 32;
 /// A user's long-term secrets.
 #[derive(Clone)]
 pub(crate) struct Secrets {
-    pub(crate) signing: SigningKey,
+    pub(crate) signing: Key,
     pub(crate) prekey: ShareSecretKey,
 }
 
@@ -29,16 +31,15 @@ impl Secrets {
     }
 
     pub(crate) fn of(signing: [u8; KEY_LEN], prekey: [u8; KEY_LEN]) -> Self {
-        Self { signing: SigningKey::from_bytes(&signing), prekey: ShareSecretKey::force_from_bytes(prekey) }
+        Self { signing: Key::from_bytes(&signing), prekey: ShareSecretKey::force_from_bytes(prekey) }
     }
 
     pub(crate) fn id(&self) -> MemberId {
-        MemberId(self.signing.verifying_key().to_bytes())
+        MemberId(self.signing.public())
     }
 
     /// The public prekey and the signature.
     pub(crate) fn bundle(&self) -> Vec<u8> {
-        use ed25519_dalek::Signer as _;
         let key = self.prekey.share_key().to_bytes();
         let signature = self.signing.sign(&[DOMAIN, &key].concat());
         [&key[..], &signature.to_bytes()].concat()
@@ -50,7 +51,8 @@ pub(crate) fn prekey_of(user: &MemberId, directory: &dyn Directory) -> Option<Sh
     let bundle = directory.bundle(user)?;
     let (key, signature) = bundle.split_first_chunk::<KEY_LEN>()?;
     let signature = Signature::from_slice(signature).ok()?;
-    let identity = VerifyingKey::from_bytes(&user.0).ok()?;
-    identity.verify_strict(&[DOMAIN, key].concat(), &signature).ok()?;
+    if !ed25519::verify(user, &[DOMAIN, key].concat(), &signature) {
+        return None;
+    }
     ShareKey::decode(key).ok()
 }

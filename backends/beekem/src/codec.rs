@@ -4,11 +4,15 @@
 use std::sync::Arc;
 
 use beekem::operation::CgkaOperation;
-use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
+use beekem::pcs_key::PcsKey;
+use ed25519_dalek::Signature;
 use keyhive_codec::traits::{Encode as _, StreamDecode as _};
+use keyhive_crypto::digest::Digest;
 use keyhive_crypto::verified::{Signed, Verified};
 use protocol::error::Error;
 use protocol::id::{GroupId, MemberId};
+
+use crate::ed25519::{self, Key};
 
 /// The first byte of an operation, which begins with `KH`.
 const OPERATION: u8 = b'K';
@@ -32,8 +36,8 @@ pub(crate) enum Message {
 #[derive(Clone)]
 pub(crate) struct Text {
     /// The digests of the update whose secret encrypts it, and of that secret.
-    pub(crate) update: [u8; 32],
-    pub(crate) secret: [u8; 32],
+    pub(crate) update: Digest<CgkaOperation>,
+    pub(crate) secret: Digest<PcsKey>,
     /// Among its author's messages in this group.
     pub(crate) counter: u64,
     pub(crate) sealed: Vec<u8>,
@@ -67,7 +71,7 @@ pub(crate) fn decode(group: &GroupId, author: &MemberId, bytes: &[u8]) -> Result
 /// The operation in front, and what follows it.
 pub(crate) fn change<'a>(group: &GroupId, bytes: &'a [u8]) -> Result<(Change, &'a [u8]), Error> {
     let (signed, rest) = Signed::<CgkaOperation>::decode_next(bytes).map_err(|_| Error::Malformed)?;
-    let verified = signed.verify().map_err(|_| Error::NotAuthentic)?;
+    let verified = ed25519::verify_operation(signed)?;
     if verified.payload().doc_id().to_bytes() != group.0 {
         return Err(Error::WrongGroup);
     }
@@ -82,14 +86,14 @@ pub(crate) fn encode(change: &Verified<CgkaOperation>) -> Vec<u8> {
 }
 
 /// A welcome with these operations.
-pub(crate) fn welcome(group: &GroupId, changes: &[Change], signing: &SigningKey) -> Vec<u8> {
+pub(crate) fn welcome(group: &GroupId, changes: &[Change], signing: &Key) -> Vec<u8> {
     let mut bytes = vec![WELCOME];
     changes.iter().for_each(|change| change.signed().encode_into(&mut bytes));
     sign(group, bytes, signing)
 }
 
 /// Appends a signature to a message that is not one of BeeKEM's.
-fn sign(group: &GroupId, mut bytes: Vec<u8>, signing: &SigningKey) -> Vec<u8> {
+fn sign(group: &GroupId, mut bytes: Vec<u8>, signing: &Key) -> Vec<u8> {
     let signature = signing.sign(&[DOMAIN, &group.0, &bytes].concat());
     bytes.extend_from_slice(&signature.to_bytes());
     bytes
@@ -101,29 +105,28 @@ fn unsigned<'a>(group: &GroupId, author: &MemberId, bytes: &'a [u8]) -> Result<&
     if signed.is_empty() {
         return Err(Error::Malformed);
     }
-    let key = VerifyingKey::from_bytes(&author.0).map_err(|_| Error::WrongAuthor)?;
     let signature = Signature::from_bytes(signature);
-    key.verify_strict(&[DOMAIN, &group.0, signed].concat(), &signature).map_err(|_| Error::NotAuthentic)?;
-    Ok(signed)
+    let is_authentic = ed25519::verify(author, &[DOMAIN, &group.0, signed].concat(), &signature);
+    if is_authentic { Ok(signed) } else { Err(Error::NotAuthentic) }
 }
 
 impl Text {
     /// What comes before the ciphertext.
-    pub(crate) fn header(update: &[u8; 32], secret: &[u8; 32], counter: u64) -> Vec<u8> {
-        [&[TEXT][..], update, secret, &counter.to_be_bytes()].concat()
+    pub(crate) fn header(update: &Digest<CgkaOperation>, secret: &Digest<PcsKey>, counter: u64) -> Vec<u8> {
+        [&[TEXT][..], update.as_slice(), secret.as_slice(), &counter.to_be_bytes()].concat()
     }
 
-    pub(crate) fn encode(group: &GroupId, header: &[u8], sealed: &[u8], signing: &SigningKey) -> Vec<u8> {
+    pub(crate) fn encode(group: &GroupId, header: &[u8], sealed: &[u8], signing: &Key) -> Vec<u8> {
         sign(group, [header, sealed].concat(), signing)
     }
 
     /// Decodes a message and checks its signature.
     pub(crate) fn decode(group: &GroupId, author: &MemberId, bytes: &[u8]) -> Result<Self, Error> {
         let (_, rest) = unsigned(group, author, bytes)?.split_first().ok_or(Error::Malformed)?;
-        let (update, rest) = rest.split_first_chunk().ok_or(Error::Malformed)?;
-        let (secret, rest) = rest.split_first_chunk().ok_or(Error::Malformed)?;
+        let (update, rest) = Digest::decode_next(rest).map_err(|_| Error::Malformed)?;
+        let (secret, rest) = Digest::decode_next(rest).map_err(|_| Error::Malformed)?;
         let (counter, sealed) = rest.split_first_chunk().ok_or(Error::Malformed)?;
         let (counter, sealed) = (u64::from_be_bytes(*counter), sealed.to_vec());
-        Ok(Self { update: *update, secret: *secret, counter, sealed, bytes: bytes.to_vec() })
+        Ok(Self { update, secret, counter, sealed, bytes: bytes.to_vec() })
     }
 }

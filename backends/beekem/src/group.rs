@@ -1,6 +1,6 @@
 //! A group as one member knows it: BeeKEM's state, and what has led to it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::pin::pin;
 use std::task::{Context as Task, Poll, Waker};
 
@@ -9,7 +9,6 @@ use beekem::id::{MemberId as LeafId, TreeId};
 use beekem::keys::ShareKeyMap;
 use beekem::operation::{CgkaChange, CgkaOperation};
 use beekem::pcs_key::PcsKey;
-use ed25519_dalek::SigningKey;
 use future_form::Local;
 use keyhive_codec::traits::Decode as _;
 use keyhive_crypto::context::Context as Purpose;
@@ -26,9 +25,17 @@ use rand_chacha::rand_core::SeedableRng as _;
 
 use crate::bundle::Secrets;
 use crate::codec::{self, Change, Text};
+use crate::conflicts;
+use crate::ed25519::Key;
 
-/// Messages that wait for what they depend on.
-const MAX_WAITING: usize = 1024;
+/// What waits for what it depends on: messages, and their bytes. It has room for the creation of a group of 8,000 members in
+/// any order.
+const MAX_WAITING: usize = 1 << 13;
+const MAX_WAITING_BYTES: usize = 1 << 23;
+/// How many of these, and of their bytes, may be of authors of whom nothing is known: members whose add has not arrived, or
+/// strangers.
+const MAX_OF_UNKNOWN: usize = MAX_WAITING / 8;
+const MAX_OF_UNKNOWN_BYTES: usize = MAX_WAITING_BYTES / 8;
 /// How far ahead of the first missing message of an author others of it are taken.
 const MAX_AHEAD: usize = 4096;
 
@@ -40,8 +47,8 @@ pub(crate) struct Group {
     cgka: Cgka,
     /// What has led to the state of `cgka`, which has no other form in bytes.
     pub(crate) log: Vec<Entry>,
-    /// What has arrived before what it depends on.
-    waiting: Vec<Waiting>,
+    /// What has arrived before what it depends on, by the first operation that it lacks.
+    waiting: BTreeMap<OperationId, Vec<Waiting>>,
     members: BTreeSet<MemberId>,
     /// Everybody who was ever a member.
     known: BTreeSet<MemberId>,
@@ -62,10 +69,36 @@ pub(crate) enum Entry {
     Received(Change),
 }
 
+type OperationId = Digest<CgkaOperation>;
+
 #[derive(Clone)]
-pub(crate) enum Waiting {
+enum Waiting {
     Change(Change),
     Text(MemberId, Text),
+}
+
+impl Waiting {
+    fn author(&self) -> MemberId {
+        match self {
+            Self::Change(change) => MemberId(change.issuer().to_bytes()),
+            Self::Text(author, _) => *author,
+        }
+    }
+
+    fn size(&self) -> usize {
+        match self {
+            Self::Change(change) => change.signed().encoded().as_bytes().len(),
+            Self::Text(_, text) => text.bytes.len(),
+        }
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Change(one), Self::Change(other)) => one.digest() == other.digest(),
+            (Self::Text(author, one), Self::Text(by, other)) => author == by && one.bytes == other.bytes,
+            _ => false,
+        }
+    }
 }
 
 /// The application messages of an author that have been read: all before the first number, and these others.
@@ -101,7 +134,7 @@ impl Group {
             me,
             cgka: Cgka::new(tree, leaf(&me)?, keys),
             log: Vec::new(),
-            waiting: Vec::new(),
+            waiting: BTreeMap::new(),
             members: BTreeSet::new(),
             known: BTreeSet::new(),
             read: BTreeMap::new(),
@@ -114,9 +147,9 @@ impl Group {
         self.cgka.op(&change.digest()).is_some()
     }
 
-    /// Whether I have replaced my leaf's key.
-    pub(crate) fn has_rotated(&self) -> bool {
-        self.log.iter().any(|entry| matches!(entry, Entry::Rotate(_)))
+    /// Whether I have read a message of each other member.
+    pub(crate) fn has_read_all(&self) -> bool {
+        self.members.iter().all(|member| *member == self.me || self.read.contains_key(member))
     }
 
     /// Whether a user is a member or was one.
@@ -134,7 +167,7 @@ impl Group {
     }
 
     /// Repeats a step that was made before.
-    pub(crate) fn repeat(&mut self, entry: &Entry, signing: &SigningKey) -> Result<(), Error> {
+    pub(crate) fn repeat(&mut self, entry: &Entry, signing: &Key) -> Result<(), Error> {
         match entry {
             Entry::Add(user, key) => {
                 let key = ShareKey::decode(key).map_err(|_| Error::Malformed)?;
@@ -150,7 +183,7 @@ impl Group {
         &mut self,
         user: MemberId,
         key: ShareKey,
-        signing: &SigningKey,
+        signing: &Key,
     ) -> Result<Verified<CgkaOperation>, Error> {
         let added = now(self.cgka.add::<Local, _>(leaf(&user)?, key, None, BTreeSet::new(), signing))?;
         let change = added.map_err(|_| Error::Internal)?.ok_or(Error::AlreadyAMember)?;
@@ -160,7 +193,7 @@ impl Group {
         Ok(change)
     }
 
-    pub(crate) fn remove(&mut self, user: &MemberId, signing: &SigningKey) -> Result<Verified<CgkaOperation>, Error> {
+    pub(crate) fn remove(&mut self, user: &MemberId, signing: &Key) -> Result<Verified<CgkaOperation>, Error> {
         let removed = now(self.cgka.remove::<Local, _>(leaf(user)?, BTreeSet::new(), signing))?;
         let change = removed.map_err(|_| Error::Internal)?.ok_or(Error::NotAMember)?;
         self.log.push(Entry::Remove(*user));
@@ -169,7 +202,7 @@ impl Group {
     }
 
     /// Replaces my leaf's key and the path above it.
-    pub(crate) fn rotate(&mut self, seed: [u8; 32], signing: &SigningKey) -> Result<Verified<CgkaOperation>, Error> {
+    pub(crate) fn rotate(&mut self, seed: [u8; 32], signing: &Key) -> Result<Verified<CgkaOperation>, Error> {
         let mut rng = ChaCha20Rng::from_seed(seed);
         let key = ShareSecretKey::generate(&mut rng);
         let rotated = now(self.cgka.update::<Local, _, _>(key.share_key(), key, signing, &mut rng))?;
@@ -184,55 +217,73 @@ impl Group {
         Ok(batches.into_iter().flat_map(IntoIterator::into_iter).collect())
     }
 
-    /// Takes operations whose signatures are valid, and what they release. An operation that does not fit is rejected.
-    pub(crate) fn take(&mut self, changes: Vec<Change>) -> Result<Vec<Event>, Error> {
-        let new: Vec<_> = changes.into_iter().filter(|it| self.cgka.op(&it.digest()).is_none()).collect();
-        let same = |waiting: &Waiting, change: &Change| matches!(waiting, Waiting::Change(it) if it.digest() == change.digest());
-        let new: Vec<_> = new.into_iter().filter(|it| !self.waiting.iter().any(|waiting| same(waiting, it))).collect();
-        if self.waiting.len() + new.len() > MAX_WAITING + self.members.len() {
-            return Err(Error::QueueFull);
-        }
-        self.waiting.extend(new.into_iter().map(Waiting::Change));
-        self.release()
+    /// How many nodes of the tree have several keys.
+    pub(crate) fn conflicts(&self) -> Option<usize> {
+        self.history().ok().map(|history| conflicts::count(&history))
+    }
+
+    /// Takes an operation whose signature is valid, and what it releases. An operation that does not fit is rejected.
+    pub(crate) fn take(&mut self, change: Change) -> Result<Vec<Event>, Error> {
+        if self.has(&change) { Ok(Vec::new()) } else { self.settle(Waiting::Change(change)) }
     }
 
     /// Takes an application message whose signature is valid.
     pub(crate) fn read(&mut self, from: MemberId, text: Text) -> Result<Vec<Event>, Error> {
-        let read = self.read.entry(from).or_default();
-        if text.counter < read.first_missing || read.ahead.contains(&text.counter) {
-            return Ok(Vec::new());
-        }
-        let same =
-            |it: &Waiting| matches!(it, Waiting::Text(author, other) if *author == from && other.bytes == text.bytes);
-        if self.waiting.iter().any(same) {
-            return Ok(Vec::new());
-        }
-        if self.waiting.len() >= MAX_WAITING {
-            return Err(Error::QueueFull);
-        }
-        self.waiting.push(Waiting::Text(from, text));
-        self.release()
+        let is_read = |read: &Read| text.counter < read.first_missing || read.ahead.contains(&text.counter);
+        if self.read.get(&from).is_some_and(is_read) { Ok(Vec::new()) } else { self.settle(Waiting::Text(from, text)) }
     }
 
-    /// Processes what waits and can be processed.
-    fn release(&mut self) -> Result<Vec<Event>, Error> {
+    /// Processes what has arrived and everything that has waited for it; or lets it wait.
+    fn settle(&mut self, arrived: Waiting) -> Result<Vec<Event>, Error> {
+        if let Some(lacks) = self.lacks(&arrived) {
+            self.hold(lacks, arrived)?;
+            return Ok(Vec::new());
+        }
         let mut events = Vec::new();
-        while let Some(at) = self.waiting.iter().position(|it| self.is_ready(it)) {
-            match self.waiting.remove(at) {
-                Waiting::Change(change) => events.extend(self.process(&change)?),
-                Waiting::Text(from, text) => events.push(self.open(from, &text)),
+        let mut released = VecDeque::from([arrived]);
+        while let Some(next) = released.pop_front() {
+            match (self.lacks(&next), next) {
+                (Some(lacks), next) => self.waiting.entry(lacks).or_default().push(next),
+                (None, Waiting::Text(from, text)) => events.push(self.open(from, &text)),
+                (None, Waiting::Change(change)) => {
+                    events.extend(self.process(&change)?);
+                    if self.has(&change) {
+                        released.extend(self.waiting.remove(&change.digest()).unwrap_or_default());
+                    }
+                }
             }
         }
         Ok(events)
     }
 
-    fn is_ready(&self, waiting: &Waiting) -> bool {
+    /// The first operation that something depends on and that has not been applied.
+    fn lacks(&self, waiting: &Waiting) -> Option<OperationId> {
+        let is_missing = |id: &OperationId| self.cgka.op(id).is_none();
         match waiting {
-            Waiting::Change(change) => {
-                self.cgka.contains_predecessors(&change.payload().predecessors().into_iter().collect())
-            }
-            Waiting::Text(_, text) => Digest::decode(&text.update).is_ok_and(|update| self.cgka.op(&update).is_some()),
+            Waiting::Change(change) => change.payload().predecessors.iter().copied().find(is_missing),
+            Waiting::Text(_, text) => Some(text.update).filter(is_missing),
         }
+    }
+
+    /// Lets something wait, if there is room.
+    fn hold(&mut self, lacks: OperationId, arrived: Waiting) -> Result<(), Error> {
+        if self.waiting.get(&lacks).is_some_and(|it| it.iter().any(|other| other.is_same(&arrived))) {
+            return Ok(());
+        }
+        let is_full = |is_counted: &dyn Fn(&Waiting) -> bool, most: usize, most_bytes: usize| {
+            let counted = self.waiting.values().flatten().filter(|it| is_counted(it));
+            let (number, bytes) = counted.fold((0, 0), |(number, bytes), it| (number + 1, bytes + it.size()));
+            number >= most || bytes + arrived.size() > most_bytes
+        };
+        // Before the first operation has been applied, nobody is known.
+        let is_of_unknown = |it: &Waiting| !self.known.is_empty() && !self.known.contains(&it.author());
+        if is_full(&|_| true, MAX_WAITING, MAX_WAITING_BYTES)
+            || is_of_unknown(&arrived) && is_full(&is_of_unknown, MAX_OF_UNKNOWN, MAX_OF_UNKNOWN_BYTES)
+        {
+            return Err(Error::QueueFull);
+        }
+        self.waiting.entry(lacks).or_default().push(arrived);
+        Ok(())
     }
 
     fn process(&mut self, change: &Change) -> Result<Vec<Event>, Error> {
@@ -277,7 +328,7 @@ impl Group {
         &mut self,
         plaintext: &[u8],
         seed: [u8; 32],
-        signing: &SigningKey,
+        signing: &Key,
     ) -> Result<(Option<Verified<CgkaOperation>>, Vec<u8>), Error> {
         let mut rng = ChaCha20Rng::from_seed(seed);
         let secret = now(self.cgka.group_secret_for_write::<Local, _, _>(signing, &mut rng))?;
@@ -287,7 +338,7 @@ impl Group {
             // It has drawn the same as `rotate` would.
             self.log.push(Entry::Rotate(seed));
         }
-        let header = Text::header(&bytes_of(&update)?, &bytes_of(&secret.digest())?, self.sent);
+        let header = Text::header(&update, &secret.digest(), self.sent);
         let key = text_key(&secret, &self.me, self.sent);
         let sealed = key.try_seal(plaintext, &header).map_err(|_| Error::Internal)?;
         self.sent += 1;
@@ -311,8 +362,7 @@ impl Group {
     }
 
     fn decrypt(&mut self, from: &MemberId, text: &Text) -> Option<Vec<u8>> {
-        let (secret, update) = (Digest::decode(&text.secret).ok()?, Digest::decode(&text.update).ok()?);
-        let secret = self.cgka.group_secret_from_hashes(&secret, &update).ok()?;
+        let secret = self.cgka.group_secret_from_hashes(&text.secret, &text.update).ok()?;
         let header = Text::header(&text.update, &text.secret, text.counter);
         text_key(&secret, from, text.counter).try_open(&text.sealed, &header).ok()
     }
@@ -321,8 +371,8 @@ impl Group {
 impl Group {
     /// Everything besides the log.
     pub(crate) fn encode_messages(&self, out: &mut Vec<u8>) {
-        put_len(out, self.waiting.len());
-        for waiting in &self.waiting {
+        put_len(out, self.waiting.values().map(Vec::len).sum());
+        for waiting in self.waiting.values().flatten() {
             match waiting {
                 Waiting::Change(change) => {
                     out.push(0);
@@ -347,14 +397,16 @@ impl Group {
 
     pub(crate) fn decode_messages(&mut self, reader: &mut Reader<'_>) -> Result<(), Error> {
         for _ in 0..reader.count(1)? {
-            self.waiting.push(match reader.byte()? {
+            let waiting = match reader.byte()? {
                 0 => Waiting::Change(codec::change(&self.id, reader.prefixed()?)?.0),
                 1 => {
                     let author = MemberId(reader.array()?);
                     Waiting::Text(author, Text::decode(&self.id, &author, reader.prefixed()?)?)
                 }
                 _ => return Err(Error::Malformed),
-            });
+            };
+            let lacks = self.lacks(&waiting).ok_or(Error::Malformed)?;
+            self.waiting.entry(lacks).or_default().push(waiting);
         }
         for _ in 0..reader.count(1)? {
             let (author, first_missing) = (MemberId(reader.array()?), u64::from_be_bytes(reader.array()?));
@@ -365,10 +417,6 @@ impl Group {
         self.sent = u64::from_be_bytes(reader.array()?);
         Ok(())
     }
-}
-
-fn bytes_of<T>(digest: &Digest<T>) -> Result<[u8; 32], Error> {
-    digest.as_slice().try_into().map_err(|_| Error::Internal)
 }
 
 /// The key of one application message, from the secret of an update.

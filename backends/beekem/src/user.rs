@@ -2,7 +2,7 @@
 
 use beekem::operation::{CgkaChange, CgkaOperation};
 use keyhive_crypto::verified::Verified;
-use protocol::crypto::count::Counted;
+use protocol::crypto::count::{self, Counted};
 use protocol::error::Error;
 use protocol::id::{GroupId, MemberId};
 use protocol::member::{
@@ -15,6 +15,8 @@ use rand_core::CryptoRng;
 
 use crate::bundle::{Secrets, prekey_of};
 use crate::codec::{self, Change, Message};
+use crate::costs;
+use crate::ed25519::Key;
 use crate::group::{Entry, Group};
 
 /// Operations that wait for the one that adds their receiver.
@@ -26,13 +28,20 @@ const MAX_EARLY_BYTES: usize = 1 << 23;
 pub(crate) enum BeeKem {
     /// Only those that have had a reason to update have done so. The tree of a new group is blank but for its creator's path.
     Fresh,
-    /// Everybody updates with its first message. After a conversation, no node of the tree is blank.
+    /// Everybody updates with each message until it has read one of everybody else. After a conversation, in which everybody
+    /// speaks once, no node of the tree is blank.
     Full,
 }
 
 impl BeeKem {
     fn user(self, id: MemberId, stolen: bool, stage: Stage) -> User {
         User { id, full: self == Self::Full, stolen, stage }
+    }
+
+    /// Decodes an export. It repeats what has led to the state.
+    fn revive(self, state: &[u8], stolen: bool) -> Result<Box<dyn Member>, Error> {
+        let (id, stage) = count::uncounted(|| decode(state)).map_err(|_| Error::BadExport)?;
+        Ok(Box::new(self.user(id, stolen, stage)))
     }
 }
 
@@ -57,7 +66,7 @@ impl Backend for BeeKem {
                 deterministic: true,
                 public_randomness: &[],
                 threads: false,
-                counted: Counted::Nothing,
+                counted: Counted::PublicKey,
             },
             adapts: Some("beekem 0.7.0"),
             caveats: &[
@@ -66,8 +75,14 @@ impl Backend for BeeKem {
                 "it has no application messages: they are this adapter's, as is the update after each add and removal, without \
                  which there is no common key",
                 "a joiner gets all earlier operations, and can read what was sent before it joined",
+                "X25519 comes from a crate of this project that stands in for x25519-dalek 2 and counts; the check of each key \
+                 that is decoded counts as a key agreement",
+                "a state is restored by repeating what has led to it, which is not counted",
             ],
-            growth: &[],
+            growth: match self {
+                Self::Fresh => &["update sender bytes linear", "update sender public-key linear"],
+                Self::Full => &["update sender bytes logarithmic", "update sender public-key logarithmic"],
+            },
         }
     }
 
@@ -79,17 +94,15 @@ impl Backend for BeeKem {
     }
 
     fn restore(&self, state: &[u8]) -> Result<Box<dyn Member>, Error> {
-        let user = decode(state).map(|(id, stage)| self.user(id, false, stage));
-        user.map(|user| Box::new(user) as Box<dyn Member>).map_err(|_| Error::BadExport)
+        self.revive(state, false)
     }
 
     fn steal(&self, state: &[u8]) -> Result<Box<dyn Member>, Error> {
-        let user = decode(state).map(|(id, stage)| self.user(id, true, stage));
-        user.map(|user| Box::new(user) as Box<dyn Member>).map_err(|_| Error::BadExport)
+        self.revive(state, true)
     }
 
-    fn expected(&self, _operation: Operation, _group_size: usize) -> Option<Expected> {
-        None
+    fn expected(&self, operation: Operation, group_size: usize) -> Option<Expected> {
+        costs::expected(*self, operation, group_size)
     }
 
     fn has(&self, operation: Operation, group_size: usize) -> bool {
@@ -104,7 +117,7 @@ impl Backend for BeeKem {
 #[derive(Clone)]
 struct User {
     id: MemberId,
-    /// Whether it updates with its first message.
+    /// Whether it updates with its messages until it has read one of everybody else.
     full: bool,
     /// In the hands of a thief.
     stolen: bool,
@@ -171,7 +184,9 @@ impl User {
         let mut joined = None;
         if let Some(add) = of_group().find(adds_me) {
             let mut new = Group::new(group, secrets)?;
-            new.take(of_group().cloned().collect())?;
+            for change in of_group() {
+                new.take(change.clone())?;
+            }
             if new.is_mine() {
                 let inviter = MemberId(add.issuer().to_bytes());
                 if !(context.confirm_inviter)(&inviter) {
@@ -211,7 +226,7 @@ impl User {
             Message::Text(text) if own && text.counter < group.sent => Vec::new(),
             Message::Text(text) if !own => group.read(message.author, text)?,
             Message::Change(change) if own && group.has(&change) => Vec::new(),
-            Message::Change(change) if !own => group.take(vec![change])?,
+            Message::Change(change) if !own => group.take(change)?,
             // What a welcome holds arrives in other ways too.
             Message::Welcome(_) => Vec::new(),
             Message::Text(_) | Message::Change(_) => return Err(Error::WrongAuthor),
@@ -325,8 +340,8 @@ impl Member for User {
         let prekeys: Option<Vec<_>> =
             others.iter().map(|user| Some((*user, prekey_of(user, context.directory)?))).collect();
         let prekeys = prekeys.ok_or(Error::NoBundle)?;
-        let tree = ed25519_dalek::SigningKey::from_bytes(&draw(context));
-        let mut group = Group::new(GroupId(tree.verifying_key().to_bytes()), secrets)?;
+        let tree = Key::from_bytes(&draw(context));
+        let mut group = Group::new(GroupId(tree.public()), secrets)?;
         let mut changes = vec![group.add(self.id, secrets.prekey.share_key(), &secrets.signing)?];
         for (user, key) in prekeys {
             changes.push(group.add(user, key, &secrets.signing)?);
@@ -374,7 +389,7 @@ impl Member for User {
         let full = self.full;
         let (secrets, group) = self.inside()?;
         let mut outgoing = Vec::new();
-        if full && !group.has_rotated() {
+        if full && !group.has_read_all() {
             let rotated = group.rotate(draw(context), &secrets.signing)?;
             outgoing.push(to_all("update", &rotated));
         }
@@ -395,6 +410,13 @@ impl Member for User {
 
     fn fingerprints(&self) -> Option<Fingerprints> {
         None
+    }
+
+    fn conflicts(&self) -> Option<usize> {
+        match &self.stage {
+            Stage::Inside(inside) => inside.1.conflicts(),
+            _ => None,
+        }
     }
 
     fn export(&self) -> Vec<u8> {

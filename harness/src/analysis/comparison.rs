@@ -238,6 +238,18 @@ impl<'a> Comparison<'a> {
         median(&samples.iter().flat_map(|sample| quantity.values(sample)).collect::<Vec<_>>())
     }
 
+    /// A primitive count, summed over the members of a role in all phases. `None` if it was not made, or not always the same.
+    #[must_use]
+    pub fn of_role(&self, row: &str, operation: Operation, group_size: u32, role: Role, metric: Metric) -> Option<u64> {
+        let of = |sample: &Sample| {
+            let works = sample.work.iter().filter(|work| work.role == role);
+            works.filter_map(|work| work.counts.get(&metric)).copied().reduce(|sum, count| sum + count)
+        };
+        let mut counts = self.cells.runs(row, operation, group_size).iter().map(|sample| of(sample));
+        let first = counts.next()?;
+        counts.all(|count| count == first).then_some(first)?
+    }
+
     fn summary(&self, row: &str, operation: Operation, group_size: u32, quantity: Quantity) -> Option<Summary> {
         self.cells.summary(row, operation, group_size, |sample| quantity.values(sample))
     }

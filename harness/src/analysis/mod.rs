@@ -1,4 +1,4 @@
-//! What samples add up to: statistics, costs of cells, comparisons with other backends and with the paper.
+//! What samples add up to: statistics, costs of cells, comparisons with other backends and with published figures.
 
 pub mod cell_costs;
 #[cfg(feature = "cli")]
@@ -12,4 +12,6 @@ pub mod measurement;
 pub mod noise;
 #[cfg(feature = "cli")]
 pub mod paper;
+#[cfg(feature = "cli")]
+pub mod published;
 pub mod statistics;

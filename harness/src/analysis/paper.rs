@@ -47,7 +47,7 @@ pub struct Paper {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line} of the published {file} is malformed, which is a bug in this program")]
 pub struct Malformed {
-    /// `CPU times` or `traffic`.
+    /// `CPU times`, `traffic` or what else was published.
     pub file: &'static str,
     /// Number of the line, from 1. Line 1 is the header.
     pub line: usize,
@@ -82,7 +82,7 @@ impl Paper {
 }
 
 /// Parses the rows below the header.
-fn lines<T>(file: &'static str, text: &str, row: fn(&[&str]) -> Option<T>) -> Result<Vec<T>, Malformed> {
+pub(super) fn lines<T>(file: &'static str, text: &str, row: fn(&[&str]) -> Option<T>) -> Result<Vec<T>, Malformed> {
     text.lines()
         .enumerate()
         .skip(1)
@@ -111,7 +111,7 @@ fn traffic(fields: &[&str]) -> Option<Traffic> {
     Some(Traffic { operation: parsed(operation)?, group_size: parsed(group_size)?, sent_bytes: parsed(sent_bytes)? })
 }
 
-fn parsed<T: FromStr>(field: &str) -> Option<T> {
+pub(super) fn parsed<T: FromStr>(field: &str) -> Option<T> {
     field.parse().ok()
 }
 

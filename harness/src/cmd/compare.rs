@@ -12,6 +12,7 @@ use super::options::{self, COMPARED, Conditions, REFERENCE, group_size, iteratio
 use super::output::{complain, print};
 use super::running;
 use crate::analysis::comparison::{Checked, Comparison, with_derived};
+use crate::analysis::published::Published;
 use crate::record::manifest::LargeGroups;
 use crate::record::program::Program;
 use crate::registry::Registry;
@@ -140,7 +141,7 @@ fn write(run: &Run, reference: &str) -> Result<bool, Failure> {
     let Run { samples, manifest, directory: Some(out) } = run else { return Ok(false) };
     let all = with_derived(samples);
     let compared = Comparison::new(&all, &manifest.options.backends);
-    let text = summary::comparison(&compared, reference, samples, manifest);
+    let text = summary::comparison(&compared, reference, samples, manifest, &Published::load()?);
     files::write_measurements(out, samples)?;
     files::write_comparison(out, &compared, reference)?;
     files::write_summary(out, &text)?;

@@ -25,10 +25,12 @@ use std::process::ExitCode;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::gate::instructions;
+use crate::record::name::join;
 use crate::record::program::Program;
 use crate::registry::{Constructor, Registry};
 use crate::run::child::Launch;
-use crate::run::{apart, describe, runner};
+use crate::run::describe::Described;
+use crate::run::{apart, describe, external, runner};
 use failure::{ERROR, EXIT_CODES, Failure, OK};
 use output::{complain, print};
 
@@ -69,10 +71,17 @@ enum Verb {
     Runner(Runner),
     /// Say which backends there are, in one line of JSON.
     #[command(hide = true)]
-    Describe,
+    Describe(Piped),
     /// Repeat one member's part, which is read from standard input.
     #[command(hide = true)]
-    Part,
+    Part(Piped),
+    /// Become the program behind a pipe.
+    #[command(hide = true)]
+    Become {
+        /// Its directory
+        #[arg(long)]
+        piped: PathBuf,
+    },
     /// Replay one member's part in an update, to count its instructions.
     #[command(hide = true)]
     Replay {
@@ -87,6 +96,15 @@ struct Runner {
     backend: String,
     #[arg(long, default_value = "")]
     variant: String,
+    #[command(flatten)]
+    piped: Piped,
+}
+
+#[derive(Args)]
+struct Piped {
+    /// Directory of a program that speaks the member protocol: its backends, not those of this program
+    #[arg(long, value_name = "DIRECTORY")]
+    piped: Option<PathBuf>,
 }
 
 /// Runs the command in the arguments of this process, with the backends of this workspace and those that `program` adds.
@@ -95,7 +113,11 @@ pub fn main(program: Program, backends: &'static [Constructor]) -> ExitCode {
     let cli = Cli::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
     let registry = Registry::built_in().with(backends);
     // No backend runs before a part does. This program has been checked when it was started to measure.
-    let result = if matches!(cli.verb, Verb::Part) { Ok(()) } else { registry.check().map_err(Failure::from) };
+    let result = if matches!(cli.verb, Verb::Part(_) | Verb::Become { .. }) {
+        Ok(())
+    } else {
+        registry.check().map_err(Failure::from)
+    };
     match result.and_then(|()| run(program, cli.verb, &registry)) {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
@@ -118,16 +140,43 @@ fn run(program: Program, verb: Verb, registry: &Registry) -> Result<u8, Failure>
         Verb::Conformance(options) => conformance::run(&options, registry),
         Verb::Backends(options) => backends::run(&options, registry),
         Verb::List(options) => list::run(&options, registry),
-        Verb::Runner(options) => {
-            let parts = Launch::subcommand(apart::VERB).ok();
-            runner::serve(registry, &options.backend, &options.variant, parts.as_ref())
-                .map(|()| 0)
-                .map_err(Failure::from)
-        }
-        Verb::Describe => describe::serve(registry).map(|()| OK).map_err(|error| Failure::new(ERROR, &error)),
-        Verb::Part => apart::serve(registry).map(|()| OK).map_err(|error| Failure::new(ERROR, &error)),
+        Verb::Runner(options) => serve(registry, &options),
+        Verb::Describe(Piped { piped }) => describe(registry, piped.as_deref()),
+        Verb::Part(Piped { piped }) => repeat(registry, piped.as_deref()),
+        Verb::Become { piped } => match external::become_program(&piped)? {},
         Verb::Replay { recording } => replay(registry, &recording),
     }
+}
+
+fn serve(registry: &Registry, options: &Runner) -> Result<u8, Failure> {
+    let Runner { backend, variant, piped: Piped { piped } } = options;
+    let parts = Launch::subcommand(apart::VERB).ok();
+    let Some(directory) = piped else {
+        return Ok(runner::serve(registry, backend, variant, parts.as_ref()).map(|()| OK)?);
+    };
+    let pipe = external::pipe(directory)?;
+    let make = pipe.constructor(&join(backend, variant))?;
+    Ok(runner::serve_made(&make, parts.map(|launch| launch.piped(directory)).as_ref()).map(|()| OK)?)
+}
+
+fn describe(registry: &Registry, piped: Option<&Path>) -> Result<u8, Failure> {
+    let described = match piped {
+        None => Described::of(registry)?,
+        Some(directory) => Described::of_all(external::pipe(directory)?.all()),
+    };
+    describe::serve(&described).map(|()| OK).map_err(|error| Failure::new(ERROR, &error))
+}
+
+fn repeat(registry: &Registry, piped: Option<&Path>) -> Result<u8, Failure> {
+    let repeated = match piped {
+        None => apart::serve(&|name| registry.find(name)),
+        Some(directory) => {
+            // The program is started before this process can open nothing any more.
+            let pipe = external::pipe(directory)?;
+            apart::serve(&|name| pipe.find(name))
+        }
+    };
+    repeated.map(|()| OK).map_err(|error| Failure::new(ERROR, &error))
 }
 
 fn replay(registry: &Registry, recording: &Path) -> Result<u8, Failure> {

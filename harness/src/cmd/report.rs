@@ -13,6 +13,7 @@ use crate::analysis::cell_costs::Cells;
 use crate::analysis::claims;
 use crate::analysis::comparison::{Comparison, with_derived};
 use crate::analysis::paper::Paper;
+use crate::analysis::published::Published;
 use crate::record::recorded::Recorded;
 use crate::report::summary::{self, Reproduction};
 use crate::report::{files, readme};
@@ -81,7 +82,7 @@ fn rewrite(recorded: &Recorded, out: &Directory) -> Result<Vec<PathBuf>, Failure
             let compared = Comparison::new(&all, backends);
             let reference = reference(&manifest.argv);
             written.push(files::write_comparison(out, &compared, &reference)?);
-            summary::comparison(&compared, &reference, samples, manifest)
+            summary::comparison(&compared, &reference, samples, manifest, &Published::load()?)
         }
     };
     written.push(files::write_summary(out, &text)?);

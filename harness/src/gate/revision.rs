@@ -177,7 +177,7 @@ impl Revision {
                 self.build_in(tree.path(), &builds, &directory, key)?
             }
         };
-        let launch = Launch { program, args: vec!["runner".to_owned()], directory: None };
+        let launch = Launch { program, args: vec!["runner".to_owned()], directory: None, piped: None };
         Ok(Other { launch, differences: built.differences(this), _builds: builds })
     }
 

@@ -15,7 +15,7 @@ use rayon::ThreadPool;
 use super::calibrate;
 use super::group::Group;
 use super::inspection::{self, Apart, Repetition, Tampered};
-use super::meter::Effort;
+use super::meter::{Effort, Scope};
 use super::network::{Network, Participant, Record, Volume};
 use super::outside;
 use super::randomness::Origin;
@@ -50,7 +50,7 @@ pub struct Outcome {
     pub rounds: u32,
     /// Cost of each primitive: the mean of measurements right before and right after the operation.
     pub primitive_ns: PrimitiveCosts,
-    /// Peak memory of this process up to the end of the operation, in bytes; `None` if the system does not report it.
+    /// Peak memory of the process of the members up to the end of the operation, in bytes; `None` if the system does not report it.
     pub peak_bytes: Option<u64>,
 }
 
@@ -189,12 +189,12 @@ impl<'a> Bench<'a> {
         let removed_before = self.before_removal(&removed)?;
 
         let costs_before = calibrate::primitives();
-        let clocks = outside::Clocks::start();
+        let clocks = outside::Clocks::start(network.needs().scope);
         let record = network.perform(&script);
-        let operation_ns = clocks.stop(network.needs().scope, &record)?;
+        let operation_ns = clocks.stop(&record)?;
         let costs_after = calibrate::primitives();
 
-        let peak_bytes = peak_bytes();
+        let peak_bytes = peak_bytes(network.needs().scope);
         refuse_faults(&record)?;
         outside::after(self.backend, &network, operation_ns)?;
         let before = before.filter(|_| inspection == Inspection::Made);
@@ -255,12 +255,13 @@ impl<'a> Bench<'a> {
     ) -> Result<String, Refusal> {
         let Cell { operation, origin } = *cell;
         let apart = match self.backend.description().capabilities.deterministic {
-            true => inspection::alone(recordings, &script.roles, self.apart)?,
+            true => inspection::alone(recordings, &script.roles, self.apart, Scope::of(self.backend))?,
             false => inspection::not_made("the backend is not deterministic"),
         };
         let removed_before = self.before_removal(removed)?;
         let (network, script) = placed(before.group, cell, Origin::member);
-        let run = Tampered { operation, origin, network, script: &script, fingerprints_before, removed_before };
+        let alters = !self.backend.description().capabilities.signed.is_empty();
+        let run = Tampered { operation, origin, alters, network, script: &script, fingerprints_before, removed_before };
         Ok(format!("{}, {apart}, {}", inspection::tampered(run)?, outside::Clocks::seen(self.backend)))
     }
 
@@ -495,9 +496,10 @@ fn state_bytes(network: &Network) -> BTreeMap<Role, Vec<u64>> {
     sizes
 }
 
-/// The peak resident memory of this process in bytes, as Linux reports it; `None` on other systems.
-fn peak_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+/// The peak resident memory of the process of the members in bytes, as Linux reports it; `None` on other systems.
+fn peak_bytes(scope: Scope) -> Option<u64> {
+    let process = if let Scope::Child(id) = scope { id } else { std::process::id() };
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kibibytes| kibibytes * 1024)
 }

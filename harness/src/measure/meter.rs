@@ -8,6 +8,7 @@ use protocol::member::Backend;
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::analysis::statistics::median;
+use crate::system::process;
 
 /// Whose work is metered: this is how far the meter sees.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,13 +18,19 @@ pub enum Scope {
     Thread,
     /// All threads of the process, for a backend that declares that it needs them.
     Process,
+    /// All threads of another process, in which the members work, and nothing here.
+    Child(u32),
 }
 
 impl Scope {
     /// How far the meter must see for this backend.
     #[must_use]
     pub fn of(backend: &dyn Backend) -> Self {
-        if backend.description().capabilities.threads { Self::Process } else { Self::Thread }
+        match backend.process() {
+            Some(id) => Self::Child(id),
+            None if backend.description().capabilities.threads => Self::Process,
+            None => Self::Thread,
+        }
     }
 
     /// CPU time that has been used so far, in nanoseconds.
@@ -32,6 +39,7 @@ impl Scope {
         let now = clock_gettime(match self {
             Self::Thread => ClockId::ThreadCPUTime,
             Self::Process => ClockId::ProcessCPUTime,
+            Self::Child(id) => return process::cpu_ns(id),
         });
         let [seconds, nanoseconds] = [now.tv_sec, now.tv_nsec].map(|part| u64::try_from(part).unwrap_or(0));
         seconds * 1_000_000_000 + nanoseconds
@@ -45,7 +53,7 @@ impl Scope {
         let result = work();
         let end = self.cpu_ns();
         let counts = match self {
-            Self::Thread => watch.here(),
+            Self::Thread | Self::Child(_) => watch.here(),
             Self::Process => watch.everywhere(),
         };
         (result, Effort { cpu_ns: end.saturating_sub(start), counts, bytes_fetched: 0 })

@@ -20,16 +20,16 @@ pub struct Tampering {
 }
 
 impl Tampering {
-    /// Participants with these roles. Altered messages go to the first of each role and to the last recipient; messages
-    /// to the recipient in the middle are late. The stream says which of several messages it is.
+    /// Participants with these roles. Altered messages go to the first of each role and to the last recipient, unless none is
+    /// to be altered; messages to the recipient in the middle are late. The stream says which of several messages it is.
     #[must_use]
-    pub fn new(roles: &[Role], rng: ChaCha20Rng) -> Self {
+    pub fn new(roles: &[Role], alters: bool, rng: ChaCha20Rng) -> Self {
         let with = |role| (0..roles.len()).filter(move |at| roles[*at] == role);
         let recipients: Vec<usize> = with(Role::Recipient).collect();
         let middle = recipients.get(recipients.len() / 2).filter(|_| recipients.len() > 1);
         let late: BTreeSet<usize> = middle.copied().into_iter().collect();
         let firsts = Role::ALL.into_iter().filter_map(|role| with(role).next());
-        let altered = firsts.chain(recipients.last().copied()).filter(|at| !late.contains(at)).collect();
+        let altered = firsts.chain(recipients.last().copied()).filter(|at| alters && !late.contains(at)).collect();
         Self { altered, late, done: BTreeSet::new(), rng }
     }
 
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     fn tampering(roles: &[Role]) -> Tampering {
-        Tampering::new(roles, ChaCha20Rng::seed_from_u64(1))
+        Tampering::new(roles, true, ChaCha20Rng::seed_from_u64(1))
     }
 
     #[test]
@@ -105,6 +105,13 @@ mod tests {
     fn a_single_recipient_gets_altered_messages() {
         let tampering = tampering(&[Role::Sender, Role::Recipient]);
         assert_eq!((tampering.altered, tampering.late), ([0, 1].into(), BTreeSet::new()));
+    }
+
+    #[test]
+    fn without_authentication_messages_are_only_late() {
+        let rng = ChaCha20Rng::seed_from_u64(1);
+        let tampering = Tampering::new(&[Role::Sender, Role::Recipient, Role::Recipient], false, rng);
+        assert_eq!((tampering.altered, tampering.late), (BTreeSet::new(), [2].into()));
     }
 
     #[test]

@@ -205,6 +205,15 @@ pub enum Refusal {
         /// The difference.
         us: u64,
     },
+    /// The process of the members has used CPU time between the calls.
+    #[error("the program has worked {us} microseconds between the calls of the operation, where no timer runs")]
+    BetweenCalls {
+        /// That time.
+        us: u64,
+    },
+    /// The process of the members has started another one.
+    #[error("the program has started another process, which no timer sees; try `exec` in a script that starts a program")]
+    OtherProcesses,
     /// The operation goes wrong if some messages are altered or late.
     #[error("at this size, with altered and late messages: {0}")]
     Tampered(Box<Self>),
@@ -222,7 +231,7 @@ impl Refusal {
     /// Whether it rests on a time, so that only a repetition shows that it is not noise.
     #[must_use]
     pub fn may_be_noise(&self) -> bool {
-        matches!(self, Self::LateWork { .. } | Self::OtherTime { .. })
+        matches!(self, Self::LateWork { .. } | Self::OtherTime { .. } | Self::BetweenCalls { .. })
     }
 }
 

@@ -62,7 +62,7 @@ impl About {
             concurrent_operations,
             pcs_update,
             forward_secrecy,
-            signed: signed.to_owned(),
+            signed: if signed.is_empty() { "nothing" } else { signed }.to_owned(),
             ordering: match ordering {
                 Ordering::Causal => "causal".to_owned(),
                 Ordering::Total => "total".to_owned(),

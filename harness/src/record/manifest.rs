@@ -300,9 +300,10 @@ impl Manifest {
         })
     }
 
-    /// Records which program holds a backend. A file that cannot be read has no hash.
-    pub fn add_program(&mut self, backend: &str, file: &Path) {
-        self.programs.insert(backend.to_owned(), file_hash(file).unwrap_or_default());
+    /// Records which program holds a backend: a file, or a directory with all its files. What cannot be read has no hash.
+    pub fn add_program(&mut self, backend: &str, program: &Path) {
+        let hash = if program.is_dir() { directory_hash(program) } else { file_hash(program) };
+        self.programs.insert(backend.to_owned(), hash.unwrap_or_default());
     }
 
     /// Records that the run has ended now.
@@ -402,6 +403,19 @@ impl Machine {
 /// The file cannot be read.
 pub fn file_hash(path: &Path) -> io::Result<String> {
     Ok(hexadecimal(&hash::hash(LABEL, &[&std::fs::read(path)?]).0))
+}
+
+/// A labelled hash of all files in a directory, with their names.
+fn directory_hash(directory: &Path) -> io::Result<String> {
+    let mut entries = std::fs::read_dir(directory)?.collect::<io::Result<Vec<_>>>()?;
+    entries.sort_by_key(std::fs::DirEntry::file_name);
+    let mut parts = Vec::new();
+    for entry in entries {
+        let path = entry.path();
+        let hash = if path.is_dir() { directory_hash(&path)? } else { file_hash(&path)? };
+        parts.push(format!("{} {hash}\n", entry.file_name().display()));
+    }
+    Ok(hexadecimal(&hash::hash(LABEL, &[parts.concat().as_bytes()]).0))
 }
 
 /// Which code the curve library chooses at run time. This repeats its choice from the same facts.

@@ -1,5 +1,5 @@
 //! Versions of the formats in which data leaves the program: files, and the lines that runners and their parent
-//! exchange.
+//! exchange, and programs behind a pipe and their runner.
 
 use std::fmt;
 
@@ -8,6 +8,9 @@ pub const SCHEMA: u32 = 1;
 
 /// Version of the cell protocol ([`crate::run::cell_protocol`]).
 pub const CELL_PROTOCOL: u32 = 2;
+
+/// Version of the member protocol (docs/MEMBER_PROTOCOL.md).
+pub const MEMBER_PROTOCOL: u32 = 1;
 
 /// Two programs use different versions of a format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

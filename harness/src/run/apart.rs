@@ -9,12 +9,13 @@
 use std::io::{self, Read as _, Write as _};
 use std::process::{Output, Stdio};
 
+use protocol::member::Backend;
 use serde::{Deserialize, Serialize};
 
 use super::child::Launch;
 use crate::measure::inspection::Repetition;
 use crate::measure::replay::{self, Part, Recording};
-use crate::registry::Registry;
+use crate::registry::UnknownBackend;
 
 /// The hidden subcommand.
 pub const VERB: &str = "part";
@@ -40,8 +41,12 @@ pub fn repeat(launch: &Launch, recording: &Recording) -> Repetition {
 
 fn output(launch: &Launch, recording: &Recording) -> io::Result<Output> {
     let mut command = launch.command();
-    // The backend that runs here could leave something in variables for the one there.
-    command.env_clear().env("RUST_BACKTRACE", "0");
+    // The backend that runs here could leave something in variables for the one there. One behind a pipe cannot, and may need
+    // some to start.
+    if launch.piped.is_none() {
+        command.env_clear();
+    }
+    command.env("RUST_BACKTRACE", "0");
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     if let Some(mut input) = child.stdin.take() {
         // This fails if the process has ended, which its output explains.
@@ -68,11 +73,14 @@ fn repetition(output: &Output) -> Repetition {
     }
 }
 
+/// Finds a backend by its full name.
+pub type Find<'a> = dyn Fn(&str) -> Result<Box<dyn Backend>, UnknownBackend> + 'a;
+
 /// Repeats the part in standard input, for the hidden subcommand. No backend may have run in this process before.
 ///
 /// # Errors
 /// The input is not a recording, or standard output cannot be written.
-pub fn serve(registry: &Registry) -> io::Result<()> {
+pub fn serve(find: &Find<'_>) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
     let mut output = io::stdout().lock();
@@ -82,7 +90,7 @@ pub fn serve(registry: &Registry) -> io::Result<()> {
     io::stdin().lock().read_to_end(&mut input)?;
     let recording: Recording = serde_json::from_slice(&input)?;
     open_nothing()?;
-    let backend = registry.find(&recording.backend).map_err(io::Error::other)?;
+    let backend = find(&recording.backend).map_err(io::Error::other)?;
     let answer = match replay::replay(&recording, &*backend) {
         Ok(part) => Answer::Done(part),
         Err(error) => Answer::Failed(error.to_string()),

@@ -1,7 +1,7 @@
 //! The parent's side of a runner: starts it, sends it requests, and ends it if it does not answer.
 
 use std::io::{self, BufRead as _, BufReader, Read, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread::JoinHandle;
@@ -18,6 +18,9 @@ const START_TIMEOUT: Duration = Duration::from_secs(60);
 /// How many bytes of a runner's standard error are kept. The first ones are enough: a panic's message comes first.
 const STDERR_KEPT: usize = 1024;
 
+/// The option with the directory of a program behind a pipe.
+const PIPED: &str = "--piped";
+
 /// How to start a process of this program. For a runner, `--backend NAME --variant VARIANT` is appended to the arguments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Launch {
@@ -27,6 +30,9 @@ pub struct Launch {
     pub args: Vec<String>,
     /// The directory in which it runs; `None` for that of this process.
     pub directory: Option<PathBuf>,
+    /// If it is this program, and its backends are behind a pipe: the directory of the program there. It comes after the other
+    /// arguments.
+    pub piped: Option<PathBuf>,
 }
 
 impl Launch {
@@ -47,7 +53,19 @@ impl Launch {
         // On Linux this name means the program that runs, wherever its file is now.
         let itself = PathBuf::from("/proc/self/exe");
         let program = if cfg!(target_os = "linux") && itself.exists() { itself } else { std::env::current_exe()? };
-        Ok(Self { program, args: vec![verb.to_owned()], directory: None })
+        Ok(Self { program, args: vec![verb.to_owned()], directory: None, piped: None })
+    }
+
+    /// The same subcommand, for the program behind a pipe in this directory.
+    #[must_use]
+    pub fn piped(self, directory: &Path) -> Self {
+        Self { piped: Some(directory.to_owned()), ..self }
+    }
+
+    /// The file or directory that holds the backends.
+    #[must_use]
+    pub fn holder(&self) -> &Path {
+        self.piped.as_ref().unwrap_or(&self.program)
     }
 
     /// The command that starts it.
@@ -55,6 +73,9 @@ impl Launch {
     pub fn command(&self) -> Command {
         let mut command = command(&self.program);
         command.args(&self.args);
+        if let Some(directory) = &self.piped {
+            command.arg(PIPED).arg(directory);
+        }
         if let Some(directory) = &self.directory {
             command.current_dir(directory);
         }

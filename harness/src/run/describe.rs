@@ -2,6 +2,7 @@
 
 use std::io::{self, Write as _};
 
+use protocol::member::Backend;
 use serde::{Deserialize, Serialize};
 
 use crate::record::about::About;
@@ -40,21 +41,26 @@ impl Described {
     /// One of them cannot have its name.
     pub fn of(registry: &Registry) -> Result<Self, BadName> {
         registry.check()?;
-        let backends = registry.all().map(|backend| {
+        Ok(Self::of_all(registry.all()))
+    }
+
+    /// These backends, whose names have been checked.
+    #[must_use]
+    pub fn of_all(backends: impl Iterator<Item = Box<dyn Backend>>) -> Self {
+        let backends = backends.map(|backend| {
             let description = backend.description();
             let (name, variant) = (description.name.to_owned(), description.variant.to_owned());
             Named { backend: name, variant, about: About::of(&*backend) }
         });
-        Ok(Self { protocol: CELL_PROTOCOL, schema: SCHEMA, backends: backends.collect() })
+        Self { protocol: CELL_PROTOCOL, schema: SCHEMA, backends: backends.collect() }
     }
 }
 
 /// Writes what this program says.
 ///
 /// # Errors
-/// A backend cannot have its name, or standard output cannot be written.
-pub fn serve(registry: &Registry) -> io::Result<()> {
-    let described = Described::of(registry).map_err(io::Error::other)?;
+/// Standard output cannot be written.
+pub fn serve(described: &Described) -> io::Result<()> {
     let mut output = io::stdout().lock();
     writeln!(output, "{}", serde_json::to_string(&described)?)?;
     output.flush()

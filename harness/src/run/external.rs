@@ -3,10 +3,11 @@
 //! Nothing in them is built or started unless it is asked for.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use serde::Deserialize;
@@ -16,6 +17,7 @@ use super::describe::{self, Described, Named};
 use super::plan::Choice;
 use super::runner;
 use crate::analysis::growth::Claim;
+use crate::pipe::{Pipe, PipeError};
 use crate::record::version::{CELL_PROTOCOL, SCHEMA};
 use crate::registry::{Registry, UnknownBackend, is_name};
 use crate::system::command::{command, run_within};
@@ -27,6 +29,10 @@ pub const DIRECTORY: &str = "backends";
 const FILE: &str = "backend.toml";
 /// Where cargo puts what it builds for all of them, in their directory. What they share is built once.
 const TARGET: &str = "target";
+/// The hidden subcommand that becomes a program behind a pipe.
+pub const BECOME: &str = "become";
+/// What counts in their place the primitives that their implementations use, in their directory.
+const COUNTING: &str = "counting";
 /// Says when a backend was built.
 const STAMP: &str = "built";
 /// What a program may say of its backends, in bytes, and how long it may take.
@@ -62,8 +68,22 @@ pub struct Declared {
     /// The command that builds it, in its directory. Empty if there is nothing to build.
     #[serde(default)]
     pub build: Vec<String>,
-    /// The command that runs it, in its directory: a program on the library `harness`.
+    /// The command that runs it, in its directory.
     pub run: Vec<String>,
+    /// What the program speaks.
+    #[serde(default)]
+    pub kind: Kind,
+}
+
+/// What the program of an external backend speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// It is on the library `harness`, and speaks the cell protocol.
+    #[default]
+    Harness,
+    /// It holds members, and speaks the member protocol. The runners are of this program.
+    Member,
 }
 
 /// What is known of the program of an external backend.
@@ -106,6 +126,14 @@ pub enum ExternalError {
         /// How the build ended.
         reason: String,
     },
+    /// The program behind a pipe cannot be used.
+    #[error("`{name}`: {source}")]
+    Pipe {
+        /// The backend.
+        name: String,
+        /// Why not.
+        source: PipeError,
+    },
 }
 
 /// The external backends in this directory, in order of their names; none if there is no such directory.
@@ -130,6 +158,47 @@ pub fn all(directory: &Path) -> Result<Vec<External>, ExternalError> {
         found.insert(declared.name.clone(), External::new(declared, path));
     }
     Ok(found.into_values().collect())
+}
+
+/// Starts the program in this directory, which speaks the member protocol.
+///
+/// # Errors
+/// It cannot be used.
+pub fn pipe(directory: &Path) -> Result<Pipe, ExternalError> {
+    let Declared { name, implementation, .. } = read(directory)?;
+    let launch = Launch::subcommand(BECOME).map(|launch| launch.piped(directory));
+    let pipe = launch.map_err(PipeError::from);
+    let pipe = pipe.and_then(|launch| Pipe::start(&name, &implementation, move || launch.command()));
+    pipe.map_err(|source| ExternalError::Pipe { name, source })
+}
+
+/// Lets this process become the program in this directory. On Linux it ends with the thread that has started it, even if it
+/// does not read its input. Returns only if that is not possible.
+///
+/// # Errors
+/// The program cannot be started.
+pub fn become_program(directory: &Path) -> Result<Infallible, ExternalError> {
+    let declared = read(directory)?;
+    let external = External { declared, directory: directory.to_owned(), state: State::NotBuilt };
+    let (program, args) = external.run();
+    let mut command = command(external.path_of(program));
+    command.args(args).current_dir(directory);
+    let source = PipeError::Start(replace(command));
+    Err(ExternalError::Pipe { name: external.declared.name, source })
+}
+
+#[cfg(target_os = "linux")]
+fn replace(mut command: Command) -> io::Error {
+    match rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL)) {
+        Ok(()) => std::os::unix::process::CommandExt::exec(&mut command),
+        Err(error) => error.into(),
+    }
+}
+
+/// Elsewhere the CPU time of another process is unknown.
+#[cfg(not(target_os = "linux"))]
+fn replace(_command: Command) -> io::Error {
+    io::ErrorKind::Unsupported.into()
 }
 
 fn read(directory: &Path) -> Result<Declared, ExternalError> {
@@ -160,11 +229,21 @@ impl External {
         external
     }
 
-    /// How to start a subcommand of its program.
+    /// How to start a subcommand of its program, or of this one for it.
     fn subcommand(&self, verb: &str) -> Launch {
-        let (program, args) = self.declared.run.split_first().map_or((DIRECTORY, &[][..]), |(it, args)| (it, args));
+        if self.declared.kind == Kind::Member {
+            let program = Launch::subcommand(verb).map_or_else(|_| PathBuf::from(DIRECTORY), |launch| launch.program);
+            let (args, directory) = (vec![verb.to_owned()], None);
+            return Launch { program, args, directory, piped: Some(self.directory.clone()) };
+        }
+        let (program, args) = self.run();
         let args = args.iter().map(String::as_str).chain([verb]).map(str::to_owned).collect();
-        Launch { program: self.path_of(program), args, directory: Some(self.directory.clone()) }
+        Launch { program: self.path_of(program), args, directory: Some(self.directory.clone()), piped: None }
+    }
+
+    /// The program that it declares, and the arguments.
+    fn run(&self) -> (&str, &[String]) {
+        self.declared.run.split_first().map_or((DIRECTORY, &[][..]), |(program, args)| (program, args))
     }
 
     /// How to start its runners.
@@ -232,14 +311,19 @@ impl External {
         }
     }
 
-    /// What it is built from: its own sources, and those of the harness if it is in the repository of the harness.
+    /// What it is built from: its own sources, what counts beside it, and those of the harness if it is on the library and in
+    /// its repository.
     fn sources(&self) -> Vec<PathBuf> {
+        if self.declared.kind == Kind::Member {
+            return ["src", FILE].map(|path| self.directory.join(path)).into();
+        }
         let own = ["src", "Cargo.toml", "Cargo.lock"].map(|path| self.directory.join(path));
         let root = self.directory.parent().and_then(Path::parent).unwrap_or(&self.directory);
         let ours = ["harness", "protocol", "baselines"]
             .iter()
             .flat_map(|it| [root.join(it).join("src"), root.join(it).join("Cargo.toml")]);
-        own.into_iter().chain(ours).collect()
+        let counting = self.directory.with_file_name(COUNTING);
+        own.into_iter().chain([counting]).chain(ours).collect()
     }
 
     fn describe(&self) -> Result<Described, String> {

@@ -268,7 +268,7 @@ mod tests {
             peak: false,
             out: None,
             earlier: Earlier::Refuse,
-            launch: Launch { program: PathBuf::new(), args: Vec::new(), directory: None },
+            launch: Launch { program: PathBuf::new(), args: Vec::new(), directory: None, piped: None },
             external: BTreeMap::new(),
             growth: BTreeMap::new(),
             program: Program::HARNESS,

@@ -62,12 +62,20 @@ pub enum ServeError {
 /// # Errors
 /// The cases of [`ServeError`].
 pub fn serve(registry: &Registry, name: &str, variant: &str, parts: Option<&Launch>) -> Result<(), ServeError> {
+    let make = registry.constructor(&join(name, variant))?;
+    serve_made(&make, parts)
+}
+
+/// Like [`serve`], with a function that makes independent instances of the backend.
+///
+/// # Errors
+/// The cases of [`ServeError`].
+pub fn serve_made(make: &dyn Fn() -> Box<dyn Backend>, parts: Option<&Launch>) -> Result<(), ServeError> {
     // A cell can take minutes, and the runner sees the end of its input only after the cell.
     #[cfg(target_os = "linux")]
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL)).map_err(io::Error::from)?;
-    let make = registry.constructor(&join(name, variant))?;
     count::declare_alone();
-    serve_with(&make, parts, io::stdin().lock(), io::stdout().lock())
+    serve_with(make, parts, io::stdin().lock(), io::stdout().lock())
 }
 
 /// Like [`serve`], but on other streams, and in a process that may do other things too. `make` makes independent instances

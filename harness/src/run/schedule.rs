@@ -20,6 +20,7 @@ use crate::record::sample::{Sample, Status};
 use crate::record::store::{self, Store, StoreError};
 use crate::system::directory::{Directory, DirectoryError};
 use crate::system::load::Ticks;
+use crate::system::process;
 
 /// The manifest is written again after this time, so that an interrupted run keeps what disturbed it.
 const MANIFEST_EVERY: Duration = Duration::from_secs(2);
@@ -180,7 +181,9 @@ struct Busy {
 impl Busy {
     /// Writes what they took until now into the manifest.
     fn note(&mut self, manifest: &mut Manifest, running: &BTreeMap<(Choice, u32), Runner>) {
-        let now = Ticks::now(running.values().map(Runner::id))
+        // A backend behind a pipe works in a child of its runner.
+        let of_runner = |runner: &Runner| process::children(runner.id()).into_iter().chain([runner.id()]);
+        let now = Ticks::now(running.values().flat_map(of_runner))
             .zip(self.start)
             .and_then(|(now, start)| now.others_busy_since(start));
         manifest.machine.others_busy = self.before.into_iter().chain(now).reduce(f64::max);
@@ -196,7 +199,7 @@ struct Opened {
 
 fn open(plan: &Plan) -> Result<Opened, MeasureError> {
     let mut manifest = Manifest::start(plan.program, plan.options(), plan.jobs, plan.argv.clone())?;
-    plan.external.iter().for_each(|(backend, launch)| manifest.add_program(backend, &launch.program));
+    plan.external.iter().for_each(|(backend, launch)| manifest.add_program(backend, launch.holder()));
     let Some(out) = &plan.out else { return Ok(Opened { store: None, manifest, samples: Vec::new() }) };
     if let Earlier::Replace(_) = plan.earlier {
         // The earlier run is removed only if nothing prevents the new one.
@@ -332,7 +335,9 @@ impl Runners<'_> {
         };
         let welcome = runner.welcome();
         if let Some(mut about) = welcome.about.clone() {
-            about.growth.extend(self.plan.growth.get(&task.choice.backend).into_iter().flatten().cloned());
+            let claimed = self.plan.growth.get(&task.choice.backend).into_iter().flatten();
+            let new: Vec<String> = claimed.filter(|claim| !about.growth.contains(claim)).cloned().collect();
+            about.growth.extend(new);
             self.about.insert(task.choice.full_name(), about);
         }
         self.conditions.push(RunnerConditions {
@@ -345,15 +350,16 @@ impl Runners<'_> {
     }
 
     /// Runs the cell again, in a process that does nothing else, to measure its peak memory. Bytes and primitive counts
-    /// must be the same as before; times are not used. If that process fails, the memory stays unknown, but the sample
-    /// still counts.
+    /// must be the same as before, if the backend is deterministic; times are not used. If that process fails, the memory
+    /// stays unknown, but the sample still counts.
     fn measure_peak(&self, task: &Task, request: &Request, sample: &mut Sample) {
         let Choice { backend, variant } = &task.choice;
+        let deterministic = self.about.get(&task.choice.full_name()).is_none_or(|about| about.deterministic);
         let started = Runner::start(self.plan.launch_of(&task.choice), backend, variant, self.plan.jobs, None);
         let Ok(mut runner) = started else { return };
         let request = Request { peak: true, inspect: false, ..request.clone() };
         if let Answer::Sample(again) = runner.ask(&request, self.plan.timeout) {
-            if !same_exactly(sample, &again) {
+            if deterministic && !same_exactly(sample, &again) {
                 let reason = "with the same seed, another process had other bytes or primitive counts".to_owned();
                 *sample = failed(&task.choice, &request, Status::Refused, reason);
             } else {

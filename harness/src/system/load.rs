@@ -60,10 +60,20 @@ impl Ticks {
 
 /// The ticks of a process and those of its children that have ended.
 fn of_process(stat: &str) -> Option<u64> {
+    times(stat).map(|times| times.iter().sum())
+}
+
+/// The ticks of the children of a process that have ended.
+pub(super) fn of_children(stat: &str) -> Option<u64> {
+    times(stat).map(|[_, _, user, system]| user + system)
+}
+
+/// The ticks of a process as user and system, and those of its children that have ended.
+fn times(stat: &str) -> Option<[u64; 4]> {
     // The name of the program is in brackets and may hold spaces. Field 3 follows it; the times are fields 14 to 17.
     let fields = stat.rsplit_once(')')?.1;
     let times: Vec<u64> = fields.split_whitespace().skip(11).take(4).map_while(|field| field.parse().ok()).collect();
-    (times.len() == 4).then(|| times.iter().sum())
+    times.try_into().ok()
 }
 
 /// The text of a file that only some systems have; empty if it cannot be read.

@@ -5,3 +5,4 @@ pub mod cleanup;
 pub mod command;
 pub mod directory;
 pub mod load;
+pub mod process;

@@ -105,7 +105,7 @@ const REGISTRY: Registry = Registry::new(BACKENDS);
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [apart::VERB] => apart::serve(&REGISTRY).unwrap(),
+        [apart::VERB] => apart::serve(&|name| REGISTRY.find(name)).unwrap(),
         ["ends"] => std::process::exit(7),
         ["runner", "--backend", name, ..] => serve(name, Some(apart::VERB)),
         ["only", "--backend", name, ..] => serve(name, None),

@@ -20,6 +20,8 @@ mod large_groups;
 #[path = "../faulty/layer.rs"]
 mod layer;
 mod partition;
+#[cfg(target_os = "linux")]
+mod piped;
 #[path = "../faulty/puts_off.rs"]
 mod puts_off;
 #[path = "../faulty/puts_off_uncounted.rs"]

@@ -18,7 +18,7 @@ run = ["./serve.sh"]
 /// What the program says of itself. Its backend is `pairwise` under another name.
 const ABOUT: &str = r#"{"summary":"far away","adapts":"distant 1.2.3","caveats":["no guarantee"],
 "concurrent_operations":true,"pcs_update":true,"forward_secrecy":true,"signed":"nothing","ordering":"causal",
-"deterministic":true,"public_randomness":[],"threads":false,"counted":true}"#;
+"deterministic":true,"public_randomness":[],"threads":false,"counted":"all"}"#;
 
 /// A directory with this external backend. The script gets the subcommand and the rest of the arguments.
 fn with_backend(test: &str, toml: &str, script: &str) -> PathBuf {
@@ -41,10 +41,15 @@ fn script(serve: &str) -> String {
 }
 
 fn working(test: &str) -> PathBuf {
+    claiming(test, "")
+}
+
+/// A backend whose file says this too.
+fn claiming(test: &str, more: &str) -> PathBuf {
     let program = env!("CARGO_BIN_EXE_harness");
     let renamed = r#"s/pairwise/distant/g; s/"adapts":null/"adapts":"distant 1.2.3"/"#;
     let serve = format!("'{program}' runner --backend pairwise | sed -u '{renamed}'");
-    with_backend(test, DISTANT, &script(&serve))
+    with_backend(test, &format!("{DISTANT}{more}"), &script(&serve))
 }
 
 fn measures(backends: &str) -> [&str; 9] {
@@ -124,6 +129,27 @@ fn a_program_that_does_not_say_what_it_has_is_broken() {
 }
 
 #[test]
+fn a_claim_of_growth_that_does_not_hold_ends_a_comparison_with_exit_code_3() {
+    for (test, claims, code) in [
+        ("external-grows", r#"growth = ["message sender bytes linear", "message recipient bytes constant"]"#, 0),
+        ("external-lies", r#"growth = ["message sender bytes linear", "message sender bytes constant"]"#, 3),
+    ] {
+        let directory = claiming(test, claims);
+        expect(0, &["backends", "--build", "all"], &directory);
+        let sizes = ["--operation", "message", "--sizes", "2,4,8,16", "--iterations", "1"];
+        let compare = ["compare", "--backend", "distant", "--reference", "distant"];
+        let output = harness(&[&compare[..], &sizes].concat(), &directory);
+        let (said, complained) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+        assert_eq!(output.status.code(), Some(code), "{said}\n{complained}");
+        let holds = said.lines().find(|line| line.contains("| message sender bytes linear ")).unwrap();
+        assert!(holds.contains("| linear (±0.0 %) ") && holds.contains("| yes "), "{said}");
+        assert_eq!(said.contains("| **no** "), code == 3, "{said}");
+        let refuted = "distant claims `message sender bytes constant`, but its growth is linear (±0.0 %)";
+        assert_eq!(complained.contains(refuted), code == 3, "{complained}");
+    }
+}
+
+#[test]
 fn a_declaration_that_is_wrong_says_what_is_right() {
     let wrong = |test: &str, toml: &str| {
         let directory = with_backend(test, toml, "");
@@ -131,6 +157,8 @@ fn a_declaration_that_is_wrong_says_what_is_right() {
     };
     let name = wrong("external-name", &DISTANT.replace("\"distant\"", "\"far\""));
     assert!(name.contains("`far` cannot be the name; a name is that of the directory"), "{name}");
+    let growth = wrong("external-growth", &format!("{DISTANT}growth = [\"update bytes linear\"]"));
+    assert!(growth.contains("`update bytes linear` is no claim of growth; try an operation, a role"), "{growth}");
     let run = wrong("external-run", &DISTANT.replace("[\"./serve.sh\"]", "[]"));
     assert!(run.contains("`run` is empty; try the path of a program"), "{run}");
     let field = wrong("external-field", &format!("{DISTANT}\nspeed = 3\n"));

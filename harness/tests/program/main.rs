@@ -5,6 +5,8 @@ mod cli;
 #[cfg(unix)]
 mod external;
 mod gate;
+#[cfg(target_os = "linux")]
+mod piped;
 mod readme;
 #[cfg(unix)]
 mod revision;

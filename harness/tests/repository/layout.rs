@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::texts::texts;
 
 /// The rooms of the harness: each uses only those after it.
-const ROOMS: [&str; 10] =
-    ["program", "cmd", "gate", "report", "run", "measure", "registry", "analysis", "record", "system"];
+const ROOMS: [&str; 11] =
+    ["program", "cmd", "gate", "report", "run", "measure", "pipe", "registry", "analysis", "record", "system"];
 
 /// A module, as the path of names from its crate's root.
 type Module = Vec<String>;

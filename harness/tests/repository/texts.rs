@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Folders whose texts are the project's own words. Recorded runs are data.
-const FOLDERS: [&str; 13] = [
+const FOLDERS: [&str; 14] = [
     ".cargo",
     ".ci",
     ".github",
@@ -17,6 +17,7 @@ const FOLDERS: [&str; 13] = [
     "harness",
     "protocol",
     "results/paper",
+    "results/published",
     "scripts",
 ];
 const ENDINGS: [&str; 8] = ["rs", "md", "toml", "sh", "yml", "patch", "cff", ""];

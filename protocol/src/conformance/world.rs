@@ -391,6 +391,7 @@ impl<'a> World<'a> {
     fn count(&mut self, user: usize, phase: Phase, watch: Watch) -> Verdict {
         let counts = if self.threads { watch.everywhere() } else { watch.here() };
         *self.cost.counts.entry((self.roles[user], phase)).or_default() += counts;
+        ensure(!watch.repeated(), || "a call uses primitives that it does not count".to_owned())?;
         ensure(self.threads || watch.elsewhere() != Some(true), || {
             "a call uses primitives on another thread, and the backend does not declare that it needs threads"
                 .to_owned()

@@ -165,6 +165,8 @@ pub(crate) struct Tally {
     pub(super) kdf: Counter,
     pub(super) points: Counter,
     pub(crate) envelopes: Counter,
+    /// How often something was repeated uncounted.
+    repeated: Counter,
 }
 
 #[derive(Default)]
@@ -173,7 +175,12 @@ pub(crate) struct Counter(AtomicU64);
 impl Counter {
     #[inline]
     pub(crate) fn add(&self, amount: u64) {
-        self.0.store(self.get().wrapping_add(amount), Ordering::Relaxed);
+        self.set(self.get().wrapping_add(amount));
+    }
+
+    #[inline]
+    fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
     }
 
     fn get(&self) -> u64 {
@@ -183,17 +190,21 @@ impl Counter {
 
 impl Tally {
     fn add(&self, counts: Counts) {
+        self.set(self.counts() + counts);
+    }
+
+    fn set(&self, counts: Counts) {
         let Counts { dh, keygen, sign, sign_keygen, verify, aead_bytes, hash_blocks, kdf, points, envelopes } = counts;
-        self.dh.add(dh);
-        self.keygen.add(keygen);
-        self.sign.add(sign);
-        self.sign_keygen.add(sign_keygen);
-        self.verify.add(verify);
-        self.aead_bytes.add(aead_bytes);
-        self.hash_blocks.add(hash_blocks);
-        self.kdf.add(kdf);
-        self.points.add(points);
-        self.envelopes.add(envelopes);
+        self.dh.set(dh);
+        self.keygen.set(keygen);
+        self.sign.set(sign);
+        self.sign_keygen.set(sign_keygen);
+        self.verify.set(verify);
+        self.aead_bytes.set(aead_bytes);
+        self.hash_blocks.set(hash_blocks);
+        self.kdf.set(kdf);
+        self.points.set(points);
+        self.envelopes.set(envelopes);
     }
 
     fn counts(&self) -> Counts {
@@ -275,6 +286,18 @@ pub fn add(counts: Counts) {
     record(|tally| tally.add(counts));
 }
 
+/// Repeats primitives that have been counted before, on this thread, and counts none of them again. For a backend that adapts
+/// an implementation of others, and can restore a state only by repeating what has led to it. Nothing is repeated in a call
+/// that is measured: a [`Watch`] sees it, and the call is refused.
+pub fn uncounted<T>(repeat: impl FnOnce() -> T) -> T {
+    let tally = mine();
+    let before = tally.counts();
+    let value = repeat();
+    tally.set(before);
+    tally.repeated.add(1);
+    value
+}
+
 #[inline]
 pub(crate) fn record(change: impl FnOnce(&Tally)) {
     change(mine());
@@ -300,13 +323,14 @@ pub fn is_alone() -> bool {
 pub struct Watch {
     here: Counts,
     everywhere: Counts,
+    repeated: u64,
 }
 
 impl Watch {
     /// Starts on the calling thread, which must also ask.
     #[must_use]
     pub fn start() -> Self {
-        Self { everywhere: everywhere(), here: snapshot() }
+        Self { everywhere: everywhere(), here: snapshot(), repeated: mine().repeated.get() }
     }
 
     /// What this thread has counted.
@@ -319,6 +343,12 @@ impl Watch {
     #[must_use]
     pub fn everywhere(&self) -> Counts {
         everywhere() - self.everywhere
+    }
+
+    /// Whether this thread has repeated something [uncounted].
+    #[must_use]
+    pub fn repeated(&self) -> bool {
+        mine().repeated.get() != self.repeated
     }
 
     /// Whether another thread has counted anything. `None` if this process also does other things, so that nobody knows
@@ -354,6 +384,19 @@ mod tests {
         });
         assert_eq!(later.join().unwrap(), 3);
         assert_eq!(watch.everywhere().verify >> 40, 1);
+    }
+
+    #[test]
+    fn what_is_repeated_uncounted_leaves_the_counts_as_they_were() {
+        let one = Counts { dh: 1, ..Counts::NOTHING };
+        add(one);
+        let before = snapshot();
+        let watch = Watch::start();
+        assert_eq!(uncounted(|| (add(one), snapshot() - before).1), one);
+        assert!(watch.repeated() && !Watch::start().repeated());
+        assert_eq!(snapshot(), before);
+        add(one);
+        assert_eq!(snapshot() - before, one);
     }
 
     #[test]

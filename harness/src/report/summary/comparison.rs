@@ -2,11 +2,13 @@
 
 use protocol::operation::Operation;
 
+use super::published::published;
 use super::table::Table;
 use super::text::{conditions, failures, ms};
 use crate::analysis::cell_costs::Cost;
 use crate::analysis::comparison::{Checked, Comparison, Quantity, State, derived_from};
 use crate::analysis::growth::{self, WHO};
+use crate::analysis::published::Published;
 use crate::record::about::About;
 use crate::record::manifest::Manifest;
 use crate::record::metric::Metric;
@@ -15,9 +17,10 @@ use crate::record::sample::{Sample, Status};
 /// What the columns are.
 const READING: &str = "\
 Figures are medians over the samples that count. `bytes sent` counts a broadcast once, `bytes delivered` once for each
-receiver. A round ends when everybody has received what was sent before it. Times are CPU time in ms, all phases together. `group ms` is the sum over the whole group; the other times are
-of one member, medians over all members with the role. The removed member counts as a recipient, the joiner does not.
-Column `x` is the figure before it, divided by that of the reference. An empty field means that there is no figure.
+receiver. In a round everybody receives what was sent before it. Times are CPU time in ms, all phases together. `group ms`
+is the sum over the whole group; the other times are of one member, medians over all members with the role. The removed
+member counts as a recipient, the joiner does not. Column `x` is the figure before it, divided by that of the reference. An
+empty field means that there is no figure.
 ";
 
 /// What the derived rows are.
@@ -29,9 +32,15 @@ phase `process` and stays in.
 ";
 
 /// All tables of a run of several backends: one for each group size and operation, and one of primitive counts for each
-/// group size.
+/// group size. Of some backends, others have published counts.
 #[must_use]
-pub fn comparison(compared: &Comparison<'_>, reference: &str, samples: &[Sample], manifest: &Manifest) -> String {
+pub fn comparison(
+    compared: &Comparison<'_>,
+    reference: &str,
+    samples: &[Sample],
+    manifest: &Manifest,
+    others: &Published,
+) -> String {
     let mut parts = vec![
         format!("# Backends side by side, with {reference} as the reference\n"),
         conditions(manifest, samples),
@@ -47,6 +56,7 @@ pub fn comparison(compared: &Comparison<'_>, reference: &str, samples: &[Sample]
         }
         parts.push(format!("### Primitive counts of the whole group\n\n{}", counts(compared, size)));
     }
+    parts.push(published(compared, others));
     parts.push(growth_of(compared, manifest));
     parts.push(failures(samples.iter().filter(|sample| sample.status != Status::Unsupported)));
     parts.retain(|part| !part.is_empty());
@@ -248,7 +258,8 @@ mod tests {
         };
         let manifest = Manifest::start(Program::HARNESS, options, 1, Vec::new()).unwrap();
         let all = with_derived(samples);
-        comparison(&Comparison::new(&all, &BACKENDS.map(str::to_owned)), "dcgka", samples, &manifest)
+        let compared = Comparison::new(&all, &BACKENDS.map(str::to_owned));
+        comparison(&compared, "dcgka", samples, &manifest, &Published::load().unwrap())
     }
 
     /// The cells of a row in the table of an operation.

@@ -3,6 +3,7 @@
 mod comparison;
 mod highlights;
 mod overview;
+mod published;
 mod reproduction;
 mod several;
 pub(crate) mod table;

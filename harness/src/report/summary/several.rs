@@ -83,8 +83,7 @@ fn recoveries(cells: &Cells<'_>) -> String {
         if !matches!(key.operation, Operation::PartitionRecovery { .. }) {
             continue;
         }
-        let known = |sample: &&Sample| sample.work.iter().any(|work| !work.counts.is_empty());
-        let counted = samples.iter().any(|sample| known(&sample));
+        let counted = samples.iter().any(|sample| sample.work.iter().any(|work| !work.counts.is_empty()));
         let median = |of: &dyn Fn(&Sample) -> f64| {
             let summary = cells.summary(&key.backend, key.operation, key.group_size, |sample| vec![of(sample)]);
             summary.map(|summary| summary.median)

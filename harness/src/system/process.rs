@@ -1,0 +1,122 @@
+//! The CPU time of another process, and which processes it has started. The numbers are those of Linux.
+
+use std::fs;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::load::{self, read};
+
+/// How long a process may take until it is at rest, and how often that is looked at.
+const REST: Duration = Duration::from_millis(10);
+const POLL: Duration = Duration::from_micros(20);
+
+/// The CPU time of a process so far in nanoseconds, of all its threads, including those that have ended; 0 if it cannot be
+/// read. The system adds the time of a thread when it stops running, or at the next tick. So this waits until all of them
+/// are at rest. If one is not for 10 milliseconds, its last few may be missing, and count the next time.
+#[must_use]
+pub fn cpu_ns(id: u32) -> u64 {
+    let start = Instant::now();
+    while !is_at_rest(id) && start.elapsed() < REST {
+        thread::sleep(POLL);
+    }
+    clock_ns(id).unwrap_or(0)
+}
+
+#[cfg(all(feature = "cli", target_os = "linux"))]
+fn clock_ns(id: u32) -> Option<u64> {
+    let id = nix::unistd::Pid::from_raw(i32::try_from(id).ok()?);
+    let now = nix::time::ClockId::pid_cpu_clock_id(id).and_then(nix::time::ClockId::now).ok()?;
+    u64::try_from(Duration::from(now).as_nanos()).ok()
+}
+
+/// Only the command line measures other processes.
+#[cfg(not(all(feature = "cli", target_os = "linux")))]
+fn clock_ns(_id: u32) -> Option<u64> {
+    None
+}
+
+/// Whether no thread of a process runs or waits for a processor.
+fn is_at_rest(id: u32) -> bool {
+    let runs = |stat: &str| stat.rsplit_once(") ").is_some_and(|(_, fields)| fields.starts_with('R'));
+    !of_threads(id, "stat").iter().any(|stat| runs(stat))
+}
+
+/// The processes that a process has started and that have not ended. None if the system does not say.
+#[must_use]
+pub fn children(id: u32) -> Vec<u32> {
+    let all = of_threads(id, "children");
+    all.iter().flat_map(|children| children.split_whitespace()).filter_map(|child| child.parse().ok()).collect()
+}
+
+/// The CPU time of the children of a process that have ended, in clock ticks.
+#[must_use]
+pub fn ended_children_ticks(id: u32) -> u64 {
+    load::of_children(&read(&format!("/proc/{id}/stat"))).unwrap_or(0)
+}
+
+/// A file of each thread of a process.
+fn of_threads(id: u32, name: &str) -> Vec<String> {
+    let threads = fs::read_dir(format!("/proc/{id}/task")).into_iter().flatten().flatten();
+    threads.filter_map(|thread| fs::read_to_string(thread.path().join(name)).ok()).collect()
+}
+
+#[cfg(test)]
+#[cfg(all(feature = "cli", target_os = "linux"))]
+mod tests {
+    use std::io::{BufRead as _, BufReader, Write as _};
+    use std::process::{Child, Stdio};
+
+    use super::*;
+    use crate::system::command::command;
+
+    /// A process that runs this script for each line that it gets, and answers.
+    fn answering(script: &str) -> Child {
+        let script = format!("while read line; do {script}; echo done; done");
+        command("sh").args(["-c", &script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap()
+    }
+
+    fn ask(child: &mut Child) {
+        child.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut String::new()).unwrap();
+    }
+
+    #[test]
+    fn the_work_for_an_answer_is_there_right_after_it_and_nothing_comes_later() {
+        let mut child = answering("i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done");
+        let id = child.id();
+        ask(&mut child);
+        let start = cpu_ns(id);
+        for _ in 0..5 {
+            let before = cpu_ns(id);
+            ask(&mut child);
+            let after = cpu_ns(id);
+            thread::sleep(Duration::from_millis(5));
+            let later = cpu_ns(id);
+            assert!(after - before > 1_000_000, "{}", after - before);
+            assert!(later - after < 200_000, "{}", later - after);
+        }
+        assert!(cpu_ns(id) > start);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(cpu_ns(id), 0);
+    }
+
+    #[test]
+    fn processes_that_a_process_has_started_are_seen() {
+        let mut child = answering("sleep 600 & :");
+        assert_eq!(children(child.id()), [0; 0]);
+        ask(&mut child);
+        let started = children(child.id());
+        assert_eq!(started.len(), 1);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        command("kill").arg(started[0].to_string()).status().unwrap();
+
+        let mut child = answering("sh -c 'i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done'");
+        assert_eq!(ended_children_ticks(child.id()), 0);
+        ask(&mut child);
+        assert!(ended_children_ticks(child.id()) > 0);
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}
