@@ -73,12 +73,12 @@ impl<P: Provider> Backend for Mls<P> {
                 "commits are sent as PublicMessage, and messages are padded, as is its default",
                 "every commit has a path, those that only add too: an option, and not its default",
                 "an update replaces the keys of a member's path in the tree, and not its signature key",
-                "eight past epochs are kept instead of three, as many as messages here are overtaken by commits; within \
-                 them, a state from before an update can still send in its owner's name",
-                "a member works with the key of its key package's leaf until its first commit takes effect",
-                "a call works on a copy of the group, because a refused message can change it: with 128 members, half of the \
-                 time that reading a message takes",
-                "after each commit the group is written without its tree, and not stored: without that it forgets no epoch",
+                "the secrets of eight past epochs are kept, not of three as is its default, to read messages that commits \
+                 have overtaken; until they are gone, a state from before an update can send in its owner's name",
+                "until its first commit takes effect, a member keeps the key of the leaf in its key package, as MLS has it",
+                "a call works on a copy of the group, because a refused message can change it: with 128 members, that is half \
+                 of the time of reading a message",
+                "after each commit the group is encoded without its tree, because only so does it forget old epochs",
                 "each commit makes and signs a group info, also if nobody joins",
                 "the feature rayon is off, so that it works on one thread",
                 "the time is always the same, and key packages never expire",
