@@ -77,6 +77,7 @@ impl Backend for BeeKem {
                 "a joiner gets all earlier operations, and can read what was sent before it joined",
                 "X25519 comes from a crate of this project that stands in for x25519-dalek 2 and counts; the check of each key \
                  that is decoded counts as a key agreement",
+                "it is built without its feature `std`, so that its maps have the same order in each process",
                 "a state is restored by repeating what has led to it, which is not counted",
             ],
             growth: match self {
