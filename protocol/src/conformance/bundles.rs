@@ -33,7 +33,7 @@ pub(super) fn check(trial: &mut Trial<'_>) -> Verdict {
             damaged
         });
         for published in [None, Some(bundle[1..].to_vec())].into_iter().chain(damaged.map(Some)) {
-            refused(world.fork()?, operator, &action, named, published)?;
+            refused(world.fork()?, operator, &action, named, published, trial.adapts())?;
         }
         let mut world = world;
         world.run(operator, &action)?;
@@ -49,13 +49,15 @@ fn refused(
     action: &Action,
     named: usize,
     published: Option<Vec<u8>>,
+    adapts: bool,
 ) -> Verdict {
     let id = world.users[named].id;
     let what = if published.is_some() { "damaged" } else { "missing" };
     let complete = world.directory.clone();
     match published {
         Some(bundle) => {
-            let one_time = core::iter::from_fn(|| complete.one_time(&id)).collect();
+            // With an implementation of others, a one-time bundle may do without the other bundle.
+            let one_time = core::iter::from_fn(|| complete.one_time(&id)).filter(|_| !adapts).collect();
             world.directory.publish(id, bundle, one_time);
         }
         None => world.directory.withdraw(&id),
