@@ -219,7 +219,8 @@ pub trait Member: Send {
     /// Receives one message.
     ///
     /// A message that this member has received before is no error: networks repeat messages. Neither is one that it has
-    /// sent itself: some networks echo. Both result in [`Received::default`] and have no effect. A message of its own
+    /// sent itself: some networks echo. Both result in [`Received::default`] and have no effect, except the first echo of
+    /// a [commit](COMMIT) in a total order, which makes it take effect. A message of its own
     /// that it has not sent shows that somebody else speaks in its name. It is an error, or
     /// [`Event::Equivocation`] if it is signed with a key that was this member's, and it has no effect either. A protocol
     /// that cannot tell it from the member's own, because the number is one of its own, may take it in silence.

@@ -212,7 +212,9 @@ pub enum Refusal {
         us: u64,
     },
     /// The process of the members has started another one.
-    #[error("the program has started another process, which no timer sees; try `exec` in a script that starts a program")]
+    #[error(
+        "the program has started another process, which no timer sees; try `exec` in a script that starts a program"
+    )]
     OtherProcesses,
     /// The operation goes wrong if some messages are altered or late.
     #[error("at this size, with altered and late messages: {0}")]
