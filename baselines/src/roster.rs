@@ -99,7 +99,7 @@ impl Roster {
     }
 
     #[cfg(test)]
-    pub fn set_sequence(&mut self, sequence: u32) {
+    pub(crate) fn set_sequence(&mut self, sequence: u32) {
         let me = self.me().to_usize();
         self.delivered[me] = sequence;
     }
