@@ -26,7 +26,7 @@ pub type Lobbies = BTreeMap<GroupId, Lobby>;
 
 /// The lobby of a group. Empty lobbies of other groups are dropped.
 ///
-/// [`Error::QueueFull`] if there are [`MAX_LOBBIES`] others.
+/// [`Error::QueueFull`] if there are too many others.
 pub fn of<'a>(lobbies: &'a mut Lobbies, group: &GroupId) -> Result<&'a mut Lobby, Error> {
     lobbies.retain(|id, lobby| id == group || lobby.founders.is_some() || lobby.parked.len() > 0);
     if !lobbies.contains_key(group) && lobbies.len() >= MAX_LOBBIES {
