@@ -124,7 +124,7 @@ mod tests {
         assert_eq!(of("openmls", Operation::Add, Role::Recipient, 32), [Some(31), Some(88), None, Some(124)]);
         let reason = published.reason("beekem", "verifications").unwrap();
         assert!(reason.starts_with("an author") && reason.ends_with("updated"), "{reason}");
-        assert_eq!(published.reason("openmls", "verifications"), None);
+        assert_eq!(published.reason("openmls", "signatures"), None);
     }
 
     #[test]
