@@ -85,8 +85,8 @@ pub trait Backend: Send + Sync {
     fn description(&self) -> Description;
 
     /// A new user who is in no group yet, with this number of one-time prekeys. It makes the keys that it publishes, and
-    /// does no work ahead: at most two key agreement keys, two signature keys and two signatures for each bundle, eight more
-    /// of each, and no key agreement, verification or encryption.
+    /// does no work ahead: at most one key agreement key, one signature key and one signature for each bundle (two, if it
+    /// adapts an implementation of others), eight more of each, and no key agreement, verification or encryption.
     fn new_user(&self, one_time_prekeys: usize, rng: &mut dyn CryptoRng) -> NewUser;
 
     /// The member whose state [`Member::export`] wrote. It gets no randomness, so that it can compute nothing ahead,

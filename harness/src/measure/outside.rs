@@ -19,9 +19,8 @@ use crate::system::process;
 
 /// Hashes, or calls of HKDF, that a fingerprint may take.
 const PER_FINGERPRINT: u64 = 16;
-/// Keys and signatures of each kind that a new user may make for each bundle that it publishes: a key package of MLS has
-/// two of each. And how many it may make beyond that.
-const PER_BUNDLE: u64 = 2;
+/// Keys and signatures of each kind that a new user may make beyond those of the bundles that it publishes: one for each, or
+/// two if it adapts an implementation of others, as a key package of MLS has.
 const SPARE_KEYS: u64 = 8;
 /// Hashes, or calls of HKDF, that a new user may make for each of its keys.
 const PER_KEY: u64 = 16;
@@ -163,7 +162,8 @@ pub fn new_user(
 ) -> Result<(NewUser, Counts), Refusal> {
     let (user, effort) = Scope::Thread.measure(|| backend.new_user(one_time_prekeys, rng));
     let counts = effort.counts;
-    let keys = PER_BUNDLE * (1 + user.one_time.len() as u64) + SPARE_KEYS;
+    let of_bundle = if backend.description().adapts.is_some() { 2 } else { 1 };
+    let keys = of_bundle * (1 + user.one_time.len() as u64) + SPARE_KEYS;
     let most = Counts {
         keygen: keys,
         sign: keys,
