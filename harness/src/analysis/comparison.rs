@@ -190,10 +190,11 @@ impl<'a> Comparison<'a> {
         self.rows.iter().filter(|row| derived_from(row).is_none())
     }
 
-    /// The operations that have samples, in the order of reports.
+    /// The operations that have samples, in the order of reports. Operations of several members are not compared.
     #[must_use]
     pub fn operations(&self) -> Vec<Operation> {
-        let present: BTreeSet<Operation> = self.samples.iter().map(|sample| sample.operation).collect();
+        let mut present: BTreeSet<Operation> = self.samples.iter().map(|sample| sample.operation).collect();
+        present.retain(|operation| !operation.is_concurrent());
         let (all, others): (Vec<_>, Vec<_>) = present.into_iter().partition(|it| Operation::ALL.contains(it));
         let mut operations = Operation::ALL.to_vec();
         operations.retain(|operation| all.contains(operation));
