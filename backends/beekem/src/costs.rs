@@ -2,14 +2,14 @@
 //!
 //! What they consist of is BeeKEM's way of working:
 //!
-//! - Whoever decodes a key checks its order, by a key agreement with it. Whoever signs an operation decodes it again and
-//!   checks the signature.
+//! - A member that decodes a key checks the key's order, with one key agreement. The author of an operation decodes it
+//!   again after signing, and checks the signature.
 //! - To encrypt a secret of a node to another key takes one key agreement. The author computes its own public key twice.
 //! - A member that receives an update decrypts each secret from the node on, at which its path meets the author's. It
 //!   computes the public key of each, to compare it. It computes its own public key once for the first secret, and twice
 //!   for each of the others, which it opens with the key of the author's node.
-//! - Whoever learns the secret of an update computes its public key once more, and that of the secret of the update before
-//!   it, which the update contains.
+//! - An update contains the secret of the update before it. A member that learns both secrets computes the public key of
+//!   each once more.
 
 use std::collections::BTreeSet;
 

@@ -91,8 +91,7 @@ fn is(who: Who, role: Role) -> bool {
 
 /// The sum of the primitives that `which` names. `None` if one of them is not counted.
 fn count(who: Who, sample: &Sample, which: Counts) -> Option<f64> {
-    let metrics = which.named().into_iter().filter(|(_, named)| *named > 0).map(|(name, _)| Metric::Primitive(name));
-    let metrics: Vec<Metric> = metrics.collect();
+    let metrics: Vec<Metric> = Metric::named_in(which).collect();
     let mut sum = 0;
     for work in sample.work.iter().filter(|work| is(who, work.role)) {
         for metric in &metrics {

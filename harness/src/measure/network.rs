@@ -303,7 +303,10 @@ impl Network {
         for (operator, action) in &stage.acts {
             let call = Call { operator: *operator, action: action.clone(), again: false };
             // In a total order, it may wait until its participant knows what has become of the call before.
-            let call = self.sequencer.as_mut().map_or_else(|| Some(call.clone()), |it| it.begin(call.clone()));
+            let call = match &mut self.sequencer {
+                Some(sequencer) => sequencer.begin(call),
+                None => Some(call),
+            };
             if let Some(call) = call {
                 self.generate(call, count_as(Phase::Generate), stage, record);
             }

@@ -6,8 +6,6 @@
 //! if several collide, all but one collide again. While a client does not know what has become of its commit, it makes no
 //! other call.
 
-use std::collections::VecDeque;
-
 use protocol::member::{COMMIT, Outgoing};
 use protocol::operation::Phase;
 
@@ -47,18 +45,18 @@ pub(super) struct Sequencer {
     /// What is on its way to the sequencer.
     submitted: Vec<Submission>,
     /// The calls that wait until their participants know what has become of the call before.
-    waiting: VecDeque<Call>,
+    waiting: Vec<Call>,
 }
 
 impl Sequencer {
     pub(super) fn new(participants: usize) -> Self {
-        Self { taken: 0, known: vec![0; participants], submitted: Vec::new(), waiting: VecDeque::new() }
+        Self { taken: 0, known: vec![0; participants], submitted: Vec::new(), waiting: Vec::new() }
     }
 
     /// The call, if it can be made now. If not, it waits.
     pub(super) fn begin(&mut self, call: Call) -> Option<Call> {
         if self.is_busy(call.operator) || self.waiting.iter().any(|other| other.operator == call.operator) {
-            self.waiting.push_back(call);
+            self.waiting.push(call);
             return None;
         }
         Some(call)
@@ -77,23 +75,22 @@ impl Sequencer {
         let (arrived, away) = std::mem::take(&mut self.submitted).into_iter().partition(|it| reaches(it.author));
         self.submitted = away;
         let arrived: Vec<Submission> = arrived;
+        let mut again = Vec::new();
         let decide = |submission: Submission| {
             if !submission.has_commit() {
                 return Ok(submission);
             }
             if submission.known < self.taken {
-                // In front of what its author wanted to do after it.
-                let again = submission.call.clone().map(|call| Call { again: true, ..call });
-                again.into_iter().for_each(|call| self.waiting.push_front(call));
+                again.extend(submission.call.clone().map(|call| Call { again: true, ..call }));
                 return Err(submission);
             }
             self.taken += 1;
             Ok(submission)
         };
-        let decided: Vec<_> = arrived.into_iter().map(decide).collect();
-        // Those that were dropped try again in the order in which they came.
-        let dropped = decided.iter().filter(|it| it.as_ref().is_err_and(|it| it.call.is_some())).count();
-        self.waiting.make_contiguous()[..dropped].reverse();
+        let decided = arrived.into_iter().map(decide).collect();
+        // In front of what their authors wanted to do after them.
+        again.append(&mut self.waiting);
+        self.waiting = again;
         decided
     }
 
@@ -107,7 +104,7 @@ impl Sequencer {
         let mut ready = Vec::<Call>::new();
         for call in std::mem::take(&mut self.waiting) {
             let now = !self.is_busy(call.operator) && !ready.iter().any(|other| other.operator == call.operator);
-            if now { ready.push(call) } else { self.waiting.push_back(call) }
+            if now { ready.push(call) } else { self.waiting.push(call) }
         }
         ready
     }

@@ -68,6 +68,11 @@ impl Metric {
         known.map(|((name, count), _)| (Self::Primitive(name), count))
     }
 
+    /// The primitive counts that are not zero in `which`.
+    pub fn named_in(which: Counts) -> impl Iterator<Item = Self> {
+        which.named().into_iter().filter(|(_, named)| *named > 0).map(|(name, _)| Self::Primitive(name))
+    }
+
     /// The name in data.
     #[must_use]
     pub fn name(self) -> &'static str {

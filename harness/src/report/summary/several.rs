@@ -133,8 +133,7 @@ fn cpu_ns(sample: &Sample, phases: &[Phase]) -> f64 {
 }
 
 fn public_key_operations(sample: &Sample, phases: &[Phase]) -> f64 {
-    let names = Counted::PublicKey.known(Counts::EACH).named().into_iter().filter(|(_, count)| *count > 0);
-    let metrics: Vec<Metric> = names.map(|(name, _)| Metric::Primitive(name)).collect();
+    let metrics: Vec<Metric> = Metric::named_in(Counted::PublicKey.known(Counts::EACH)).collect();
     let works = sample.work.iter().filter(|work| phases.contains(&work.phase));
     let counts = works.flat_map(|work| &work.counts).filter(|(metric, _)| metrics.contains(metric));
     counts.map(|(_, count)| *count).sum::<u64>() as f64
