@@ -22,8 +22,8 @@ use zeroize::Zeroizing;
 
 use crate::provider::{Crypto, Provider, Randomness, SUITE};
 
-/// Past epochs whose messages can be read.
-pub(crate) const PAST_EPOCHS: u64 = 8;
+/// Past epochs whose messages can be read: as many as the implementation's own storage keeps by default.
+pub(crate) const PAST_EPOCHS: u64 = 3;
 
 pub(crate) type Config<P> = WithCryptoProvider<
     Crypto<P>,

@@ -149,7 +149,7 @@ fn of_two_commits_the_first_takes_effect_and_the_other_is_made_again() {
 
 #[test]
 fn a_message_that_a_few_commits_have_overtaken_is_read() {
-    for (commits, is_read) in [(8, true), (9, false)] {
+    for (commits, is_read) in [(3, true), (4, false)] {
         let (mut world, all) = (World::new(&Mls::<RustCrypto>::FRESH, 3), [0, 1, 2]);
         world.create(3);
         let text = world.call(0, |member, context| member.send(b"text", context)).unwrap();

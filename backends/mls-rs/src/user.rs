@@ -73,8 +73,8 @@ impl<P: Provider> Backend for Mls<P> {
                 "commits are sent as PublicMessage, and messages are padded, as is its default",
                 "every commit has a path, those that only add too: an option, and not its default",
                 "an update replaces the keys of a member's path in the tree, and not its signature key",
-                "the secrets of eight past epochs are kept, not of three as is its default, to read messages that commits \
-                 have overtaken; until they are gone, a state from before an update can send in its owner's name",
+                "the secrets of three past epochs are kept, as is its default, to read messages that commits have overtaken; \
+                 until they are gone, a state from before an update can send in its owner's name",
                 "until its first commit takes effect, a member keeps the key of the leaf in its key package, as MLS has it",
                 "a call works on a copy of the group, because a refused message can change it: with 128 members, that is half \
                  of the time of reading a message",
