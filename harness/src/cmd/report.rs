@@ -25,7 +25,7 @@ pub(super) struct Options {
     #[arg(default_value = COMPARED)]
     directory: PathBuf,
     /// Put the tables into this Markdown file, between its lines `<!-- BEGIN compare -->` and `<!-- END compare -->`, and
-    /// likewise for `findings` and `reproduction` [default: write summary.md and the CSV files of the run again]
+    /// likewise for `findings`, `implementations` and `reproduction` [default: write summary.md and the CSV files of the run again]
     #[arg(long, value_name = "FILE")]
     readme: Option<PathBuf>,
 }

@@ -19,17 +19,31 @@ enum Part {
     Findings,
     /// A table of four backends, from a run of several backends.
     Compare,
+    /// An update with each backend, from a run with published implementations.
+    Implementations,
     /// The published figures beside those measured here, from a run of one backend.
     Reproduction,
 }
 
 impl Part {
-    const ALL: [Self; 3] = [Self::Findings, Self::Compare, Self::Reproduction];
+    const ALL: [Self; 4] = [Self::Findings, Self::Compare, Self::Implementations, Self::Reproduction];
+
+    /// The parts that are made from this run. The last is the one that such a run is for.
+    fn of(recorded: &Recorded) -> &'static [Self] {
+        let manifest = &recorded.manifest;
+        let published = manifest.backends.values().any(|about| about.adapts.is_some());
+        match manifest.options.backends.as_slice() {
+            [_] => &[Self::Reproduction],
+            _ if published => &[Self::Implementations],
+            _ => &[Self::Findings, Self::Compare],
+        }
+    }
 
     fn name(self) -> &'static str {
         match self {
             Self::Findings => "findings",
             Self::Compare => "compare",
+            Self::Implementations => "implementations",
             Self::Reproduction => "reproduction",
         }
     }
@@ -68,10 +82,9 @@ pub enum ReadmeError {
 /// # Errors
 /// The text has no markers or unpaired ones, or the run lacks what the parts show.
 pub fn splice(text: &str, recorded: &Recorded, readme: &Path, directory: &Path) -> Result<String, ReadmeError> {
-    let several = recorded.manifest.options.backends.len() > 1;
-    let fitting = |part: &Part| (*part == Part::Reproduction) != several;
+    let fitting = Part::of(recorded);
     let (mut spliced, mut found) = (text.to_owned(), false);
-    for part in Part::ALL.into_iter().filter(fitting) {
+    for &part in fitting {
         let (begin, end) = (part.begin(), part.end());
         if !text.lines().any(|line| line.starts_with(&begin) || line.trim_end() == end) {
             continue;
@@ -82,8 +95,10 @@ pub fn splice(text: &str, recorded: &Recorded, readme: &Path, directory: &Path) 
         let (before, after) = around(&spliced, part).ok_or(ReadmeError::Unpaired(begin, end))?;
         spliced = format!("{before}{section}{after}");
     }
-    let wanted = if several { Part::Compare } else { Part::Reproduction };
-    if found { Ok(spliced) } else { Err(ReadmeError::NoMarkers(wanted.begin(), wanted.end())) }
+    match fitting.last() {
+        Some(wanted) if !found => Err(ReadmeError::NoMarkers(wanted.begin(), wanted.end())),
+        _ => Ok(spliced),
+    }
 }
 
 /// The directories of the runs from which parts of the text were made, in the order of the text.
@@ -108,6 +123,10 @@ fn content(part: Part, recorded: &Recorded, directory: &Path) -> Result<String, 
     let size = compared.sizes().last().copied().unwrap_or_default();
     match part {
         Part::Findings => summary::findings(&compared, size).ok_or(ReadmeError::NoFindings),
+        Part::Implementations => {
+            let table = summary::implementations_table(&compared, manifest, size);
+            Ok(table + "\n" + &origin(recorded, directory))
+        }
         _ => Ok(summary::comparison_table(&compared, size) + "\n" + &origin(recorded, directory)),
     }
 }
@@ -141,6 +160,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+    use crate::record::about::About;
     use crate::record::manifest::{Manifest, Options};
     use crate::record::program::Program;
     use crate::synthetic;
@@ -202,6 +222,29 @@ mod tests {
         let bytes = "DCGKA sends 32,020 bytes: 1.0 times as many as pairwise Signal. Sender Keys that heal (`sender-keys:pcs`) send 50 times as";
         assert!(once.contains("an update in a group of 128") && once.contains(bytes), "{once}");
         assert!(once.contains("are 52 % of these bytes") && once.contains("an update sends 15,510 bytes"), "{once}");
+    }
+
+    #[test]
+    fn published_implementations_are_shown_as_multiples_of_dcgka_with_what_differs() {
+        let mut recorded = recorded(&["dcgka", "other"]);
+        recorded.samples = synthetic::grid("dcgka", 1.0, 2);
+        recorded.samples.extend(synthetic::without_acks(synthetic::grid("other", 1.0, 2)));
+        let ours = About::of(&dcgka::Dcgka::CORRECTED);
+        let theirs = About {
+            adapts: Some("other 1".to_owned()),
+            signed: "nothing".to_owned(),
+            forward_secrecy: false,
+            ordering: "total".to_owned(),
+            ..ours.clone()
+        };
+        recorded.manifest.backends = BTreeMap::from([("dcgka".to_owned(), ours), ("other".to_owned(), theirs)]);
+        // What is from another kind of run stays.
+        let text = TEXT.to_owned() + "<!-- BEGIN implementations -->\n<!-- END implementations -->\n";
+        let once = spliced(&text, &recorded).unwrap();
+        assert!(once.contains("\nold\n") && once.contains("| dcgka              | 32,020 |  1.00 |"), "{once}");
+        assert!(once.contains("| unsigned, no acks, no forward secrecy, total order |"), "{once}");
+        let line = once.lines().find(|line| line.starts_with("| other ")).unwrap();
+        assert!(line.contains("| 15,510 | 0.484 |"), "{line}");
     }
 
     #[test]

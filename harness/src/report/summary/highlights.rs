@@ -1,4 +1,5 @@
-//! What a README shows of recorded runs: three findings, a table of four backends, and the reproduction of the paper.
+//! What a README shows of recorded runs: three findings, a table of four backends, one of published implementations, and the
+//! reproduction of the paper.
 
 use protocol::operation::{Operation, Role};
 
@@ -6,8 +7,10 @@ use super::table::Table;
 use super::text::{bytes, ms, ratio};
 use crate::analysis::cell_costs::{Cells, Cost};
 use crate::analysis::claims::CLAIMED_SIZE;
-use crate::analysis::comparison::{Comparison, Quantity, without_acks_of};
+use crate::analysis::comparison::{Comparison, Quantity, derived_from, without_acks_of};
 use crate::analysis::paper::Paper;
+use crate::record::about::About;
+use crate::record::manifest::Manifest;
 use crate::record::metric::Metric;
 use crate::report::plot::thousands;
 
@@ -88,6 +91,40 @@ pub fn comparison_table(compared: &Comparison<'_>, size: u32) -> String {
         table.row(std::iter::once(operation.to_string()).chain(bytes).chain(times));
     }
     table.to_string()
+}
+
+/// An update with each backend, as multiples of what it costs with DCGKA, and what a backend does not promise or does otherwise.
+#[must_use]
+pub fn implementations_table(compared: &Comparison<'_>, manifest: &Manifest, size: u32) -> String {
+    let mut table = Table::new(&["backend", "bytes", "x", "sender ms", "x", "recipient ms", "x", "what differs"]);
+    let without_acks = without_acks_of(DCGKA);
+    for row in compared.rows().iter().filter(|row| **row == without_acks || derived_from(row).is_none()) {
+        let figures = [BYTES, SENDER, RECIPIENT].into_iter().flat_map(|quantity| {
+            let figure = compared.median(row, Operation::Update, size, quantity);
+            let over = compared.ratio((row, DCGKA), Operation::Update, size, quantity);
+            let text = if quantity == BYTES { bytes(figure) } else { ms(figure) };
+            [text, over.map_or_else(String::new, |over| ms(Some(over)))]
+        });
+        table.row(std::iter::once(row.clone()).chain(figures).chain([differences(compared, manifest, row)]));
+    }
+    table.to_string()
+}
+
+/// What a reader of a backend's figures must know first.
+fn differences(compared: &Comparison<'_>, manifest: &Manifest, row: &str) -> String {
+    let acknowledges = compared.rows().contains(&without_acks_of(row));
+    let failed = manifest.conformance.get(row).map_or(0, |suite| suite.failed.len());
+    let Some(About { signed, ordering, forward_secrecy, .. }) = manifest.backends.get(row) else {
+        return String::new();
+    };
+    let differs = [
+        (signed == "nothing", "unsigned".to_owned()),
+        (!acknowledges, "no acks".to_owned()),
+        (!forward_secrecy, "no forward secrecy".to_owned()),
+        (ordering == "total", "total order".to_owned()),
+        (failed > 0, format!("fails {failed} {}", if failed == 1 { "check" } else { "checks" })),
+    ];
+    differs.into_iter().filter(|(is, _)| *is).map(|(_, what)| what).collect::<Vec<_>>().join(", ")
 }
 
 /// The paper's figures beside those measured here: bytes sent, and CPU time in the paper's sense. Ratios are here / paper.

@@ -10,6 +10,6 @@ pub(crate) mod table;
 mod text;
 
 pub use comparison::comparison;
-pub use highlights::{comparison_table, findings, reproduction_table, shown};
+pub use highlights::{comparison_table, findings, implementations_table, reproduction_table, shown};
 pub use overview::overview;
 pub use reproduction::{Reproduction, reproduction};
