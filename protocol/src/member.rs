@@ -27,6 +27,10 @@ pub enum Ordering {
 /// makes the call again.
 pub const COMMIT: &str = "commit";
 
+/// The kind of the messages of an update, where no total order makes it a [commit](COMMIT). A member that has never spoken, or
+/// whose group has a conflict, may send one of either kind with its next message: everybody sees that.
+pub const UPDATE: &str = "update";
+
 /// What a protocol can do. It refuses what it does not declare as [`Error::Unsupported`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capabilities {

@@ -214,7 +214,6 @@ impl<'a> Bench<'a> {
             origin,
             expected: expected.as_ref().map(|expected| (expected, counted)),
             record: &record,
-            stages: &script.stages,
             network,
             fingerprints_before: fingerprints_before.as_ref(),
             removed_before,

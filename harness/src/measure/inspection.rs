@@ -73,7 +73,6 @@ pub fn tampered(run: Tampered<'_>) -> Result<String, Refusal> {
             origin,
             expected: None,
             record: &record,
-            stages: &script.stages,
             network,
             fingerprints_before,
             removed_before,

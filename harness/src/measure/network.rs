@@ -91,6 +91,8 @@ pub struct Record {
     pub efforts: Vec<[Option<Effort>; Phase::ALL.len()]>,
     /// The number of messages that each participant has received.
     pub received: Vec<u64>,
+    /// The application data that stages have let participants send.
+    pub sent: Vec<(usize, Vec<u8>)>,
     /// The application messages that participants have read.
     pub readings: Vec<Reading>,
     /// The plaintexts that eavesdroppers have read.
@@ -300,6 +302,7 @@ impl Network {
     /// Runs one stage. After an error, later stages must not run.
     fn run_stage(&mut self, stage: &Stage, record: &mut Record) -> Result<(), Fault> {
         let count_as = |phase| stage.phase.unwrap_or(phase);
+        record.sent.extend(stage.sends().map(|(operator, plaintext)| (operator, plaintext.to_vec())));
         for (operator, action) in &stage.acts {
             let call = Call { operator: *operator, action: action.clone(), again: false };
             // In a total order, it may wait until its participant knows what has become of the call before.

@@ -121,6 +121,8 @@ impl Script {
             Operation::Message | Operation::MessageAfterRemove => vec![Stage::of(0, send(&mut origin.plaintext()))],
             Operation::ConcurrentUpdates(members) => {
                 let acts = (0..members.get()).map(|member| (member, Action::Update)).collect();
+                let speaks = Stage::of(0, send(&mut origin.plaintext()));
+                recovery.push(Stage { phase: Some(Phase::Speak), ..speaks });
                 vec![Stage { acts, ..Stage::default() }]
             }
             Operation::PartitionHeal => partition_heal(origin, ids),

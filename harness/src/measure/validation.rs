@@ -23,7 +23,7 @@ use protocol::agreement::{self, Disagreement};
 use protocol::crypto::count::{Counted, Counts};
 use protocol::error::Error;
 use protocol::id::MemberId;
-use protocol::member::{COMMIT, Fingerprints, Member};
+use protocol::member::{COMMIT, Fingerprints, Member, UPDATE};
 use protocol::operation::{CostMismatch, Expected, Measured, Operation, PLAINTEXT_LEN, Phase, Role, Start};
 use rand_chacha::ChaCha20Rng;
 use rand_core::Rng as _;
@@ -68,8 +68,6 @@ pub struct Finished<'a> {
     pub expected: Option<(&'a Expected, Counted)>,
     /// The messages, efforts, readings and faults of the operation.
     pub record: &'a Record,
-    /// The stages that were run: which members acted, and how.
-    pub stages: &'a [Stage],
     /// The members after the operation. The probes change them.
     pub network: Network,
     /// The fingerprints on which all members agreed before the operation; `None` if there were none.
@@ -242,7 +240,7 @@ impl Refusal {
 /// # Errors
 /// The first thing that does not hold.
 pub fn validate(finished: Finished<'_>) -> Result<Validated, Refusal> {
-    let Finished { operation, origin, expected, record, stages, mut network, .. } = finished;
+    let Finished { operation, origin, expected, record, mut network, .. } = finished;
     let mut words = Vec::new();
     if let Some((expected, counted)) = expected {
         expected.compare(&measured(record, &network), counted).map_err(Refusal::Costs)?;
@@ -258,7 +256,7 @@ pub fn validate(finished: Finished<'_>) -> Result<Validated, Refusal> {
             words.push("all changed".to_owned());
         }
     }
-    let sent: Vec<(usize, &[u8])> = stages.iter().flat_map(Stage::sends).collect();
+    let sent: Vec<(usize, &[u8])> = record.sent.iter().map(|(sender, plaintext)| (*sender, &**plaintext)).collect();
     read_by_all(&network, &record.readings, &sent, "message")?;
     words.extend(sent.iter().map(|_| format!("message read by {}", entitled - 1)));
     // Concurrent operations can leave each member in a different state.
@@ -366,7 +364,7 @@ fn probers(network: &Network, everybody: bool) -> Vec<usize> {
 }
 
 /// Lets these members send a probe each, and checks who reads it. The first ones send a second probe at once, which must not
-/// cost less than the first. Of members that have never spoken, the first message may bring a commit, as everybody sees.
+/// cost less than the first. Of members that have never spoken, the first message may bring a commit or an update, as everybody sees.
 fn probe(
     network: &mut Network,
     probers: &[usize],
@@ -379,7 +377,7 @@ fn probe(
         if place < TWICE {
             let second = probe_once(network, *prober, &mut stream)?;
             let new = new || network.participants()[*prober].role == Role::Joiner;
-            if !(new && first.traffic.keys().any(|(_, _, kind)| *kind == COMMIT)) {
+            if !(new && first.traffic.keys().any(|(_, _, kind)| [COMMIT, UPDATE].contains(kind))) {
                 nothing_put_off(network, *prober, [&first, &second], acknowledged)?;
             }
         }

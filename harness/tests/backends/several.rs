@@ -174,6 +174,17 @@ fn updates_follow_until_no_conflict_is_left_and_no_longer() {
 }
 
 #[test]
+fn where_concurrent_updates_leave_a_conflict_a_member_speaks() {
+    // All of them know six updates in the end.
+    for (mended_after, speaks) in [(6, false), (7, true)] {
+        let backend = Faulty::new(Box::new(baselines::Pairwise), Unmended { mended_after, updates: 0 });
+        let outcome = run(&mut bench(&backend), "concurrent-updates:6", 6).unwrap();
+        assert_eq!(outcome.traffic.iter().any(|row| row.phase == Phase::Speak), speaks);
+        assert_eq!(outcome.validation.contains("message read by 5"), speaks, "{}", outcome.validation);
+    }
+}
+
+#[test]
 fn an_operation_after_others_begins_where_they_end() {
     for backend in [Box::new(Dcgka::CORRECTED) as Box<dyn Backend>, Box::new(baselines::Pairwise)] {
         let mut bench = bench(&*backend);

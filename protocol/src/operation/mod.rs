@@ -47,7 +47,8 @@ pub enum Operation {
     /// The same, after the creator has removed the last member. The group size is the size before the removal.
     MessageAfterRemove,
     /// The creator and the members after it, this number in all, update concurrently: none of them knows of the other
-    /// updates.
+    /// updates. If that leaves a conflict ([`Member::conflicts`](crate::member::Member::conflicts)), the creator then sends a
+    /// message.
     ConcurrentUpdates(NonZeroUsize),
     /// The group is partitioned into its first and its second half. In each half the first member removes the last one,
     /// adds a user and updates. Then everything that was withheld arrives, and these two first members send a message

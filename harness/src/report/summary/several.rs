@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use protocol::crypto::count::{Counted, Counts};
-use protocol::member::COMMIT;
+use protocol::member::{COMMIT, UPDATE};
 use protocol::operation::{Operation, Phase};
 
 use super::table::Table;
@@ -12,9 +12,6 @@ use super::text::{NONE, ms};
 use crate::analysis::cell_costs::{Cells, Cost};
 use crate::record::metric::Metric;
 use crate::record::sample::{Sample, Traffic};
-
-/// The kind of message that repairs.
-const UPDATE: &str = "update";
 
 /// A table with a line for each cell of such an operation. Empty if there is none.
 pub(super) fn several(cells: &Cells<'_>) -> String {
@@ -39,7 +36,9 @@ pub(super) fn several(cells: &Cells<'_>) -> String {
         });
         let all = cells.cpu_ms(&key.backend, operation, key.group_size, Cost::Group);
         let repairs = match operation {
-            Operation::PartitionHeal => median(&|sample| sum(sample, repairs, |traffic| traffic.messages)),
+            Operation::PartitionHeal | Operation::ConcurrentUpdates(_) => {
+                median(&|sample| sum(sample, repairs, |traffic| traffic.messages))
+            }
             _ => NONE.to_owned(),
         };
         table.row([
@@ -141,7 +140,7 @@ fn public_key_operations(sample: &Sample, phases: &[Phase]) -> f64 {
 
 /// Whether these messages repair: updates that a member sends before it speaks.
 fn repairs(traffic: &Traffic) -> bool {
-    traffic.phase == Phase::Speak && traffic.kind == UPDATE
+    traffic.phase == Phase::Speak && is_update(traffic)
 }
 
 fn sum(sample: &Sample, which: impl Fn(&Traffic) -> bool, of: impl Fn(&Traffic) -> u64) -> u64 {
