@@ -70,7 +70,6 @@ impl Backend for BeeKem {
             },
             adapts: Some("beekem 0.7.0"),
             caveats: &[
-                "no acknowledgements",
                 "it expects causal order, for which this adapter holds back what comes too early",
                 "it has no application messages: they are this adapter's, as is the update after each add and removal, without \
                  which there is no common key",

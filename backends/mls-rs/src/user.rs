@@ -67,7 +67,6 @@ impl<P: Provider> Backend for Mls<P> {
             },
             adapts: Some(P::ADAPTS),
             caveats: &[
-                "no acknowledgements",
                 "it needs a server that puts all commits in one order: of concurrent ones it takes one, and the others are made \
                  again",
                 "commits are sent as PublicMessage, and messages are padded, as is its default",

@@ -44,6 +44,8 @@ fn without_acks(sample: &Sample) -> Sample {
         derived.work.retain(|work| work.phase != Phase::Responses);
     }
     derived.traffic.retain(|traffic| traffic.kind != ACK);
+    // How many there would be is not known.
+    derived.rounds = None;
     derived
 }
 
@@ -158,8 +160,8 @@ pub struct Checked {
     pub claim: String,
     /// What was measured.
     pub measured: Fit,
-    /// Whether it is the class that is claimed.
-    pub holds: bool,
+    /// Whether it is the class that is claimed. `None` if it is unclear how the cost grows.
+    pub holds: Option<bool>,
 }
 
 /// The samples of several backends, ready to be compared.
@@ -274,7 +276,8 @@ impl<'a> Comparison<'a> {
             for text in backends.get(row).into_iter().flat_map(|about| &about.growth) {
                 let Ok(Claim { operation, who, cost, class }) = text.parse() else { continue };
                 let Some(measured) = self.growth(row, operation, who, cost) else { continue };
-                let (row, claim, holds) = (row.clone(), text.clone(), measured.class == class);
+                let holds = measured.is_clear().then_some(measured.class == class);
+                let (row, claim) = (row.clone(), text.clone());
                 checked.push(Checked { row, claim, measured, holds });
             }
         }

@@ -155,6 +155,8 @@ const RANGE: f64 = 8.0;
 /// A simpler class is taken if its deviation is at most this large, or at most this number of times that of the best class.
 const NEGLIGIBLE: f64 = 0.02;
 const HARDLY_WORSE: f64 = 1.25;
+/// Beyond this deviation, no class fits.
+const UNCLEAR: f64 = 0.05;
 
 impl Class {
     /// All classes, the simplest first.
@@ -196,9 +198,22 @@ impl Class {
     }
 }
 
+impl Fit {
+    /// Whether the class fits well enough to say that the cost grows so.
+    #[must_use]
+    pub fn is_clear(&self) -> bool {
+        self.deviation <= UNCLEAR
+    }
+}
+
 impl fmt::Display for Fit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} (±{:.1} %)", self.class.name(), 100.0 * self.deviation)
+        let (class, percent) = (self.class.name(), 100.0 * self.deviation);
+        if self.is_clear() {
+            write!(f, "{class} (±{percent:.1} %)")
+        } else {
+            write!(f, "unclear: {class} ±{percent:.0} %")
+        }
     }
 }
 
@@ -252,6 +267,13 @@ mod tests {
         assert_eq!(class(|n| (10.0 + 7.0 * n) * noisy(n)), Some(Class::Linear));
         assert_eq!(class(|n| (5.0 + 9.0 * n.log2()) * noisy(n)), Some(Class::Logarithmic));
         assert_eq!(class(|n| n * n * noisy(n)), Some(Class::Quadratic));
+    }
+
+    #[test]
+    fn a_class_that_fits_badly_is_unclear() {
+        let fitted = |noise: f64| fit(&N.map(|n| (n, n * (1.0 + noise * (n.log2() * 2.7).sin())))).unwrap();
+        assert_eq!(fitted(0.01).to_string(), "linear (±0.7 %)");
+        assert_eq!((fitted(0.3).is_clear(), &fitted(0.3).to_string()[..9]), (false, "unclear: "));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! `harness compare`: backends side by side.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -7,7 +8,7 @@ use std::time::Instant;
 use clap::Args;
 use protocol::operation::Operation;
 
-use super::failure::{Failure, INCOMPLETE, OK, REGRESSION, USAGE};
+use super::failure::{Failure, OK, REGRESSION, USAGE};
 use super::options::{self, COMPARED, Conditions, REFERENCE, group_size, iterations_of, operation};
 use super::output::{complain, print};
 use super::running;
@@ -17,7 +18,7 @@ use crate::record::manifest::LargeGroups;
 use crate::record::program::Program;
 use crate::registry::Registry;
 use crate::report::{files, summary};
-use crate::run::external::{Catalog, NotFound};
+use crate::run::external::Catalog;
 use crate::run::plan::{Choice, Plan};
 use crate::run::schedule::Run;
 
@@ -61,8 +62,8 @@ pub(super) struct Options {
 pub(super) fn run(program: Program, options: &Options, registry: &Registry) -> Result<u8, Failure> {
     let catalog = Catalog::load(registry, &options.backend)?;
     let (backends, left_out) = match options.backend.as_slice() {
-        [] => (catalog.usable().collect(), 0),
-        named => usable(&catalog, named)?,
+        [] => (catalog.usable().collect(), BTreeMap::new()),
+        named => options::usable(&catalog, named)?,
     };
     if options.backend.is_empty() {
         tell_of_unusable(&catalog);
@@ -76,6 +77,7 @@ pub(super) fn run(program: Program, options: &Options, registry: &Registry) -> R
         earlier: options.conditions.earlier(options.out.as_ref()),
         external: catalog.launches(&backends),
         growth: catalog.growth(),
+        left_out,
         ..options.conditions.plan(program, backends, iterations, options.sizes(), Some(out.clone()))?
     };
     let start = Instant::now();
@@ -84,32 +86,10 @@ pub(super) fn run(program: Program, options: &Options, registry: &Registry) -> R
     let refuted = write(&run, &reference)?;
     let files = out.display();
     print(format!("\nMeasured in {:.1} s. Files are in {files}.\n", measured.as_secs_f64()).as_bytes())?;
-    Ok(match running::verdict(&run.samples) {
-        OK if left_out > 0 => INCOMPLETE,
+    Ok(match running::ended(&run) {
         OK if refuted => REGRESSION,
         code => code,
     })
-}
-
-/// The backends with these names, and the number of those that cannot be used. The others are still measured.
-fn usable(catalog: &Catalog<'_>, named: &[String]) -> Result<(Vec<Choice>, usize), Failure> {
-    let (mut found, mut left_out) = (Vec::new(), None);
-    let mut number = 0;
-    for name in named {
-        match catalog.find(name) {
-            Ok(choice) => found.push(choice),
-            Err(error @ NotFound::Unusable { .. }) => {
-                complain(&format!("not measured: {error}"));
-                left_out = Some(error);
-                number += 1;
-            }
-            Err(error) => return Err(error.into()),
-        }
-    }
-    match left_out {
-        Some(error) if found.is_empty() => Err(Failure { code: INCOMPLETE, message: error.to_string() }),
-        _ => Ok((found, number)),
-    }
 }
 
 /// Says which backends are not measured because they have not been built.
@@ -152,7 +132,7 @@ fn write(run: &Run, reference: &str) -> Result<bool, Failure> {
         files::write_comparison_figures(out, &compared)?;
     }
     let claims = compared.claims(&manifest.backends);
-    let refuted = claims.iter().find(|claim| !claim.holds);
+    let refuted = claims.iter().find(|claim| claim.holds == Some(false));
     if let Some(Checked { row, claim, measured, .. }) = refuted {
         complain(&format!("{row} claims `{claim}`, but its growth is {measured}"));
     }

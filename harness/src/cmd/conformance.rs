@@ -33,6 +33,9 @@ pub(super) struct Options {
     size: Option<u32>,
 }
 
+/// How long the suite of a program may take.
+const ENDS_WITHIN: Duration = Duration::from_secs(1800);
+
 /// The sizes that can be measured.
 const SIZE: RangeInclusive<u64> = MIN_GROUP_SIZE as u64..=MAX_GROUP_SIZE as u64;
 
@@ -74,7 +77,7 @@ fn tell_of_external(launch: &Launch, choice: &Choice, largest: u32) -> Result<bo
     let mut runner =
         Runner::start(launch, &choice.backend, &choice.variant, 1, Some(largest)).map_err(MeasureError::from)?;
     let refused = |why: &str| (format!("# {name}: does not pass, and cannot be measured\n\n{why}\n\n"), false);
-    let (text, passes) = match runner.conformance(Duration::MAX) {
+    let (text, passes) = match runner.conformance(ENDS_WITHIN) {
         Checked::Verdict(Verdict::Passed(conformance)) => {
             (admitted(&name, &conformance), conformance.failed.is_empty())
         }

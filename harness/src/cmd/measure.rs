@@ -58,13 +58,14 @@ pub(super) struct Options {
 
 pub(super) fn run(program: Program, options: &Options, registry: &Registry) -> Result<u8, Failure> {
     let catalog = Catalog::load(registry, &options.backend)?;
-    let backends = options.backend.iter().map(|name| catalog.find(name)).collect::<Result<Vec<_>, _>>()?;
+    let (backends, left_out) = options::usable(&catalog, &options.backend)?;
     let iterations =
         iterations_of(&options.operation, options.iterations(), options.history.and_then(NonZeroUsize::new))?;
     let plan = Plan {
         peak: !options.quick,
         external: catalog.launches(&backends),
         growth: catalog.growth(),
+        left_out,
         ..options.conditions.plan(program, backends, iterations, options.sizes(), options.out.clone())?
     };
     let run = running::run(&plan)?;
@@ -72,7 +73,7 @@ pub(super) fn run(program: Program, options: &Options, registry: &Registry) -> R
         files::write_measurements(out, &run.samples)?;
     }
     print(&data(&run, options.format)?)?;
-    Ok(running::verdict(&run.samples))
+    Ok(running::ended(&run))
 }
 
 fn data(run: &Run, format: Format) -> Result<Vec<u8>, Failure> {

@@ -22,7 +22,7 @@ mod soak;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::{Arg, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::gate::instructions;
 use crate::record::name::join;
@@ -110,6 +110,9 @@ struct Piped {
 /// Runs the command in the arguments of this process, with the backends of this workspace and those that `program` adds.
 pub fn main(program: Program, backends: &'static [Constructor]) -> ExitCode {
     let command = Cli::command().name(program.package).bin_name(program.bin).version(program.version);
+    // A negative number is a wrong value, and no unknown option.
+    let valued = |arg: Arg| if arg.get_action().takes_values() { arg.allow_negative_numbers(true) } else { arg };
+    let command = command.mut_subcommands(|verb| verb.mut_args(valued));
     let cli = Cli::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
     let registry = Registry::built_in().with(backends);
     // No backend runs before a part does. This program has been checked when it was started to measure.

@@ -20,7 +20,8 @@ use crate::record::sample::Status;
 use crate::record::store;
 use crate::report::files;
 use crate::run::child::Launch;
-use crate::run::plan::{self, Choice, Earlier, MAX_GROUP_SIZE, Plan};
+use crate::run::external::{Catalog, NotFound};
+use crate::run::plan::{self, Choice, Earlier, MAX_GROUP_SIZE, Plan, PlanError};
 use crate::run::schedule::MeasureError;
 use crate::system::directory::{Directory, DirectoryError};
 
@@ -92,6 +93,7 @@ impl Conditions {
             launch: Launch::this_program()?,
             external: BTreeMap::new(),
             growth: BTreeMap::new(),
+            left_out: BTreeMap::new(),
             program,
             argv: running::argv(),
         })
@@ -171,6 +173,28 @@ pub(super) fn name_of(file: &Path) -> OsString {
     file.file_name().unwrap_or_default().to_owned()
 }
 
+/// The backends with these names; and those that cannot be used, with the reasons. The others are still measured.
+pub(super) fn usable(
+    catalog: &Catalog<'_>,
+    named: &[String],
+) -> Result<(Vec<Choice>, BTreeMap<String, String>), Failure> {
+    let (mut found, mut left_out) = (Vec::new(), BTreeMap::new());
+    for name in named {
+        match catalog.find(name) {
+            Ok(choice) => found.push(choice),
+            Err(error @ NotFound::Unusable { .. }) => {
+                complain(&format!("not measured: {error}"));
+                left_out.insert(name.clone(), error.to_string());
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    match left_out.values().next() {
+        Some(why) if found.is_empty() => Err(Failure { code: INCOMPLETE, message: why.clone() }),
+        _ => Ok((found, left_out)),
+    }
+}
+
 /// Parses an operation in which backends are compared: one of [`Operation::ALL`].
 pub(super) fn operation(name: &str) -> Result<Operation, String> {
     let operation: Operation = name.parse().map_err(|error: UnknownOperation| error.to_string())?;
@@ -191,7 +215,10 @@ pub(super) fn iterations_of(
         ([], None) => Operation::ALL.to_vec(),
         ([], Some(updates)) => vec![Operation::AddAfter(updates), Operation::UpdateAfter(updates)],
         (named, None) => named.to_vec(),
-        (named, Some(updates)) => named.iter().map(|it| it.after(updates).unwrap_or(*it)).collect(),
+        (named, Some(updates)) => {
+            let after = |it: &Operation| it.after(updates).ok_or(PlanError::NoHistory(*it));
+            named.iter().map(after).collect::<Result<_, _>>()?
+        }
     };
     let all: BTreeMap<Operation, u32> = operations.iter().map(|operation| (*operation, count)).collect();
     plan::no_twice(&operations.iter().map(|operation| format!("operation {operation}")).collect::<Vec<_>>())?;

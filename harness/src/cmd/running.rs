@@ -106,6 +106,13 @@ pub(super) fn end_on_interrupt(out: Option<&Path>) -> Result<(), io::Error> {
     ctrlc::set_handler(handler).map_err(io::Error::other)
 }
 
+/// The exit code of a run. Says once more which backends could not be measured.
+pub(super) fn ended(run: &Run) -> u8 {
+    let left_out = &run.manifest.left_out;
+    left_out.values().for_each(|why| complain(&format!("not measured: {why}")));
+    if left_out.is_empty() { verdict(&run.samples) } else { INCOMPLETE }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -188,14 +188,20 @@ impl<'a> Bench<'a> {
         };
         let removed_before = self.before_removal(&removed)?;
 
+        let scope = network.needs().scope;
+        let rest = outside::Rest::begin(scope);
         let costs_before = calibrate::primitives();
-        let clocks = outside::Clocks::start(network.needs().scope);
+        let ahead = rest.end();
+        let clocks = outside::Clocks::start(scope);
         let record = network.perform(&script);
         let operation_ns = clocks.stop(&record)?;
+        let rest = outside::Rest::begin(scope);
         let costs_after = calibrate::primitives();
+        let put_off = rest.end();
 
-        let peak_bytes = peak_bytes(network.needs().scope);
+        let peak_bytes = peak_bytes(scope);
         refuse_faults(&record)?;
+        ahead.and(put_off)?;
         outside::after(self.backend, &network, operation_ns)?;
         let before = before.filter(|_| inspection == Inspection::Made);
         if before.is_some() {

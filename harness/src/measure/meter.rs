@@ -56,7 +56,8 @@ impl Scope {
             Self::Thread | Self::Child(_) => watch.here(),
             Self::Process => watch.everywhere(),
         };
-        (result, Effort { cpu_ns: end.saturating_sub(start), counts, bytes_fetched: 0 })
+        let repeated = watch.repeated();
+        (result, Effort { cpu_ns: end.saturating_sub(start), counts, repeated, bytes_fetched: 0 })
     }
 }
 
@@ -67,6 +68,8 @@ pub struct Effort {
     pub cpu_ns: u64,
     /// How often each primitive was used.
     pub counts: Counts,
+    /// Whether primitives were used that are not counted ([`count::uncounted`](protocol::crypto::count::uncounted)).
+    pub repeated: bool,
     /// Bytes that the directory handed out.
     pub bytes_fetched: u64,
 }
@@ -75,6 +78,7 @@ impl AddAssign for Effort {
     fn add_assign(&mut self, other: Self) {
         self.cpu_ns += other.cpu_ns;
         self.counts += other.counts;
+        self.repeated |= other.repeated;
         self.bytes_fetched += other.bytes_fetched;
     }
 }
@@ -107,6 +111,11 @@ pub fn clock_read_ns() -> f64 {
         *batch = end.saturating_sub(start) as f64 / f64::from(READS);
     }
     rounded(median(&batches).unwrap_or(0.0))
+}
+
+/// What work uses that it may not: primitives that are not counted, or more than these. In words.
+pub(super) fn beyond_in(effort: Effort, most: Counts) -> Option<String> {
+    if effort.repeated { Some("primitives that are not counted".to_owned()) } else { beyond(effort.counts, most) }
 }
 
 /// The primitives of which there are more than there may be, and how many more, in words.

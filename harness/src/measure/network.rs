@@ -14,12 +14,14 @@ use std::rc::Rc;
 use protocol::directory::{Directory, InMemoryDirectory};
 use protocol::error::Error;
 use protocol::id::{GroupId, MemberId};
-use protocol::member::{Backend, Context, Event, Incoming, Member, Ordering, Outgoing, Received, Recipients, Rule};
+use protocol::member::{
+    Backend, COMMIT, Context, Event, Incoming, Member, Ordering, Outgoing, Received, Recipients, Rule,
+};
 use protocol::operation::{Phase, Role};
 use rand_chacha::ChaCha20Rng;
 
 use super::meter::{self, Effort, Scope};
-use super::script::{Script, Stage};
+use super::script::{Action, Script, Stage};
 use super::sequencer::{Call, Sequencer, Submission};
 use super::tampering::{self, Tampering};
 use super::transcript::{Remembering, Step, Transcript};
@@ -154,6 +156,9 @@ pub enum Trouble {
     /// A member reported that an author sent another member another secret than it knows.
     #[error("an author sent somebody a secret that is not the one that others know")]
     Inconsistent,
+    /// In a total order, a call that changes the group returned no commit, perhaps because the first one was too late.
+    #[error("a call that changes the group has returned no commit")]
+    NoCommit,
     /// A member did not return one result for each message of a batch.
     #[error("a batch of messages did not yield one result for each message")]
     ResultsMissing,
@@ -352,7 +357,11 @@ impl Network {
             meter::measure(self.needs.scope, &self.directory, || call.action.perform(&mut **member, &mut context))
         });
         record.add_effort(call.operator, phase, effort);
+        let changes = matches!(call.action, Action::Add(_) | Action::Remove(_) | Action::Update);
         match result {
+            Ok(outgoing) if changes && self.sequencer.is_some() && !outgoing.iter().any(|it| it.kind == COMMIT) => {
+                record.faults.push(Fault { role, phase, trouble: Trouble::NoCommit });
+            }
             Ok(outgoing) => self.dispatch(call.operator, Some(call), phase, outgoing, stage, record),
             Err(error) => record.faults.push(Fault { role, phase, trouble: Trouble::Error(error) }),
         }

@@ -12,7 +12,7 @@ use protocol::member::{Backend, Member, NewUser};
 use protocol::operation::{Expected, Operation};
 use rand_core::CryptoRng;
 
-use super::meter::{Effort, Scope, beyond};
+use super::meter::{Effort, Scope, beyond, beyond_in};
 use super::network::{Network, Participant, Record};
 use super::validation::Refusal;
 use crate::system::process;
@@ -89,6 +89,13 @@ impl Clocks {
         if self.watch.repeated() {
             return Err(Refusal::WorkOutside { call: "uncounted", what: "in a call that is measured".to_owned() });
         }
+        if count::is_alone() {
+            // All that was started here, and all whose parents have ended.
+            let known = if let Scope::Child(id) = scope { Some(id) } else { None };
+            if process::children(std::process::id()).into_iter().any(|id| Some(id) != known) {
+                return Err(Refusal::OtherProcesses);
+            }
+        }
         match scope {
             Scope::Process => return Ok(process),
             Scope::Child(id) => return self.stop_child(id, record),
@@ -133,6 +140,38 @@ impl Clocks {
     }
 }
 
+/// A time in which nobody asks a backend anything, so that it has nothing to do.
+pub struct Rest {
+    scope: Scope,
+    start_ns: u64,
+}
+
+impl Rest {
+    /// Begins it.
+    #[must_use]
+    pub fn begin(scope: Scope) -> Self {
+        Self { scope, start_ns: Self::others_ns(scope) }
+    }
+
+    /// Ends it.
+    ///
+    /// # Errors
+    /// There was work all the same: put off, or done ahead.
+    pub fn end(self) -> Result<(), Refusal> {
+        let us = Self::others_ns(self.scope).saturating_sub(self.start_ns) / 1000;
+        if us * 1000 > OTHERS_NS { Err(Refusal::AtRest { us }) } else { Ok(()) }
+    }
+
+    /// The CPU time of the backend while this thread does something else.
+    fn others_ns(scope: Scope) -> u64 {
+        match scope {
+            Scope::Child(_) => scope.cpu_ns(),
+            _ if count::is_alone() => Scope::Process.cpu_ns().saturating_sub(Scope::Thread.cpu_ns()),
+            _ => 0,
+        }
+    }
+}
+
 /// What the backend says of an operation: its formula.
 ///
 /// # Errors
@@ -145,7 +184,7 @@ pub fn formula(backend: &dyn Backend, operation: Operation, group_size: usize) -
         Ok(backend.expected(operation, group_size))
     };
     let (said, effort) = Scope::Thread.measure(ask);
-    match beyond(effort.counts, Counts::default()) {
+    match beyond_in(effort, Counts::default()) {
         None => said,
         Some(what) => Err(Refusal::WorkOutside { call: "expected", what }),
     }
@@ -161,7 +200,6 @@ pub fn new_user(
     rng: &mut dyn CryptoRng,
 ) -> Result<(NewUser, Counts), Refusal> {
     let (user, effort) = Scope::Thread.measure(|| backend.new_user(one_time_prekeys, rng));
-    let counts = effort.counts;
     let of_bundle = if backend.description().adapts.is_some() { 2 } else { 1 };
     let keys = of_bundle * (1 + user.one_time.len() as u64) + SPARE_KEYS;
     let most = Counts {
@@ -172,8 +210,8 @@ pub fn new_user(
         kdf: keys * PER_KEY,
         ..Counts::default()
     };
-    match beyond(counts, most) {
-        None => Ok((user, counts)),
+    match beyond_in(effort, most) {
+        None => Ok((user, effort.counts)),
         Some(what) => Err(Refusal::WorkOutside { call: "new_user", what }),
     }
 }
@@ -186,7 +224,7 @@ pub fn copies<'a>(members: impl Iterator<Item = &'a dyn Member>) -> Result<Vec<B
     members
         .map(|member| {
             let (copy, effort) = Scope::Thread.measure(|| member.duplicate());
-            match beyond(effort.counts, Counts::default()) {
+            match beyond_in(effort, Counts::default()) {
                 None => Ok(copy),
                 Some(what) => Err(Refusal::WorkOutside { call: "duplicate", what }),
             }
@@ -256,7 +294,7 @@ fn look_at(member: &dyn Member, scope: Scope) -> Result<Looked, Refusal> {
     let mut times = [0; METHODS.len()];
     let mut done = |method: usize, effort: Effort, most: Counts| {
         times[method] = effort.cpu_ns;
-        match beyond(effort.counts, most) {
+        match beyond_in(effort, most) {
             None => Ok(()),
             Some(what) => Err(Refusal::WorkOutside { call: METHODS[method], what }),
         }
@@ -284,7 +322,7 @@ fn look_at(member: &dyn Member, scope: Scope) -> Result<Looked, Refusal> {
 pub fn end(network: Network) -> Result<(), Refusal> {
     let scope = if count::is_alone() { Scope::Process } else { Scope::Thread };
     let ((), effort) = scope.measure(|| drop(network));
-    match beyond(effort.counts, Counts::default()) {
+    match beyond_in(effort, Counts::default()) {
         None => Ok(()),
         Some(what) => Err(Refusal::WorkOutside { call: "drop", what }),
     }

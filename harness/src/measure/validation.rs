@@ -209,9 +209,18 @@ pub enum Refusal {
         /// That time.
         us: u64,
     },
+    /// Somebody has worked right before or after the operation, when nothing was asked.
+    #[error("the backend has worked {us} microseconds right before or after the operation, when it was asked nothing")]
+    AtRest {
+        /// That time.
+        us: u64,
+    },
+    /// An operation is sent as acknowledgements.
+    #[error("a call sends messages of kind `{ACK}`, which are only for answers")]
+    Acknowledges,
     /// The process of the members has started another one.
     #[error(
-        "the program has started another process, which no timer sees; try `exec` in a script that starts a program"
+        "the backend has started another process, which no timer sees; try `exec` in a script that starts a program"
     )]
     OtherProcesses,
     /// The operation goes wrong if some messages are altered or late.
@@ -231,7 +240,7 @@ impl Refusal {
     /// Whether it rests on a time, so that only a repetition shows that it is not noise.
     #[must_use]
     pub fn may_be_noise(&self) -> bool {
-        matches!(self, Self::LateWork { .. } | Self::OtherTime { .. } | Self::BetweenCalls { .. })
+        matches!(self, Self::LateWork { .. } | Self::OtherTime { .. } | Self::BetweenCalls { .. } | Self::AtRest { .. })
     }
 }
 
@@ -290,7 +299,9 @@ pub fn refuse_faults(record: &Record) -> Result<(), Refusal> {
         afterwards && (role, trouble) == (Role::Removed, Trouble::Error(Error::NotInGroup))
     };
     let fault = record.faults.iter().find(|fault| !excused(fault.role, fault.phase, fault.trouble));
+    let is_ack = |(_, phase, kind): &(Role, Phase, &str)| *phase == Phase::Generate && *kind == ACK;
     match fault {
+        None if record.traffic.keys().any(is_ack) => Err(Refusal::Acknowledges),
         None => Ok(()),
         Some(fault) if fault.phase == Phase::Generate && fault.trouble == Trouble::Error(Error::Unsupported) => {
             Err(Refusal::Unsupported)

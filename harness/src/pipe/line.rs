@@ -62,13 +62,17 @@ pub(super) enum Said {
     Asks(Ask, MemberId),
 }
 
+/// How many bytes are shown of a line that is no answer.
+const SHOWN: usize = 80;
+
 /// What a line says in the request of this number.
 ///
 /// # Errors
 /// It is no line of the protocol, or belongs to another request; in words.
 pub(super) fn said(line: &[u8], id: u64) -> Result<Said, String> {
-    let line = serde_json::from_slice(line).and_then(|fields| serde_json::from_value(Value::Object(fields)));
-    let line: Line = line.map_err(|error| format!("its line is no answer: {error}"))?;
+    let parsed = serde_json::from_slice(line).and_then(|fields| serde_json::from_value(Value::Object(fields)));
+    let begins = String::from_utf8_lossy(&line[..line.len().min(SHOWN)]);
+    let line: Line = parsed.map_err(|error| format!("its line is no answer: {error}; it begins with `{begins}`"))?;
     if line.id != id {
         return Err(format!("it has answered request {}, and was asked {id}", line.id));
     }

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 /// The longest line that is read, in bytes.
-const MAX_LINE: u64 = 64 << 20;
+const MAX_LINE: u64 = 16 << 20;
 /// How long a program that has closed its output may take to end by itself, so that its exit status is known.
 const ENDS_WITHIN: Duration = Duration::from_millis(200);
 const POLL: Duration = Duration::from_millis(5);

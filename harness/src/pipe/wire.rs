@@ -3,7 +3,7 @@
 use protocol::crypto::count::Counted;
 use protocol::error::Error;
 use protocol::id::MemberId;
-use protocol::member::{Capabilities, Description, Event, Ordering, Outgoing, Received, Recipients, Rule};
+use protocol::member::{COMMIT, Capabilities, Description, Event, Ordering, Outgoing, Received, Recipients, Rule};
 use protocol::operation::Operation;
 use serde::Deserialize;
 
@@ -76,6 +76,9 @@ impl Spoken {
 
     fn new(name: &'static str, said: Variant, implementation: &str, caveats: &[&str]) -> Result<Self, String> {
         let kinds = leak_all(said.kinds);
+        if matches!(said.ordering, Order::Total) && !kinds.contains(&COMMIT) {
+            return Err(format!("it needs a total order, and has no messages of the kind `{COMMIT}`"));
+        }
         if kinds.contains(&"") {
             return Err("a kind of messages has no name".to_owned());
         }
@@ -354,6 +357,7 @@ mod tests {
             (&|it| it["variants"][0]["operations"] = json!(["fly"]), "`fly` is no operation"),
             (&|it| it["variants"][0]["operations"] = json!(["partition-heal"]), "no operation of one member"),
             (&|it| it["variants"][0]["kinds"] = json!([""]), "has no name"),
+            (&|it| it["variants"][0]["ordering"] = json!("total"), "no messages of the kind `commit`"),
             (&|it| it["variants"][0]["speed"] = json!(3), "unknown field `speed`"),
             (&|it| it["variants"][0]["ordering"] = json!("none"), "unknown variant `none`"),
             (

@@ -78,22 +78,41 @@ impl About {
         }
     }
 
+    /// The same in plain text: without control characters, and without what begins a tag in Markdown.
+    #[must_use]
+    pub fn plain(mut self) -> Self {
+        let adapts = self.adapts.iter_mut();
+        let lists = [&mut self.caveats, &mut self.public_randomness, &mut self.growth];
+        let words = [&mut self.summary, &mut self.signed, &mut self.ordering, &mut self.counted];
+        let all = words.into_iter().chain(adapts).chain(lists.into_iter().flatten());
+        all.for_each(|text| {
+            *text = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>().replace('<', "&lt;");
+        });
+        self
+    }
+
     /// What a reader must know of the figures of a backend that adapts an implementation of others, in one line: what it is,
-    /// what it signs, orders and forgets, and its caveats. `None` for this project's own, which have documents.
+    /// what it signs, orders and forgets, and its caveats. Of others, their caveats alone; `None` if there is none.
     #[must_use]
     pub fn footnote(&self) -> Option<String> {
-        let adapts = self.adapts.as_ref()?;
+        let Some(adapts) = &self.adapts else {
+            return Some(self.caveats.join("; ")).filter(|caveats| !caveats.is_empty());
+        };
         let order = match self.ordering.as_str() {
             "total" => "needs a total order",
             _ => "needs no order of messages",
         };
-        let mut parts = vec![format!("{adapts}: signed: {}", self.signed), order.to_owned()];
+        let mut parts =
+            vec![format!("{} ({adapts})", self.summary), format!("signed: {}", self.signed), order.to_owned()];
         let lacks = [
             (self.forward_secrecy, "no forward secrecy"),
             (self.pcs_update, "no update that heals"),
             (self.concurrent_operations, "concurrent operations do not all take effect"),
         ];
         parts.extend(lacks.into_iter().filter(|(has, _)| !has).map(|(_, lack)| lack.to_owned()));
+        if !self.deterministic {
+            parts.push("not deterministic, so no part was repeated in a process of its own".to_owned());
+        }
         parts.extend(match self.counted.as_str() {
             "all" => None,
             "public-key" => Some("of its primitives, public-key operations alone are counted".to_owned()),

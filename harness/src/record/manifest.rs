@@ -57,6 +57,9 @@ pub struct Manifest {
     /// What each backend, by `name` or `name:variant`, passed before it was measured. Missing in older runs.
     #[serde(default)]
     pub conformance: BTreeMap<String, Conformance>,
+    /// The backends that were to be measured and could not be, with the reasons. Missing in older runs.
+    #[serde(default)]
+    pub left_out: BTreeMap<String, String>,
     /// What may have disturbed the times, in words. Empty until the run is complete, and in older runs.
     #[serde(default)]
     pub noise: Vec<String>,
@@ -296,6 +299,7 @@ impl Manifest {
             programs: BTreeMap::new(),
             backends: BTreeMap::new(),
             conformance: BTreeMap::new(),
+            left_out: BTreeMap::new(),
             noise: Vec::new(),
         })
     }

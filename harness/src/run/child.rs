@@ -1,9 +1,10 @@
 //! The parent's side of a runner: starts it, sends it requests, and ends it if it does not answer.
 
-use std::io::{self, BufRead as _, BufReader, Read, Write as _};
+use std::io::{self, BufRead, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -12,11 +13,14 @@ use crate::record::name::{cell_id, join};
 use crate::record::sample::Sample;
 use crate::record::version::{CELL_PROTOCOL, NotComparable, SCHEMA, same_version};
 use crate::system::command::command;
+use crate::system::process;
 
 /// How long a runner may take until its first line. Until then it only measures its clock and primitives.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 /// How many bytes of a runner's standard error are kept. The first ones are enough: a panic's message comes first.
 const STDERR_KEPT: usize = 1024;
+/// The longest line that is read, in bytes. A sample of 2,048 members has some 100,000.
+const MAX_LINE: u64 = 16 << 20;
 
 /// The option with the directory of a program behind a pipe.
 const PIPED: &str = "--piped";
@@ -129,7 +133,7 @@ pub struct Runner {
     child: Child,
     input: ChildStdin,
     lines: Receiver<io::Result<String>>,
-    complaints: Option<JoinHandle<String>>,
+    complaints: Complaints,
     backend: String,
     variant: String,
     welcome: Welcome,
@@ -164,9 +168,15 @@ impl Runner {
         let (sender, lines) = mpsc::channel();
         std::thread::spawn(move || {
             // Ends when the process ends or the receiver is dropped.
-            let _ = BufReader::new(output).lines().try_for_each(|line| sender.send(line));
+            let mut output = BufReader::new(output);
+            while let Some(line) = next_line(&mut output) {
+                let is_last = line.is_err();
+                if sender.send(line).is_err() || is_last {
+                    break;
+                }
+            }
         });
-        let complaints = Some(std::thread::spawn(move || complaints_of(errors)));
+        let complaints = Complaints::of(errors);
         let none = || Welcome {
             protocol: 0,
             schema: 0,
@@ -273,7 +283,7 @@ impl Runner {
         match self.lines.recv_timeout(timeout) {
             Ok(Ok(line)) => Ok(line),
             Err(RecvTimeoutError::Timeout) => {
-                let _ = self.child.kill();
+                self.kill();
                 self.end();
                 Err(NoLine::Timeout)
             }
@@ -296,21 +306,27 @@ impl Runner {
             }
         }
         if status.is_none() {
-            // This fails only if the process has ended in the meantime.
-            let _ = self.child.kill();
+            self.kill();
             status = self.child.wait().ok();
         }
         let how = status.map_or_else(|| "the runner ended".to_owned(), |status| format!("the runner ended: {status}"));
-        let said = self.complaints.take().and_then(|thread| thread.join().ok()).unwrap_or_default();
-        let said = said.trim();
+        let said = self.complaints.said();
         if said.is_empty() { how } else { format!("{how}: {said}") }
+    }
+
+    /// Kills the process and all that it has started: a runner is the parent of those whose own parents have ended.
+    fn kill(&mut self) {
+        let started = process::descendants(self.child.id());
+        // This fails only if the process has ended in the meantime.
+        let _ = self.child.kill();
+        process::kill(&started);
     }
 }
 
 impl Drop for Runner {
     fn drop(&mut self) {
-        // A runner has nothing to save. Both calls fail only if it has already ended.
-        let _ = self.child.kill();
+        // A runner has nothing to save. This fails only if it has already ended.
+        self.kill();
         let _ = self.child.wait();
     }
 }
@@ -320,12 +336,50 @@ enum NoLine {
     Ended(String),
 }
 
-/// The first bytes of standard error, on one line. The rest is read too, so that the writer never waits.
-fn complaints_of(mut errors: ChildStderr) -> String {
-    let mut kept = Vec::new();
-    let mut chunk = [0; 1024];
-    while let Ok(read @ 1..) = errors.read(&mut chunk) {
-        kept.extend_from_slice(&chunk[..read.min(STDERR_KEPT - kept.len())]);
+/// The next line; `None` at the end.
+fn next_line(output: &mut impl BufRead) -> Option<io::Result<String>> {
+    let mut line = Vec::new();
+    match output.take(MAX_LINE).read_until(b'\n', &mut line) {
+        Ok(0) => None,
+        Ok(_) if line.pop_if(|last| *last == b'\n').is_none() && line.len() as u64 == MAX_LINE => {
+            Some(Err(io::Error::new(io::ErrorKind::InvalidData, "the line is too long")))
+        }
+        Ok(_) => Some(String::from_utf8(line).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))),
+        Err(error) => Some(Err(error)),
     }
-    String::from_utf8_lossy(&kept).lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
+}
+
+/// The first bytes of standard error. The rest is read too, so that the writer never waits.
+struct Complaints {
+    kept: Arc<Mutex<Vec<u8>>>,
+    thread: JoinHandle<()>,
+}
+
+impl Complaints {
+    fn of(mut errors: ChildStderr) -> Self {
+        let kept = Arc::new(Mutex::new(Vec::new()));
+        let keeps = Arc::clone(&kept);
+        let thread = std::thread::spawn(move || {
+            let mut chunk = [0; 1024];
+            while let Ok(read @ 1..) = errors.read(&mut chunk) {
+                let mut kept = keeps.lock().unwrap_or_else(PoisonError::into_inner);
+                let room = STDERR_KEPT - kept.len();
+                kept.extend_from_slice(&chunk[..read.min(room)]);
+            }
+        });
+        Self { kept, thread }
+    }
+
+    /// What has been said, on one line. Another process may hold the pipe open, so its end is not awaited for long.
+    fn said(&self) -> String {
+        for _ in 0..20 {
+            if self.thread.is_finished() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = String::from_utf8_lossy(&kept);
+        text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
+    }
 }

@@ -38,6 +38,8 @@ const STAMP: &str = "built";
 /// What a program may say of its backends, in bytes, and how long it may take.
 const MAX_DESCRIBED: u64 = 1 << 20;
 const DESCRIBES_WITHIN: Duration = Duration::from_secs(10);
+/// How many of the lines are shown that a program complains in.
+const COMPLAINT_LINES: usize = 4;
 
 /// A backend in a program of its own, which may have several variants.
 #[derive(Clone, Debug)]
@@ -51,7 +53,7 @@ pub struct External {
 }
 
 /// What `backend.toml` declares.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Declared {
     /// The backend's name, and that of its directory.
@@ -154,8 +156,11 @@ pub fn all(directory: &Path) -> Result<Vec<External>, ExternalError> {
             continue;
         }
         let path = path.canonicalize().map_err(|error| unreadable(&path, error))?;
-        let declared = read(&path)?;
-        found.insert(declared.name.clone(), External::new(declared, path));
+        let external = match read(&path) {
+            Ok(declared) => External::new(declared, path),
+            Err(error) => External::undeclared(path, &error),
+        };
+        found.insert(external.declared.name.clone(), external);
     }
     Ok(found.into_values().collect())
 }
@@ -203,11 +208,18 @@ fn replace(_command: Command) -> io::Error {
 
 fn read(directory: &Path) -> Result<Declared, ExternalError> {
     let path = directory.join(FILE);
-    let text = match fs::read_to_string(&path) {
+    let malformed = |reason| ExternalError::Malformed { path: path.clone(), reason };
+    // A pipe would never end, and no declaration is long.
+    let text = match fs::metadata(&path) {
+        Ok(file) if !file.is_file() || file.len() > MAX_DESCRIBED => {
+            return Err(malformed(format!("it is no file of at most {MAX_DESCRIBED} bytes")));
+        }
+        metadata => metadata.and_then(|_| fs::read_to_string(&path)),
+    };
+    let text = match text {
         Ok(text) => text,
         Err(source) => return Err(ExternalError::Unreadable { path, source }),
     };
-    let malformed = |reason| ExternalError::Malformed { path: path.clone(), reason };
     let declared: Declared = toml::from_str(&text).map_err(|error| malformed(error.to_string()))?;
     if directory.file_name() != Some(declared.name.as_ref()) || !is_name(&declared.name) {
         let wanted = "a name is that of the directory, of a to z, 0 to 9 and hyphens";
@@ -227,6 +239,12 @@ impl External {
         let mut external = Self { declared, directory, state: State::NotBuilt };
         external.state = external.look();
         external
+    }
+
+    /// One whose file cannot be read. The others can be used all the same.
+    fn undeclared(directory: PathBuf, error: &ExternalError) -> Self {
+        let name = directory.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Self { declared: Declared { name, ..Declared::default() }, directory, state: State::Broken(error.to_string()) }
     }
 
     /// How to start a subcommand of its program, or of this one for it.
@@ -295,7 +313,8 @@ impl External {
         let Ok(built) = fs::metadata(self.target().join(self.stamp_name())).and_then(|stamp| stamp.modified()) else {
             return State::NotBuilt;
         };
-        if self.sources().into_iter().any(|path| is_newer(&path, built)) {
+        // What is not built is always as new as its sources.
+        if !self.declared.build.is_empty() && self.sources().into_iter().any(|path| is_newer(&path, built)) {
             return State::TooOld("the sources have changed since it was built".to_owned());
         }
         match self.describe() {
@@ -333,8 +352,7 @@ impl External {
             return Err(silent(format!("no answer within {DESCRIBES_WITHIN:?}")));
         };
         if !ended.status.success() {
-            let complaint = String::from_utf8_lossy(&ended.stderr);
-            return Err(silent(format!("{} {}", ended.status, complaint.lines().next().unwrap_or_default())));
+            return Err(silent(format!("{}: {}", ended.status, in_a_line(&ended.stderr))));
         }
         serde_json::from_slice(&ended.stdout).map_err(|error| silent(error.to_string()))
     }
@@ -353,9 +371,26 @@ impl State {
     }
 }
 
+impl State {
+    /// What to do about it.
+    fn remedy(&self, name: &str) -> String {
+        let first = if let Self::Broken(_) = self { "correcting it, and then " } else { "" };
+        format!("{first}`harness backends --build {name}`")
+    }
+}
+
+/// What a program has complained about, in one line.
+fn in_a_line(complaint: &[u8]) -> String {
+    let text = String::from_utf8_lossy(complaint);
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    // The last lines say most: before them a traceback shows where.
+    lines[lines.len().saturating_sub(COMPLAINT_LINES)..].join("; ")
+}
+
 /// Whether a file, or one in a directory, has changed after a time. What cannot be read has not.
 fn is_newer(path: &Path, time: SystemTime) -> bool {
-    let Ok(metadata) = fs::metadata(path) else { return false };
+    // Links are not followed: they can lead back.
+    let Ok(metadata) = fs::symlink_metadata(path) else { return false };
     if metadata.is_dir() {
         let entries = fs::read_dir(path).into_iter().flatten().flatten();
         return entries.into_iter().any(|entry| is_newer(&entry.path(), time));
@@ -378,12 +413,12 @@ pub enum NotFound {
     #[error(transparent)]
     Unknown(#[from] UnknownBackend),
     /// Its program cannot be used.
-    #[error("the backend `{name}` is {state}; try `harness backends --build {name}`")]
+    #[error("the backend `{name}` is {}; try {}", state.words(), state.remedy(name))]
     Unusable {
         /// The backend.
         name: String,
         /// The state of its program.
-        state: String,
+        state: State,
     },
 }
 
@@ -418,7 +453,7 @@ impl<'a> Catalog<'a> {
             return Err(self.with_external(unknown).into());
         };
         let State::Built(named) = &external.state else {
-            return Err(NotFound::Unusable { name: backend.to_owned(), state: external.state.words() });
+            return Err(NotFound::Unusable { name: backend.to_owned(), state: external.state.clone() });
         };
         let found = named.iter().find(|it| variant.is_none_or(|variant| it.variant == variant));
         found.map(Choice::from).ok_or_else(|| self.with_external(unknown).into())

@@ -44,6 +44,8 @@ pub struct Plan {
     pub external: BTreeMap<String, Launch>,
     /// What the files of external backends claim of their growth, by backend.
     pub growth: BTreeMap<String, Vec<String>>,
+    /// The backends that were to be measured and cannot be, with the reasons.
+    pub left_out: BTreeMap<String, String>,
     /// The program that runs, for the manifest.
     pub program: Program,
     /// The command line, for the manifest.
@@ -101,6 +103,9 @@ pub enum PlanError {
         /// The size of the smallest group that has enough.
         least: usize,
     },
+    /// Only adds and updates are measured after others.
+    #[error("{0} has no history; try --history with --operation add,update")]
+    NoHistory(Operation),
     /// A backend, operation or group size is in the plan twice.
     #[error("{0} is named twice; try naming it only once")]
     Twice(String),
@@ -271,6 +276,7 @@ mod tests {
             launch: Launch { program: PathBuf::new(), args: Vec::new(), directory: None, piped: None },
             external: BTreeMap::new(),
             growth: BTreeMap::new(),
+            left_out: BTreeMap::new(),
             program: Program::HARNESS,
             argv: Vec::new(),
         }

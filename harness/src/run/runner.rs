@@ -28,6 +28,7 @@ use crate::record::name::join;
 use crate::record::sample::{Sample, Status};
 use crate::record::version::{CELL_PROTOCOL, NotComparable, SCHEMA, same_version};
 use crate::registry::{Registry, UnknownBackend};
+use crate::system::process;
 
 /// The hidden subcommand.
 pub const VERB: &str = "runner";
@@ -75,6 +76,7 @@ pub fn serve_made(make: &dyn Fn() -> Box<dyn Backend>, parts: Option<&Launch>) -
     #[cfg(target_os = "linux")]
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL)).map_err(io::Error::from)?;
     count::declare_alone();
+    process::adopt_orphans()?;
     serve_with(make, parts, io::stdin().lock(), io::stdout().lock())
 }
 

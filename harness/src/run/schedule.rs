@@ -119,6 +119,7 @@ pub fn measure(plan: &Plan, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Ru
         running: BTreeMap::new(),
         conditions: manifest.runners.clone(),
         about: manifest.backends.clone(),
+        said: BTreeMap::new(),
         unfit: BTreeMap::new(),
         conformance: manifest.conformance.clone(),
     };
@@ -200,6 +201,7 @@ struct Opened {
 fn open(plan: &Plan) -> Result<Opened, MeasureError> {
     let mut manifest = Manifest::start(plan.program, plan.options(), plan.jobs, plan.argv.clone())?;
     plan.external.iter().for_each(|(backend, launch)| manifest.add_program(backend, launch.holder()));
+    manifest.left_out.clone_from(&plan.left_out);
     let Some(out) = &plan.out else { return Ok(Opened { store: None, manifest, samples: Vec::new() }) };
     if let Earlier::Replace(_) = plan.earlier {
         // The earlier run is removed only if nothing prevents the new one.
@@ -263,6 +265,8 @@ struct Runners<'a> {
     running: BTreeMap<(Choice, u32), Runner>,
     conditions: Vec<RunnerConditions>,
     about: BTreeMap<String, About>,
+    /// What the first process of each backend has said of it: another one must say the same.
+    said: BTreeMap<Choice, Option<About>>,
     /// The backends that have not passed the conformance suite.
     unfit: BTreeMap<Choice, Unfit>,
     conformance: BTreeMap<String, Conformance>,
@@ -316,7 +320,10 @@ impl Runners<'_> {
             pool.install(|| choices.par_iter().map(|choice| conforms(self.plan, choice)).collect());
         for (choice, checked) in choices.into_iter().zip(checked?) {
             match checked {
-                Ok(conformance) => drop(self.conformance.insert(choice.full_name(), conformance)),
+                Ok((conformance, about)) => {
+                    self.conformance.insert(choice.full_name(), conformance);
+                    self.said.insert(choice, about);
+                }
                 Err(unfit) => drop(self.unfit.insert(choice, unfit)),
             }
         }
@@ -334,7 +341,12 @@ impl Runners<'_> {
             result => result?,
         };
         let welcome = runner.welcome();
-        if let Some(mut about) = welcome.about.clone() {
+        let said = self.said.entry(task.choice.clone()).or_insert_with(|| welcome.about.clone());
+        if *said != welcome.about {
+            let reason = "its program has said something else of the backend before".to_owned();
+            return Ok(Err(Unfit { status: Status::Refused, reason }));
+        }
+        if let Some(mut about) = welcome.about.clone().map(About::plain) {
             let claimed = self.plan.growth.get(&task.choice.backend).into_iter().flatten();
             let new: Vec<String> = claimed.filter(|claim| !about.growth.contains(claim)).cloned().collect();
             about.growth.extend(new);
@@ -369,8 +381,8 @@ impl Runners<'_> {
     }
 }
 
-/// Lets a backend go through the conformance suite.
-fn conforms(plan: &Plan, choice: &Choice) -> Result<Result<Conformance, Unfit>, StartError> {
+/// Lets a backend go through the conformance suite. Returns the result, and what its process has said of the backend.
+fn conforms(plan: &Plan, choice: &Choice) -> Result<Result<(Conformance, Option<About>), Unfit>, StartError> {
     let largest = plan.sizes.iter().copied().max();
     let launch = plan.launch_of(choice);
     let mut runner = match Runner::start(launch, &choice.backend, &choice.variant, plan.jobs, largest) {
@@ -379,7 +391,9 @@ fn conforms(plan: &Plan, choice: &Choice) -> Result<Result<Conformance, Unfit>, 
         result => result?,
     };
     let (status, reason) = match runner.conformance(plan.timeout) {
-        Checked::Verdict(Verdict::Passed(conformance)) => return Ok(Ok(conformance)),
+        Checked::Verdict(Verdict::Passed(conformance)) => {
+            return Ok(Ok((conformance, runner.welcome().about.clone())));
+        }
         Checked::Verdict(Verdict::Violated(reason)) => (Status::Refused, reason),
         Checked::Timeout => (Status::Timeout, format!("no answer within {:?}", plan.timeout)),
         Checked::Crash(reason) => (Status::Crash, reason),

@@ -48,6 +48,42 @@ pub fn children(id: u32) -> Vec<u32> {
     all.iter().flat_map(|children| children.split_whitespace()).filter_map(|child| child.parse().ok()).collect()
 }
 
+/// The processes that a process and those that it has started have started.
+#[must_use]
+pub fn descendants(id: u32) -> Vec<u32> {
+    let mut found = children(id);
+    let mut next = 0;
+    while let Some(child) = found.get(next).copied() {
+        next += 1;
+        let new: Vec<u32> = children(child).into_iter().filter(|it| *it != id && !found.contains(it)).collect();
+        found.extend(new);
+    }
+    found
+}
+
+/// Kills these processes.
+pub fn kill(processes: &[u32]) {
+    #[cfg(target_os = "linux")]
+    for process in processes {
+        let process = i32::try_from(*process).ok().and_then(rustix::process::Pid::from_raw);
+        // This fails only if the process has ended.
+        let _ = process.map(|process| rustix::process::kill_process(process, rustix::process::Signal::KILL));
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = processes;
+}
+
+/// Makes this process the parent of the processes that it and others below it have started, when their own parents end. So
+/// none of them gets out of sight.
+///
+/// # Errors
+/// The system refuses it.
+pub fn adopt_orphans() -> std::io::Result<()> {
+    #[cfg(target_os = "linux")]
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+    Ok(())
+}
+
 /// The CPU time of the children of a process that have ended, in clock ticks.
 #[must_use]
 pub fn ended_children_ticks(id: u32) -> u64 {
@@ -99,6 +135,26 @@ mod tests {
         child.kill().unwrap();
         child.wait().unwrap();
         assert_eq!(cpu_ns(id), 0);
+    }
+
+    #[test]
+    fn what_a_process_and_its_children_have_started_is_killed() {
+        let mut child = answering("sh -c 'sleep 600 & sleep 600; :' & :");
+        ask(&mut child);
+        let becomes = |done: &dyn Fn() -> bool| {
+            let start = Instant::now();
+            while !done() {
+                assert!(start.elapsed() < Duration::from_secs(20));
+                thread::sleep(Duration::from_millis(1));
+            }
+        };
+        becomes(&|| descendants(child.id()).len() == 3);
+        let started = descendants(child.id());
+        child.kill().unwrap();
+        kill(&started);
+        child.wait().unwrap();
+        let runs = |it: &u32| fs::read_to_string(format!("/proc/{it}/stat")).is_ok_and(|stat| !stat.contains(") Z"));
+        becomes(&|| !started.iter().any(runs));
     }
 
     #[test]

@@ -231,6 +231,7 @@ fn the_first_sample_is_not_the_only_one_that_is_inspected() {
         launch: Launch::subcommand("runner").unwrap(),
         external: BTreeMap::new(),
         growth: BTreeMap::new(),
+        left_out: BTreeMap::new(),
         program: Program::HARNESS,
         argv: Vec::new(),
     };

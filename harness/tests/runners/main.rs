@@ -138,6 +138,7 @@ fn plan(variants: &[&str]) -> Plan {
         launch: Launch::this_program().unwrap(),
         external: BTreeMap::new(),
         growth: BTreeMap::new(),
+        left_out: BTreeMap::new(),
         argv: vec!["test".to_owned()],
     }
 }

@@ -2,7 +2,7 @@
 //! arrive. In a total order they may collide, and then one of them is made again.
 
 use super::trial::Trial;
-use super::verdict::Verdict;
+use super::verdict::{Verdict, ensure};
 use super::world::{Action, World};
 use crate::operation::{Operation, Phase, Start};
 
@@ -64,7 +64,11 @@ fn collide(mut world: World<'_>, actions: &[Action; 2], first: usize) -> Verdict
     let dropped = world.log.len() == sent;
     world.settle(None)?;
     if dropped {
+        let settled = world.log.len();
         world.begin(ACTORS[second], &actions[second])?;
+        ensure(world.log.len() > settled, || {
+            "a call whose commit was too late sends nothing when it is made again".to_owned()
+        })?;
         world.settle(None)?;
     }
     go_on(world)

@@ -38,6 +38,7 @@ mod verdict;
 mod wire;
 mod world;
 
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 pub use report::{Attack, Report, Violation};
@@ -131,7 +132,9 @@ fn begin(make: &dyn Fn() -> Box<dyn Backend>) -> Trial<'_> {
     let mut trial = Trial::new(make);
     if trial.capabilities().counted != Counted::All {
         let why = "the backend's primitives are not counted, or not all of them";
-        trial.leave_out("whether derived secrets are sent, and used keys kept", why);
+        let what = "whether secrets follow from what is sent, or from what is kept: so nothing shows that an outsider who knows \
+                    how keys are derived cannot read";
+        trial.leave_out(what, why);
     }
     trial
 }
@@ -145,10 +148,16 @@ fn make_one<'a, T>(
     trial.tried = 0;
     // The panic drops the members, so nothing sees a state that it has left behind.
     let verdict = catch_unwind(AssertUnwindSafe(|| check(trial)));
-    let verdict = verdict.unwrap_or_else(|_| Err("the backend panicked".to_owned()));
+    let verdict = verdict.unwrap_or_else(|panic| Err(said_in(&*panic)));
     let result = verdict.map_err(|what| trial.violation(name, what))?;
     report.passed.push((name, trial.tried));
     Ok(result)
+}
+
+/// A panic in words. Of a backend behind a pipe, they say what its program did.
+fn said_in(panic: &(dyn Any + Send)) -> String {
+    let words = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+    words.map_or_else(|| "the backend panicked".to_owned(), |words| format!("the backend panicked: {words}"))
 }
 
 fn end(trial: Trial<'_>, mut report: Report) -> Report {

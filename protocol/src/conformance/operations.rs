@@ -16,7 +16,8 @@ pub(super) fn check(trial: &mut Trial<'_>) -> Verdict {
         trial.enter("update", size);
         let declared = trial.capabilities().pcs_update;
         ensure(trial.supports(Operation::Update, size) == declared, || {
-            "an update must be there where it is declared as a capability, and only there".to_owned()
+            let has = if declared { "true, and there is no update" } else { "false, and there is an update" };
+            format!("the capability `pcs_update` is {has}")
         })?;
         for start in [Start::Users, Start::Created, Start::Conversed, Start::Removed] {
             let operations = || Operation::ALL.into_iter().filter(move |operation| operation.start() == start);

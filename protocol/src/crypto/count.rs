@@ -330,7 +330,7 @@ impl Watch {
     /// Starts on the calling thread, which must also ask.
     #[must_use]
     pub fn start() -> Self {
-        Self { everywhere: everywhere(), here: snapshot(), repeated: mine().repeated.get() }
+        Self { everywhere: everywhere(), here: snapshot(), repeated: repeated() }
     }
 
     /// What this thread has counted.
@@ -345,10 +345,10 @@ impl Watch {
         everywhere() - self.everywhere
     }
 
-    /// Whether this thread has repeated something [uncounted].
+    /// Whether this thread has repeated something [uncounted]; or any thread, if this process does nothing else.
     #[must_use]
     pub fn repeated(&self) -> bool {
-        mine().repeated.get() != self.repeated
+        repeated() != self.repeated
     }
 
     /// Whether another thread has counted anything. `None` if this process also does other things, so that nobody knows
@@ -356,6 +356,13 @@ impl Watch {
     #[must_use]
     pub fn elsewhere(&self) -> Option<bool> {
         is_alone().then(|| self.everywhere() != self.here())
+    }
+}
+
+fn repeated() -> u64 {
+    match is_alone() {
+        true => tallies().all.iter().map(|tally| tally.repeated.get()).sum(),
+        false => mine().repeated.get(),
     }
 }
 

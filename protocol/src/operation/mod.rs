@@ -214,10 +214,13 @@ pub enum UnknownOperation {
              concurrently), {heal}, {PARTITION_RECOVERY}4:64 (4 parts, 64 updates), {ADD_AFTER}32 or {UPDATE_AFTER}32 (after 32 \
              updates)", all = Operation::ALL.map(Operation::name).join(", "), heal = Operation::PartitionHeal)]
     Name(String),
-    /// The name lacks its numbers.
-    #[error("`{0}` lacks a number; try {1}")]
+    /// The name lacks its numbers, or has others than it can have.
+    #[error("`{0}` does not have the numbers that it needs, from 1 to {MOST}, and at least 2 parts; try {1}")]
     Number(String, &'static str),
 }
+
+/// The largest number in a name.
+const MOST: usize = 100_000;
 
 /// The stems of names with numbers, with an example of each.
 const WITH_NUMBERS: [(&str, &str); 4] = [
@@ -229,14 +232,15 @@ const WITH_NUMBERS: [(&str, &str); 4] = [
 
 /// The operation with this stem and these numbers.
 fn with_numbers(stem: &str, numbers: &str) -> Option<Operation> {
-    let number = |text: &str| text.parse::<NonZeroUsize>().ok();
+    let number = |text: &str| text.parse::<NonZeroUsize>().ok().filter(|number| number.get() <= MOST);
     match stem {
         CONCURRENT_UPDATES => number(numbers).map(Operation::ConcurrentUpdates),
         ADD_AFTER => number(numbers).map(Operation::AddAfter),
         UPDATE_AFTER => number(numbers).map(Operation::UpdateAfter),
         _ => {
             let (parts, updates) = numbers.split_once(':')?;
-            Some(Operation::PartitionRecovery { parts: number(parts)?, updates: number(updates)? })
+            let parts = number(parts).filter(|parts| parts.get() > 1)?;
+            Some(Operation::PartitionRecovery { parts, updates: number(updates)? })
         }
     }
 }
@@ -287,10 +291,14 @@ mod tests {
         for (name, example) in [
             ("partition-recovery:4", "partition-recovery:4:64"),
             ("partition-recovery:0:1", "partition-recovery:4:64"),
+            ("partition-recovery:1:1", "partition-recovery:4:64"),
+            ("partition-recovery:4:100001", "partition-recovery:4:64"),
             ("add-after", "add-after:32"),
             ("update-after:x", "update-after:32"),
         ] {
-            assert_eq!(wrong(name), format!("`{name}` lacks a number; try {example}"));
+            let text = wrong(name);
+            assert!(text.starts_with(&format!("`{name}` does not have the numbers")), "{text}");
+            assert!(text.ends_with(&format!("; try {example}")), "{text}");
         }
         let text = wrong("updat");
         assert!(text.contains("`updat`") && text.contains("update-cold, message,"), "{text}");

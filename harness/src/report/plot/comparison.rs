@@ -23,7 +23,7 @@ const MARKERS: [Marker; 7] =
 /// Bytes sent, one panel for each operation.
 #[must_use]
 pub fn compared_traffic(compared: &Comparison<'_>) -> Figure {
-    traffic(&Shown { compared, rows: compared.rows(), operations: compared.operations() })
+    traffic(&Shown { compared, rows: compared.rows(), operations: compared.operations() }, TRAFFIC_CAPTION)
 }
 
 /// Bytes sent in the operations that recur in the life of a group, by the backends `rows`: a figure for a README.
@@ -31,12 +31,15 @@ pub fn compared_traffic(compared: &Comparison<'_>) -> Figure {
 pub fn compared_overview(compared: &Comparison<'_>, rows: &[String]) -> Figure {
     let mut operations = compared.operations();
     operations.retain(|operation| [Operation::Remove, Operation::Update, Operation::Message].contains(operation));
-    traffic(&Shown { compared, rows, operations })
+    let (some, all) = (rows.len(), compared.backends().count());
+    let others = format!("{TRAFFIC_CAPTION} {some} of {all} backends: compare-traffic shows the others.");
+    let caption = if some < all { &*others } else { TRAFFIC_CAPTION };
+    traffic(&Shown { compared, rows, operations }, caption)
 }
 
-fn traffic(shown: &Shown<'_>) -> Figure {
+fn traffic(shown: &Shown<'_>, caption: &str) -> Figure {
     let sections = [("", Quantity::Total(Metric::BytesSent))];
-    shown.figure("Network traffic of one operation", TRAFFIC_CAPTION, TRAFFIC_AXIS, &sections)
+    shown.figure("Network traffic of one operation", caption, TRAFFIC_AXIS, &sections)
 }
 
 /// CPU time of the sender and of one recipient, one panel for each operation.

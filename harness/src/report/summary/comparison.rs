@@ -6,7 +6,7 @@ use super::published::published;
 use super::table::Table;
 use super::text::{conditions, failures, ms};
 use crate::analysis::cell_costs::Cost;
-use crate::analysis::comparison::{Checked, Comparison, Quantity, State, derived_from};
+use crate::analysis::comparison::{Checked, Comparison, Quantity, State, derived_from, without_acks_of};
 use crate::analysis::growth::{self, WHO};
 use crate::analysis::published::Published;
 use crate::record::about::About;
@@ -17,7 +17,7 @@ use crate::record::sample::{Sample, Status};
 /// What the columns are.
 const READING: &str = "\
 Figures are medians over the samples that count. `bytes sent` counts a broadcast once, `bytes delivered` once for each
-receiver. In a round everybody receives what was sent before it. Times are CPU time in ms, all phases together. `group ms`
+receiver; in a total order, its author is one. In a round everybody receives what was sent before it. Times are CPU time in ms, all phases together. `group ms`
 is the sum over the whole group; the other times are of one member, medians over all members with the role. The removed
 member counts as a recipient, the joiner does not. Column `x` is the figure before it, divided by that of the reference. An
 empty field means that there is no figure.
@@ -46,13 +46,17 @@ pub fn comparison(
         conditions(manifest, samples),
         READING.to_owned(),
         derived_note(compared).to_owned(),
+        promises(compared, manifest),
         notes(compared, manifest),
     ];
     for size in compared.sizes() {
         parts.push(format!("## {size} members\n"));
         for operation in compared.operations() {
-            let table = table(compared, reference, operation, size, manifest);
-            parts.push(format!("### {}\n\n{table}", operation.name()));
+            parts.push(format!(
+                "### {}\n\n{}",
+                operation.name(),
+                table(compared, reference, operation, size, manifest)
+            ));
         }
         parts.push(format!("### Primitive counts of the whole group\n\n{}", counts(compared, size)));
     }
@@ -71,6 +75,9 @@ fn derived_note(compared: &Comparison<'_>) -> &'static str {
 /// refers to the [`notes`].
 fn table(compared: &Comparison<'_>, reference: &str, operation: Operation, size: u32, manifest: &Manifest) -> String {
     let of = |row: &str, quantity: Quantity| compared.median(row, operation, size, quantity);
+    if compared.rows().iter().all(|row| matches!(compared.state(row, operation, size), State::Unsupported(_))) {
+        return "No backend has it.\n".to_owned();
+    }
     let joined = compared.rows().iter().any(|row| of(row, Quantity::Cpu(Cost::Joiner)).is_some());
     let mut columns = vec![
         ("bytes sent", Quantity::Total(Metric::BytesSent), true),
@@ -118,6 +125,33 @@ fn failed(state: &State<'_>) -> String {
     if let State::Failed(_) = state { format!(" ({})", state.name()) } else { String::new() }
 }
 
+/// What each backend promises, before what it costs.
+fn promises(compared: &Comparison<'_>, manifest: &Manifest) -> String {
+    let header = ["backend", "heals", "forward secrecy", "signed", "order", "concurrent", "acks", "checks failed"];
+    let mut table = Table::new(&header);
+    for row in compared.backends() {
+        let Some(about) = manifest.backends.get(row) else { continue };
+        let or_no = |promised: bool| if promised { "yes" } else { "**no**" }.to_owned();
+        table.row([
+            row.clone(),
+            or_no(about.pcs_update),
+            or_no(about.forward_secrecy),
+            about.signed.clone(),
+            about.ordering.clone(),
+            or_no(about.concurrent_operations),
+            or_no(compared.rows().contains(&without_acks_of(row))),
+            manifest.conformance.get(row).map_or(0, |suite| suite.failed.len()).to_string(),
+        ]);
+    }
+    if table.is_empty() { String::new() } else { format!("## What the backends promise\n\n{PROMISES}\n{table}") }
+}
+
+/// What the columns of promises are.
+const PROMISES: &str = "\
+`heals`: an update ends what a thief of the state can read. `concurrent`: operations of several members at once all take effect.
+`acks`: members acknowledge. Nothing in a table of costs shows this, and cheap protocols often promise less.
+";
+
 /// What must be known of backends whatever the operation, each under a mark: of those that adapt an implementation of others,
 /// what they promise; and what a backend has failed, or could not be asked, before it was measured.
 fn notes(compared: &Comparison<'_>, manifest: &Manifest) -> String {
@@ -137,10 +171,12 @@ fn said(manifest: &Manifest, row: &str) -> String {
     about.into_iter().chain(failed).chain(not_made).collect::<Vec<_>>().join(" ")
 }
 
-/// The mark of a backend's note: a, b and so on in the order of rows; `None` if it has none.
-fn mark(compared: &Comparison<'_>, manifest: &Manifest, row: &str) -> Option<char> {
+/// The mark of a backend's note: a to z, a2 and so on in the order of rows; `None` if it has none.
+fn mark(compared: &Comparison<'_>, manifest: &Manifest, row: &str) -> Option<String> {
     let noted = compared.rows().iter().filter(|row| !said(manifest, row).is_empty());
-    noted.zip('a'..='z').find(|(noted, _)| *noted == row).map(|(_, mark)| mark)
+    let marks = (1..).flat_map(|round| ('a'..='z').map(move |sign| (sign, round)));
+    let (_, (sign, round)) = noted.zip(marks).find(|(noted, _)| *noted == row)?;
+    Some(if round == 1 { sign.to_string() } else { format!("{sign}{round}") })
 }
 
 /// Why a row has no figures, or has figures of some samples only.
@@ -159,7 +195,7 @@ fn note(state: &State<'_>) -> Option<String> {
 /// How each cost grows with the group, and whether that is what the backends claim; empty if there are too few group sizes.
 fn growth_of(compared: &Comparison<'_>, manifest: &Manifest) -> String {
     let header: Vec<&str> =
-        ["operation", "backend", "of"].into_iter().chain(growth::Cost::ALL.map(growth::Cost::name)).collect();
+        ["operation", "backend", "role"].into_iter().chain(growth::Cost::ALL.map(growth::Cost::name)).collect();
     let mut table = Table::new(&header);
     for operation in compared.operations() {
         for row in compared.rows() {
@@ -182,7 +218,12 @@ fn growth_of(compared: &Comparison<'_>, manifest: &Manifest) -> String {
 fn claimed(compared: &Comparison<'_>, manifest: &Manifest) -> String {
     let mut table = Table::new(&["backend", "claim", "measured", "holds"]);
     for Checked { row, claim, measured, holds } in compared.claims(&manifest.backends) {
-        table.row([row, claim, measured.to_string(), if holds { "yes" } else { "**no**" }.to_owned()]);
+        let holds = match holds {
+            Some(true) => "yes",
+            Some(false) => "**no**",
+            None => "not shown",
+        };
+        table.row([row, claim, measured.to_string(), holds.to_owned()]);
     }
     if table.is_empty() { String::new() } else { format!("\n### Claimed growth\n\n{table}") }
 }
@@ -191,8 +232,9 @@ fn claimed(compared: &Comparison<'_>, manifest: &Manifest) -> String {
 const GROWTH: &str = "\
 The simplest of the classes constant, logarithmic, linear and quadratic that fits the medians, and the root mean square of the
 deviations from it, each relative to its figure. A class fits if its deviation is at most 2 %, or 1.25 times that of the best.
-Costs of a role are those of one member, bytes those that it sends. `public-key` counts key agreements, keys, signatures and
-verifications, `primitives` all primitives but the bytes of AES-GCM.
+Above 5 % it is unclear how the cost grows; times of few iterations often are. Costs of a role are those of one member, bytes
+those that it sends. `public-key` counts key agreements, keys, signatures and verifications; `primitives` counts these, calls of
+HKDF and blocks of hashes.
 ";
 
 /// The table of primitive counts at one size, summed over the whole group. They are exact.

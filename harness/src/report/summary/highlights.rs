@@ -118,7 +118,7 @@ fn differences(compared: &Comparison<'_>, manifest: &Manifest, row: &str) -> Str
         return String::new();
     };
     let differs = [
-        (signed == "nothing", "unsigned".to_owned()),
+        (signed.trim().is_empty() || signed.trim_start().starts_with("nothing"), "unsigned".to_owned()),
         (!acknowledges, "no acks".to_owned()),
         (!forward_secrecy, "no forward secrecy".to_owned()),
         (ordering == "total", "total order".to_owned()),

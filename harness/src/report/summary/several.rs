@@ -57,8 +57,9 @@ pub(super) fn several(cells: &Cells<'_>) -> String {
 
 /// What it takes to recover after a partition with updates in all parts.
 const RECOVERY: &str = "
-Recovery: the first update of a member that knows what all parts have done, and all updates until no conflict is left, the first
-included. What other members send because of them is included too. `operations` are public-key operations of all members.
+Recovery. `merge`: what is sent because the partition ends, and the handling of what has waited. `first` and `all`: the first update
+of a member that knows what all parts have done, and all updates until no conflict is left, the first included. What other members
+send because of them is included too. `operations` are public-key operations of all members.
 ";
 
 /// The figures of recoveries; empty if there are none.

@@ -29,7 +29,8 @@ pub(super) fn conditions(manifest: &Manifest, samples: &[Sample]) -> String {
         format!("- Program: {}, {}, {}.", build.described(), build.profile, build.rustc),
         format!("- Run: {}. Load averages at its start: {}.", manifest.run_id, machine.load_start),
     ];
-    lines.join("\n") + "\n" + &noise(samples, &manifest.machine)
+    let left_out = manifest.left_out.values().map(|why| format!("- **Not measured**: {why}.\n"));
+    lines.join("\n") + "\n" + &left_out.collect::<String>() + &noise(samples, &manifest.machine)
 }
 
 /// What may have disturbed the times, as a line. Empty if nothing is known to have.
