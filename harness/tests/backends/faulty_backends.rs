@@ -2,9 +2,9 @@
 //! measured, the validation of an iteration, or the simulation.
 
 use crate::faulty::{
-    ConstantRandomness, Correct, DeclaresLess, FakesUpdates, Fault, Faulty, Hoards, JoinsUnconfirmed, KeepsKey,
-    KeepsPrekeys, KeepsTraces, Leaks, Lies, LosesCrossingUpdates, Panics, SkipsAck, SkipsSignature, StaleRandomness,
-    TrustsRounds, UnsignedGroup, UnsignedNumber,
+    AllAreAcks, ConstantRandomness, Correct, DeclaresLess, FakesUpdates, Fault, Faulty, Hoards, JoinsUnconfirmed,
+    KeepsKey, KeepsPrekeys, KeepsTraces, Leaks, Lies, LosesCrossingUpdates, Panics, SkipsAck, SkipsSignature,
+    StaleRandomness, TrustsRounds, UnsignedGroup, UnsignedNumber,
 };
 use baselines::{Pairwise, SenderKeys};
 use dcgka::Dcgka;
@@ -236,7 +236,14 @@ fn crossing_updates_that_are_lost_are_found_by_suite_and_validation() {
 #[test]
 fn a_panic_is_found_by_the_suite() {
     let found = violation(DCGKA, Panics);
-    assert!(found.starts_with("hostile network: the backend panicked (create, 3 members, "), "{found}");
+    let words = "hostile network: the backend panicked: the intended panic (create, 3 members, ";
+    assert!(found.starts_with(words), "{found}");
+}
+
+#[test]
+fn an_operation_that_is_sent_as_acks_is_refused() {
+    assert_eq!(run(AllAreAcks, Operation::Create), Err(Refusal::Acknowledges));
+    assert_eq!(run(AllAreAcks, Operation::Update), Err(Refusal::SetUp(Box::new(Refusal::Acknowledges))));
 }
 
 /// The first counterexample that the simulation finds for a fault, in the first 20 random schedules.

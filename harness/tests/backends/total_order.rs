@@ -91,4 +91,6 @@ fn a_member_that_does_not_wait_for_its_commit_is_refused() {
     for flaw in [Impatience::AtOnce, Impatience::SendsOldCommit] {
         assert!(run("concurrent-updates:3", 4, flaw).is_err());
     }
+    let refusal = run("concurrent-updates:3", 4, Impatience::GivesUp).unwrap_err().to_string();
+    assert!(refusal.ends_with("a call that changes the group has returned no commit"), "{refusal}");
 }

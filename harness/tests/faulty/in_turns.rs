@@ -24,6 +24,8 @@ pub(crate) enum Impatience {
     SendsOldCommit,
     /// A member takes no notice of the echo of its commit.
     Deaf,
+    /// A member whose commit was too late sends nothing when its call is made again.
+    GivesUp,
 }
 
 /// A base protocol in a total order.
@@ -31,6 +33,8 @@ pub(crate) struct InTurns {
     base: fn() -> Box<dyn Backend>,
     flaw: Impatience,
     pending: Option<Pending>,
+    /// Whether the last commit was too late.
+    lost: bool,
 }
 
 /// A commit that was sent, and the member if it takes effect.
@@ -42,7 +46,7 @@ struct Pending {
 
 impl InTurns {
     pub(crate) fn new(base: fn() -> Box<dyn Backend>, flaw: Impatience) -> Self {
-        Self { base, flaw, pending: None }
+        Self { base, flaw, pending: None, lost: false }
     }
 }
 
@@ -70,6 +74,9 @@ impl Fault for InTurns {
         }
         if let Some(old) = self.pending.as_ref().filter(|_| self.flaw == Impatience::SendsOldCommit) {
             return Ok(old.sent.clone());
+        }
+        if core::mem::take(&mut self.lost) && self.flaw == Impatience::GivesUp {
+            return Ok(Vec::new());
         }
         let mut member = inner.duplicate();
         let mut sent = action.of(&mut *member, context)?;
@@ -107,7 +114,7 @@ impl Fault for InTurns {
             matches!(event, Event::Added { .. } | Event::Removed { .. } | Event::Updated { .. } | Event::Joined { .. })
         };
         if received.events.iter().any(changes) && self.flaw != Impatience::SendsOldCommit {
-            self.pending = None;
+            self.lost |= self.pending.take().is_some();
         }
         // What comes before the commit, the member must also know if it takes effect.
         if let Some(Pending { member, .. }) = &self.pending {

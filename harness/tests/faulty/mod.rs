@@ -3,6 +3,7 @@
 #![allow(dead_code, unused_imports, reason = "each test program uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod all_are_acks;
 mod block_by_block;
 mod chain_never_steps;
 mod chain_restarts;
@@ -49,6 +50,7 @@ mod unsigned_group;
 mod unsigned_number;
 mod wrong_formulas;
 
+pub(crate) use all_are_acks::AllAreAcks;
 pub(crate) use block_by_block::BlockByBlock;
 pub(crate) use chain_never_steps::ChainNeverSteps;
 pub(crate) use chain_restarts::ChainRestarts;
