@@ -464,7 +464,11 @@ fn what_does_not_conform_is_refused_in_all_its_rows() {
     assert_eq!(run.samples.len(), 2 * 2 * 6 * 2);
     for sample in run.samples.iter().filter(|sample| sample.backend == "toy") {
         assert_eq!(sample.status, Status::Refused);
-        assert!(sample.reason.starts_with("conformance: operations: an update must be there"), "{}", sample.reason);
+        assert!(
+            sample.reason.starts_with("conformance: operations: the capability `pcs_update` is false"),
+            "{}",
+            sample.reason
+        );
     }
     assert!(run.samples.iter().any(|sample| sample.backend == "boxes" && sample.status == Status::Ok));
     assert_eq!(run.manifest.conformance.keys().collect::<Vec<_>>(), ["boxes"]);
