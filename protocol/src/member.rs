@@ -31,6 +31,9 @@ pub const COMMIT: &str = "commit";
 /// whose group has a conflict, may send one of either kind with its next message: everybody sees that.
 pub const UPDATE: &str = "update";
 
+/// The kind of the messages that acknowledge others. A comparison can leave them out, so a call sends none.
+pub const ACK: &str = "ack";
+
 /// What a protocol can do. It refuses what it does not declare as [`Error::Unsupported`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capabilities {

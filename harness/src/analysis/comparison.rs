@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 
+use protocol::member::ACK;
 use protocol::operation::{Operation, Phase, Role};
 
 use super::cell_costs::{Cells, Cost};
@@ -17,8 +18,6 @@ use crate::record::metric::Metric;
 use crate::record::name::join;
 use crate::record::sample::{Sample, Status};
 
-/// The kind of message that a derived row leaves out.
-const ACK: &str = "ack";
 /// What follows the backend's name in the name of a derived row.
 const WITHOUT_ACKS: &str = " without acks";
 

@@ -23,7 +23,7 @@ use protocol::agreement::{self, Disagreement};
 use protocol::crypto::count::{Counted, Counts};
 use protocol::error::Error;
 use protocol::id::MemberId;
-use protocol::member::{COMMIT, Fingerprints, Member, UPDATE};
+use protocol::member::{ACK, COMMIT, Fingerprints, Member, UPDATE};
 use protocol::operation::{CostMismatch, Expected, Measured, Operation, PLAINTEXT_LEN, Phase, Role, Start};
 use rand_chacha::ChaCha20Rng;
 use rand_core::Rng as _;
@@ -40,8 +40,6 @@ const PRIMITIVE_COUNTS: &str = "operation counts";
 /// are fetched for it.
 const VERIFIED_PER_MESSAGE: u64 = 4;
 
-/// The kind of acknowledgements.
-const ACK: &str = "ack";
 /// How many members send two probes.
 const TWICE: usize = 2;
 /// What it may take to open a channel with a member, and to give it a sender key. With X3DH it takes two key generations,

@@ -16,6 +16,7 @@ use super::child::Launch;
 use crate::measure::inspection::Repetition;
 use crate::measure::replay::{self, Part, Recording};
 use crate::registry::UnknownBackend;
+use crate::system::command::lines_of;
 
 /// The hidden subcommand.
 pub const VERB: &str = "part";
@@ -60,7 +61,7 @@ fn repetition(output: &Output) -> Repetition {
     let mut lines = said.lines();
     let complaint = || {
         let complaint = String::from_utf8_lossy(&output.stderr);
-        let lines: Vec<&str> = complaint.lines().map(str::trim).filter(|line| !line.is_empty()).take(3).collect();
+        let lines: Vec<&str> = lines_of(&complaint).take(3).collect();
         format!("the process ended: {}: {}", output.status, lines.join("; "))
     };
     if lines.next() != Some(STARTED) {

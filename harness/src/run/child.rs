@@ -12,7 +12,7 @@ use super::cell_protocol::{self, Hello, Request, Verdict, Welcome};
 use crate::record::name::{cell_id, join};
 use crate::record::sample::Sample;
 use crate::record::version::{CELL_PROTOCOL, NotComparable, SCHEMA, same_version};
-use crate::system::command::command;
+use crate::system::command::{command, lines_of};
 use crate::system::process;
 
 /// How long a runner may take until its first line. Until then it only measures its clock and primitives.
@@ -380,6 +380,6 @@ impl Complaints {
         }
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let text = String::from_utf8_lossy(&kept);
-        text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
+        lines_of(&text).collect::<Vec<_>>().join("; ")
     }
 }

@@ -20,7 +20,7 @@ use crate::analysis::growth::Claim;
 use crate::pipe::{Pipe, PipeError};
 use crate::record::version::{CELL_PROTOCOL, SCHEMA};
 use crate::registry::{Registry, UnknownBackend, is_name};
-use crate::system::command::{command, run_within};
+use crate::system::command::{command, lines_of, run_within};
 use crate::system::directory::Directory;
 
 /// The directory of the external backends, in the directory in which the program runs.
@@ -382,7 +382,7 @@ impl State {
 /// What a program has complained about, in one line.
 fn in_a_line(complaint: &[u8]) -> String {
     let text = String::from_utf8_lossy(complaint);
-    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let lines: Vec<&str> = lines_of(&text).collect();
     // The last lines say most: before them a traceback shows where.
     lines[lines.len().saturating_sub(COMPLAINT_LINES)..].join("; ")
 }

@@ -75,6 +75,11 @@ fn read(mut output: impl Read + Send + 'static, bytes: u64) -> Receiver<Vec<u8>>
     receiver
 }
 
+/// The lines of what a program has said, without empty ones.
+pub fn lines_of(text: &str) -> impl DoubleEndedIterator<Item = &str> {
+    text.lines().map(str::trim).filter(|line| !line.is_empty())
+}
+
 #[cfg(test)]
 #[cfg(unix)]
 mod tests {
