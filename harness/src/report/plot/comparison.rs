@@ -23,7 +23,7 @@ const MARKERS: [Marker; 7] =
 /// Bytes sent, one panel for each operation.
 #[must_use]
 pub fn compared_traffic(compared: &Comparison<'_>) -> Figure {
-    traffic(&Shown { compared, rows: compared.rows(), operations: compared.operations() }, TRAFFIC_CAPTION)
+    traffic(&Shown { compared, rows: compared.rows(), operations: compared.operations() }, None)
 }
 
 /// Bytes sent in the operations that recur in the life of a group, by the backends `rows`: a figure for a README.
@@ -32,14 +32,13 @@ pub fn compared_overview(compared: &Comparison<'_>, rows: &[String]) -> Figure {
     let mut operations = compared.operations();
     operations.retain(|operation| [Operation::Remove, Operation::Update, Operation::Message].contains(operation));
     let (some, all) = (rows.len(), compared.backends().count());
-    let others = format!("{TRAFFIC_CAPTION} {some} of {all} backends: compare-traffic shows the others.");
-    let caption = if some < all { &*others } else { TRAFFIC_CAPTION };
-    traffic(&Shown { compared, rows, operations }, caption)
+    let left_out = (some < all).then(|| format!("{some} of {all} backends: compare-traffic shows the others."));
+    traffic(&Shown { compared, rows, operations }, left_out)
 }
 
-fn traffic(shown: &Shown<'_>, caption: &str) -> Figure {
+fn traffic(shown: &Shown<'_>, left_out: Option<String>) -> Figure {
     let sections = [("", Quantity::Total(Metric::BytesSent))];
-    shown.figure("Network traffic of one operation", caption, TRAFFIC_AXIS, &sections)
+    shown.figure("Network traffic of one operation", (TRAFFIC_CAPTION, left_out), TRAFFIC_AXIS, &sections)
 }
 
 /// CPU time of the sender and of one recipient, one panel for each operation.
@@ -49,7 +48,7 @@ pub fn compared_cpu(compared: &Comparison<'_>) -> Figure {
     let caption =
         "Medians over all members and samples, all phases together. The removed member counts as a recipient.";
     let shown = Shown { compared, rows: compared.rows(), operations: compared.operations() };
-    shown.figure("CPU time of one member for one operation", caption, CPU_AXIS, &sections)
+    shown.figure("CPU time of one member for one operation", (caption, None), CPU_AXIS, &sections)
 }
 
 /// The part of a comparison that a figure shows.
@@ -60,7 +59,13 @@ struct Shown<'a> {
 }
 
 impl Shown<'_> {
-    fn figure(&self, title: &str, caption: &str, y_title: &str, sections: &[(&str, Quantity)]) -> Figure {
+    fn figure(
+        &self,
+        title: &str,
+        (caption, left_out): (&str, Option<String>),
+        y_title: &str,
+        sections: &[(&str, Quantity)],
+    ) -> Figure {
         let section = |(title, quantity): &(&str, Quantity)| {
             let panels = self.operations.iter().map(|operation| self.panel(*operation, *quantity));
             Section { title: (*title).to_owned(), panels: panels.filter(|panel| !panel.curves.is_empty()).collect() }
@@ -69,7 +74,10 @@ impl Shown<'_> {
         let entry = |row: &String| Entry { style: style(self.compared, row), text: row.clone() };
         Figure {
             title: title.to_owned(),
-            caption: format!("{caption} Marks of one size are shifted apart."),
+            caption: [Some(format!("{caption} Marks of one size are shifted apart.")), left_out]
+                .into_iter()
+                .flatten()
+                .collect(),
             y_title: y_title.to_owned(),
             legend: explained(self.rows.iter().map(entry).collect(), &sections),
             sections,
@@ -163,9 +171,12 @@ mod tests {
         }
         let samples = with_derived(&samples);
         let compared = Comparison::new(&samples, &BACKENDS.map(|(backend, _)| backend.to_owned()));
-        for (name, figure) in
-            [("compare-traffic", compared_traffic(&compared)), ("compare-cpu", compared_cpu(&compared))]
-        {
+        let few = [BACKENDS[0].0.to_owned(), BACKENDS[2].0.to_owned()];
+        for (name, figure) in [
+            ("compare-traffic", compared_traffic(&compared)),
+            ("compare-overview", compared_overview(&compared, &few)),
+            ("compare-cpu", compared_cpu(&compared)),
+        ] {
             let svg = figure.svg().unwrap();
             assert!(svg.starts_with("<svg width=\"960\"") && !svg.contains("NaN"));
             // To look at the figures, set the variable to a directory.

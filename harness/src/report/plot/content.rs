@@ -44,7 +44,7 @@ pub fn traffic(cells: &Cells<'_>, backend: &str, paper: &Paper) -> Figure {
     ];
     Figure {
         title: "Network traffic of one operation".to_owned(),
-        caption: TRAFFIC_CAPTION.to_owned(),
+        caption: vec![TRAFFIC_CAPTION.to_owned()],
         y_title: TRAFFIC_AXIS.to_owned(),
         legend: explained(legend, &sections),
         sections,
@@ -62,8 +62,10 @@ pub fn cpu(cells: &Cells<'_>, backend: &str, paper: &Paper) -> Figure {
     let (sections, legend) = cpu_by_role(cells, backend, paper);
     Figure {
         title: "CPU time of one member for one operation".to_owned(),
-        caption: "Means over all members and samples. Bars: one standard deviation, cut off at the bottom of the axis."
-            .to_owned(),
+        caption: vec![
+            "Means over all members and samples. Bars: one standard deviation, cut off at the bottom of the axis."
+                .to_owned(),
+        ],
         y_title: CPU_AXIS.to_owned(),
         legend: explained(legend, &sections),
         sections,

@@ -7,8 +7,8 @@ use plotters::style::RGBColor;
 pub struct Figure {
     /// The line above everything.
     pub title: String,
-    /// A line in smaller type below it: what the marks and bars are.
-    pub caption: String,
+    /// Lines in smaller type below it: what the marks and bars are.
+    pub caption: Vec<String>,
     /// What the vertical axes show, with the unit.
     pub y_title: String,
     /// Groups of panels, from top to bottom.

@@ -20,8 +20,9 @@ const PANEL_HEIGHT: f64 = 180.0;
 const WIDE_PANEL_HEIGHT: f64 = 280.0;
 /// The space above each row of panels, for their headings.
 const ROW_HEAD: f64 = 36.0;
-/// The space of title and caption.
+/// The space of the title and of a caption of one line.
 const HEAD: f64 = 56.0;
+const CAPTION_LINE: f64 = 17.0;
 const SECTION_HEAD: f64 = 28.0;
 /// The space below a section, for the numbers and the title of the axis.
 const SECTION_FOOT: f64 = 50.0;
@@ -39,7 +40,7 @@ const CAPTION: Type = Type { size: 12.0, bold: false };
 pub(super) fn size(figure: &Figure) -> (u32, u32) {
     let sections: f64 = figure.sections.iter().map(section_height).sum();
     let legend = figure.legend.len().div_ceil(LEGEND_COLUMNS) as f64 * LEGEND_LINE;
-    (WIDTH as u32, (HEAD + sections + legend + FOOT).ceil() as u32)
+    (WIDTH as u32, (head(figure) + sections + legend + FOOT).ceil() as u32)
 }
 
 /// Draws a figure.
@@ -52,13 +53,20 @@ where
     let values = LogScale::values(figure.points().map(|point| point.value).chain(tops)).ok_or(Error::Empty)?;
     canvas.clear()?;
     canvas.text(&figure.title, (LEFT, 20.0), HPos::Left, FIGURE_TITLE)?;
-    canvas.text(&figure.caption, (LEFT, 42.0), HPos::Left, CAPTION)?;
-    let mut top = HEAD;
+    for (index, line) in figure.caption.iter().enumerate() {
+        debug_assert!(canvas.text_width(line, CAPTION)? <= WIDTH - LEFT, "a line leaves the figure: {line}");
+        canvas.text(line, (LEFT, 42.0 + index as f64 * CAPTION_LINE), HPos::Left, CAPTION)?;
+    }
+    let mut top = head(figure);
     for section in &figure.sections {
         draw_section(section, &figure.y_title, top, (&sizes, &values), canvas)?;
         top += section_height(section);
     }
     draw_legend(&figure.legend, top, canvas)
+}
+
+fn head(figure: &Figure) -> f64 {
+    HEAD + figure.caption.len().saturating_sub(1) as f64 * CAPTION_LINE
 }
 
 fn section_height(section: &Section) -> f64 {
