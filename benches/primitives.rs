@@ -11,7 +11,7 @@ use protocol::crypto::dh::PrivateKey;
 use protocol::crypto::label::MESSAGE;
 use protocol::crypto::secret::Secret;
 use protocol::crypto::signature::SigningKey;
-use protocol::crypto::{hash, hpke, kdf};
+use protocol::crypto::{hash, hpke, kdf, ristretto};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
 
@@ -21,6 +21,8 @@ const PLAINTEXT_LEN: usize = 32;
 const SIGNED_LEN: usize = 200;
 /// The length of the plaintext of a two-party ciphertext, in bytes: three keys and an index.
 const PAYLOAD_LEN: usize = 100;
+/// The recipients of an update of 128 members.
+const TOGETHER: usize = 127;
 
 fn rng() -> ChaCha20Rng {
     ChaCha20Rng::seed_from_u64(1)
@@ -32,6 +34,21 @@ fn key_agreement(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("x25519");
     group.bench_function("dh", |bencher| bencher.iter(|| black_box(&own).agree(black_box(&peer)).unwrap()));
     group.bench_function("keygen", |bencher| bencher.iter(|| PrivateKey::random(&mut rng).public_key()));
+    group.finish();
+}
+
+fn ristretto255(criterion: &mut Criterion) {
+    let mut rng = rng();
+    let own = ristretto::PrivateKey::random(&mut rng);
+    let peer = ristretto::PrivateKey::random(&mut rng).public_key();
+    let (peers, encoded) = ([peer; TOGETHER], peer.to_bytes());
+    let mut group = criterion.benchmark_group("ristretto255");
+    group.bench_function("agree", |bencher| bencher.iter(|| black_box(&own).agree(black_box(&peer))));
+    group
+        .bench_function("agree with 127", |bencher| bencher.iter(|| black_box(&own).agree_with_all(black_box(&peers))));
+    group.bench_function("public key", |bencher| bencher.iter(|| black_box(&own).public_key()));
+    group.bench_function("encode", |bencher| bencher.iter(|| black_box(&peer).to_bytes()));
+    group.bench_function("decode", |bencher| bencher.iter(|| ristretto::PublicKey::from_bytes(black_box(&encoded))));
     group.finish();
 }
 
@@ -82,5 +99,5 @@ fn public_key_encryption(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, key_agreement, signatures, symmetric, public_key_encryption);
+criterion_group!(benches, key_agreement, ristretto255, signatures, symmetric, public_key_encryption);
 criterion_main!(benches);

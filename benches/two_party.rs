@@ -1,7 +1,7 @@
-//! 2SM in a channel that both sides have used: no prekeys any more. For developers only: recorded figures come from the
-//! harness.
+//! Channels, 2SM and lean, that both sides have used: no prekeys any more. Sending includes the header of a message, which
+//! over lean channels all its ciphertexts share. For developers only: recorded figures come from the harness.
 //!
-//! 2SM is private to the crate `dcgka`, whose feature `fuzzing` gives access to it.
+//! Channels are private to the crate `dcgka`, whose feature `fuzzing` gives access to them.
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use dcgka::fuzzing::Side;
@@ -11,10 +11,16 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
 
 fn warm(criterion: &mut Criterion) {
+    for (name, lean) in [("2sm", false), ("lean", true)] {
+        channel(name, lean, criterion);
+    }
+}
+
+fn channel(name: &str, lean: bool, criterion: &mut Criterion) {
     let mut rng = ChaCha20Rng::seed_from_u64(1);
     let directory = InMemoryDirectory::default();
     let [mut own, mut peer] = [(); 2].map(|()| {
-        let (side, publication) = Side::new(1, &mut rng);
+        let (side, publication) = Side::new(lean, 1, &mut rng);
         directory.publish(side.id(), publication.bundle, publication.one_time);
         side
     });
@@ -25,7 +31,7 @@ fn warm(criterion: &mut Criterion) {
     assert!(own.receive(&peer, 1, &slot, &directory).is_some(), "the answer opens");
 
     // A side changes with every message, so each call gets a copy.
-    let mut group = criterion.benchmark_group("2sm");
+    let mut group = criterion.benchmark_group(name);
     let before = own.clone();
     group.bench_function("send", |bencher| {
         bencher.iter_batched_ref(

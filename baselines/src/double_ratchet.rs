@@ -309,7 +309,7 @@ impl DoubleRatchet {
 /// KDF_RK: the next root key and a new chain, from the shared secret of two ratchet keys.
 fn root_step(root: &Secret, own: &PrivateKey, peer: &PublicKey) -> Result<(Secret, Chain), Error> {
     let shared = own.agree(peer)?;
-    let (root, chain) = kdf::split(&kdf::derive(label::ROOT, root.expose(), shared.expose(), &[]));
+    let (root, chain) = kdf::split(&kdf::derive::<64>(label::ROOT, root.expose(), shared.expose(), &[]));
     Ok((root, Chain::new(chain)))
 }
 

@@ -36,9 +36,9 @@ use crate::two_party::Slot;
 /// now, and the key after an answer with `none`.
 const KEYS_AT_REST: usize = 2;
 
-/// An auditor of one group, whose members follow all rules.
-#[derive(Default)]
+/// An auditor of one group.
 pub struct Auditor {
+    rules: Rules,
     ids: BTreeMap<Handle, MemberId>,
     /// Who got the seed of a control message, its author included; or whom it adds.
     controls: BTreeMap<MessageId, Control>,
@@ -67,10 +67,20 @@ enum Step {
 }
 
 impl Auditor {
-    /// A new auditor, for one simulation.
+    /// A new auditor for one simulation, whose members follow all rules.
     #[must_use]
     pub fn boxed() -> Box<dyn Audit> {
-        Box::new(Self::default())
+        Self::following(Rules::Corrected)
+    }
+
+    /// The same for members with lean channels.
+    #[must_use]
+    pub fn lean_channels() -> Box<dyn Audit> {
+        Self::following(Rules::LeanChannels)
+    }
+
+    fn following(rules: Rules) -> Box<dyn Audit> {
+        Box::new(Self { rules, ids: BTreeMap::new(), controls: BTreeMap::new(), histories: BTreeMap::new() })
     }
 
     /// Whether a coalition knows the ratchet of a member after `until` entries of its history.
@@ -125,12 +135,12 @@ impl Auditor {
         let members = |view: &[MemberId]| view.iter().copied().collect::<BTreeSet<_>>();
         match envelope.kind {
             CREATE => {
-                let create = Create::decode(envelope.body, Rules::Corrected).map_err(malformed)?;
+                let create = Create::decode(envelope.body, self.rules).map_err(malformed)?;
                 self.seed(author, number, members(call.after), &create.slots)
             }
             UPDATE | REMOVE => {
                 let view = if envelope.kind == REMOVE { call.after } else { call.before };
-                let seeded = Seeded::decode(envelope.body, view.len() - 1, Rules::Corrected).map_err(malformed)?;
+                let seeded = Seeded::decode(envelope.body, view.len() - 1, self.rules).map_err(malformed)?;
                 for to in self.named(&seeded.ratchets)? {
                     self.check_recipient(call, &to)?;
                     self.record(author, Step::Returned(to));
@@ -138,7 +148,7 @@ impl Auditor {
                 self.seed(author, number, members(view), &seeded.slots)
             }
             ADD => {
-                let user = Add::decode(envelope.body, Rules::Corrected).map_err(malformed)?.user;
+                let user = Add::decode(envelope.body, self.rules).map_err(malformed)?.user;
                 self.introduce(user);
                 self.controls.insert(MessageId { author, number }, Control::Add(user, self.position(&author)));
                 self.record(author, Step::Shared(Some(user)));
@@ -169,7 +179,7 @@ impl Auditor {
             (ACK, Control::Seeded(known)) if !known.contains(&author) => return Ok(()),
             (ACK, Control::Seeded(known)) => {
                 let mut known = known.clone();
-                for to in self.named(&Copies::decode(envelope.body, Rules::Corrected).map_err(malformed)?)? {
+                for to in self.named(&Copies::decode(envelope.body, None, self.rules).map_err(malformed)?)? {
                     self.check_recipient(call, &to)?;
                     known.insert(to);
                 }
@@ -177,7 +187,7 @@ impl Auditor {
             }
             (ACK, Control::Add(user, then)) if *user == author => Step::Derived(acknowledged.author, *then),
             (ADD_ACK, Control::Add(user, _)) => {
-                match AddAck::decode(envelope.body, Rules::Corrected).map_err(malformed)?.slot {
+                match AddAck::decode(envelope.body, self.rules).map_err(malformed)?.slot {
                     Slot::Empty => Step::Shared(None),
                     Slot::Full { .. } => {
                         self.check_recipient(call, user)?;
@@ -229,8 +239,8 @@ impl Audit for Auditor {
 
     fn at_rest(&mut self, exports: &[(MemberId, Vec<u8>)], damaged: bool) -> Result<(), String> {
         for (id, export) in exports {
-            let member = Dsgm::decode(export, Rules::Corrected, false)
-                .map_err(|_| format!("the export of {id} is malformed"))?;
+            let member =
+                Dsgm::decode(export, self.rules, false).map_err(|_| format!("the export of {id} is malformed"))?;
             if let Some(left) = member.present().and_then(|group| left_over(group, damaged)) {
                 return Err(format!("at rest {id} keeps {left}"));
             }

@@ -6,13 +6,14 @@
 //! | operation | sender | each recipient |
 //! |---|---|---|
 //! | create | (n-1)(2V + 3KG + 4DH) + S | 4DH + S + nV |
-//! | update | (n-1)(V + 4KG + DH) + S + K | DH + KG + S + (n-1)V |
-//! | remove | (n-2)(V + 4KG + DH) + S + K | DH + KG + S + (n-2)V; the removed: V |
+//! | update | (n-1)(V + 3KG + DH) + S + K | DH + KG + S + (n-1)V |
+//! | remove | (n-2)(V + 3KG + DH) + S + K | DH + KG + S + (n-2)V; the removed: V |
 //! | add | V + 3KG + 4DH + 2S + K + nV | V + 3KG + 4DH + S + nV; the joiner: 4n DH + S + (2n+1)V |
 //! | message | S | V |
 //!
-//! A warm ciphertext costs one key generation more than its design asks for: the HPKE library computes the ephemeral
-//! public key twice.
+//! Over lean channels, with M for a multiplication of a ristretto255 key and B for one of the base point, such a
+//! ciphertext costs its sender M + B instead of 3KG + DH, and its recipient M instead of DH + KG; at first contact it
+//! costs its sender KG + B + 4DH.
 
 use protocol::crypto::count::Counts;
 use protocol::crypto::hash::{self, DIGEST_LEN};
@@ -28,7 +29,7 @@ use crate::agreement::commitment;
 use crate::agreement::sender::{ADD_KDF_CALLS, RATCHET_KDF_CALLS};
 use crate::message_ratchet;
 use crate::rules::Rules;
-use crate::two_party::{COLD_LEN, PAYLOAD_LEN, WARM_LEN};
+use crate::two_party::{cold_len, header_len, lean, payload_len, warm_len};
 
 /// What `operation` costs in a group of `n` members, at least 2. `None` if there is no such operation, or no formula
 /// for it.
@@ -38,10 +39,9 @@ pub(crate) fn expected(rules: Rules, operation: Operation, n: usize) -> Option<E
         // The channels between founders open with the first update of each.
         Operation::CreateMesh => return None,
         Operation::Add => add(rules, n),
-        Operation::Remove => one("remove", &Seeded { rules, removes: true, recipients: n - 2, cold: 0 }),
-        Operation::Update => one("update", &update(rules, n, 0)),
-        // Only the channel with the creator has been used.
-        Operation::UpdateCold => one("update", &update(rules, n, n - 2)),
+        Operation::Remove => one("remove", &Seeded { removes: true, recipients: n - 2, ..creators_update(rules, n) }),
+        Operation::Update => one("update", &creators_update(rules, n)),
+        Operation::UpdateCold => one("update", &others_update(rules, n)),
         Operation::Message => message(n),
         Operation::MessageAfterRemove => message(n - 1),
         Operation::ConcurrentUpdates(k) if k.get() <= n => concurrent_updates(rules, n, k.get()),
@@ -57,10 +57,12 @@ pub(crate) fn expected(rules: Rules, operation: Operation, n: usize) -> Option<E
 fn create(rules: Rules, n: usize) -> Expected {
     let others = n - 1;
     let (commitment_len, commitment) = seed_commitment(rules);
-    let body = DIGEST_LEN + commitment_len + varint_len(others as u32) + others * (MEMBER_ID_LEN + COLD_LEN);
+    let body =
+        DIGEST_LEN + commitment_len + varint_len(others as u32) + others * MEMBER_ID_LEN + slots_len(rules, 0, others);
     let founded = blocks(hash::blocks_of(label::GROUP_ID, &[MEMBER_ID_LEN, DIGEST_LEN])) + n as u64 * handle();
-    let generate = founded + commitment + others as u64 * cold_seal() + apply_seed(others) + sign(false, false, body);
-    let process = founded + verify(false, false, body) + cold_open() + commitment + apply_seed(others) + ack(0);
+    let sealed = header(rules) + others as u64 * cold_seal(rules);
+    let generate = founded + commitment + sealed + apply_seed(others) + sign(false, false, body);
+    let process = founded + verify(false, false, body) + cold_open(rules) + commitment + apply_seed(others) + ack(0);
     Expected::new(
         vec![("create", 1), ("ack", others as u64)],
         vec![
@@ -72,21 +74,26 @@ fn create(rules: Rules, n: usize) -> Expected {
     )
 }
 
-/// An update or remove. The channels with `cold` of the recipients have not been used.
+/// An update or remove. The channels with `cold` of the recipients have not been used; to `announced` of the others, the
+/// author has sent nothing since their last ciphertext.
 struct Seeded {
     rules: Rules,
     removes: bool,
     recipients: usize,
     cold: usize,
+    announced: u64,
 }
 
 impl Seeded {
     fn body(&self) -> usize {
-        seed_commitment(self.rules).0 + (self.recipients - self.cold) * WARM_LEN + self.cold * COLD_LEN
+        seed_commitment(self.rules).0 + slots_len(self.rules, self.recipients - self.cold, self.cold)
     }
 
     fn generate(&self) -> Counts {
-        let sealed = (self.recipients - self.cold) as u64 * warm_seal() + self.cold as u64 * cold_seal();
+        let header = if self.recipients > 0 { header(self.rules) } else { Counts::NOTHING };
+        let keys = self.announced * announced_key(self.rules);
+        let warm = keys + warm_seals(self.rules, self.recipients - self.cold);
+        let sealed = header + warm + self.cold as u64 * cold_seal(self.rules);
         let applied = seed_commitment(self.rules).1 + apply_seed(self.recipients);
         sealed + applied + new_key() + sign(self.removes, true, self.body())
     }
@@ -101,16 +108,22 @@ impl Seeded {
     }
 }
 
-/// An update in a group of `n` members.
-fn update(rules: Rules, n: usize, cold: usize) -> Seeded {
-    Seeded { rules, removes: false, recipients: n - 1, cold }
+/// An update of the creator in a group of `n` members.
+fn creators_update(rules: Rules, n: usize) -> Seeded {
+    Seeded { rules, removes: false, recipients: n - 1, cold: 0, announced: 0 }
+}
+
+/// An update of another member: only the channel with the creator has been used, by the creator.
+fn others_update(rules: Rules, n: usize) -> Seeded {
+    Seeded { cold: n.saturating_sub(2), announced: 1, ..creators_update(rules, n) }
 }
 
 /// One update or remove, and nothing else. The place of the formula is that of the call, which names the operation.
 #[track_caller]
 fn one(kind: &'static str, operation: &Seeded) -> Expected {
     let (recipients, cold) = (operation.recipients as u64, operation.cold as u64);
-    let process = (recipients - cold) * operation.process(warm_open()) + cold * operation.process(cold_open());
+    let (warm_open, cold_open) = (warm_open(operation.rules), cold_open(operation.rules));
+    let process = (recipients - cold) * operation.process(warm_open) + cold * operation.process(cold_open);
     let mut counts = vec![
         (Role::Sender, Phase::Generate, operation.generate()),
         (Role::Sender, Phase::Responses, recipients * process_ack(0)),
@@ -126,14 +139,15 @@ fn one(kind: &'static str, operation: &Seeded) -> Expected {
 /// Concurrent updates by the creator, whose channels are all warm, and by `k - 1` others, whose channels are cold
 /// except for that with the creator. All updates arrive in the first round, and all acknowledgements in the second.
 fn concurrent_updates(rules: Rules, n: usize, k: usize) -> Expected {
-    let (creators, others) = (update(rules, n, 0), update(rules, n, n.saturating_sub(2)));
+    let (creators, others) = (creators_update(rules, n), others_update(rules, n));
     let (rest, n, k) = ((n - k) as u64, n as u64, k as u64);
     // Two members whose first ciphertexts cross have checked each other's bundles already, to encrypt.
-    let crossed = Counts { verify: 0, hash_blocks: 0, ..cold_open() };
+    let (warm_open, cold_open) = (warm_open(rules), cold_open(rules));
+    let crossed = Counts { verify: 0, hash_blocks: 0, ..cold_open };
     // Between each of the others and the creator, and between every two of the others.
-    let among_updating = (k - 1) * (creators.process(warm_open()) + others.process(warm_open()))
+    let among_updating = (k - 1) * (creators.process(warm_open) + others.process(warm_open))
         + (k - 1) * k.saturating_sub(2) * others.process(crossed);
-    let at_rest = creators.process(warm_open()) + (k - 1) * others.process(cold_open());
+    let at_rest = creators.process(warm_open) + (k - 1) * others.process(cold_open);
     // Everybody processes the acknowledgements of each update except its own; the author of the update sends none.
     Expected::new(
         vec![("update", k), ("ack", k * (n - 1))],
@@ -151,21 +165,22 @@ fn add(rules: Rules, n: usize) -> Expected {
     let others = n as u64 - 1;
     // Of the adder's ratchet, and of that in each answer. All old members know all ratchets, and compare.
     let (commitment_len, commitment) = commitment(rules, label::RATCHET_COMMITMENT);
-    let (body, answer) = (MEMBER_ID_LEN + commitment_len + COLD_LEN, COLD_LEN + commitment_len);
+    let slot_len = slots_len(rules, 0, 1);
+    let (body, answer) = (MEMBER_ID_LEN + commitment_len + slot_len, slot_len + commitment_len);
+    let sealed = header(rules) + cold_seal(rules);
     // The ids with their count; the number of founders; one record that all have acknowledged; and for each member a
     // number and a flag that its key is its id.
     let state = varint_len(n as u32) + n * MEMBER_ID_LEN + varint_len(n as u32) + 2 + 2 * n;
     let welcome = DIGEST_LEN + state;
     let signed = sign(false, true, body) + sign(false, false, welcome);
-    let generate = cold_seal() + commitment + new_key() + signed + handle() + kdf(ADD_KDF_CALLS);
-    let process =
-        verify(false, true, body) + handle() + kdf(ADD_KDF_CALLS) + cold_seal() + 2 * commitment + ack(answer);
+    let generate = sealed + commitment + new_key() + signed + handle() + kdf(ADD_KDF_CALLS);
+    let process = verify(false, true, body) + handle() + kdf(ADD_KDF_CALLS) + sealed + 2 * commitment + ack(answer);
     // The add waits for the welcome, which carries the key that verifies it.
     let add_waits = 2 * handle() + verify(false, true, body);
     let joins = handle()
         + verify(false, false, welcome)
         + (n as u64 + 1) * handle()
-        + cold_open()
+        + cold_open(rules)
         + commitment
         + kdf(ADD_KDF_CALLS)
         + ack(0);
@@ -178,7 +193,7 @@ fn add(rules: Rules, n: usize) -> Expected {
             (Role::Recipient, Phase::Process, others * process),
             (Role::Recipient, Phase::Responses, others * ((others - 1) * add_ack + process_ack(0))),
             (Role::Joiner, Phase::Process, add_waits + joins),
-            (Role::Joiner, Phase::Responses, others * (add_ack + cold_open())),
+            (Role::Joiner, Phase::Responses, others * (add_ack + cold_open(rules))),
         ],
     )
 }
@@ -209,21 +224,59 @@ fn process_ack(body: usize) -> Counts {
     kdf(RATCHET_KDF_CALLS) + verify(true, false, body)
 }
 
-fn cold_seal() -> Counts {
-    Counts { dh: 4, keygen: 3, kdf: x3dh::KDF_CALLS, aead_bytes: PAYLOAD_LEN as u64, ..bundle() }
+/// Bytes of slots, and of the header before them.
+fn slots_len(rules: Rules, warm: usize, cold: usize) -> usize {
+    let header = if warm + cold > 0 { header_len(rules) } else { 0 };
+    header + warm * warm_len(rules) + cold * cold_len(rules)
 }
 
-fn cold_open() -> Counts {
-    Counts { dh: 4, kdf: x3dh::KDF_CALLS, aead_bytes: PAYLOAD_LEN as u64, ..bundle() }
+/// The header of a message with slots.
+fn header(rules: Rules) -> Counts {
+    match rules.lean_channels() {
+        true => Counts { ristretto_base: 2, ristretto_coding: 2, ..Counts::NOTHING },
+        false => Counts::NOTHING,
+    }
 }
 
-fn warm_seal() -> Counts {
-    let keygen = 2 + hpke::SEAL_KEYGENS;
-    Counts { dh: 1, keygen, kdf: hpke::SEAL_KDF_CALLS, aead_bytes: PAYLOAD_LEN as u64, ..Counts::default() }
+fn cold_seal(rules: Rules) -> Counts {
+    match rules.lean_channels() {
+        true => Counts { keygen: 1, ristretto_base: 1, ..cold_open(rules) },
+        false => Counts { keygen: 3, ..cold_open(rules) },
+    }
 }
 
-fn warm_open() -> Counts {
-    Counts { dh: 1, keygen: 1, kdf: hpke::OPEN_KDF_CALLS, aead_bytes: PAYLOAD_LEN as u64, ..Counts::default() }
+fn cold_open(rules: Rules) -> Counts {
+    let derived = if rules.lean_channels() { lean::KDF_CALLS } else { 0 };
+    Counts { dh: 4, kdf: x3dh::KDF_CALLS + derived, ..bundle() + payload(rules) }
+}
+
+/// Slots of one message. Over lean channels the shared secrets are encoded together.
+fn warm_seals(rules: Rules, slots: usize) -> Counts {
+    let each = match rules.lean_channels() {
+        true => Counts { ristretto_mul: 1, ristretto_base: 1, kdf: lean::KDF_CALLS, ..payload(rules) },
+        false => Counts { dh: 1, keygen: 3, kdf: hpke::KDF_CALLS, ..payload(rules) },
+    };
+    let together = Counts { ristretto_coding: (rules.lean_channels() && slots > 0).into(), ..Counts::NOTHING };
+    slots as u64 * each + together
+}
+
+fn warm_open(rules: Rules) -> Counts {
+    match rules.lean_channels() {
+        true => Counts { ristretto_mul: 1, ristretto_coding: 2, kdf: lean::KDF_CALLS, ..payload(rules) },
+        false => Counts { dh: 1, keygen: 1, kdf: hpke::KDF_CALLS, ..payload(rules) },
+    }
+}
+
+/// Computing the key that a peer has announced.
+fn announced_key(rules: Rules) -> Counts {
+    match rules.lean_channels() {
+        true => Counts { ristretto_base: 1, ristretto_coding: 1, ..Counts::NOTHING },
+        false => Counts::NOTHING,
+    }
+}
+
+fn payload(rules: Rules) -> Counts {
+    Counts { aead_bytes: payload_len(rules) as u64, ..Counts::NOTHING }
 }
 
 fn bundle() -> Counts {

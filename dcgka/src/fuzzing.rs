@@ -1,4 +1,4 @@
-//! Access to 2SM for its fuzz target and its bench: it is private to the crate. Not part of the crate's interface.
+//! Access to two-party channels for its fuzz target and its bench: it is private to the crate. Not part of the crate's interface.
 
 use protocol::crypto::secret::Secret;
 use protocol::crypto::signature::{SigningKey, VERIFICATION_KEY_LEN};
@@ -10,7 +10,8 @@ use protocol::x3dh::{PrekeySecrets, Publication};
 use rand_core::CryptoRng;
 
 use crate::rules::Rules;
-use crate::two_party::{Binding, Slot, TwoParty};
+use crate::two_party::lean::Ephemeral;
+use crate::two_party::{Binding, Sealing, Slot, TwoParty, decode_header};
 
 const GROUP: GroupId = GroupId([0; protocol::id::GROUP_ID_LEN]);
 
@@ -21,15 +22,17 @@ pub struct Side {
     key: [u8; VERIFICATION_KEY_LEN],
     prekeys: PrekeySecrets,
     channel: TwoParty,
+    rules: Rules,
 }
 
 impl Side {
-    /// A user with `one_time` one-time prekeys, and what it publishes.
-    pub fn new(one_time: usize, rng: &mut dyn CryptoRng) -> (Self, Publication) {
+    /// A user with `one_time` one-time prekeys, and what it publishes. Its channel is lean, or 2SM.
+    pub fn new(lean: bool, one_time: usize, rng: &mut dyn CryptoRng) -> (Self, Publication) {
+        let rules = if lean { Rules::LeanChannels } else { Rules::Corrected };
         let identity = SigningKey::random(rng);
         let (prekeys, publication) = PrekeySecrets::generate(&identity, one_time, rng);
         let key = *identity.verification_key().as_bytes();
-        (Self { id: MemberId(key), key, prekeys, channel: TwoParty::default() }, publication)
+        (Self { id: MemberId(key), key, prekeys, channel: TwoParty::default(), rules }, publication)
     }
 
     /// The user's id.
@@ -38,7 +41,7 @@ impl Side {
         self.id
     }
 
-    /// A slot with `secret` in the user's message `number`.
+    /// The ciphertexts of the user's message `number`: the header, and a slot with `secret`.
     pub fn send(
         &mut self,
         to: &MemberId,
@@ -47,21 +50,24 @@ impl Side {
         directory: &dyn Directory,
         rng: &mut dyn CryptoRng,
     ) -> Vec<u8> {
-        let Self { id: sender, key: sender_key, prekeys, channel } = self;
-        let rules = Rules::Corrected;
-        let binding = Binding { group: &GROUP, sender, sender_key, recipient: to, number, rules };
-        let mut slot = Vec::new();
-        channel.send(secret, &binding, prekeys, directory, rng, &mut slot);
-        slot
+        let Self { id: sender, key: sender_key, prekeys: own, channel, rules } = self;
+        let ephemeral = rules.lean_channels().then(|| Ephemeral::random(rng));
+        let header = ephemeral.as_ref().map_or(&[][..], Ephemeral::header);
+        let binding = Binding { group: &GROUP, sender, sender_key, recipient: to, number, header, rules: *rules };
+        let mut out = header.to_vec();
+        let sealing = Sealing { own, directory, rng, ephemeral: ephemeral.as_ref(), shared: None };
+        channel.send(secret, &binding, sealing, &mut out);
+        out
     }
 
-    /// The secret in a slot of the peer's message `number`. `None` if it does not open.
+    /// The secret in the ciphertexts of the peer's message `number`. `None` if they do not open.
     pub fn receive(&mut self, from: &Self, number: u32, slot: &[u8], directory: &dyn Directory) -> Option<Secret> {
         let mut reader = Reader::new(slot);
-        let slot = Slot::decode(&mut reader).ok()?;
+        let (sender, sender_key, recipient, rules) = (&from.id, &from.key, &self.id, self.rules);
+        let header = decode_header(&mut reader, rules).ok()?;
+        let slot = Slot::decode(&mut reader, header, rules).ok()?;
         reader.finish().ok()?;
-        let (sender, sender_key, rules) = (&from.id, &from.key, Rules::Corrected);
-        let binding = Binding { group: &GROUP, sender, sender_key, recipient: &self.id, number, rules };
+        let binding = Binding { group: &GROUP, sender, sender_key, recipient, number, header, rules };
         self.channel.receive(&slot, &binding, &mut self.prekeys, directory)
     }
 
@@ -81,7 +87,7 @@ impl Side {
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::new();
         self.prekeys.encode(&mut out);
-        self.channel.encode(&mut out);
+        self.channel.encode(self.rules, &mut out);
         out
     }
 
@@ -91,7 +97,7 @@ impl Side {
     /// [`Error::Malformed`] if `state` is no such encoding.
     pub fn decode(&self, state: &[u8]) -> Result<Self, Error> {
         let mut reader = Reader::new(state);
-        let (prekeys, channel) = (PrekeySecrets::decode(&mut reader)?, TwoParty::decode(&mut reader)?);
-        reader.finish().map(|()| Self { id: self.id, key: self.key, prekeys, channel })
+        let (prekeys, channel) = (PrekeySecrets::decode(&mut reader)?, TwoParty::decode(&mut reader, self.rules)?);
+        reader.finish().map(|()| Self { id: self.id, key: self.key, prekeys, channel, rules: self.rules })
     }
 }

@@ -30,7 +30,7 @@
 //!
 //! | paper | module | what it is |
 //! |---|---|---|
-//! | 2SM (section 6.1) | `two_party` | a secret from one member to one other, with forward secrecy and healing per message |
+//! | 2SM (section 6.1), or lean channels | `two_party` | a secret from one member to one other, with forward secrecy and healing per message |
 //! | DCGKA (section 6.2, figure 7) | `agreement` | create, add, remove, update, acknowledgements, welcome |
 //! | DGM (section 5.2) | [`protocol::membership`] | who is a member, in whose view |
 //! | causal broadcast (section 5.1) | [`protocol::causal_order`] | numbers, signatures, readiness |

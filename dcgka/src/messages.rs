@@ -16,7 +16,8 @@
 //! Recipients are in the order of their ids; the receiver knows them from the author's view. A slot is a two-party
 //! ciphertext ([`crate::two_party`]), or says that there is none. Copies of a secret go to members that need one:
 //! nothing, or commitment 32, and handle 8 and slot for each of them. A fresh key is one of the author's keys for the
-//! channel: index 1..5, public key 32. There is a commitment if the rules require one.
+//! channel: index 1..5, public key 32. There is a commitment if the rules require one. Over lean channels a header of 64
+//! bytes precedes the first slot of a message, unless the body is one empty slot.
 
 use protocol::crypto::hash::{DIGEST_LEN, Digest};
 use protocol::error::Error;
@@ -26,7 +27,7 @@ use protocol::wire::envelope::Kind;
 
 use crate::limits::{MAX_KNOWN, MAX_MEMBERS};
 use crate::rules::Rules;
-use crate::two_party::Slot;
+use crate::two_party::{Header, Slot, cold_len, decode_header, header_len};
 
 pub(crate) const CREATE: Kind = Kind(1);
 pub(crate) const ADD: Kind = Kind(2 | Kind::NEW_KEY);
@@ -74,14 +75,19 @@ impl<'a> Create<'a> {
         if !others.is_sorted_by(|a, b| a < b) {
             return Err(Error::Malformed);
         }
-        let slots = decode_slots(&mut reader, others.len())?;
+        let (_, slots) = decode_slots(&mut reader, others.len(), rules)?;
         reader.finish()?;
         Ok(Self { commitment, others, slots })
     }
 
-    pub(crate) fn encode_head(nonce: &Digest, commitment: Option<&Digest>, others: &[MemberId]) -> Vec<u8> {
-        let mut out =
-            Vec::with_capacity(2 * DIGEST_LEN + others.len() * (MEMBER_ID_LEN + crate::two_party::COLD_LEN) + 8);
+    pub(crate) fn encode_head(
+        nonce: &Digest,
+        commitment: Option<&Digest>,
+        others: &[MemberId],
+        rules: Rules,
+    ) -> Vec<u8> {
+        let slots = others.len() * (MEMBER_ID_LEN + cold_len(rules));
+        let mut out = Vec::with_capacity(2 * DIGEST_LEN + 8 + header_len(rules) + slots);
         out.extend_from_slice(nonce.as_bytes());
         out.extend(commitment.into_iter().flat_map(Digest::as_bytes));
         put_len(&mut out, others.len());
@@ -102,12 +108,12 @@ impl<'a> Seeded<'a> {
     pub(crate) fn decode(body: &'a [u8], recipients: usize, rules: Rules) -> Result<Self, Error> {
         let mut reader = Reader::new(body);
         let commitment = decode_commitment(&mut reader, rules)?;
-        let slots = decode_slots(&mut reader, recipients)?;
-        Ok(Self { commitment, slots, ratchets: Copies::decode(reader.rest(), rules)? })
+        let (header, slots) = decode_slots(&mut reader, recipients, rules)?;
+        Ok(Self { commitment, slots, ratchets: Copies::decode(reader.rest(), Some(header), rules)? })
     }
 
-    pub(crate) fn encode_head(commitment: Option<&Digest>, recipients: usize) -> Vec<u8> {
-        let mut out = Vec::with_capacity(DIGEST_LEN + recipients * crate::two_party::COLD_LEN);
+    pub(crate) fn encode_head(commitment: Option<&Digest>, recipients: usize, rules: Rules) -> Vec<u8> {
+        let mut out = Vec::with_capacity(DIGEST_LEN + header_len(rules) + recipients * cold_len(rules));
         out.extend(commitment.into_iter().flat_map(Digest::as_bytes));
         out
     }
@@ -124,7 +130,8 @@ impl<'a> Add<'a> {
     pub(crate) fn decode(body: &'a [u8], rules: Rules) -> Result<Self, Error> {
         let mut reader = Reader::new(body);
         let user = MemberId(reader.array()?);
-        let (commitment, slot) = (decode_commitment(&mut reader, rules)?, Slot::decode(&mut reader)?);
+        let (commitment, header) = (decode_commitment(&mut reader, rules)?, decode_header(&mut reader, rules)?);
+        let slot = Slot::decode(&mut reader, header, rules)?;
         reader.finish()?;
         if matches!(slot, Slot::Empty) { Err(Error::Malformed) } else { Ok(Self { user, commitment, slot }) }
     }
@@ -145,13 +152,15 @@ pub(crate) struct AddAck<'a> {
 
 impl<'a> AddAck<'a> {
     pub(crate) fn decode(body: &'a [u8], rules: Rules) -> Result<Self, Error> {
+        if body == Slot::EMPTY_BODY {
+            return Ok(Self { slot: Slot::Empty, commitment: None });
+        }
         let mut reader = Reader::new(body);
-        let slot = Slot::decode(&mut reader)?;
-        let commitment = match slot {
-            Slot::Empty => None,
-            Slot::Full { .. } => decode_commitment(&mut reader, rules)?,
-        };
-        reader.finish().map(|()| Self { slot, commitment })
+        let header = decode_header(&mut reader, rules)?;
+        let slot = Slot::decode(&mut reader, header, rules)?;
+        let commitment = decode_commitment(&mut reader, rules)?;
+        reader.finish()?;
+        if matches!(slot, Slot::Empty) { Err(Error::Malformed) } else { Ok(Self { slot, commitment }) }
     }
 }
 
@@ -172,15 +181,21 @@ impl<'a> Copies<'a> {
         self.slots.iter().filter(move |(handle, _)| *handle == member).map(|(_, slot)| slot).take(2)
     }
 
-    pub(crate) fn decode(bytes: &'a [u8], rules: Rules) -> Result<Self, Error> {
+    /// Reads copies, with the header of the ciphertexts before them if there are any.
+    pub(crate) fn decode(bytes: &'a [u8], header: Option<Header<'a>>, rules: Rules) -> Result<Self, Error> {
         let mut copies = Self::default();
         if bytes.is_empty() {
             return Ok(copies);
         }
         let mut reader = Reader::new(bytes);
         copies.commitment = decode_commitment(&mut reader, rules)?;
+        let header = match header {
+            Some(header) => header,
+            None => decode_header(&mut reader, rules)?,
+        };
         loop {
-            copies.slots.push((Handle(reader.array::<HANDLE_LEN>()?), Slot::decode(&mut reader)?));
+            let handle = Handle(reader.array::<HANDLE_LEN>()?);
+            copies.slots.push((handle, Slot::decode(&mut reader, header, rules)?));
             if reader.remaining().is_empty() {
                 return Ok(copies);
             }
@@ -213,12 +228,15 @@ fn decode_commitment(reader: &mut Reader<'_>, rules: Rules) -> Result<Option<Dig
     rules.commits().then(|| reader.array().map(Digest)).transpose()
 }
 
-fn decode_slots<'a>(reader: &mut Reader<'a>, count: usize) -> Result<Vec<Slot<'a>>, Error> {
+/// The header of a message, if it has slots, and the slots.
+fn decode_slots<'a>(reader: &mut Reader<'a>, count: usize, rules: Rules) -> Result<(Header<'a>, Vec<Slot<'a>>), Error> {
     // A slot takes at least one byte, so there are no more slots than bytes.
     if count > reader.remaining().len() {
         return Err(Error::Malformed);
     }
-    (0..count).map(|_| Slot::decode(reader)).collect()
+    let header = if count == 0 { &[] } else { decode_header(reader, rules)? };
+    let slots = (0..count).map(|_| Slot::decode(reader, header, rules)).collect::<Result<_, _>>()?;
+    Ok((header, slots))
 }
 
 #[cfg(test)]
@@ -230,9 +248,9 @@ mod tests {
         let copies = |count: usize| [vec![0; DIGEST_LEN], [0; HANDLE_LEN + 1].repeat(count)].concat();
         for count in [1, MAX_MEMBERS + 1, MAX_COPIES] {
             let bytes = copies(count);
-            let copies = Copies::decode(&bytes, Rules::Corrected).unwrap();
+            let copies = Copies::decode(&bytes, None, Rules::Corrected).unwrap();
             assert_eq!(copies.slots.len(), count);
         }
-        assert!(Copies::decode(&copies(MAX_COPIES + 1), Rules::Corrected).is_err());
+        assert!(Copies::decode(&copies(MAX_COPIES + 1), None, Rules::Corrected).is_err());
     }
 }

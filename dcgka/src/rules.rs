@@ -8,37 +8,44 @@
 pub(crate) enum Rules {
     /// All of `DEVIATIONS.md`.
     Corrected,
-    /// Without the rules below. Insecure: only for measurement.
+    /// Without the rules below that say so. Insecure: only for measurement.
     Published,
+    /// As corrected, over lean channels instead of 2SM.
+    LeanChannels,
 }
 
 impl Rules {
     /// "Every secret that is sent is committed to in the message that carries it." Otherwise bodies have no commitment,
     /// and recipients take any secret that decrypts.
     pub(crate) fn commits(self) -> bool {
-        self == Self::Corrected
+        self != Self::Published
     }
 
     /// "A member that has lost ratchets asks for them." Otherwise it says `none`, and comes back only under a new id.
     pub(crate) fn asks(self) -> bool {
-        self == Self::Corrected
+        self != Self::Published
     }
 
     /// "2SM ciphertexts are bound to [...] the sender's current verification key [...]." Otherwise they are bound only
     /// to the rest of that list.
     pub(crate) fn binds_senders_key(self) -> bool {
-        self == Self::Corrected
+        self != Self::Published
     }
 
     /// "Nothing is ever encrypted to a user outside the member's own view." Otherwise every ADD is answered with an
     /// ADD-ACK that gives the ratchet to the user it names, even if the adder is outside; only seeds from outside are
     /// then answered with `none`.
     pub(crate) fn guards_add_acks(self) -> bool {
-        self == Self::Corrected
+        self != Self::Published
     }
 
     /// "Lazy repair." Otherwise a member does not update when its view loses somebody.
     pub(crate) fn repairs(self) -> bool {
-        self == Self::Corrected
+        self != Self::Published
+    }
+
+    /// "Lean channels." Otherwise secrets travel by 2SM.
+    pub(crate) fn lean_channels(self) -> bool {
+        self == Self::LeanChannels
     }
 }

@@ -17,6 +17,11 @@ fn everything_holds_in_random_schedules() {
     run(Subject { backend: &Dcgka::CORRECTED, audit: Some(Auditor::boxed) }, 500);
 }
 
+#[test]
+fn everything_holds_over_lean_channels_too() {
+    run(Subject { backend: &Dcgka::LEAN_CHANNELS, audit: Some(Auditor::lean_channels) }, 200);
+}
+
 /// The variant promises less secrecy.
 #[test]
 fn members_agree_as_published_too() {

@@ -14,6 +14,7 @@ pub type Constructor = fn() -> Box<dyn Backend>;
 const BUILT_IN: &[Constructor] = &[
     || Box::new(dcgka::Dcgka::CORRECTED),
     || Box::new(dcgka::Dcgka::PUBLISHED),
+    || Box::new(dcgka::Dcgka::LEAN_CHANNELS),
     || Box::new(baselines::Pairwise),
     || Box::new(baselines::SenderKeys::EAGER),
     || Box::new(baselines::SenderKeys::LAZY),
@@ -22,7 +23,8 @@ const BUILT_IN: &[Constructor] = &[
 
 /// Auditors, by the full name of their backend. In simulations they add checks that only this backend has.
 #[cfg(feature = "cli")]
-const AUDITS: &[(&str, NewAudit)] = &[("dcgka", dcgka::audit::Auditor::boxed)];
+const AUDITS: &[(&str, NewAudit)] =
+    &[("dcgka", dcgka::audit::Auditor::boxed), ("dcgka:lean-channels", dcgka::audit::Auditor::lean_channels)];
 
 /// A list of backends that finds them by name.
 #[derive(Clone, Copy, Debug)]

@@ -267,6 +267,39 @@ pub fn respond<const N: usize>(
     Ok(shared.derive(label))
 }
 
+/// The initiator's side with a key that the peer has made for me, in the place of the signed prekey, and no one-time
+/// prekey. `peer` has the peer's identity key, and that key as `signed`. Returns the shared secret, and the ephemeral
+/// key, which is sent.
+///
+/// Counts one key generation, three DHs and [`KDF_CALLS`].
+///
+/// # Errors
+/// [`Error::NoBundle`] if a key has small order.
+pub fn initiate_fresh<const N: usize>(
+    own: &PrekeySecrets,
+    peer: &PeerBundle,
+    label: Label,
+    rng: &mut dyn CryptoRng,
+) -> Result<(Secret<N>, PublicKey), Error> {
+    initiate(own, peer, None, label, rng).map(|(secret, contact)| (secret, contact.ephemeral))
+}
+
+/// The responder's side of [`initiate_fresh`]. `fresh` is my key, and `peer` the initiator's identity key.
+///
+/// Counts three DHs and [`KDF_CALLS`].
+///
+/// # Errors
+/// [`Error::NotAuthentic`] if a key has small order.
+pub fn respond_fresh<const N: usize>(
+    own: &PrekeySecrets,
+    fresh: &PrivateKey,
+    peer: &PublicKey,
+    ephemeral: &PublicKey,
+    label: Label,
+) -> Result<Secret<N>, Error> {
+    SharedSecrets::of_responder(own, fresh, peer, ephemeral).map(|shared| shared.derive(label))
+}
+
 /// Encrypts one message to the owner of a bundle: first contact ‖ ciphertext, [`OVERHEAD`] bytes longer than the
 /// plaintext. `associated` must name both parties.
 ///
@@ -320,7 +353,7 @@ pub fn seal_to_fresh(
     plaintext: &[u8],
     rng: &mut dyn CryptoRng,
 ) -> Result<Vec<u8>, Error> {
-    let (key, FirstContact { ephemeral, .. }) = initiate(own, peer, None, label::X3DH_FRESH, rng)?;
+    let (key, ephemeral) = initiate_fresh(own, peer, label::X3DH_FRESH, rng)?;
     let ciphertext = OneTimeKey::new(key).seal(plaintext, &bind(associated, &ephemeral.0))?;
     Ok([&ephemeral.0[..], &ciphertext].concat())
 }
@@ -340,8 +373,8 @@ pub fn open_with_fresh(
 ) -> Result<SecretBytes, Error> {
     let mut reader = Reader::new(sealed);
     let ephemeral = PublicKey(reader.array().map_err(|_| Error::NotAuthentic)?);
-    let shared = SharedSecrets::of_responder(own, fresh, peer, &ephemeral)?;
-    OneTimeKey::new(shared.derive(label::X3DH_FRESH)).open(reader.rest(), &bind(associated, &ephemeral.0))
+    let key = respond_fresh(own, fresh, peer, &ephemeral, label::X3DH_FRESH)?;
+    OneTimeKey::new(key).open(reader.rest(), &bind(associated, &ephemeral.0))
 }
 
 /// The input of the key derivation: bytes with which no encoded point begins (section 2.2, F), then the shared secrets.

@@ -7,6 +7,7 @@ use core::convert::Infallible;
 use protocol::crypto::dh::{PrivateKey, PublicKey};
 use protocol::crypto::hash::{DIGEST_LEN, blocks_of, hash};
 use protocol::crypto::label::{CHAIN, Label, MESSAGE, RATCHET};
+use protocol::crypto::ristretto;
 use protocol::crypto::secret::Secret;
 use protocol::crypto::signature::{Signature, SigningKey, VerificationKey};
 use protocol::crypto::{count, kdf};
@@ -222,7 +223,7 @@ fn labelled_derivation_is_hkdf() {
 #[test]
 fn a_split_keeps_the_order_of_the_halves() {
     let both: [u8; 64] = core::array::from_fn(|index| index as u8);
-    let (left, right) = kdf::split(&Secret::new(both));
+    let (left, right) = kdf::split::<32, 32, 64>(&Secret::new(both));
     assert_eq!([*left.expose(), *right.expose()].concat(), both);
 }
 
@@ -233,7 +234,6 @@ mod rfc_9180 {
 
     use super::*;
 
-    const IKM_E: &str = "7268600d403fce431561aef583ee1613527cff655c1343f29812e66706df3234";
     const SK_E: &str = "52c4a758a802cd8b936eceea314432798d5baf2d7e9235dc084ab1b9cfa2f736";
     const SK_R: &str = "4612c550263fc8ad58375df3f557aac531d26850903e55a9f23f21d8534e8ac8";
     const PK_R: &str = "3948cfe0ad1ddb695d780e59077195da6c56506b027329794ab02bca80815c4d";
@@ -283,10 +283,10 @@ mod rfc_9180 {
         assert_eq!(plaintext.expose(), bytes(PT));
     }
 
-    /// The ephemeral key is DeriveKeyPair(ikmE) of section 7.1.3, and ikmE is all the randomness that is drawn.
+    /// The ephemeral private key is all the randomness that is drawn.
     #[test]
     fn sealing() {
-        let mut rng = Scripted(bytes(IKM_E));
+        let mut rng = Scripted(bytes(SK_E));
         let out = seal(&PublicKey(array(PK_R)), &bytes(INFO), &bytes(AAD), &bytes(PT), &mut rng).unwrap();
         assert_eq!(out, sealed());
         assert_eq!(out.len(), PT.len() / 2 + OVERHEAD);
@@ -399,5 +399,65 @@ fn different_lists_of_parts_are_different_hashes() {
         assert_ne!(hash(MESSAGE, list), hash(RATCHET, list));
         assert!(hash(MESSAGE, list).matches(&hash(MESSAGE, list)));
         assert!(!hash(MESSAGE, list).matches(&hash(RATCHET, list)));
+    }
+}
+
+/// RFC 9496, appendix A.1: multiples of the generator, from the first on.
+const MULTIPLES: [&str; 15] = [
+    "e2f2ae0a6abc4e71a884a961c500515f58e30b6aa582dd8db6a65945e08d2d76",
+    "6a493210f7499cd17fecb510ae0cea23a110e8d5b901f8acadd3095c73a3b919",
+    "94741f5d5d52755ece4f23f044ee27d5d1ea1e2bd196b462166b16152a9d0259",
+    "da80862773358b466ffadfe0b3293ab3d9fd53c5ea6c955358f568322daf6a57",
+    "e882b131016b52c1d3337080187cf768423efccbb517bb495ab812c4160ff44e",
+    "f64746d3c92b13050ed8d80236a7f0007c3b3f962f5ba793d19a601ebb1df403",
+    "44f53520926ec81fbd5a387845beb7df85a96a24ece18738bdcfa6a7822a176d",
+    "903293d8f2287ebe10e2374dc1a53e0bc887e592699f02d077d5263cdd55601c",
+    "02622ace8f7303a31cafc63f8fc48fdc16e1c8c8d234b2f0d6685282a9076031",
+    "20706fd788b2720a1ed2a5dad4952b01f413bcf0e7564de8cdc816689e2db95f",
+    "bce83f8ba5dd2fa572864c24ba1810f9522bc6004afe95877ac73241cafdab42",
+    "e4549ee16b9aa03099ca208c67adafcafa4c3f3e4e5303de6026e3ca8ff84460",
+    "aa52e000df2e16f55fb1032fc33bc42742dad6bd5a8fc0be0167436c5948501f",
+    "46376b80f409b29dc2b5f6f0c52591990896e5716f41477cd30085ab7f10301e",
+    "e0c418f7c8d9c4cdd7395b93ea124f3ad99021bb681dfc3302a9d99a2e53e64e",
+];
+
+fn ristretto_key(scalar: usize) -> ristretto::PrivateKey {
+    let mut bytes = [0; ristretto::PRIVATE_KEY_LEN];
+    bytes[0] = u8::try_from(scalar).expect("a small scalar");
+    ristretto::PrivateKey::from_secret(&Secret::new(bytes)).expect("a canonical scalar")
+}
+
+#[test]
+fn rfc_9496_appendix_a_1() {
+    for (index, multiple) in MULTIPLES.iter().enumerate() {
+        let point = ristretto_key(index + 1).public_key();
+        assert_eq!(point.to_bytes(), array::<32>(multiple), "multiple {}", index + 1);
+        assert_eq!(ristretto::PublicKey::from_bytes(&array(multiple)), Ok(point));
+        // Twice the product of private and public key.
+        if let Some(double) = MULTIPLES.get(2 * (index + 1) - 1) {
+            assert_eq!(*ristretto_key(1).agree(&point).expose(), array::<32>(double));
+            assert_eq!(*ristretto_key(index + 1).agree(&ristretto_key(1).public_key()).expose(), array::<32>(double));
+        }
+    }
+}
+
+/// RFC 9496, appendix A.3: encodings that are not canonical, negative, of no square, of a negative product, or of y = 0.
+/// The neutral element is an element of the group, but no key.
+#[test]
+fn rfc_9496_appendix_a_3() {
+    for bad in [
+        "00ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+        "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "f3ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "0100000000000000000000000000000000000000000000000000000000000000",
+        "01ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "ed57ffd8c914fb201471d1c3d245ce3c746fcbe63a3679d51b6a516ebebe0e20",
+        "26948d35ca62e643e26a83177332e6b6afeb9d08e4268b650f1f5bbd8d81d371",
+        "3eb858e78f5a7254d8c9731174a94f76755fd3941c0ac93735c07ba14579630e",
+        "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "0000000000000000000000000000000000000000000000000000000000000000",
+    ] {
+        assert_eq!(ristretto::PublicKey::from_bytes(&array(bad)), Err(Error::Malformed), "{bad}");
     }
 }

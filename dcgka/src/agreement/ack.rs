@@ -32,7 +32,7 @@ impl<'a> Content<'a> {
     ) -> Result<Self, Error> {
         let body = message.body.as_slice();
         match message.kind {
-            ACK if added.is_none_or(|user| user == from) => Copies::decode(body, rules).map(Self::Ack),
+            ACK if added.is_none_or(|user| user == from) => Copies::decode(body, None, rules).map(Self::Ack),
             ADD_ACK if added.is_some_and(|user| user != from) => AddAck::decode(body, rules).map(Self::AddAck),
             ACK_NONE if body.is_empty() => Ok(Self::None(None)),
             ACK_NONE if rules.asks() => FreshKey::decode(body).map(|fresh| Self::None(Some(fresh))),
@@ -86,7 +86,7 @@ impl Group {
                     pending.secrets.remove(&from.index);
                 }
                 if let Some(fresh) = fresh {
-                    self.lost_by(from.index, control, added.is_some(), &fresh);
+                    self.lost_by(from.index, (control, added.is_some()), &fresh, env.user.rules);
                 }
                 false
             }
@@ -204,10 +204,10 @@ impl Group {
 
     /// A member has lost what this control message gave it, and asks with its answer: for the adder's ratchet alone, or
     /// for the ratchets of all members that a seed steps.
-    fn lost_by(&mut self, member: MemberIndex, control: ControlId, adds: bool, fresh: &FreshKey) {
+    fn lost_by(&mut self, member: MemberIndex, (control, adds): (ControlId, bool), fresh: &FreshKey, rules: Rules) {
         let mine = control.author == self.me();
         if mine {
-            self.renew_channel(member, fresh);
+            self.renew_channel(member, fresh, rules);
         }
         if mine || !adds {
             self.asked_by(member);

@@ -69,7 +69,9 @@ impl Group {
         let mut body = Add::encode_head(&user, commitment.as_ref());
         // A known user cannot be added: I have acknowledged its add. So this user gets the next index.
         let joiner = MemberIndex::from_usize(self.senders.len());
-        self.encrypt_to(KnownUser { id: user, index: joiner }, ratchet, self.signed_as(number), env, &mut body);
+        let mut carrier = self.carrier(number);
+        carrier.put_header(env, &mut body);
+        self.encrypt_to(KnownUser { id: user, index: joiner }, ratchet, &mut carrier, env, &mut body);
         if Add::decode(&body, env.user.rules).is_err() {
             self.two_party.remove(&joiner);
             return Err(Error::NoBundle);
@@ -199,12 +201,17 @@ impl Group {
         let mut body = Vec::new();
         match self.ratchet(me).filter(|_| !guarded || self.view().contains(joiner.index)) {
             Some(ratchet) => {
-                let full = self.encrypt_to(joiner, &ratchet, self.signed_as(mine), env, &mut body);
+                let mut carrier = self.carrier(mine);
+                carrier.put_header(env, &mut body);
+                let full = self.encrypt_to(joiner, &ratchet, &mut carrier, env, &mut body);
                 let message = MessageId { author: env.user.id, number: mine };
                 let commitment = commit(label::RATCHET_COMMITMENT, &self.id, &message, &ratchet, env.user.rules);
-                body.extend(commitment.filter(|_| full).iter().flat_map(Digest::as_bytes));
+                body.extend(commitment.iter().flat_map(Digest::as_bytes));
+                if !full {
+                    body = Slot::EMPTY_BODY.to_vec();
+                }
             }
-            None => Slot::put_empty(&mut body),
+            None => body.extend_from_slice(Slot::EMPTY_BODY),
         }
         if let Some(sender) = self.sender(me) {
             let silent = sender.chain.is_none();

@@ -40,8 +40,10 @@ impl Group {
             group.two_party.entry(peer.index).or_default().fetch_bundle(&peer.id, env.context.directory)?;
         }
         let seed = Seed::generate(env);
-        let mut body = Create::encode_head(&nonce, seed.commitment(&id, CREATE_NUMBER, env).as_ref(), &sorted);
-        group.send_seed(&seed, &recipients, CREATE_NUMBER, env, &mut body);
+        let commitment = seed.commitment(&id, CREATE_NUMBER, env);
+        let mut body = Create::encode_head(&nonce, commitment.as_ref(), &sorted, env.user.rules);
+        let mut carrier = group.carrier(CREATE_NUMBER);
+        group.send_seed(&seed, &recipients, &mut carrier, env, &mut body);
         // A bundle or one-time prekey that is signed, but that nobody can encrypt to.
         if Create::decode(&body, env.user.rules)?.slots.iter().any(|slot| matches!(slot, Slot::Empty)) {
             return Err(Error::NoBundle);

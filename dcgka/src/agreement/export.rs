@@ -13,10 +13,11 @@ use protocol::wire::codec::{Reader, put_len, put_prefixed, put_varint};
 use super::sender::Sender;
 use super::state::{ControlId, Group, Pending, User};
 use crate::message_ratchet::Chain;
+use crate::rules::Rules;
 use crate::two_party::TwoParty;
 
 impl Group {
-    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+    pub(crate) fn encode(&self, rules: Rules, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.id.0);
         let mut membership = Vec::new();
         self.membership.encode(&mut membership);
@@ -27,7 +28,7 @@ impl Group {
         put_len(out, self.two_party.len());
         for (member, channel) in &self.two_party {
             put_varint(out, member.0);
-            channel.encode(out);
+            channel.encode(rules, out);
         }
         put_len(out, self.senders.len());
         for Sender { ratchet, chain } in &self.senders {
@@ -67,7 +68,7 @@ impl Group {
         group.number = reader.varint()?;
         for _ in 0..reader.count(1)? {
             let member = MemberIndex(reader.varint()?);
-            group.two_party.insert(member, TwoParty::decode(reader)?);
+            group.two_party.insert(member, TwoParty::decode(reader, user.rules)?);
         }
         for _ in 0..reader.count(1)? {
             let (ratchet, chain) = (take_optional(reader)?, take_optional(reader)?.map(Chain::new));

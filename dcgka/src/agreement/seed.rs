@@ -14,7 +14,7 @@ use protocol::wire::envelope::{Kind, Subject};
 
 use super::commitment::commit;
 use super::sender::Sender;
-use super::state::{ControlId, Env, Group, Pending};
+use super::state::{Carrier, ControlId, Env, Group, Pending};
 use crate::limits::MAX_KEPT_KEYS;
 use crate::messages::{ACK, ACK_NONE, Seeded};
 use crate::two_party::TwoParty;
@@ -49,12 +49,17 @@ impl Group {
         &mut self,
         seed: &Seed,
         recipients: &[KnownUser],
-        number: u32,
+        carrier: &mut Carrier,
         env: &mut Env<'_, '_>,
         body: &mut Vec<u8>,
     ) {
+        if recipients.is_empty() {
+            return;
+        }
+        carrier.put_header(env, body);
+        self.agree_with_all(recipients, carrier);
         for peer in recipients {
-            self.encrypt_to(*peer, &seed.0, self.signed_as(number), env, body);
+            self.encrypt_to(*peer, &seed.0, carrier, env, body);
         }
     }
 
@@ -69,9 +74,11 @@ impl Group {
     ) -> Result<(), Error> {
         let number = self.next_number()?;
         let seed = Seed::generate(env);
-        let mut body = Seeded::encode_head(seed.commitment(&self.id, number, env).as_ref(), recipients.len());
-        self.send_seed(&seed, recipients, number, env, &mut body);
-        self.return_my_ratchet(recipients, number, env, &mut body)?;
+        let commitment = seed.commitment(&self.id, number, env);
+        let mut body = Seeded::encode_head(commitment.as_ref(), recipients.len(), env.user.rules);
+        let mut carrier = self.carrier(number);
+        self.send_seed(&seed, recipients, &mut carrier, env, &mut body);
+        self.return_my_ratchet(recipients, &mut carrier, env, &mut body)?;
         self.apply_seed(Some(seed), ControlId { author: self.me(), number }, recipients);
         self.dirty = false;
         self.unconfirmed = false;
@@ -160,7 +167,10 @@ impl Group {
                 .filter(|user| user.index != author.index && !recipients.contains(user.index))
                 .collect();
             let what = label::MEMBER_SECRET_COMMITMENT;
-            self.put_copies(what, &own, &unknown_to_author, mine, env, &mut forwards)?;
+            if !unknown_to_author.is_empty() {
+                let mut carrier = self.carrier(mine);
+                self.put_copies(what, &own, &unknown_to_author, &mut carrier, env, &mut forwards)?;
+            }
             crowded = unknown_to_author.iter().any(|peer| {
                 let kept = self.two_party.get(&peer.index).map_or(0, TwoParty::kept);
                 kept >= MAX_KEPT_KEYS / 2 && !self.awaits_answer_of(peer.index)

@@ -31,7 +31,7 @@ impl Sender {
     /// update-ratchet: (I, ratchet) = KDF(ratchet, input). `None` if the ratchet is unknown.
     fn step(&mut self, input: &[u8]) -> Option<Secret> {
         let ratchet = self.ratchet.as_mut()?;
-        let (update_secret, next) = kdf::split(&kdf::derive(label::RATCHET, ratchet.expose(), input, &[]));
+        let (update_secret, next) = kdf::split(&kdf::derive::<64>(label::RATCHET, ratchet.expose(), input, &[]));
         *ratchet = next;
         Some(update_secret)
     }

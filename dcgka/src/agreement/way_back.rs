@@ -26,8 +26,9 @@ use protocol::membership::{KnownUser, MemberIndex};
 use protocol::wire::envelope::Subject;
 
 use super::commitment::commit;
-use super::state::{Env, Group, Stop};
+use super::state::{Carrier, Env, Group, Stop};
 use crate::messages::{ASK, Copies};
+use crate::rules::Rules;
 use crate::two_party::FreshKey;
 
 impl Group {
@@ -37,8 +38,10 @@ impl Group {
         if !env.user.rules.asks() {
             return Vec::new();
         }
+        // It goes into my next message.
+        let Ok(number) = self.next_number() else { return Vec::new() };
         let channel = self.two_party.entry(peer).or_default();
-        channel.renew(&mut *env.context.rng).map(|fresh| fresh.encode()).unwrap_or_default()
+        channel.renew(number, env.user.rules, &mut *env.context.rng).map(|fresh| fresh.encode()).unwrap_or_default()
     }
 
     /// Asks one member for its ratchet.
@@ -61,7 +64,7 @@ impl Group {
         let fresh = FreshKey::decode(&message.body).ok().filter(|_| env.user.rules.asks()).ok_or(Rule::Form)?;
         if message.subject.name() == Some(env.user.id) {
             self.asked_by(from.index);
-            self.renew_channel(from.index, &fresh);
+            self.renew_channel(from.index, &fresh, env.user.rules);
         }
         Ok(())
     }
@@ -74,9 +77,9 @@ impl Group {
     }
 
     /// A member has named a fresh key, to which I encrypt next.
-    pub(super) fn renew_channel(&mut self, member: MemberIndex, fresh: &FreshKey) {
+    pub(super) fn renew_channel(&mut self, member: MemberIndex, fresh: &FreshKey, rules: Rules) {
         if self.view().contains(member) {
-            self.two_party.entry(member).or_default().renewed(fresh);
+            self.two_party.entry(member).or_default().renewed(fresh, rules);
         }
     }
 
@@ -84,13 +87,13 @@ impl Group {
     pub(super) fn return_my_ratchet(
         &mut self,
         recipients: &[KnownUser],
-        number: u32,
+        carrier: &mut Carrier,
         env: &mut Env<'_, '_>,
         body: &mut Vec<u8>,
     ) -> Result<(), Error> {
         let lacking: Vec<_> = recipients.iter().filter(|user| self.lacking.remove(user.index)).copied().collect();
         let Some(ratchet) = self.ratchet(self.me()) else { return Ok(()) };
-        self.put_copies(label::RATCHET_COMMITMENT, &ratchet, &lacking, number, env, body)
+        self.put_copies(label::RATCHET_COMMITMENT, &ratchet, &lacking, carrier, env, body)
     }
 
     /// Takes the author's ratchet from its update or removal if I have lost it. Returns whether it is there and I still
@@ -121,26 +124,27 @@ impl Group {
         }
     }
 
-    /// Appends copies of a secret in my message `number` for these members, and the commitment to it.
+    /// Appends copies of a secret for these members, and the commitment to it.
     pub(super) fn put_copies(
         &mut self,
         what: Label,
         secret: &Secret,
         peers: &[KnownUser],
-        number: u32,
+        carrier: &mut Carrier,
         env: &mut Env<'_, '_>,
         out: &mut Vec<u8>,
     ) -> Result<(), Error> {
         if peers.is_empty() {
             return Ok(());
         }
-        let message = MessageId { author: env.user.id, number };
+        let message = MessageId { author: env.user.id, number: carrier.number() };
         if let Some(commitment) = commit(what, &self.id, &message, secret, env.user.rules) {
             out.extend_from_slice(commitment.as_bytes());
         }
+        carrier.put_header(env, out);
         for peer in peers {
             out.extend_from_slice(&self.handle(&peer.id)?.0);
-            self.encrypt_to(*peer, secret, self.signed_as(number), env, out);
+            self.encrypt_to(*peer, secret, carrier, env, out);
         }
         Ok(())
     }

@@ -1,129 +1,90 @@
-//! 2SM: secrets from one member to another, with forward secrecy and post-compromise security for each message (paper,
-//! section 6.1).
+//! Two-party channels: secrets from one member to another, with forward secrecy and post-compromise security for each
+//! message.
 //!
-//! With each message the sender makes a new key pair for itself and one for the recipient, whose private key it sends
-//! along. So every message replaces the keys of both directions, whichever side sends it.
+//! With each ciphertext the sender gets a new key pair of its own, and the recipient one too. So every ciphertext replaces
+//! the keys of both directions, whichever side sends it. How that is done is a rule: [`two_sm`] sends the keys along (paper,
+//! section 6.1), [`lean`] derives them. Which keys are kept, used and forgotten is the same for both, and stands here.
 //!
-//! ```text
-//! origin 1..5 | 1 (prekeys): ephemeral key 32, one-time prekey 4   | AEAD( secret 32, b 32, A 32, index 4 ) | tag 16
-//!             | else (HPKE): encapsulated key 32                   |
-//! ```
-//!
-//! Origin 0 is an empty slot: the recipient could not be encrypted to. 1: the recipient's prekeys. 2: the key that the
-//! sender made in its last message. 2 + i: the recipient's own key number i. If that is a fresh key, which the recipient
-//! has named in a message of its own and not in a ciphertext, the slot has the same form, but is X3DH with that key in
-//! the place of the signed prekey: such a message alone says nothing reliable of who the two are.
+//! A ciphertext names its *origin*, the key that it is encrypted to ([`slot::Origin`]): none, in an empty slot; the
+//! recipient's prekeys; the key that the sender made for it in its last ciphertext; or a key of the recipient's own. If
+//! that is a fresh key, which the recipient has named in a message of its own and not in a ciphertext, it is X3DH with that
+//! key in the place of the signed prekey: such a message alone says nothing reliable of who the two are.
 
+mod keys;
+pub(crate) mod lean;
+mod slot;
 #[cfg(test)]
 mod tests;
+mod two_sm;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
-use protocol::crypto::dh::{PRIVATE_KEY_LEN, PUBLIC_KEY_LEN, PrivateKey, PublicKey};
-use protocol::crypto::hpke;
-use protocol::crypto::label;
-use protocol::crypto::secret::{SECRET_LEN, Secret, SecretBytes};
-use protocol::crypto::signature::VERIFICATION_KEY_LEN;
+use protocol::crypto::dh::{PRIVATE_KEY_LEN, PrivateKey, PublicKey};
+use protocol::crypto::ristretto;
+use protocol::crypto::secret::Secret;
 use protocol::directory::Directory;
 use protocol::error::Error;
-use protocol::id::{GroupId, MemberId};
+use protocol::id::MemberId;
 use protocol::wire::codec::{Reader, put_len, put_varint};
 use protocol::x3dh::{self, PeerBundle, PrekeySecrets};
 use rand_core::CryptoRng;
 
 use crate::limits::MAX_KEPT_KEYS;
 use crate::rules::Rules;
+pub(crate) use keys::Binding;
+use keys::{Announced, Made, Means, Private, Public, To};
+use lean::Ephemeral;
+pub(crate) use slot::{Header, Slot, cold_len, decode_header, header_len, payload_len, warm_len};
+use slot::{Origin, last_named};
 
-/// Bytes of the plaintext: the secret, the peer's next private key, my next public key and its index.
-pub(crate) const PAYLOAD_LEN: usize = SECRET_LEN + PRIVATE_KEY_LEN + PUBLIC_KEY_LEN + INDEX_LEN;
-/// Bytes of a slot encrypted to prekeys.
-pub(crate) const COLD_LEN: usize = 1 + x3dh::OVERHEAD + PAYLOAD_LEN;
-/// Bytes of a slot encrypted with HPKE, for an origin of one byte.
-pub(crate) const WARM_LEN: usize = 1 + hpke::OVERHEAD + PAYLOAD_LEN;
-
-const INDEX_LEN: usize = 4;
-const EMPTY: u32 = 0;
-const PREKEYS: u32 = 1;
-const MADE_BY_SENDER: u32 = 2;
-
-/// In an export: fresh keys of mine exist; and which kind of key the peer's is.
+/// In an export: a received key is there, and fresh keys of mine are.
+const HAS_RECEIVED: u8 = 1;
 const HAS_FRESH: u8 = 2;
+/// In an export: which kind of key the peer's is.
 const ORDINARY_KEY: u8 = 1;
 const FRESH_KEY: u8 = 2;
+const ANNOUNCED_KEY: u8 = 3;
 
-/// A two-party ciphertext in a message.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Slot<'a> {
-    Empty,
-    Full { origin: u32, sealed: &'a [u8] },
+/// A private key of mine.
+#[derive(Clone)]
+enum Mine {
+    /// Of a ciphertext of mine.
+    Ordinary(Private),
+    /// A fresh key.
+    Fresh(PrivateKey),
 }
 
-impl<'a> Slot<'a> {
-    pub(crate) fn decode(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let origin = reader.varint()?;
-        let overhead = match origin {
-            EMPTY => return Ok(Self::Empty),
-            PREKEYS => x3dh::OVERHEAD,
-            _ => hpke::OVERHEAD,
-        };
-        Ok(Self::Full { origin, sealed: reader.bytes(overhead + PAYLOAD_LEN)? })
-    }
-
-    pub(crate) fn put_empty(out: &mut Vec<u8>) {
-        put_varint(out, EMPTY);
-    }
+/// What I encrypt to next.
+#[derive(Clone)]
+enum Theirs {
+    /// A key of the channel, and what my next ciphertext says of it.
+    Key(Public, Origin),
+    /// The peer's fresh key.
+    Fresh(FreshKey),
 }
 
-/// What a ciphertext is bound to: one message of one sender to one recipient.
-#[derive(Clone, Copy)]
-pub(crate) struct Binding<'a> {
-    pub(crate) group: &'a GroupId,
-    pub(crate) sender: &'a MemberId,
-    /// The key that verifies the message which carries the ciphertext.
-    pub(crate) sender_key: &'a [u8; VERIFICATION_KEY_LEN],
-    pub(crate) recipient: &'a MemberId,
-    pub(crate) number: u32,
-    pub(crate) rules: Rules,
-}
-
-impl Binding<'_> {
-    /// The parts have fixed lengths, so they need no prefixes.
-    fn info(&self) -> Vec<u8> {
-        [label::TWO_PARTY, &self.group.0, &self.sender.0, &self.recipient.0].concat()
-    }
-
-    fn associated(&self) -> Vec<u8> {
-        let key: &[u8] = if self.rules.binds_senders_key() { self.sender_key } else { &[] };
-        [key, &self.number.to_be_bytes()].concat()
-    }
-
-    fn both(&self) -> Vec<u8> {
-        [self.info(), self.associated()].concat()
-    }
-}
-
-/// A key of the peer.
-#[derive(Clone, Copy)]
-struct PeerKey {
-    key: PublicKey,
-    /// What my next message says of it.
-    origin: u32,
-    /// Whether it is a fresh key.
-    fresh: bool,
+/// One side's means of making a message: what its ciphertexts need besides the channel.
+pub(crate) struct Sealing<'a> {
+    pub(crate) own: &'a PrekeySecrets,
+    pub(crate) directory: &'a dyn Directory,
+    pub(crate) rng: &'a mut dyn CryptoRng,
+    /// The keys of the message's header, over lean channels.
+    pub(crate) ephemeral: Option<&'a Ephemeral>,
+    /// The secret shared with the recipient's key, if it has been computed together with others.
+    pub(crate) shared: Option<Secret>,
 }
 
 /// One member's side of the channel to another.
 #[derive(Clone, Default)]
 pub(crate) struct TwoParty {
-    /// My private keys that the peer may still encrypt to, by index.
-    mine: BTreeMap<u32, PrivateKey>,
-    /// Which of them are fresh keys.
-    fresh: BTreeSet<u32>,
+    /// My private keys that the peer may still encrypt to, by index: in 2SM a count, over lean channels the number of my
+    /// message that announced the key.
+    mine: BTreeMap<u32, Mine>,
     last_index: u32,
-    /// The private key that the peer made for me in its last message.
-    received: Option<PrivateKey>,
-    /// The peer's key that I encrypt to next. `None`: the peer's prekeys.
-    peer: Option<PeerKey>,
+    /// The private key that the peer's last ciphertext made for me.
+    received: Option<Private>,
+    /// `None`: the peer's prekeys.
+    peer: Option<Theirs>,
     /// Message number and index of each ciphertext that the peer has not acknowledged.
     sent: VecDeque<(u32, u32)>,
     /// The peer's identity key, once its bundle has been checked.
@@ -160,77 +121,110 @@ impl TwoParty {
         Ok(())
     }
 
+    /// The key of a lean channel that I encrypt to next. `None` if there is none, or none that one can encrypt to.
+    pub(crate) fn peer_key(&mut self) -> Option<ristretto::PublicKey> {
+        let Some(Theirs::Key(public, _)) = &mut self.peer else { return None };
+        if let Public::Announced(announced) = public {
+            *public = Public::Ristretto(announced.key()?);
+        }
+        match public {
+            Public::Ristretto(key) => Some(*key),
+            _ => None,
+        }
+    }
+
     /// Appends a slot with `secret`; an empty one if the peer has no valid bundle or the channel is full. Returns whether
     /// it is full.
     pub(crate) fn send(
         &mut self,
         secret: &Secret,
         binding: &Binding<'_>,
-        own: &PrekeySecrets,
-        directory: &dyn Directory,
-        rng: &mut dyn CryptoRng,
+        sealing: Sealing<'_>,
         out: &mut Vec<u8>,
     ) -> bool {
-        let Some(index) = self.next_index() else {
+        let index = self.next_index(binding.number, binding.rules);
+        let made = index.and_then(|index| Some((index, self.seal(secret, index, binding, sealing).ok()?)));
+        let Some((index, (origin, Made { sealed, mine, theirs }))) = made else {
             Slot::put_empty(out);
             return false;
         };
-        let (mine, theirs) = (PrivateKey::random(rng), PrivateKey::random(rng));
-        let mut payload = SecretBytes::with_capacity(PAYLOAD_LEN);
-        payload.put(secret.expose());
-        payload.put(theirs.as_secret().expose());
-        payload.put(&mine.public_key().0);
-        payload.put(&index.to_be_bytes());
-        let (origin, sealed) = match self.peer {
-            Some(PeerKey { key, origin, fresh: false }) => {
-                (origin, hpke::seal(&key, &binding.info(), &binding.associated(), payload.expose(), rng))
-            }
-            Some(PeerKey { key, origin, fresh: true }) => {
-                (origin, self.send_to_fresh(key, binding, own, directory, payload.expose(), rng))
-            }
-            None => (PREKEYS, self.send_first_contact(binding, own, directory, payload.expose(), rng)),
-        };
-        let Ok(sealed) = sealed else {
-            Slot::put_empty(out);
-            return false;
-        };
-        put_varint(out, origin);
+        origin.put(binding.rules, out);
         out.extend_from_slice(&sealed);
-        self.mine.insert(index, mine);
+        self.mine.insert(index, Mine::Ordinary(mine));
         self.last_index = index;
-        self.peer = Some(PeerKey { key: theirs.public_key(), origin: MADE_BY_SENDER, fresh: false });
+        self.peer = Some(Theirs::Key(theirs, Origin::Sender));
         self.sent.push_back((binding.number, index));
         true
     }
 
-    /// A fresh key of mine, to be sent to the peer in a message that I sign. `None` if there is no index for it.
-    pub(crate) fn renew(&mut self, rng: &mut dyn CryptoRng) -> Option<FreshKey> {
+    fn seal(
+        &mut self,
+        secret: &Secret,
+        index: u32,
+        binding: &Binding<'_>,
+        sealing: Sealing<'_>,
+    ) -> Result<(Origin, Made), Error> {
+        let Sealing { own, directory, rng, ephemeral, shared } = sealing;
+        let lean = binding.rules.lean_channels();
+        if lean && matches!(self.peer, Some(Theirs::Key(..))) {
+            self.peer_key().ok_or(Error::NoBundle)?;
+        }
+        let (origin, to) = match &self.peer {
+            Some(Theirs::Key(key, origin)) => (*origin, To::Key(key)),
+            Some(Theirs::Fresh(FreshKey { index, key })) => {
+                let identity = self.identity_of(binding.recipient, directory).ok_or(Error::NoBundle)?;
+                let origin = if lean { Origin::Fresh(*index) } else { Origin::Own(*index) };
+                let to = To::Fresh(PeerBundle { identity, signed: *key });
+                self.peer_identity = Some(identity);
+                (origin, to)
+            }
+            None => {
+                let bundle = match self.bundle.take() {
+                    Some(bundle) => bundle,
+                    None => x3dh::peer_bundle(binding.recipient, directory)?,
+                };
+                self.peer_identity = Some(bundle.identity);
+                (Origin::Prekeys, To::Prekeys(bundle, directory.one_time(binding.recipient)))
+            }
+        };
+        let made = match ephemeral {
+            Some(ephemeral) => lean::seal(&to, secret, (ephemeral, shared), (binding, origin), own, rng),
+            None => two_sm::seal(&to, secret, index, binding, own, rng),
+        };
+        made.map(|made| (origin, made))
+    }
+
+    /// A fresh key of mine, to be sent to the peer in my message `number`, which I sign. `None` if there is no index for
+    /// it.
+    pub(crate) fn renew(&mut self, number: u32, rules: Rules, rng: &mut dyn CryptoRng) -> Option<FreshKey> {
         // Otherwise a peer that uses none of the keys could keep me from asking.
         if self.kept() >= MAX_KEPT_KEYS {
             self.forget_through(self.last_index);
         }
-        let index = self.next_index()?;
+        let index = self.next_index(number, rules)?;
         let mine = PrivateKey::random(rng);
         let key = mine.public_key();
-        self.mine.insert(index, mine);
-        self.fresh.insert(index);
+        self.mine.insert(index, Mine::Fresh(mine));
         self.last_index = index;
         Some(FreshKey { index, key })
     }
 
     /// The peer's fresh key: my next ciphertext is encrypted to it.
-    pub(crate) fn renewed(&mut self, fresh: &FreshKey) {
-        let Some(origin) = origin_of(fresh.index) else { return };
-        self.peer = Some(PeerKey { key: fresh.key, origin, fresh: true });
+    pub(crate) fn renewed(&mut self, fresh: &FreshKey, rules: Rules) {
+        if !is_index(fresh.index, rules) {
+            return;
+        }
+        self.peer = Some(Theirs::Fresh(*fresh));
         // Of a full channel, the peer has lost what I have sent: it uses none of these keys.
         if self.kept() >= MAX_KEPT_KEYS {
             self.forget_through(self.last_index);
         }
     }
 
-    /// The index of my next key; `None` if the channel is full.
-    fn next_index(&self) -> Option<u32> {
-        self.last_index.checked_add(1).filter(|_| self.kept() < MAX_KEPT_KEYS)
+    /// The index of my next key, in my message `number`; `None` if the channel is full.
+    fn next_index(&self, number: u32, rules: Rules) -> Option<u32> {
+        let next = if rules.lean_channels() { Some(number) } else { self.last_index.checked_add(1) };
+        next.filter(|_| self.kept() < MAX_KEPT_KEYS)
     }
 
     /// The secret in a slot. `None` if it does not open; then nothing has changed. (If it opens and its content is no
@@ -242,32 +236,37 @@ impl TwoParty {
         own: &mut PrekeySecrets,
         directory: &dyn Directory,
     ) -> Option<Secret> {
-        let Slot::Full { origin, sealed } = *slot else { return None };
-        let open = |key: &PrivateKey| hpke::open(key, &binding.info(), &binding.associated(), sealed).ok();
-        let payload = match origin {
-            PREKEYS => self.receive_first_contact(binding, own, directory, sealed)?,
-            MADE_BY_SENDER => open(self.received.as_ref()?)?,
-            origin => {
-                let index = origin - MADE_BY_SENDER;
-                let key = self.mine.get(&index)?;
-                if self.fresh.contains(&index) {
-                    let identity = self.identity_of(binding.sender, directory)?;
-                    let payload = x3dh::open_with_fresh(own, key, &identity, &binding.both(), sealed).ok()?;
-                    self.peer_identity = Some(identity);
-                    payload
-                } else {
-                    open(key)?
+        let Slot::Full { origin, sealed, .. } = *slot else { return None };
+        let lean = binding.rules.lean_channels();
+        let means = match origin {
+            Origin::Prekeys => Means::Prekeys(self.identity_of(binding.sender, directory)?),
+            Origin::Sender => Means::Key(self.received.as_ref()?),
+            Origin::Own(index) | Origin::Fresh(index) => match self.mine.get(&index)? {
+                // Over lean channels the two have different forms.
+                Mine::Ordinary(key) if matches!(origin, Origin::Own(_)) => Means::Key(key),
+                Mine::Fresh(key) if !lean || matches!(origin, Origin::Fresh(_)) => {
+                    Means::Fresh(key, self.identity_of(binding.sender, directory)?)
                 }
-            }
+                _ => return None,
+            },
         };
-        let payload = Payload::decode(payload.expose()).ok()?;
-        let next_origin = origin_of(payload.index)?;
-        if let Some(used) = origin.checked_sub(MADE_BY_SENDER) {
-            self.forget_through(used);
+        let opened = match lean {
+            true => lean::open(&means, sealed, (binding, origin), own)?,
+            false => two_sm::open(&means, sealed, binding, own)?,
+        };
+        if !is_index(opened.index, binding.rules) {
+            return None;
         }
-        self.received = Some(payload.private);
-        self.peer = Some(PeerKey { key: payload.public, origin: next_origin, fresh: false });
-        Some(payload.secret)
+        if let Means::Prekeys(identity) | Means::Fresh(_, identity) = means {
+            self.peer_identity = Some(identity);
+        }
+        match origin {
+            Origin::Own(index) | Origin::Fresh(index) => self.forget_through(index),
+            Origin::Prekeys | Origin::Sender => {}
+        }
+        self.received = Some(opened.received);
+        self.peer = Some(Theirs::Key(opened.peer, Origin::Own(opened.index)));
+        Some(opened.secret)
     }
 
     /// The peer has delivered my message with this number: it will no longer use keys older than the one in the last
@@ -287,46 +286,9 @@ impl TwoParty {
     fn forget_through(&mut self, index: u32) {
         self.sent.drain(..self.sent.partition_point(|(_, sent)| *sent <= index));
         match index.checked_add(1) {
-            Some(next) => {
-                self.mine = self.mine.split_off(&next);
-                self.fresh = self.fresh.split_off(&next);
-            }
-            None => {
-                self.mine.clear();
-                self.fresh.clear();
-            }
+            Some(next) => self.mine = self.mine.split_off(&next),
+            None => self.mine.clear(),
         }
-    }
-
-    fn send_first_contact(
-        &mut self,
-        binding: &Binding<'_>,
-        own: &PrekeySecrets,
-        directory: &dyn Directory,
-        payload: &[u8],
-        rng: &mut dyn CryptoRng,
-    ) -> Result<Vec<u8>, Error> {
-        let bundle = match self.bundle.take() {
-            Some(bundle) => bundle,
-            None => x3dh::peer_bundle(binding.recipient, directory)?,
-        };
-        self.peer_identity = Some(bundle.identity);
-        let one_time = directory.one_time(binding.recipient);
-        x3dh::seal(own, &bundle, one_time.as_deref(), &binding.both(), payload, rng)
-    }
-
-    fn send_to_fresh(
-        &mut self,
-        key: PublicKey,
-        binding: &Binding<'_>,
-        own: &PrekeySecrets,
-        directory: &dyn Directory,
-        payload: &[u8],
-        rng: &mut dyn CryptoRng,
-    ) -> Result<Vec<u8>, Error> {
-        let identity = self.identity_of(binding.recipient, directory).ok_or(Error::NoBundle)?;
-        self.peer_identity = Some(identity);
-        x3dh::seal_to_fresh(own, &PeerBundle { identity, signed: key }, &binding.both(), payload, rng)
     }
 
     /// The peer's identity key, from the directory if it is not known yet.
@@ -334,36 +296,48 @@ impl TwoParty {
         self.peer_identity.or_else(|| x3dh::peer_bundle(peer, directory).ok().map(|bundle| bundle.identity))
     }
 
-    fn receive_first_contact(
-        &mut self,
-        binding: &Binding<'_>,
-        own: &mut PrekeySecrets,
-        directory: &dyn Directory,
-        sealed: &[u8],
-    ) -> Option<SecretBytes> {
-        let identity = self.identity_of(binding.sender, directory)?;
-        let payload = x3dh::open(own, &identity, &binding.both(), sealed).ok()?;
-        self.peer_identity = Some(identity);
-        Some(payload)
-    }
-
-    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+    pub(crate) fn encode(&self, rules: Rules, out: &mut Vec<u8>) {
         put_varint(out, self.last_index);
         put_len(out, self.mine.len());
+        let mut fresh = Vec::new();
         for (index, key) in &self.mine {
             put_varint(out, *index);
-            out.extend_from_slice(key.as_secret().expose());
+            match key {
+                Mine::Ordinary(key) => key.put(out),
+                Mine::Fresh(key) => {
+                    out.extend_from_slice(key.as_secret().expose());
+                    fresh.push(*index);
+                }
+            }
         }
-        out.push(u8::from(self.received.is_some()) + if self.fresh.is_empty() { 0 } else { HAS_FRESH });
-        if !self.fresh.is_empty() {
-            put_len(out, self.fresh.len());
-            self.fresh.iter().for_each(|index| put_varint(out, *index));
+        let received = if self.received.is_some() { HAS_RECEIVED } else { 0 };
+        out.push(received + if fresh.is_empty() { 0 } else { HAS_FRESH });
+        if !fresh.is_empty() {
+            put_len(out, fresh.len());
+            fresh.iter().for_each(|index| put_varint(out, *index));
         }
-        out.extend(self.received.iter().flat_map(|key| key.as_secret().expose()));
-        out.push(self.peer.map_or(0, |peer| if peer.fresh { FRESH_KEY } else { ORDINARY_KEY }));
-        if let Some(PeerKey { key, origin, .. }) = &self.peer {
-            out.extend_from_slice(&key.0);
-            put_varint(out, *origin);
+        if let Some(key) = &self.received {
+            key.put(out);
+        }
+        match &self.peer {
+            None => out.push(0),
+            Some(Theirs::Fresh(FreshKey { index, key })) => {
+                out.push(FRESH_KEY);
+                out.extend_from_slice(&key.0);
+                put_varint(out, Origin::Own(*index).number(rules));
+            }
+            Some(Theirs::Key(key, origin)) => {
+                out.push(if matches!(key, Public::Announced(_)) { ANNOUNCED_KEY } else { ORDINARY_KEY });
+                match key {
+                    Public::X25519(key) => out.extend_from_slice(&key.0),
+                    Public::Ristretto(key) => out.extend_from_slice(&key.to_bytes()),
+                    Public::Announced(Announced { a, t }) => {
+                        out.extend_from_slice(a);
+                        out.extend_from_slice(t.to_secret().expose());
+                    }
+                }
+                put_varint(out, origin.number(rules));
+            }
         }
         put_len(out, self.sent.len());
         for (number, index) in &self.sent {
@@ -374,29 +348,53 @@ impl TwoParty {
         out.extend(self.peer_identity.iter().flat_map(|key| key.0));
     }
 
-    pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<Self, Error> {
-        let private = |reader: &mut Reader<'_>| Ok::<_, Error>(PrivateKey::from_secret(Secret::new(reader.array()?)));
+    pub(crate) fn decode(reader: &mut Reader<'_>, rules: Rules) -> Result<Self, Error> {
+        let secret = |reader: &mut Reader<'_>| Ok::<Secret, Error>(Secret::new(reader.array()?));
         let mut state = Self { last_index: reader.varint()?, ..Self::default() };
+        let mut mine = BTreeMap::new();
         for _ in 0..reader.count(1 + PRIVATE_KEY_LEN)? {
             let index = reader.varint()?;
-            state.mine.insert(index, private(reader)?);
+            mine.insert(index, secret(reader)?);
         }
-        let flags = Some(reader.byte()?).filter(|flags| *flags <= 1 + HAS_FRESH).ok_or(Error::Malformed)?;
-        if flags >= HAS_FRESH {
+        let flags = Some(reader.byte()?).filter(|flags| *flags <= HAS_RECEIVED + HAS_FRESH).ok_or(Error::Malformed)?;
+        if flags & HAS_FRESH != 0 {
             for _ in 0..reader.count(1)? {
-                state.fresh.insert(reader.varint()?);
+                let index = reader.varint()?;
+                let key = mine.remove(&index).ok_or(Error::Malformed)?;
+                state.mine.insert(index, Mine::Fresh(PrivateKey::from_secret(key)));
             }
         }
-        state.received = (flags % HAS_FRESH == 1).then(|| private(reader)).transpose()?;
-        let fresh = match reader.byte()? {
-            0 => None,
-            ORDINARY_KEY => Some(false),
-            FRESH_KEY => Some(true),
-            _ => return Err(Error::Malformed),
-        };
-        if let Some(fresh) = fresh {
-            state.peer = Some(PeerKey { key: PublicKey(reader.array()?), origin: reader.varint()?, fresh });
+        for (index, key) in mine {
+            state.mine.insert(index, Mine::Ordinary(Private::of(key, rules)?));
         }
+        if flags & HAS_RECEIVED != 0 {
+            state.received = Some(Private::of(secret(reader)?, rules)?);
+        }
+        state.peer = match reader.byte()? {
+            0 => None,
+            FRESH_KEY => {
+                let key = PublicKey(reader.array()?);
+                match Origin::of(reader.varint()?, rules) {
+                    Some(Origin::Own(index)) => Some(Theirs::Fresh(FreshKey { index, key })),
+                    _ => return Err(Error::Malformed),
+                }
+            }
+            kind => {
+                let key = match (kind, rules.lean_channels()) {
+                    (ORDINARY_KEY, false) => Public::X25519(PublicKey(reader.array()?)),
+                    (ORDINARY_KEY, true) => Public::Ristretto(ristretto::PublicKey::from_bytes(&reader.array()?)?),
+                    (ANNOUNCED_KEY, true) => {
+                        let a = reader.array()?;
+                        Public::Announced(Announced { a, t: ristretto::PrivateKey::from_secret(&secret(reader)?)? })
+                    }
+                    _ => return Err(Error::Malformed),
+                };
+                match Origin::of(reader.varint()?, rules) {
+                    Some(origin @ (Origin::Sender | Origin::Own(_))) => Some(Theirs::Key(key, origin)),
+                    _ => return Err(Error::Malformed),
+                }
+            }
+        };
         for _ in 0..reader.count(2)? {
             state.sent.push_back((reader.varint()?, reader.varint()?));
         }
@@ -405,9 +403,9 @@ impl TwoParty {
     }
 }
 
-/// The origin of a ciphertext to the recipient's own key with this index. Indices start at 1.
-fn origin_of(index: u32) -> Option<u32> {
-    MADE_BY_SENDER.checked_add(index).filter(|origin| *origin > MADE_BY_SENDER)
+/// Whether a key can have this index: indices start at 1, and an origin says them.
+fn is_index(index: u32, rules: Rules) -> bool {
+    index > 0 && last_named(rules.lean_channels()).checked_add(index).is_some()
 }
 
 /// A key to which the peer is to encrypt next, outside any ciphertext.
@@ -429,25 +427,5 @@ impl FreshKey {
         put_varint(&mut out, self.index);
         out.extend_from_slice(&self.key.0);
         out
-    }
-}
-
-struct Payload {
-    secret: Secret,
-    private: PrivateKey,
-    public: PublicKey,
-    index: u32,
-}
-
-impl Payload {
-    fn decode(bytes: &[u8]) -> Result<Self, Error> {
-        let mut reader = Reader::new(bytes);
-        let payload = Self {
-            secret: Secret::new(reader.array()?),
-            private: PrivateKey::from_secret(Secret::new(reader.array()?)),
-            public: PublicKey(reader.array()?),
-            index: u32::from_be_bytes(reader.array()?),
-        };
-        reader.finish().map(|()| payload)
     }
 }

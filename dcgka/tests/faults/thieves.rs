@@ -21,7 +21,7 @@ use crate::malicious::{ACK_NONE, ADD_ACK, Invitation, MESSAGE, Malicious, UPDATE
 
 /// A step of a ratchet: the update secret, and the next ratchet.
 fn step(ratchet: &Secret, input: &[u8]) -> (Secret, Secret) {
-    kdf::split(&kdf::derive(label::RATCHET, ratchet.expose(), input, &[]))
+    kdf::split(&kdf::derive::<64>(label::RATCHET, ratchet.expose(), input, &[]))
 }
 
 /// The key of the first message after a step with this update secret.

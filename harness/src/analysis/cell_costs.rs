@@ -89,7 +89,8 @@ pub fn bytes_sent(sample: &Sample) -> u64 {
 pub fn over_floor(sample: &Sample, role: Option<Role>) -> Option<f64> {
     let works: Vec<&Work> = sample.work.iter().filter(|work| role.is_none_or(|role| work.role == role)).collect();
     let cpu: u64 = works.iter().flat_map(|work| &work.cpu_ns).sum();
-    if works.iter().any(|work| Metric::primitives().any(|metric| !work.counts.contains_key(&metric))) {
+    let is_missing = |work: &Work, metric: Metric| !metric.is_left_out_at_zero() && !work.counts.contains_key(&metric);
+    if works.iter().any(|work| Metric::primitives().any(|metric| is_missing(work, metric))) {
         return None;
     }
     let mut floor = 0.0;

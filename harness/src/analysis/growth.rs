@@ -95,7 +95,11 @@ fn count(who: Who, sample: &Sample, which: Counts) -> Option<f64> {
     let mut sum = 0;
     for work in sample.work.iter().filter(|work| is(who, work.role)) {
         for metric in &metrics {
-            sum += work.counts.get(metric)?;
+            match work.counts.get(metric) {
+                Some(count) => sum += count,
+                None if metric.is_left_out_at_zero() => {}
+                None => return None,
+            }
         }
     }
     Some(sum as f64)

@@ -11,7 +11,7 @@ use std::hint::black_box;
 use protocol::crypto::count::{self, Counts};
 use protocol::crypto::label::Label;
 use protocol::crypto::secret::Secret;
-use protocol::crypto::{aead, dh, hash, kdf, signature};
+use protocol::crypto::{aead, dh, hash, kdf, ristretto, signature};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
@@ -25,8 +25,10 @@ const BATCHES: usize = 5;
 /// Bytes of a short message with its header and signature.
 const AEAD_LEN: usize = 113;
 const HASH_LEN: usize = 250;
+/// Keys with which agreement is made together, so that their common encoding does not count.
+const TOGETHER: usize = 32;
 
-/// Measures all primitives on this thread. This takes about 10 ms.
+/// Measures all primitives on this thread. This takes about 15 ms.
 #[must_use]
 pub fn primitives() -> PrimitiveCosts {
     let mut rng = ChaCha20Rng::from_seed([0; 32]);
@@ -36,6 +38,9 @@ pub fn primitives() -> PrimitiveCosts {
     let (message, secret) = ([0x5a; HASH_LEN], Secret::<32>::random(&mut rng));
     let signed = signing.sign(&message);
     let verification = signing.verification_key();
+    let scalar = ristretto::PrivateKey::random(&mut rng);
+    let point = ristretto::PrivateKey::random(&mut rng).public_key();
+    let (encoded, points) = (point.to_bytes(), [point; TOGETHER]);
 
     let mut costs = PrimitiveCosts::new();
     let mut add = |name: &'static str, cost: f64| costs.insert(Metric::Primitive(name), cost);
@@ -54,6 +59,9 @@ pub fn primitives() -> PrimitiveCosts {
     );
     add("op.hash_blocks", cost(64, |c| c.hash_blocks, || hash::hash(LABEL, &[&message])));
     add("op.kdf", cost(64, |c| c.kdf, || kdf::derive::<64>(LABEL, secret.expose(), secret.expose(), &[])));
+    add("op.ristretto_mul", cost(1, |c| c.ristretto_mul, || scalar.agree_with_all(&points)));
+    add("op.ristretto_base", cost(16, |c| c.ristretto_base, || scalar.public_key()));
+    add("op.ristretto_coding", cost(32, |c| c.ristretto_coding, || ristretto::PublicKey::from_bytes(&encoded).is_ok()));
     costs
 }
 

@@ -1,13 +1,14 @@
 //! Outside the timers there is no work, and no other thread works inside them.
 //!
 //! A member that puts off its work to a call that is not timed, or does it ahead, would seem to cost little. So users are
-//! made, members are copied and shown, and copies are dropped under watch. Fingerprints are hashes; nothing else there may
-//! use a primitive. What a backend does without the counted primitives shows in the time: work that was put off is done in
+//! made, members are copied and shown, and copies are dropped under watch. Fingerprints are hashes, and an export encodes the
+//! keys that a member holds decoded; nothing else there may use a primitive. What a backend does without the counted primitives shows in the time: work that was put off is done in
 //! the first call and not in the second one.
 
 use std::hint::black_box;
 
 use protocol::crypto::count::{self, Counted, Counts, Watch};
+use protocol::crypto::ristretto;
 use protocol::member::{Backend, Member, NewUser};
 use protocol::operation::{Expected, Operation};
 use rand_core::CryptoRng;
@@ -34,7 +35,9 @@ const PUT_OFF_PART: u64 = 20;
 /// several times what it takes.
 const SHOWN_NS: u64 = 100_000 * SLOWER;
 const SHOWN_NS_PER_BYTE: u64 = 20 * SLOWER;
-/// Both are longer by this factor where members work in another process: each call is a request there, which an interpreter
+/// How long it may take to encode a key for an export. This is several times what it takes.
+const CODING_NS: u64 = 20_000 * SLOWER;
+/// All are longer by this factor where members work in another process: each call is a request there, which an interpreter
 /// may have to read. On a busy machine, 8 first calls of each of 4 members took up to 796 microseconds beyond the second ones.
 const FOREIGN: u64 = 10;
 /// A build for tests is slower.
@@ -242,22 +245,23 @@ pub fn after(backend: &dyn Backend, network: &Network, operation_ns: u64) -> Res
     let participants = network.participants();
     let look = || {
         let mut times = [0; METHODS.len()];
-        let mut bytes = 0;
+        let (mut bytes, mut codings) = (0, 0);
         for Participant { member, .. } in participants {
             let looked = look_at(&**member, network.needs().scope)?;
             bytes += looked.bytes;
+            codings += looked.codings;
             times.iter_mut().zip(looked.times).for_each(|(sum, time)| *sum += time);
         }
-        Ok((times, bytes))
+        Ok((times, bytes, codings))
     };
-    let (first, bytes) = look()?;
+    let (first, bytes, codings) = look()?;
     let slower = if matches!(network.needs().scope, Scope::Child(_)) { FOREIGN } else { 1 };
     let noise = slower * (PUT_OFF_NS + PUT_OFF_NS_PER_MEMBER * participants.len() as u64);
     let may_be_put_off = noise.max(operation_ns / PUT_OFF_PART);
     if first.iter().sum::<u64>() <= may_be_put_off {
         return Ok(());
     }
-    let (second, _) = look()?;
+    let (second, ..) = look()?;
     // The first calls find less in the processor's caches.
     let put_off = |at: usize| first[at].saturating_sub(second[at] + second[at] / 4);
     let all: u64 = (0..METHODS.len()).map(put_off).sum();
@@ -265,7 +269,7 @@ pub fn after(backend: &dyn Backend, network: &Network, operation_ns: u64) -> Res
         return Err(late((0..METHODS.len()).max_by_key(|at| put_off(*at)), all));
     }
     let each: u64 = second.iter().sum();
-    let most = slower * (participants.len() as u64 * SHOWN_NS + bytes * SHOWN_NS_PER_BYTE);
+    let most = slower * (participants.len() as u64 * SHOWN_NS + bytes * SHOWN_NS_PER_BYTE + codings * CODING_NS);
     if backend.description().adapts.is_none() && each > most {
         return Err(late((0..METHODS.len()).max_by_key(|at| second[*at]), each));
     }
@@ -283,6 +287,8 @@ struct Looked {
     times: [u64; METHODS.len()],
     /// The length of its export.
     bytes: u64,
+    /// The keys that it encodes in its export.
+    codings: u64,
 }
 
 fn look_at(member: &dyn Member, scope: Scope) -> Result<Looked, Refusal> {
@@ -308,11 +314,12 @@ fn look_at(member: &dyn Member, scope: Scope) -> Result<Looked, Refusal> {
     let hashes = fingerprints.map_or(0, |shown| shown.len() as u64) * PER_FINGERPRINT;
     done(4, effort, Counts { hash_blocks: hashes, kdf: hashes, ..none })?;
     let (state, effort) = scope.measure(|| black_box(member.export()));
-    done(5, effort, none)?;
+    let (bytes, codings) = (state.len() as u64, effort.counts.ristretto_coding);
+    done(5, effort, Counts { ristretto_coding: bytes / ristretto::PUBLIC_KEY_LEN as u64, ..none })?;
     let (copy, effort) = scope.measure(|| black_box(member.duplicate()));
     done(6, effort, none)?;
     done(7, scope.measure(|| drop(copy)).1, none)?;
-    Ok(Looked { times, bytes: state.len() as u64 })
+    Ok(Looked { times, bytes, codings })
 }
 
 /// Drops members that are not needed again.

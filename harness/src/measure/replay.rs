@@ -170,7 +170,7 @@ impl Part {
     #[must_use]
     pub fn contradicted_by(&self, again: &Self) -> Option<String> {
         // What these do cannot be left for a restored member to do outside the timers.
-        let work = ["op.dh", "op.sign", "op.verify", "op.aead_bytes"].map(Metric::Primitive);
+        let work = ["op.dh", "op.ristretto_mul", "op.sign", "op.verify", "op.aead_bytes"].map(Metric::Primitive);
         if let Some(metric) = work.iter().find(|metric| again.restoring.get(metric).is_some_and(|count| *count > 0)) {
             return Some(format!("restoring the member from its export uses {metric}"));
         }

@@ -61,11 +61,19 @@ impl Metric {
         Self::TRAFFIC.into_iter().chain(Self::primitives()).chain(others)
     }
 
-    /// Each primitive count that is known, with its metric.
+    /// Each primitive count that is known, with its metric, except for zeros that are [left out](Self::is_left_out_at_zero).
     pub fn counted(counts: &Counts, known: Counted) -> impl Iterator<Item = (Self, u64)> + use<> {
         let all = known.known(Counts::EACH).named();
         let known = counts.named().into_iter().zip(all).filter(|(_, (_, known))| *known > 0);
-        known.map(|((name, count), _)| (Self::Primitive(name), count))
+        let counted = known.map(|((name, count), _)| (Self::Primitive(name), count));
+        counted.filter(|(metric, count)| *count > 0 || !metric.is_left_out_at_zero())
+    }
+
+    /// Whether this count is missing in data where it is zero: few protocols use the primitive, and older data do not
+    /// know it.
+    #[must_use]
+    pub fn is_left_out_at_zero(self) -> bool {
+        matches!(self, Self::Primitive(name) if name.starts_with("op.ristretto_"))
     }
 
     /// The primitive counts that are not zero in `which`.
@@ -158,7 +166,11 @@ mod tests {
             assert_eq!(json, format!("\"{}\"", metric.name()));
             assert_eq!(serde_json::from_str::<Metric>(&json).unwrap(), metric);
         }
-        assert_eq!(Metric::all().filter(|metric| matches!(metric, Metric::Primitive(_))).count(), 8);
+        assert_eq!(Metric::all().filter(|metric| matches!(metric, Metric::Primitive(_))).count(), 11);
+        let (some, none) = (Counts { ristretto_mul: 1, ..Counts::NOTHING }, Counts::NOTHING);
+        let number = |counts: &Counts, known| Metric::counted(counts, known).count();
+        assert_eq!((number(&some, Counted::All), number(&none, Counted::All)), (9, 8));
+        assert_eq!((number(&some, Counted::PublicKey), number(&some, Counted::Nothing)), (6, 0));
         assert_eq!("op.magic".parse::<Metric>().unwrap_err().to_string(), "there is no metric `op.magic`");
     }
 }

@@ -57,6 +57,11 @@ fn counts_of_published_dcgka_equal_the_formulas() {
 }
 
 #[test]
+fn counts_of_dcgka_over_lean_channels_equal_the_formulas() {
+    counts_equal_the_formulas("dcgka:lean-channels", &GRID);
+}
+
+#[test]
 fn counts_of_pairwise_equal_the_formulas() {
     counts_equal_the_formulas("pairwise", &[32, 64]);
 }

@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 use boxes::Boxes;
 use faulty::{ConstantKey, Faulty, OnlyInLargeGroups, Recrypted, WrongFormulas};
 use harness::record::manifest::{Build, RunStatus};
+use harness::record::metric::Metric;
 use harness::record::name::join;
 use harness::record::program::Program;
 use harness::record::sample::{Sample, Status};
@@ -243,7 +244,7 @@ fn a_run_has_a_row_for_each_task() {
         assert_eq!(sample.status, expected, "{}: {}", sample.cell_id, sample.reason);
         assert_eq!(sample.run_id, run.manifest.run_id);
         assert_eq!(sample.peak_bytes.is_some(), supported && sample.iteration == 0 && cfg!(target_os = "linux"));
-        assert_eq!(sample.primitive_ns.len(), if supported { 8 } else { 0 });
+        assert_eq!(sample.primitive_ns.len(), if supported { Metric::primitives().count() } else { 0 });
     }
     let out = plan.out.unwrap();
     assert_eq!(store::read_samples(&out.join(SAMPLES)).unwrap(), run.samples);

@@ -29,6 +29,12 @@ pub struct Counts {
     pub hash_blocks: u64,
     /// Calls of HMAC, HKDF-Extract or HKDF-Expand, inside HPKE included.
     pub kdf: u64,
+    /// ristretto255: multiplications of another party's key.
+    pub ristretto_mul: u64,
+    /// ristretto255: multiplications of the base point.
+    pub ristretto_base: u64,
+    /// ristretto255: keys encoded or decoded. Those that are encoded together count once.
+    pub ristretto_coding: u64,
     /// Ed25519 public keys decompressed, valid or not. Not named: no formula states it.
     pub points: u64,
     /// Envelopes decoded, valid or not. Not named: no formula states it.
@@ -46,6 +52,9 @@ impl Counts {
         aead_bytes: 0,
         hash_blocks: 0,
         kdf: 0,
+        ristretto_mul: 0,
+        ristretto_base: 0,
+        ristretto_coding: 0,
         points: 0,
         envelopes: 0,
     };
@@ -60,13 +69,16 @@ impl Counts {
         aead_bytes: 1,
         hash_blocks: 1,
         kdf: 1,
+        ristretto_mul: 1,
+        ristretto_base: 1,
+        ristretto_coding: 1,
         points: 1,
         envelopes: 1,
     };
 
     /// The metrics' names and values, in a fixed order: what formulas state and recordings hold.
     #[must_use]
-    pub fn named(&self) -> [(&'static str, u64); 8] {
+    pub fn named(&self) -> [(&'static str, u64); 11] {
         [
             ("op.dh", self.dh),
             ("op.keygen", self.keygen),
@@ -76,14 +88,17 @@ impl Counts {
             ("op.aead_bytes", self.aead_bytes),
             ("op.hash_blocks", self.hash_blocks),
             ("op.kdf", self.kdf),
+            ("op.ristretto_mul", self.ristretto_mul),
+            ("op.ristretto_base", self.ristretto_base),
+            ("op.ristretto_coding", self.ristretto_coding),
         ]
     }
 
     /// The counts of public-key operations alone: key agreements, keys, signatures and verifications.
     #[must_use]
     pub fn public_key(self) -> Self {
-        let Self { dh, keygen, sign, sign_keygen, verify, .. } = self;
-        Self { dh, keygen, sign, sign_keygen, verify, ..Self::NOTHING }
+        let Self { dh, keygen, sign, sign_keygen, verify, ristretto_mul, ristretto_base, .. } = self;
+        Self { dh, keygen, sign, sign_keygen, verify, ristretto_mul, ristretto_base, ..Self::NOTHING }
     }
 
     fn zip(self, other: Self, f: impl Fn(u64, u64) -> u64) -> Self {
@@ -96,6 +111,9 @@ impl Counts {
             aead_bytes: f(self.aead_bytes, other.aead_bytes),
             hash_blocks: f(self.hash_blocks, other.hash_blocks),
             kdf: f(self.kdf, other.kdf),
+            ristretto_mul: f(self.ristretto_mul, other.ristretto_mul),
+            ristretto_base: f(self.ristretto_base, other.ristretto_base),
+            ristretto_coding: f(self.ristretto_coding, other.ristretto_coding),
             points: f(self.points, other.points),
             envelopes: f(self.envelopes, other.envelopes),
         }
@@ -163,6 +181,9 @@ pub(crate) struct Tally {
     pub(super) aead_bytes: Counter,
     pub(super) hash_blocks: Counter,
     pub(super) kdf: Counter,
+    pub(super) ristretto_mul: Counter,
+    pub(super) ristretto_base: Counter,
+    pub(super) ristretto_coding: Counter,
     pub(super) points: Counter,
     pub(crate) envelopes: Counter,
     /// How often something was repeated uncounted.
@@ -194,7 +215,9 @@ impl Tally {
     }
 
     fn set(&self, counts: Counts) {
-        let Counts { dh, keygen, sign, sign_keygen, verify, aead_bytes, hash_blocks, kdf, points, envelopes } = counts;
+        let Counts { dh, keygen, sign, sign_keygen, verify, aead_bytes, hash_blocks, kdf, points, envelopes, .. } =
+            counts;
+        let Counts { ristretto_mul, ristretto_base, ristretto_coding, .. } = counts;
         self.dh.set(dh);
         self.keygen.set(keygen);
         self.sign.set(sign);
@@ -203,6 +226,9 @@ impl Tally {
         self.aead_bytes.set(aead_bytes);
         self.hash_blocks.set(hash_blocks);
         self.kdf.set(kdf);
+        self.ristretto_mul.set(ristretto_mul);
+        self.ristretto_base.set(ristretto_base);
+        self.ristretto_coding.set(ristretto_coding);
         self.points.set(points);
         self.envelopes.set(envelopes);
     }
@@ -217,6 +243,9 @@ impl Tally {
             aead_bytes: self.aead_bytes.get(),
             hash_blocks: self.hash_blocks.get(),
             kdf: self.kdf.get(),
+            ristretto_mul: self.ristretto_mul.get(),
+            ristretto_base: self.ristretto_base.get(),
+            ristretto_coding: self.ristretto_coding.get(),
             points: self.points.get(),
             envelopes: self.envelopes.get(),
         }

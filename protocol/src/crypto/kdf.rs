@@ -1,6 +1,6 @@
 //! HKDF-SHA-256 (RFC 5869), and HMAC-SHA-256 (RFC 2104), on which it is built.
 
-use hkdf::Hkdf;
+use hkdf::{Hkdf, HkdfExtract};
 use sha2::Sha256;
 use zeroize::Zeroize as _;
 
@@ -16,31 +16,61 @@ pub fn derive<const N: usize>(label: Label, salt: &[u8], key_material: &[u8], co
 }
 
 /// A pseudorandom key from which several secrets are expanded.
-pub struct Extracted(Hkdf<Sha256>, tap::Inputs);
+pub struct Extracted {
+    hkdf: Hkdf<Sha256>,
+    inputs: tap::Inputs,
+}
 
 impl Extracted {
     /// HKDF-Extract (RFC 5869, section 2.2). Counts 1.
     #[must_use]
     pub fn new(salt: &[u8], key_material: &[u8]) -> Self {
-        count::record(|tally| tally.kdf.add(1));
-        Self(Hkdf::new(Some(salt), key_material), tap::takes(&[salt, key_material]))
+        Self::of_parts(salt, &[key_material])
+    }
+
+    /// The same for key material in parts, of which only the last one is secret. Counts 1.
+    pub(super) fn of_parts(salt: &[u8], parts: &[&[u8]]) -> Self {
+        let (hkdf, _) = extract_parts(salt, parts);
+        let secret = parts.last().copied().unwrap_or_default();
+        Self { hkdf, inputs: tap::takes(&[salt, secret]) }
     }
 
     /// HKDF-Expand (RFC 5869, section 2.3). The info string is the length of the label (one byte) ‖ label ‖ context.
     /// Counts 1.
     #[must_use]
     pub fn expand<const N: usize>(&self, label: Label, context: &[u8]) -> Secret<N> {
+        let prefix = [u8::try_from(label.len()).unwrap_or(u8::MAX)];
+        self.expand_parts(&[&prefix, label, context])
+    }
+
+    /// The same for an info string in parts. Counts 1.
+    pub(super) fn expand_parts<const N: usize>(&self, info: &[&[u8]]) -> Secret<N> {
         // No bytes would cost nothing, and be counted.
         const { assert!(N > 0 && N <= 255 * super::hash::DIGEST_LEN) };
         count::record(|tally| tally.kdf.add(1));
         let mut out = Secret::new([0; N]);
-        let prefix = [u8::try_from(label.len()).unwrap_or(u8::MAX)];
         // Fails only for outputs over 255 hashes, which the assertion above excludes.
-        let expanded = self.0.expand_multi_info(&[&prefix, label, context], out.expose_mut());
+        let expanded = self.hkdf.expand_multi_info(info, out.expose_mut());
         debug_assert!(expanded.is_ok());
-        tap::gives(self.1, out.expose());
+        tap::gives(self.inputs, out.expose());
         out
     }
+}
+
+/// HKDF-Extract (RFC 5869, section 2.2) of public bytes in parts. Counts 1.
+pub(super) fn extract_public(salt: &[u8], parts: &[&[u8]]) -> [u8; super::hash::DIGEST_LEN] {
+    *extract_parts(salt, parts).1.expose()
+}
+
+fn extract_parts(salt: &[u8], parts: &[&[u8]]) -> (Hkdf<Sha256>, Secret) {
+    count::record(|tally| tally.kdf.add(1));
+    let mut extract = HkdfExtract::<Sha256>::new(Some(salt));
+    parts.iter().for_each(|part| extract.input_ikm(part));
+    let (mut key, hkdf) = extract.finalize();
+    let mut out = Secret::new([0; super::hash::DIGEST_LEN]);
+    out.expose_mut().copy_from_slice(&key);
+    key.zeroize();
+    (hkdf, out)
 }
 
 /// HMAC-SHA-256 of `data`, for ratchets whose specification requires it. Counts 1, like each half of HKDF.
@@ -63,12 +93,13 @@ pub fn hkdf_sha256(salt: &[u8], key_material: &[u8], info: &[u8], out: &mut [u8]
     Hkdf::<Sha256>::new(Some(salt), key_material).expand(info, out).is_ok()
 }
 
-/// Splits a secret of twice the standard length into its halves.
+/// Splits a secret into its first `A` bytes and the other `B`.
 #[must_use]
-pub fn split(both: &Secret<64>) -> (Secret, Secret) {
-    let (left, right) = both.expose().split_at(32);
-    let mut halves = (Secret::new([0; 32]), Secret::new([0; 32]));
-    halves.0.expose_mut().copy_from_slice(left);
-    halves.1.expose_mut().copy_from_slice(right);
-    halves
+pub fn split<const A: usize, const B: usize, const N: usize>(both: &Secret<N>) -> (Secret<A>, Secret<B>) {
+    const { assert!(A + B == N) };
+    let (left, right) = both.expose().split_at(A);
+    let mut parts = (Secret::new([0; A]), Secret::new([0; B]));
+    parts.0.expose_mut().copy_from_slice(left);
+    parts.1.expose_mut().copy_from_slice(right);
+    parts
 }

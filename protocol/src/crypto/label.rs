@@ -18,6 +18,12 @@ pub const X3DH: Label = b"dcgka-v1 x3dh";
 pub const X3DH_FRESH: Label = b"dcgka-v1 x3dh fresh";
 /// Two-party messages encrypted with HPKE.
 pub const TWO_PARTY: Label = b"dcgka-v1 two-party";
+/// The shared secret of first contact over a lean channel.
+pub const LEAN_X3DH: Label = b"dcgka-v1 lean x3dh";
+/// The shared secret of a message to a fresh key over a lean channel.
+pub const LEAN_X3DH_FRESH: Label = b"dcgka-v1 lean fresh x3dh";
+/// What both sides of a lean channel derive from the shared secret of one ciphertext.
+pub const LEAN_SLOT: Label = b"dcgka-v1 lean slot";
 /// The commitment to a seed.
 pub const SEED_COMMITMENT: Label = b"dcgka-v1 seed commitment";
 /// The commitment to a ratchet.
@@ -68,7 +74,11 @@ mod tests {
             MESSAGE,
             BUNDLE,
             X3DH,
+            X3DH_FRESH,
             TWO_PARTY,
+            LEAN_X3DH,
+            LEAN_X3DH_FRESH,
+            LEAN_SLOT,
             SEED_COMMITMENT,
             RATCHET_COMMITMENT,
             MEMBER_SECRET_COMMITMENT,

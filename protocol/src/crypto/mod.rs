@@ -11,6 +11,7 @@ pub mod hash;
 pub mod hpke;
 pub mod kdf;
 pub mod label;
+pub mod ristretto;
 pub mod secret;
 pub mod signature;
 pub(crate) mod tap;

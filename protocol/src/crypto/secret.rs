@@ -94,6 +94,7 @@ const _: () = {
     assert!(core::mem::needs_drop::<x25519_dalek::StaticSecret>());
     assert!(core::mem::needs_drop::<x25519_dalek::SharedSecret>());
     assert!(core::mem::needs_drop::<ed25519_dalek::SigningKey>());
+    assert!(core::mem::needs_drop::<aes_gcm::Aes128Gcm>());
     assert!(core::mem::needs_drop::<aes_gcm::Aes256Gcm>());
     assert!(core::mem::needs_drop::<hkdf::Hkdf<sha2::Sha256>>());
 };

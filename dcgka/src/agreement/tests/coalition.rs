@@ -117,7 +117,7 @@ impl Knowledge {
                 }
                 ACK => {
                     let acknowledged = named(net, &envelope.subject).unwrap();
-                    for (_, slot) in Copies::decode(body, rules).unwrap().slots {
+                    for (_, slot) in Copies::decode(body, None, rules).unwrap().slots {
                         self.member_secrets.extend(open(&slot).map(|secret| ((acknowledged, *author), secret)));
                     }
                 }
@@ -185,7 +185,8 @@ fn slots_of_seed<'a>(net: &Net, envelope: &Envelope<'a>) -> (Vec<Slot<'a>>, Copi
     if envelope.kind == CREATE {
         return (Create::decode(envelope.body, rules).unwrap().slots, Copies::default());
     }
-    let recipients = 0..=net.users.len();
+    // With fewer recipients, slots can look like copies; with more, copies do not look like slots.
+    let recipients = (0..=net.users.len()).rev();
     let mut decoded = recipients.filter_map(|count| Seeded::decode(envelope.body, count, rules).ok());
     let Seeded { slots, ratchets, .. } = decoded.next().unwrap();
     (slots, ratchets)
@@ -199,8 +200,10 @@ impl Colluder {
         number: u32,
         slot: &Slot<'_>,
     ) -> Option<Secret> {
-        let User { id, prekeys, rules, .. } = &mut self.user;
-        let binding = Binding { group: &net.group, sender, sender_key, recipient: id, number, rules: *rules };
+        let Slot::Full { header, .. } = *slot else { return None };
+        let User { id: recipient, prekeys, rules, .. } = &mut self.user;
+        let (group, rules) = (&net.group, *rules);
+        let binding = Binding { group, sender, sender_key, recipient, number, header, rules };
         self.channels.entry(*sender).or_default().receive(slot, &binding, prekeys, &net.directory)
     }
 }

@@ -87,10 +87,12 @@ impl Net {
             let (truth, number) = (group.ratchet(group.me()).unwrap(), group.next_number()?);
             let recipients = group.recipients(group.view(), group.me());
             let seed = Seed::generate(env);
-            let mut body = Seeded::encode_head(seed.commitment(&group.id, number, env).as_ref(), recipients.len());
-            group.send_seed(&seed, &recipients, number, env, &mut body);
+            let (commitment, rules) = (seed.commitment(&group.id, number, env), env.user.rules);
+            let mut body = Seeded::encode_head(commitment.as_ref(), recipients.len(), rules);
+            let mut carrier = group.carrier(number);
+            group.send_seed(&seed, &recipients, &mut carrier, env, &mut body);
             let (what, at) = (label::RATCHET_COMMITMENT, body.len());
-            group.put_copies(what, &lie(), &[victim], number, env, &mut body)?;
+            group.put_copies(what, &lie(), &[victim], &mut carrier, env, &mut body)?;
             let commitment = commits_to.commitment(what, &truth, number, group, env).unwrap();
             body[at..at + 32].copy_from_slice(commitment.as_bytes());
             group.lacking.remove(victim.index);
@@ -222,7 +224,9 @@ fn a_joiner_with_another_ratchet_of_an_old_member_loses_that_member_alone() {
         net.forge(&before, answer, |group, env, number| {
             let truth = group.ratchet(group.me()).unwrap();
             let mut body = Vec::new();
-            group.encrypt_to(joiner, &lie(), group.signed_as(number), env, &mut body);
+            let mut carrier = group.carrier(number);
+            carrier.put_header(env, &mut body);
+            group.encrypt_to(joiner, &lie(), &mut carrier, env, &mut body);
             let commitment = commits_to.commitment(label::RATCHET_COMMITMENT, &truth, number, group, env);
             body.extend(commitment.iter().flat_map(Digest::as_bytes));
             body
@@ -248,7 +252,8 @@ fn a_joiner_with_another_forward_than_the_others_know_loses_its_author_alone() {
         let truth = net.group(2).pending[&control].secrets[&liar].clone();
         net.forge(&before, answer, |group, env, number| {
             let (what, mut body) = (label::MEMBER_SECRET_COMMITMENT, Vec::new());
-            group.put_copies(what, &lie(), &[joiner], number, env, &mut body).unwrap();
+            let mut carrier = group.carrier(number);
+            group.put_copies(what, &lie(), &[joiner], &mut carrier, env, &mut body).unwrap();
             let commitment = commits_to.commitment(what, &truth, number, group, env).unwrap();
             body[..32].copy_from_slice(commitment.as_bytes());
             body

@@ -14,6 +14,7 @@ use crate::agreement::seed::Seed;
 use crate::agreement::state::{ControlId, Env};
 use crate::limits::{MAX_KEPT_KEYS, MAX_KNOWN, MAX_PENDING, MAX_UNACKNOWLEDGED};
 use crate::messages::{MESSAGE, Seeded, UPDATE};
+use crate::rules::Rules;
 
 /// Sends an update, whatever is unacknowledged.
 fn update_beyond_limits(net: &mut Net, user: usize) -> usize {
@@ -24,8 +25,9 @@ fn update_beyond_limits(net: &mut Net, user: usize) -> usize {
         let recipients = group.recipients(group.view(), group.me());
         let seed = Seed::generate(env);
         let commitment = seed.commitment(&group.id, number, env);
-        let mut body = Seeded::encode_head(commitment.as_ref(), recipients.len());
-        group.send_seed(&seed, &recipients, number, env, &mut body);
+        let mut body = Seeded::encode_head(commitment.as_ref(), recipients.len(), env.user.rules);
+        let mut carrier = group.carrier(number);
+        group.send_seed(&seed, &recipients, &mut carrier, env, &mut body);
         group.apply_seed(Some(seed), ControlId { author: group.me(), number }, &recipients);
         let new_key = SigningKey::random(&mut *env.context.rng);
         group.broadcast(UPDATE, Subject::None, &body, Some(new_key), env)?;
@@ -164,7 +166,7 @@ fn what_is_kept_of_sent_ciphertexts_is_deleted_with_the_keys() {
         net.settle();
     }
     let mut channel = Vec::new();
-    net.group(0).two_party[&one].encode(&mut channel);
+    net.group(0).two_party[&one].encode(Rules::Corrected, &mut channel);
     assert!(channel.len() < 400, "{} bytes", channel.len());
 }
 
@@ -295,8 +297,8 @@ fn a_channel_beyond_half_of_its_keys_gets_one_update_at_a_time() {
     let three = net.index(2, 3);
     // Asking makes keys too, and no forward sees the half itself.
     let rng = &mut ChaCha20Rng::seed_from_u64(25);
-    for _ in 0..=MAX_KEPT_KEYS / 2 {
-        net.group(2).two_party.entry(three).or_default().renew(rng).unwrap();
+    for number in 0..=MAX_KEPT_KEYS as u32 / 2 {
+        net.group(2).two_party.entry(three).or_default().renew(number, Rules::Corrected, rng).unwrap();
     }
     // User 1 does not know user 3, so user 2 forwards to it.
     for _ in 0..3 {

@@ -15,7 +15,7 @@ use crate::rules::Rules;
 
 #[test]
 fn different_seeds_for_different_members_are_noticed_unless_as_published() {
-    for (rules, nones) in [(Rules::Corrected, 2), (Rules::Published, 0)] {
+    for (rules, nones) in [(Rules::Corrected, 2), (Rules::Published, 0), (Rules::LeanChannels, 2)] {
         let mut net = Net::following(rules, 4, 4, 3);
         let places = net.act(1, |member, context| {
             let (user, group) = member.inside()?;
@@ -24,9 +24,10 @@ fn different_seeds_for_different_members_are_noticed_unless_as_published() {
             let recipients = group.recipients(group.view(), group.me());
             let (one, other) = (Seed::generate(env), Seed::generate(env));
             let commitment = one.commitment(&group.id, number, env);
-            let mut body = Seeded::encode_head(commitment.as_ref(), recipients.len());
-            group.send_seed(&one, &recipients[..1], number, env, &mut body);
-            group.send_seed(&other, &recipients[1..], number, env, &mut body);
+            let mut body = Seeded::encode_head(commitment.as_ref(), recipients.len(), rules);
+            let mut carrier = group.carrier(number);
+            group.send_seed(&one, &recipients[..1], &mut carrier, env, &mut body);
+            group.send_seed(&other, &recipients[1..], &mut carrier, env, &mut body);
             let new_key = SigningKey::random(&mut *env.context.rng);
             group.broadcast(UPDATE, Subject::None, &body, Some(new_key), env)?;
             Ok(core::mem::take(&mut env.outgoing))
@@ -38,7 +39,7 @@ fn different_seeds_for_different_members_are_noticed_unless_as_published() {
 
 #[test]
 fn ciphertexts_under_the_key_of_a_thief_do_not_open_unless_as_published() {
-    for (rules, opens) in [(Rules::Corrected, false), (Rules::Published, true)] {
+    for (rules, opens) in [(Rules::Corrected, false), (Rules::Published, true), (Rules::LeanChannels, false)] {
         let mut net = Net::following(rules, 3, 3, 5);
         let author = net.id(1);
         // The thief has one signing key of the author, and no other secret. It replaces the author's next key by one of
@@ -61,7 +62,7 @@ fn ciphertexts_under_the_key_of_a_thief_do_not_open_unless_as_published() {
 
 #[test]
 fn an_accomplice_of_a_removed_member_learns_no_secret_unless_as_published() {
-    for (rules, learns) in [(Rules::Corrected, false), (Rules::Published, true)] {
+    for (rules, learns) in [(Rules::Corrected, false), (Rules::Published, true), (Rules::LeanChannels, false)] {
         let mut net = Net::following(rules, 4, 5, 6);
         net.remove(0, 3);
         net.settle_among(&[0, 1, 2]);
@@ -100,7 +101,7 @@ fn reads(net: &mut Net, stolen: &mut Sender, member: usize) -> bool {
 
 #[test]
 fn two_colluders_removed_by_different_members_read_nobody_unless_as_published() {
-    for (rules, reads_on) in [(Rules::Corrected, false), (Rules::Published, true)] {
+    for (rules, reads_on) in [(Rules::Corrected, false), (Rules::Published, true), (Rules::LeanChannels, false)] {
         let mut net = Net::following(rules, 5, 5, 7);
         let (one, other) = (net.remove(0, 3), net.remove(1, 4));
         let (one_ack, _) = (net.carry(&one, 2), net.carry(&other, 2));

@@ -12,7 +12,7 @@ use crate::agreement::state::Env;
 use crate::dsgm::Dsgm;
 use crate::messages::{ACK_NONE, ASK, Seeded};
 use crate::rules::Rules;
-use crate::two_party::WARM_LEN;
+use crate::two_party::warm_len;
 
 const ALL: [usize; 4] = [0, 1, 2, 3];
 
@@ -218,6 +218,7 @@ fn the_seed_after_a_lost_one_is_encrypted_to_the_key_that_asked() {
     assert!(!net.says_none(answer[0]));
     // It opens a channel, with no prekey: all ciphertexts are as long as warm ones.
     let body = Envelope::decode(&net.sent[update].2).unwrap().body;
-    let expected = DIGEST_LEN + 3 * WARM_LEN + DIGEST_LEN + HANDLE_LEN + WARM_LEN;
+    let warm = warm_len(Rules::Corrected);
+    let expected = DIGEST_LEN + 3 * warm + DIGEST_LEN + HANDLE_LEN + warm;
     assert_eq!(body.len(), expected);
 }
