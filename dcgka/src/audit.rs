@@ -27,7 +27,8 @@ use protocol::wire::envelope::{Envelope, Subject};
 use crate::agreement::state::Group;
 use crate::dsgm::Dsgm;
 use crate::messages::{
-    ACK, ACK_NONE, ADD, ADD_ACK, ASK, Add, AddAck, CREATE, Copies, Create, MESSAGE, REMOVE, Seeded, UPDATE, WELCOME,
+    ACK, ACK_NONE, ADD, ADD_ACK, ASK, Add, AddAck, CREATE, Copies, Create, MESSAGE, REMOVE, Seeded, TAGGED_ACK, UPDATE,
+    WELCOME,
 };
 use crate::rules::Rules;
 use crate::two_party::Slot;
@@ -77,6 +78,18 @@ impl Auditor {
     #[must_use]
     pub fn lean_channels() -> Box<dyn Audit> {
         Self::following(Rules::LeanChannels)
+    }
+
+    /// The same for members with tagged acknowledgements.
+    #[must_use]
+    pub fn tagged_acks() -> Box<dyn Audit> {
+        Self::following(Rules::TaggedAcks)
+    }
+
+    /// The same for members with both.
+    #[must_use]
+    pub fn lean() -> Box<dyn Audit> {
+        Self::following(Rules::Lean)
     }
 
     fn following(rules: Rules) -> Box<dyn Audit> {
@@ -154,7 +167,7 @@ impl Auditor {
                 self.record(author, Step::Shared(Some(user)));
                 Ok(())
             }
-            ACK | ACK_NONE | ADD_ACK => self.acknowledgement(call, &envelope),
+            ACK | ACK_NONE | ADD_ACK | TAGGED_ACK => self.acknowledgement(call, &envelope),
             MESSAGE => {
                 let outside = |user: &MemberId| !call.before.contains(user);
                 match self.is_known(&outside, &author, self.position(&author)) {
@@ -177,6 +190,7 @@ impl Auditor {
         let step = match (envelope.kind, self.controls.get(&acknowledged).ok_or_else(unknown)?) {
             (ACK_NONE, _) => return Ok(()),
             (ACK, Control::Seeded(known)) if !known.contains(&author) => return Ok(()),
+            (TAGGED_ACK, Control::Seeded(known)) if known.contains(&author) => Step::Input(known.clone()),
             (ACK, Control::Seeded(known)) => {
                 let mut known = known.clone();
                 for to in self.named(&Copies::decode(envelope.body, None, self.rules).map_err(malformed)?)? {
@@ -256,10 +270,12 @@ fn left_over(group: &Group, damaged: bool) -> Option<&'static str> {
     let knows = |member: protocol::membership::MemberIndex| {
         group.senders.get(member.to_usize()).is_some_and(|sender| sender.ratchet.is_some() || sender.chain.is_some())
     };
+    let is_gone = |id: &MemberId| group.membership.index(id).is_some_and(gone);
+    let idle = group.order.is_idle_but_for(is_gone);
     let left = [
         (!group.pending.is_empty(), "control messages that nobody has to acknowledge any more"),
         (!group.leaving.is_empty(), "members that are gone as if some member did not know"),
-        (!damaged && !group.order.is_idle(), "messages that wait"),
+        (!damaged && !idle, "messages that wait"),
         (
             everybody().any(|member| gone(member) && group.two_party.contains_key(&member)),
             "channels of members that are gone",

@@ -41,7 +41,7 @@ pub(crate) fn expected(rules: Rules, operation: Operation, n: usize) -> Option<E
         Operation::Add => add(rules, n),
         Operation::Remove => one("remove", &Seeded { removes: true, recipients: n - 2, ..creators_update(rules, n) }),
         Operation::Update => one("update", &creators_update(rules, n)),
-        Operation::UpdateCold => one("update", &others_update(rules, n)),
+        Operation::UpdateCold => one("update", &others_update(rules, n, true)),
         Operation::Message => message(n),
         Operation::MessageAfterRemove => message(n - 1),
         Operation::ConcurrentUpdates(k) if k.get() <= n => concurrent_updates(rules, n, k.get()),
@@ -62,14 +62,15 @@ fn create(rules: Rules, n: usize) -> Expected {
     let founded = blocks(hash::blocks_of(label::GROUP_ID, &[MEMBER_ID_LEN, DIGEST_LEN])) + n as u64 * handle();
     let sealed = header(rules) + others as u64 * cold_seal(rules);
     let generate = founded + commitment + sealed + apply_seed(others) + sign(false, false, body);
-    let process = founded + verify(false, false, body) + cold_open(rules) + commitment + apply_seed(others) + ack(0);
+    let process =
+        founded + verify(false, false, body) + cold_open(rules) + commitment + apply_seed(others) + ack(rules);
     Expected::new(
         vec![("create", 1), ("ack", others as u64)],
         vec![
             (Role::Sender, Phase::Generate, generate),
-            (Role::Sender, Phase::Responses, others as u64 * process_ack(0)),
+            (Role::Sender, Phase::Responses, others as u64 * process_ack(rules)),
             (Role::Recipient, Phase::Process, others as u64 * process),
-            (Role::Recipient, Phase::Responses, (others * (others - 1)) as u64 * process_ack(0)),
+            (Role::Recipient, Phase::Responses, (others * (others - 1)) as u64 * process_ack(rules)),
         ],
     )
 }
@@ -82,6 +83,8 @@ struct Seeded {
     recipients: usize,
     cold: usize,
     announced: u64,
+    /// Whether the author has sent an acknowledgement since its last signed message.
+    acked: bool,
 }
 
 impl Seeded {
@@ -95,27 +98,32 @@ impl Seeded {
         let warm = keys + warm_seals(self.rules, self.recipients - self.cold);
         let sealed = header + warm + self.cold as u64 * cold_seal(self.rules);
         let applied = seed_commitment(self.rules).1 + apply_seed(self.recipients);
-        sealed + applied + new_key() + sign(self.removes, true, self.body())
+        sealed + applied + new_key() + Counts { sign: 1, ..self.digest() }
     }
 
     /// At a recipient, the acknowledgement included. `opened` is the cost of opening its ciphertext.
     fn process(&self, opened: Counts) -> Counts {
-        opened + self.verify() + seed_commitment(self.rules).1 + apply_seed(self.recipients) + ack(0)
+        opened + self.verify() + seed_commitment(self.rules).1 + apply_seed(self.recipients) + ack(self.rules)
     }
 
     fn verify(&self) -> Counts {
-        verify(self.removes, true, self.body())
+        Counts { verify: 1, ..self.digest() }
+    }
+
+    fn digest(&self) -> Counts {
+        let history = (self.acked && self.rules.tags_acks()).then_some(0);
+        blocks(envelope::digest_blocks_after(self.removes, true, history, self.body()))
     }
 }
 
 /// An update of the creator in a group of `n` members.
 fn creators_update(rules: Rules, n: usize) -> Seeded {
-    Seeded { rules, removes: false, recipients: n - 1, cold: 0, announced: 0 }
+    Seeded { rules, removes: false, recipients: n - 1, cold: 0, announced: 0, acked: false }
 }
 
 /// An update of another member: only the channel with the creator has been used, by the creator.
-fn others_update(rules: Rules, n: usize) -> Seeded {
-    Seeded { cold: n.saturating_sub(2), announced: 1, ..creators_update(rules, n) }
+fn others_update(rules: Rules, n: usize, acked: bool) -> Seeded {
+    Seeded { cold: n.saturating_sub(2), announced: 1, acked, ..creators_update(rules, n) }
 }
 
 /// One update or remove, and nothing else. The place of the formula is that of the call, which names the operation.
@@ -126,9 +134,9 @@ fn one(kind: &'static str, operation: &Seeded) -> Expected {
     let process = (recipients - cold) * operation.process(warm_open) + cold * operation.process(cold_open);
     let mut counts = vec![
         (Role::Sender, Phase::Generate, operation.generate()),
-        (Role::Sender, Phase::Responses, recipients * process_ack(0)),
+        (Role::Sender, Phase::Responses, recipients * process_ack(operation.rules)),
         (Role::Recipient, Phase::Process, process),
-        (Role::Recipient, Phase::Responses, recipients * recipients.saturating_sub(1) * process_ack(0)),
+        (Role::Recipient, Phase::Responses, recipients * recipients.saturating_sub(1) * process_ack(operation.rules)),
     ];
     if operation.removes {
         counts.push((Role::Removed, Phase::Process, operation.verify()));
@@ -139,7 +147,7 @@ fn one(kind: &'static str, operation: &Seeded) -> Expected {
 /// Concurrent updates by the creator, whose channels are all warm, and by `k - 1` others, whose channels are cold
 /// except for that with the creator. All updates arrive in the first round, and all acknowledgements in the second.
 fn concurrent_updates(rules: Rules, n: usize, k: usize) -> Expected {
-    let (creators, others) = (creators_update(rules, n), others_update(rules, n));
+    let (creators, others) = (creators_update(rules, n), others_update(rules, n, false));
     let (rest, n, k) = ((n - k) as u64, n as u64, k as u64);
     // Two members whose first ciphertexts cross have checked each other's bundles already, to encrypt.
     let (warm_open, cold_open) = (warm_open(rules), cold_open(rules));
@@ -154,9 +162,9 @@ fn concurrent_updates(rules: Rules, n: usize, k: usize) -> Expected {
         vec![
             (Role::Sender, Phase::Generate, creators.generate() + (k - 1) * others.generate()),
             (Role::Sender, Phase::Process, among_updating),
-            (Role::Sender, Phase::Responses, k * (k * (n - 1) - (k - 1)) * process_ack(0)),
+            (Role::Sender, Phase::Responses, k * (k * (n - 1) - (k - 1)) * process_ack(rules)),
             (Role::Recipient, Phase::Process, rest * at_rest),
-            (Role::Recipient, Phase::Responses, rest * k * (n - 2) * process_ack(0)),
+            (Role::Recipient, Phase::Responses, rest * k * (n - 2) * process_ack(rules)),
         ],
     )
 }
@@ -174,7 +182,8 @@ fn add(rules: Rules, n: usize) -> Expected {
     let welcome = DIGEST_LEN + state;
     let signed = sign(false, true, body) + sign(false, false, welcome);
     let generate = sealed + commitment + new_key() + signed + handle() + kdf(ADD_KDF_CALLS);
-    let process = verify(false, true, body) + handle() + kdf(ADD_KDF_CALLS) + sealed + 2 * commitment + ack(answer);
+    let process =
+        verify(false, true, body) + handle() + kdf(ADD_KDF_CALLS) + sealed + 2 * commitment + signed_ack(answer);
     // The add waits for the welcome, which carries the key that verifies it.
     let add_waits = 2 * handle() + verify(false, true, body);
     let joins = handle()
@@ -183,15 +192,15 @@ fn add(rules: Rules, n: usize) -> Expected {
         + cold_open(rules)
         + commitment
         + kdf(ADD_KDF_CALLS)
-        + ack(0);
-    let add_ack = process_ack(answer) + commitment;
+        + signed_ack(0);
+    let add_ack = process_signed_ack(answer) + commitment;
     Expected::new(
         vec![("add", 1), ("welcome", 1), ("add-ack", others), ("ack", 1)],
         vec![
             (Role::Sender, Phase::Generate, generate),
-            (Role::Sender, Phase::Responses, others * add_ack + process_ack(0)),
+            (Role::Sender, Phase::Responses, others * add_ack + process_signed_ack(0)),
             (Role::Recipient, Phase::Process, others * process),
-            (Role::Recipient, Phase::Responses, others * ((others - 1) * add_ack + process_ack(0))),
+            (Role::Recipient, Phase::Responses, others * ((others - 1) * add_ack + process_signed_ack(0))),
             (Role::Joiner, Phase::Process, add_waits + joins),
             (Role::Joiner, Phase::Responses, others * (add_ack + cold_open(rules))),
         ],
@@ -215,13 +224,26 @@ fn apply_seed(recipients: usize) -> Counts {
     kdf(1 + recipients as u64 + 1 + RATCHET_KDF_CALLS)
 }
 
-/// Sending an acknowledgement: the step of the own ratchet, and the signature.
-fn ack(body: usize) -> Counts {
+/// Sending an acknowledgement that carries nothing: the step of the own ratchet, and the signature or tag.
+fn ack(rules: Rules) -> Counts {
+    if rules.tags_acks() { kdf(RATCHET_KDF_CALLS) + tag() } else { signed_ack(0) }
+}
+
+fn process_ack(rules: Rules) -> Counts {
+    if rules.tags_acks() { kdf(RATCHET_KDF_CALLS) + tag() } else { process_signed_ack(0) }
+}
+
+fn signed_ack(body: usize) -> Counts {
     kdf(RATCHET_KDF_CALLS) + sign(true, false, body)
 }
 
-fn process_ack(body: usize) -> Counts {
+fn process_signed_ack(body: usize) -> Counts {
     kdf(RATCHET_KDF_CALLS) + verify(true, false, body)
+}
+
+/// The tag of an acknowledgement, and its author's link.
+fn tag() -> Counts {
+    kdf(1) + digest(true, false, 0) + blocks(envelope::link_blocks())
 }
 
 /// Bytes of slots, and of the header before them.

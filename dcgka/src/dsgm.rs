@@ -32,6 +32,7 @@ use crate::rules::Rules;
 const VERSION: u8 = 2;
 const PUBLISHED: u8 = 0x80;
 const LEAN_CHANNELS: u8 = 0x40;
+const TAGGED_ACKS: u8 = 0x20;
 const OUTSIDE: u8 = 0;
 const INSIDE: u8 = 1;
 const REMOVED: u8 = 2;
@@ -49,6 +50,10 @@ impl Dcgka {
     pub const PUBLISHED: Self = Self { rules: Rules::Published };
     /// The protocol with lean channels instead of 2SM: fewer bytes and less time for the same secrets (`DEVIATIONS.md`).
     pub const LEAN_CHANNELS: Self = Self { rules: Rules::LeanChannels };
+    /// The protocol with tags instead of signatures of plain acknowledgements (`DEVIATIONS.md`).
+    pub const TAGGED_ACKS: Self = Self { rules: Rules::TaggedAcks };
+    /// Both: the leanest form.
+    pub const LEAN: Self = Self { rules: Rules::Lean };
 }
 
 impl Backend for Dcgka {
@@ -61,6 +66,8 @@ impl Backend for Dcgka {
                 ("published", "dcgka without some of its corrections: insecure, only to measure what they cost")
             }
             Rules::LeanChannels => ("lean-channels", "dcgka whose two-party ciphertexts derive what others send along"),
+            Rules::TaggedAcks => ("tagged-acks", "dcgka whose plain acknowledgements have tags instead of signatures"),
+            Rules::Lean => ("lean", "dcgka with lean channels and tagged acknowledgements"),
         };
         Description {
             name: "dcgka",
@@ -70,7 +77,7 @@ impl Backend for Dcgka {
                 concurrent_operations: true,
                 pcs_update: true,
                 forward_secrecy: true,
-                signed: "every message",
+                signed: if self.rules.tags_acks() { "every message but plain acks" } else { "every message" },
                 ordering: Ordering::Causal,
                 deterministic: true,
                 // The group's nonce.
@@ -186,7 +193,9 @@ impl Dsgm {
             Invitation::decode(&message.group, message.author, &envelope)?;
         } else if group.has_no_room_for(&message.author, &envelope) {
             return Err(Error::QueueFull);
-        } else if group.order.receive_decoded(&message.author, &message.group, &envelope)? == Receipt::Equivocation {
+        } else if !group.receive_tagged(&message.author, &envelope, &mut env)?
+            && group.order.receive_decoded(&message.author, &message.group, &envelope)? == Receipt::Equivocation
+        {
             env.events.push(Event::Equivocation { by: message.author });
         }
         let stays = group.process_ready(&mut env)?;
@@ -269,7 +278,7 @@ impl Dsgm {
             }
             let user = Box::new(User { id, identity, prekeys, rules, stolen });
             let stage = match stage {
-                OUTSIDE => Stage::Outside(Lobbies::decode(&mut reader)?),
+                OUTSIDE => Stage::Outside(Lobbies::decode(rules, &mut reader)?),
                 INSIDE => Stage::Inside(Box::new(Group::decode(&user, &mut reader)?)),
                 _ => return Err(Error::Malformed),
             };
@@ -285,6 +294,8 @@ fn form(rules: Rules) -> u8 {
         Rules::Corrected => VERSION,
         Rules::Published => VERSION | PUBLISHED,
         Rules::LeanChannels => VERSION | LEAN_CHANNELS,
+        Rules::TaggedAcks => VERSION | TAGGED_ACKS,
+        Rules::Lean => VERSION | LEAN_CHANNELS | TAGGED_ACKS,
     }
 }
 

@@ -58,6 +58,7 @@
 //! | invitations to one group | 16 (`MAX_INVITATIONS`) | the user | the new one replaces the oldest of the inviter of most of them | |
 //! | bytes of a message | 1,048,576 ([`MAX_MESSAGE_LEN`](protocol::wire::codec::MAX_MESSAGE_LEN)) | everybody, before anything is decoded | `Malformed` | |
 //! | bytes of a plaintext | 65,536 ([`MAX_PLAINTEXT_LEN`]) | the sender | `PlaintextTooLong` | send it in parts |
+//! | acknowledgements with tags between two signed messages | 64 ([`MAX_TAGGED`](protocol::causal_order::MAX_TAGGED)) | the author signs the next one | what is beyond is never taken ahead | |
 //! | last numbers of an author under which a second body is noticed | 8 ([`EQUIVOCATION_WINDOW`](protocol::causal_order::EQUIVOCATION_WINDOW)) | the receiver | it counts as a duplicate | |
 //! | own messages | 4,293,918,719 (`LAST_NUMBER`) | the member, before anything else happens | `NumbersExhausted` | join again under a new id |
 //!

@@ -13,19 +13,24 @@ use crate::agreement::state::{Env, Group};
 use crate::agreement::welcome::{Invitation, NotJoined};
 use crate::limits::{MAX_INVITATIONS, MAX_LOBBIES};
 use crate::messages::{ADD, CREATE, Create, WELCOME};
+use crate::rules::Rules;
 
 /// The messages of each group that has sent any.
 #[derive(Clone, Default)]
 pub(crate) struct Lobbies(BTreeMap<GroupId, Lobby>);
 
 /// The messages of one group, and the invitations to it whose adds are still missing.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 struct Lobby {
     waiting: CausalOrder,
     invitations: Vec<Invitation>,
 }
 
 impl Lobby {
+    fn new(rules: Rules) -> Self {
+        Self { waiting: rules.order(), invitations: Vec::new() }
+    }
+
     /// The one inviter to this group. `None` if there is none, or if there are several.
     fn inviter(&self) -> Option<MemberId> {
         let first = self.invitations.first()?.inviter;
@@ -54,7 +59,7 @@ impl Lobbies {
             WELCOME => self.receive_welcome(message, &envelope, env)?,
             ADD => self.receive_add(message, &envelope, env)?,
             _ => {
-                self.wait(message, &envelope)?;
+                self.wait(message, &envelope, env.user.rules)?;
                 None
             }
         };
@@ -74,7 +79,7 @@ impl Lobbies {
     ) -> Result<Option<Group>, Error> {
         let create = Create::decode(envelope.body, env.user.rules)?;
         if !create.others.contains(&env.user.id) {
-            self.wait(message, envelope)?;
+            self.wait(message, envelope, env.user.rules)?;
             return Ok(None);
         }
         env.confirm(&message.author)?;
@@ -108,7 +113,9 @@ impl Lobbies {
         match joined {
             Some(Ok(group)) => Ok(Some(group)),
             Some(Err(NotJoined::Invalid(error))) => Err(error),
-            Some(Err(NotJoined::Forged(_))) | None => self.keep_invitation(message.group, invitation).map(|()| None),
+            Some(Err(NotJoined::Forged(_))) | None => {
+                self.keep_invitation(message.group, invitation, env.user.rules).map(|()| None)
+            }
         }
     }
 
@@ -136,14 +143,14 @@ impl Lobbies {
             }
         }
         // An add with an invalid welcome waits like any other: another member may invite the user to the group.
-        self.wait(message, envelope)?;
+        self.wait(message, envelope, env.user.rules)?;
         Ok(None)
     }
 
     /// Keeps an invitation by a confirmed inviter. If there are too many groups, it replaces one without an invitation, or
     /// one to which only the inviter of most groups invites. Likewise among the invitations to one group. So no inviter
     /// keeps others out.
-    fn keep_invitation(&mut self, group: GroupId, invitation: Invitation) -> Result<(), Error> {
+    fn keep_invitation(&mut self, group: GroupId, invitation: Invitation, rules: Rules) -> Result<(), Error> {
         if self.has_no_room_for(&group) {
             let most = most_frequent(self.0.values().filter_map(Lobby::inviter), invitation.inviter);
             let gives_way = |lobby: &Lobby| lobby.invitations.is_empty() || lobby.inviter() == Some(most);
@@ -151,7 +158,7 @@ impl Lobbies {
             let replaced = replaced.min_by_key(|(_, lobby)| lobby.invitations.len()).map(|(id, _)| *id);
             self.0.remove(&replaced.ok_or(Error::QueueFull)?);
         }
-        let invitations = &mut self.0.entry(group).or_default().invitations;
+        let invitations = &mut self.0.entry(group).or_insert_with(|| Lobby::new(rules)).invitations;
         let known = |other: &Invitation| (other.inviter, other.number) == (invitation.inviter, invitation.number);
         if invitations.iter().any(known) {
             return Ok(());
@@ -165,7 +172,7 @@ impl Lobbies {
         Ok(())
     }
 
-    fn wait(&mut self, message: &Incoming<'_>, envelope: &Envelope<'_>) -> Result<(), Error> {
+    fn wait(&mut self, message: &Incoming<'_>, envelope: &Envelope<'_>, rules: Rules) -> Result<(), Error> {
         if self.has_no_room_for(&message.group) {
             return Err(Error::QueueFull);
         }
@@ -173,7 +180,7 @@ impl Lobbies {
         match self.0.get_mut(&message.group) {
             Some(lobby) => wait(lobby).map(drop),
             None => {
-                let mut lobby = Lobby::default();
+                let mut lobby = Lobby::new(rules);
                 wait(&mut lobby)?;
                 self.0.insert(message.group, lobby);
                 Ok(())
@@ -199,11 +206,11 @@ impl Lobbies {
         }
     }
 
-    pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<Self, Error> {
+    pub(crate) fn decode(rules: Rules, reader: &mut Reader<'_>) -> Result<Self, Error> {
         let mut lobbies = BTreeMap::new();
         for _ in 0..reader.count(GROUP_ID_LEN)? {
             let id = GroupId(reader.array()?);
-            let mut lobby = Lobby { waiting: CausalOrder::decode(reader)?, invitations: Vec::new() };
+            let mut lobby = Lobby { waiting: rules.decode_order(reader)?, invitations: Vec::new() };
             for _ in 0..reader.count(1)? {
                 let (inviter, number) = (MemberId(reader.array()?), reader.varint()?);
                 lobby.invitations.push(Invitation { inviter, number, body: reader.prefixed()?.to_vec(), tried: None });

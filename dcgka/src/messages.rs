@@ -12,6 +12,7 @@
 //! | welcome | | | hash of the add 32, membership, clock and keys | 32 + state |
 //! | message | | | ciphertext | plaintext + 16 |
 //! | ask | the member that is asked | | a fresh key | 33..37 |
+//! | tagged ack | acknowledged message | | nothing | 0 |
 //!
 //! Recipients are in the order of their ids; the receiver knows them from the author's view. A slot is a two-party
 //! ciphertext ([`crate::two_party`]), or says that there is none. Copies of a secret go to members that need one:
@@ -39,6 +40,7 @@ pub(crate) const ADD_ACK: Kind = Kind(7 | Kind::ACKNOWLEDGES);
 pub(crate) const WELCOME: Kind = Kind(8);
 pub(crate) const MESSAGE: Kind = Kind(9);
 pub(crate) const ASK: Kind = Kind(10 | Kind::NAMES);
+pub(crate) const TAGGED_ACK: Kind = Kind::TAGGED;
 
 /// The name of a kind in reports.
 pub(crate) fn name(kind: Kind) -> &'static str {
@@ -47,7 +49,7 @@ pub(crate) fn name(kind: Kind) -> &'static str {
         ADD => "add",
         REMOVE => "remove",
         UPDATE => "update",
-        ACK | ACK_NONE => "ack",
+        ACK | ACK_NONE | TAGGED_ACK => "ack",
         ADD_ACK => "add-ack",
         WELCOME => "welcome",
         MESSAGE => "message",

@@ -3,6 +3,10 @@
 //! Each is a rule that `DEVIATIONS.md` beside this crate lists and marks. What they cost is then the difference between
 //! two rows of results.
 
+use protocol::causal_order::CausalOrder;
+use protocol::error::Error;
+use protocol::wire::codec::Reader;
+
 /// The rules that a member follows. All members of a group follow the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rules {
@@ -12,6 +16,10 @@ pub(crate) enum Rules {
     Published,
     /// As corrected, over lean channels instead of 2SM.
     LeanChannels,
+    /// As corrected, with tags instead of signatures of plain acknowledgements.
+    TaggedAcks,
+    /// Both.
+    Lean,
 }
 
 impl Rules {
@@ -44,8 +52,23 @@ impl Rules {
         self != Self::Published
     }
 
+    /// What orders the messages of a group.
+    pub(crate) fn order(self) -> CausalOrder {
+        if self.tags_acks() { CausalOrder::with_tags() } else { CausalOrder::default() }
+    }
+
+    /// The same from an export.
+    pub(crate) fn decode_order(self, reader: &mut Reader<'_>) -> Result<CausalOrder, Error> {
+        if self.tags_acks() { CausalOrder::decode_with_tags(reader) } else { CausalOrder::decode(reader) }
+    }
+
     /// "Lean channels." Otherwise secrets travel by 2SM.
     pub(crate) fn lean_channels(self) -> bool {
-        self == Self::LeanChannels
+        matches!(self, Self::LeanChannels | Self::Lean)
+    }
+
+    /// "Tagged acknowledgements." Otherwise every message is signed.
+    pub(crate) fn tags_acks(self) -> bool {
+        matches!(self, Self::TaggedAcks | Self::Lean)
     }
 }

@@ -17,6 +17,9 @@ use protocol::wire::envelope::{Draft, Envelope, Kind, Subject};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
+/// What the users of a test follow unless it says otherwise.
+const VARIANT: dcgka::Dcgka = dcgka::Dcgka::CORRECTED;
+
 const ADD: Kind = Kind(2);
 const CREATE: Kind = Kind(1);
 const WELCOME: Kind = Kind(8);

@@ -9,6 +9,9 @@ use protocol::directory::Directory as _;
 use protocol::error::Error;
 use protocol::member::{Context, Incoming};
 
+/// What the users of a test follow unless it says otherwise.
+const VARIANT: dcgka::Dcgka = dcgka::Dcgka::CORRECTED;
+
 #[test]
 fn a_message_of_a_member_removed_meanwhile_is_read_after_its_add() {
     let mut world = World::with_group(5, 6, 600);

@@ -9,6 +9,9 @@ use dcgka::Dcgka;
 use protocol::error::Error;
 use protocol::member::Backend as _;
 
+/// What the users of a test follow unless it says otherwise.
+const VARIANT: dcgka::Dcgka = dcgka::Dcgka::CORRECTED;
+
 #[test]
 fn messages_with_a_secret_are_shorter_by_the_commitment_at_every_size() {
     for members in [2, 3, 8, 33] {

@@ -6,6 +6,9 @@ use common::World;
 use dcgka::Dcgka;
 use protocol::member::Backend as _;
 
+/// What the users of a test follow unless it says otherwise.
+const VARIANT: dcgka::Dcgka = dcgka::Dcgka::CORRECTED;
+
 #[test]
 fn a_group_lives() {
     let mut world = World::with_group(5, 8, 1);

@@ -22,6 +22,16 @@ fn everything_holds_over_lean_channels_too() {
     run(Subject { backend: &Dcgka::LEAN_CHANNELS, audit: Some(Auditor::lean_channels) }, 200);
 }
 
+#[test]
+fn everything_holds_with_tagged_acknowledgements_too() {
+    run(Subject { backend: &Dcgka::TAGGED_ACKS, audit: Some(Auditor::tagged_acks) }, 200);
+}
+
+#[test]
+fn everything_holds_in_the_leanest_form_too() {
+    run(Subject { backend: &Dcgka::LEAN, audit: Some(Auditor::lean) }, 200);
+}
+
 /// The variant promises less secrecy.
 #[test]
 fn members_agree_as_published_too() {

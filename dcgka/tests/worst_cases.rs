@@ -14,6 +14,9 @@ use protocol::member::{Context, Incoming};
 use protocol::wire::codec::put_varint;
 use protocol::wire::envelope::Kind;
 
+/// What the users of a test follow unless it says otherwise.
+const VARIANT: dcgka::Dcgka = dcgka::Dcgka::CORRECTED;
+
 /// The member that receives everything.
 const ME: usize = 1;
 const FULL: u32 = MAX_WAITING_PER_AUTHOR as u32;

@@ -15,6 +15,8 @@ const BUILT_IN: &[Constructor] = &[
     || Box::new(dcgka::Dcgka::CORRECTED),
     || Box::new(dcgka::Dcgka::PUBLISHED),
     || Box::new(dcgka::Dcgka::LEAN_CHANNELS),
+    || Box::new(dcgka::Dcgka::TAGGED_ACKS),
+    || Box::new(dcgka::Dcgka::LEAN),
     || Box::new(baselines::Pairwise),
     || Box::new(baselines::SenderKeys::EAGER),
     || Box::new(baselines::SenderKeys::LAZY),
@@ -23,8 +25,12 @@ const BUILT_IN: &[Constructor] = &[
 
 /// Auditors, by the full name of their backend. In simulations they add checks that only this backend has.
 #[cfg(feature = "cli")]
-const AUDITS: &[(&str, NewAudit)] =
-    &[("dcgka", dcgka::audit::Auditor::boxed), ("dcgka:lean-channels", dcgka::audit::Auditor::lean_channels)];
+const AUDITS: &[(&str, NewAudit)] = &[
+    ("dcgka", dcgka::audit::Auditor::boxed),
+    ("dcgka:lean-channels", dcgka::audit::Auditor::lean_channels),
+    ("dcgka:tagged-acks", dcgka::audit::Auditor::tagged_acks),
+    ("dcgka:lean", dcgka::audit::Auditor::lean),
+];
 
 /// A list of backends that finds them by name.
 #[derive(Clone, Copy, Debug)]

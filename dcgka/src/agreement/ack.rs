@@ -9,7 +9,7 @@ use protocol::membership::{Change, KnownUser, MemberIndex};
 
 use super::sender::Sender;
 use super::state::{ControlId, Env, Group, Pending, Stop};
-use crate::messages::{ACK, ACK_NONE, ADD_ACK, AddAck, Copies};
+use crate::messages::{ACK, ACK_NONE, ADD_ACK, AddAck, Copies, TAGGED_ACK};
 use crate::rules::Rules;
 use crate::two_party::FreshKey;
 
@@ -32,6 +32,7 @@ impl<'a> Content<'a> {
     ) -> Result<Self, Error> {
         let body = message.body.as_slice();
         match message.kind {
+            TAGGED_ACK if added.is_none() => Ok(Self::Ack(Copies::default())),
             ACK if added.is_none_or(|user| user == from) => Copies::decode(body, None, rules).map(Self::Ack),
             ADD_ACK if added.is_some_and(|user| user != from) => AddAck::decode(body, rules).map(Self::AddAck),
             ACK_NONE if body.is_empty() => Ok(Self::None(None)),

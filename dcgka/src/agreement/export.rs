@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use protocol::causal_order::CausalOrder;
 use protocol::crypto::secret::{SECRET_LEN, Secret};
 use protocol::crypto::signature::SigningKey;
 use protocol::error::Error;
@@ -63,7 +62,7 @@ impl Group {
         let mut group = Self::empty(id, Membership::decode(user.id, &mut membership)?, user);
         Reader::new(membership).finish()?;
         let known = group.membership.everybody().len();
-        group.order = CausalOrder::decode(reader)?;
+        group.order = user.rules.decode_order(reader)?;
         group.signing = SigningKey::from_secret(&take_secret(reader)?);
         group.number = reader.varint()?;
         for _ in 0..reader.count(1)? {

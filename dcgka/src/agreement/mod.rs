@@ -1,8 +1,8 @@
 //! DCGKA proper (paper, section 6.2 and figure 7): update secrets for every member of a group.
 //!
 //! [`state`] holds what a member knows of its group, [`sender`] the ratchets, [`unacknowledged`] what waits for
-//! acknowledgements, [`seed`] what create, remove and update share, [`commitment`] what an author commits to, and
-//! [`way_back`] how a member gets what it has lost. Each control message has a file: the author's side first, then the
+//! acknowledgements, [`seed`] what create, remove and update share, [`commitment`] what an author commits to,
+//! [`tagged`] the acknowledgements that are not signed, and [`way_back`] how a member gets what it has lost. Each control message has a file: the author's side first, then the
 //! receiver's.
 
 mod ack;
@@ -15,6 +15,7 @@ mod remove;
 pub(crate) mod seed;
 pub(crate) mod sender;
 pub(crate) mod state;
+mod tagged;
 #[cfg(test)]
 mod tests;
 mod unacknowledged;
@@ -24,39 +25,56 @@ pub(crate) mod welcome;
 
 use protocol::causal_order::Verified;
 use protocol::error::Error;
-use protocol::id::MemberId;
 use protocol::member::{Event, Rule};
 use protocol::membership::KnownUser;
 
-use crate::messages::{ACK, ACK_NONE, ADD, ADD_ACK, ASK, CREATE, MESSAGE, REMOVE, UPDATE};
+use crate::messages::{ACK, ACK_NONE, ADD, ADD_ACK, ASK, CREATE, MESSAGE, REMOVE, TAGGED_ACK, UPDATE};
 use state::{Continue, Env, Group, Stop};
 
 impl Group {
     /// Processes all messages that are ready.
     pub(crate) fn process_ready(&mut self, env: &mut Env<'_, '_>) -> Result<Continue, Error> {
-        while let Some((author, message)) = self.next_message() {
-            match self.process(author, &message, env) {
-                Ok(()) => {}
-                Err(Stop::Rule(rule)) => env.events.push(Event::Rejected { from: author, rule }),
-                Err(Stop::Bug(error)) => return Err(error),
-            }
+        loop {
+            let Some((author, message)) = self.next_message() else {
+                if self.settle_tagged()? { continue } else { break }
+            };
+            let index = self.membership.index(&author).ok_or(Error::Internal)?;
+            self.process_message_of(KnownUser { id: author, index }, &message, env)?;
             if !self.continues() {
                 return Ok(Continue::Removed);
             }
-            self.tidy();
         }
+        let unequal = self.order.take_unequal();
+        env.events.extend(unequal.into_iter().map(|by| Event::Equivocation { by }));
         Ok(Continue::Member)
     }
 
+    /// Processes one message, which is delivered.
+    fn process_message_of(
+        &mut self,
+        author: KnownUser,
+        message: &Verified,
+        env: &mut Env<'_, '_>,
+    ) -> Result<(), Error> {
+        match self.process(author, message, env) {
+            Ok(()) => {}
+            Err(Stop::Rule(rule)) => env.events.push(Event::Rejected { from: author.id, rule }),
+            Err(Stop::Bug(error)) => return Err(error),
+        }
+        if self.continues() {
+            self.tidy();
+        }
+        Ok(())
+    }
+
     /// A message that breaks a rule is refused before it has changed anything.
-    fn process(&mut self, id: MemberId, message: &Verified, env: &mut Env<'_, '_>) -> Result<(), Stop> {
-        let author = KnownUser { id, index: self.membership.index(&id).ok_or(Error::Internal)? };
+    fn process(&mut self, author: KnownUser, message: &Verified, env: &mut Env<'_, '_>) -> Result<(), Stop> {
         match message.kind {
             CREATE => self.process_create(author, message, env),
             ADD => self.process_add(author, message, env),
             REMOVE => self.process_remove(author, message, env),
             UPDATE => self.process_update(author, message, env),
-            ACK | ACK_NONE | ADD_ACK => self.process_ack(author, message, env),
+            ACK | ACK_NONE | ADD_ACK | TAGGED_ACK => self.process_ack(author, message, env),
             MESSAGE => self.process_message(author, message, env),
             ASK => self.process_ask(author, message, env),
             _ => Err(Rule::Form.into()),

@@ -167,7 +167,8 @@ impl Net {
         for user in members {
             let group = self.group(*user);
             assert!(group.pending.is_empty(), "user {user} waits for {:?}", group.pending.keys());
-            assert!(group.leaving.is_empty() && group.order.is_idle());
+            let gone = |id: &MemberId| !group.membership.index(id).is_some_and(|member| group.view().contains(member));
+            assert!(group.leaving.is_empty() && group.order.is_idle_but_for(gone));
             let me = group.me();
             for member in group.membership.everybody().filter(|member| *member != me) {
                 let stays = group.view().contains(member);

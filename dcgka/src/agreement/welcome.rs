@@ -12,7 +12,7 @@ use protocol::id::{GroupId, MemberId, MessageId};
 use protocol::member::Event;
 use protocol::membership::{KnownUser, MemberIndex, MemberSet, Membership};
 use protocol::wire::codec::{Reader, put_varint};
-use protocol::wire::envelope::{Envelope, Subject};
+use protocol::wire::envelope::{Envelope, Link, NO_LINK, Subject};
 
 use super::sender::Sender;
 use super::state::{ControlId, Env, Group, Pending};
@@ -104,13 +104,23 @@ pub(crate) struct AddOfMe<'a> {
 struct Known {
     delivered: u32,
     key: VerificationKey,
+    /// What it has sent under tags, if its last messages had any.
+    link: Link,
 }
 
+const HAS_KEY: u8 = 1;
+const HAS_LINK: u8 = 2;
+
 impl Known {
-    fn decode(id: &MemberId, reader: &mut Reader<'_>) -> Result<Self, Error> {
+    fn decode(id: &MemberId, rules: Rules, reader: &mut Reader<'_>) -> Result<Self, Error> {
         let delivered = reader.varint()?;
-        let key = if reader.flag()? { reader.array()? } else { id.0 };
-        Ok(Self { delivered, key: VerificationKey::from_bytes(&key)? })
+        let flags = reader.byte()?;
+        if flags > HAS_KEY + if rules.tags_acks() { HAS_LINK } else { 0 } {
+            return Err(Error::Malformed);
+        }
+        let key = if flags & HAS_KEY != 0 { reader.array()? } else { id.0 };
+        let link = if flags & HAS_LINK != 0 { reader.array()? } else { NO_LINK };
+        Ok(Self { delivered, key: VerificationKey::from_bytes(&key)?, link })
     }
 }
 
@@ -122,10 +132,14 @@ impl Group {
         for member in self.membership.everybody() {
             let id = self.membership.id(member);
             let (delivered, key) = self.order.frontier(&id).unwrap_or((0, id.0));
+            let link = self.order.delivered_link(&id);
             put_varint(&mut out, delivered);
-            out.push(u8::from(key != id.0));
+            out.push(if key != id.0 { HAS_KEY } else { 0 } + if link != NO_LINK { HAS_LINK } else { 0 });
             if key != id.0 {
                 out.extend_from_slice(&key);
+            }
+            if link != NO_LINK {
+                out.extend_from_slice(&link);
             }
         }
         out
@@ -155,14 +169,14 @@ impl Group {
         let me = group.me();
         for member in group.membership.everybody().filter(|member| *member != me) {
             let id = group.membership.id(member);
-            let mut known = Known::decode(&id, &mut reader)?;
+            let mut known = Known::decode(&id, env.user.rules, &mut reader)?;
             if member == adder {
                 let verified = |add: AddOfMe<'a>| Some((add.envelope.verify(&add.digest, &known.key).ok()??, add));
                 let Some((next_key, add)) = adds.find_map(verified) else {
                     return Err(NotJoined::Forged(Box::new(known.key)));
                 };
                 taken = Some((*known.key.as_bytes(), add));
-                known = Known { delivered: invitation.number, key: next_key };
+                known = Known { delivered: invitation.number, key: next_key, link: NO_LINK };
             }
             // A user that has been added and has not joined has the first state, which is public. By another add than the
             // one that the adder knew, it may join a group in which I am a member already, and I must follow it then. But
@@ -171,7 +185,7 @@ impl Group {
             let joined = group.membership.view(member).contains(member);
             let unused = known.delivered == 0 && *known.key.as_bytes() == id.0;
             let sender = if !joined && unused { Sender::initial() } else { Sender::default() };
-            group.introduce(id, known.key, known.delivered, sender);
+            group.introduce_after(id, known.key, (known.delivered, known.link), sender);
         }
         reader.finish()?;
         let (adders_key, add) = taken.ok_or(Error::Malformed)?;

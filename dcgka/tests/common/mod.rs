@@ -15,7 +15,7 @@ use protocol::directory::InMemoryDirectory;
 use protocol::error::Error;
 use protocol::id::{GroupId, MemberId};
 use protocol::member::{Backend, Context, Event, Incoming, Member, Outgoing, Received, Recipients};
-use protocol::wire::envelope::Envelope;
+use protocol::wire::envelope::{self, Envelope, Kind};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
@@ -49,7 +49,7 @@ pub struct User {
 impl World {
     /// Users with prekeys, in no group.
     pub fn new(users: usize, seed: u64) -> Self {
-        Self::of(Dcgka::CORRECTED, users, seed)
+        Self::of(crate::VARIANT, users, seed)
     }
 
     /// The same with either variant.
@@ -75,7 +75,7 @@ impl World {
 
     /// A settled group of the first `members` of `users`, which user 0 has created.
     pub fn with_group(members: usize, users: usize, seed: u64) -> Self {
-        Self::with_group_of(Dcgka::CORRECTED, members, users, seed)
+        Self::with_group_of(crate::VARIANT, members, users, seed)
     }
 
     /// The same with either variant.
@@ -273,10 +273,23 @@ pub const COLD: usize = 153;
 /// Bytes of a slot encrypted to a key of the channel.
 pub const WARM: usize = 149;
 
-const ACK_NONE: u8 = 0x86;
+/// Bytes of a body with a commitment, this many slots encrypted to prekeys, and this many encrypted to keys of channels.
+pub fn slots(cold: usize, warm: usize) -> usize {
+    match is_lean() {
+        true => COMMITMENT + 64 + cold * 85 + warm * 49,
+        false => COMMITMENT + cold * COLD + warm * WARM,
+    }
+}
+
+/// Whether the users of the test follow the leanest form unless it says otherwise.
+pub fn is_lean() -> bool {
+    crate::VARIANT.description().variant == "lean"
+}
+
+const ACK_NONE: Kind = Kind(0x86);
 
 pub fn says_none(world: &World, place: usize) -> bool {
-    world.sent[place].bytes[1] == ACK_NONE
+    envelope::kind(&world.sent[place].bytes) == Some(ACK_NONE)
 }
 
 /// Carries messages to several users in this order. Returns everything that they send.

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use super::Change::{Added, Joined, Removed};
 use super::attacker::{Attacker, are_shut_out};
-use super::common::{COLD, COMMITMENT, World, carry, removed_by, times_added};
+use super::common::{World, carry, removed_by, slots, times_added};
 use super::{changes, either, ends_with, group, have_seen};
-use dcgka::{Dcgka, MAX_MEMBERS};
+use dcgka::MAX_MEMBERS;
 use protocol::error::Error;
 use protocol::id::MemberId;
 use protocol::member::{Backend as _, Event};
@@ -183,7 +183,7 @@ fn a_removed_member_adds_an_accomplice() {
         if turn == 0 {
             let innocent = carry(&mut world, &[&add], &[4]);
             assert_eq!(world.kinds(&innocent), ["add-ack"]);
-            assert_eq!(world.body(innocent[0]).len(), COLD + COMMITMENT);
+            assert_eq!(world.body(innocent[0]).len(), slots(1, 0));
         } else {
             let knowing = carry(&mut world, &[&remove, &add], &[4]);
             assert!(world.body(knowing[1]).is_empty());
@@ -256,7 +256,7 @@ fn two_concurrent_adds_at_the_size_limit() {
         let mut rng = ChaCha20Rng::seed_from_u64(356);
         let mut founders = vec![world.id(1)];
         while founders.len() + 1 < MAX_MEMBERS - 1 {
-            let silent = Dcgka::CORRECTED.new_user(0, &mut rng);
+            let silent = crate::VARIANT.new_user(0, &mut rng);
             world.directory.publish(silent.id, silent.bundle, Vec::new());
             founders.push(silent.id);
         }

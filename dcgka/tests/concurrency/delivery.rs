@@ -2,7 +2,6 @@
 
 use super::common::{World, carry};
 use super::{ends_with, group};
-use dcgka::Dcgka;
 use protocol::member::{Backend as _, Event};
 
 #[test]
@@ -112,7 +111,7 @@ fn replay_after_restart() {
             while let Some((place, user)) = (0..7).find_map(|user| next(world, user)) {
                 world.carry(place, user);
                 let state = world.users[user].member.export();
-                world.users[user].member = Dcgka::CORRECTED.restore(&state).unwrap();
+                world.users[user].member = crate::VARIANT.restore(&state).unwrap();
                 replay(world, user);
             }
         });

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 #[path = "../common/mod.rs"]
-mod common;
+pub(crate) mod common;
 
 mod adds;
 mod attacker;
@@ -20,6 +20,10 @@ use protocol::crypto::signature::SigningKey;
 use protocol::member::{Backend as _, Event};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
+
+/// What the users of a test follow unless it says otherwise. `tests/lean.rs` has another one.
+#[allow(dead_code, reason = "only the root of the crate counts")]
+const VARIANT: Dcgka = Dcgka::CORRECTED;
 
 /// What a user has seen happen to the group: by whom, and to whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -85,7 +89,7 @@ fn ends_with(world: &mut World, members: &[usize]) {
 fn identity_key(world: &World, user: usize, seed: u64) -> SigningKey {
     let mut rng = ChaCha20Rng::seed_from_u64(seed);
     for _ in 0..user {
-        Dcgka::CORRECTED.new_user(64, &mut rng);
+        crate::VARIANT.new_user(64, &mut rng);
     }
     let key = SigningKey::random(&mut rng);
     assert_eq!(*key.verification_key().as_bytes(), world.id(user).0);

@@ -1,7 +1,7 @@
 //! Updates concurrent with each other and with an add.
 
 use super::Change::{Added, Joined, Updated};
-use super::common::{COLD, COMMITMENT, WARM, carry, says_none};
+use super::common::{carry, says_none, slots};
 use super::{either, ends_with, group, have_seen};
 
 #[test]
@@ -17,7 +17,7 @@ fn update_concurrent_with_add() {
             let forwarded = world.body(ack).len();
             assert_eq!(
                 forwarded,
-                if turn % 2 == 1 { COMMITMENT + 8 + WARM } else { 0 },
+                if turn % 2 == 1 { 8 + slots(0, 1) } else { 0 },
                 "the secret of the update is forwarded"
             );
         }
@@ -61,7 +61,6 @@ fn k_concurrent_updates_for_k_from_2_to_n() {
 fn crossing_first_messages() {
     for turn in 0..2 {
         let mut world = group(4, 5, 120);
-        let slots = |cold: usize, warm: usize| COMMITMENT + cold * COLD + warm * WARM;
         // Users 1 and 2 have a channel to the creator only. One of them sends twice before it receives anything from
         // the other.
         let (one, other) = (world.update(1), [world.update(2), world.update(2)].concat());

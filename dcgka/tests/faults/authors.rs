@@ -7,9 +7,9 @@ use protocol::wire::envelope::{Draft, Envelope, Subject};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
 
-use crate::common::World;
-use crate::malicious::{ACK, ADD, MESSAGE, Malicious, REMOVE, UPDATE};
-use crate::{all_but, nones, readings, refused, rejected};
+use super::common::World;
+use super::malicious::{ACK, ADD, MESSAGE, Malicious, REMOVE, UPDATE};
+use super::{all_but, nones, readings, refused, rejected};
 
 /// Checks that what members know of each sender is the same.
 fn nobody_is_split(world: &World, users: &[usize]) {
@@ -163,7 +163,7 @@ fn two_bodies_under_one_number() {
     let twin = mallory.draft(UPDATE, &bodies[1]);
     let twin = mallory.sign(&world, &Draft { new_key: Some(mallory.key.verification_key()), ..twin });
     let one = mallory.post(&mut world, UPDATE, Subject::None, &bodies[0]);
-    world.sent.push(crate::common::Sent { bytes: twin, ..world.sent[one].clone() });
+    world.sent.push(super::common::Sent { bytes: twin, ..world.sent[one].clone() });
     let other = one + 1;
     for (user, order) in [(0, [one, other]), (2, [one, other]), (3, [other, one])] {
         world.carry(order[0], user);

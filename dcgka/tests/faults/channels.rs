@@ -4,9 +4,9 @@ use dcgka::MAX_UNACKNOWLEDGED;
 use protocol::directory::Directory as _;
 use protocol::error::Error;
 
-use crate::common::{COLD, COMMITMENT, WARM, World, carry, rejections, says_none};
-use crate::malicious::{Invitation, Malicious, slots};
-use crate::{all_but, readings};
+use super::common::{COLD, COMMITMENT, WARM, World, carry, rejections, says_none};
+use super::malicious::{Invitation, Malicious, slots};
+use super::{all_but, readings};
 
 /// Damages the ciphertext in this slot of a message. The author signs the message again.
 fn damage_slot(world: &mut World, author: &Malicious, place: usize, slot: usize) {
@@ -53,7 +53,7 @@ fn one_lost_2sm_message() {
         assert_eq!(readings(&mut world, &users), reads_nobody(&users, 3));
 
         // A joiner reads everybody, even if the blind member has added it.
-        let mut added = crate::fork(&world);
+        let mut added = super::fork(&world);
         added.add(3, 4);
         added.settle();
         let five = [0, 1, 2, 3, 4];
@@ -104,7 +104,7 @@ fn a_ciphertext_that_does_not_open_at_one_member_only() {
         world.settle();
         let nones: Vec<_> = (0..world.sent.len()).filter(|place| says_none(&world, *place)).collect();
         assert!(nones.len() == 1 && world.sent[nones[0]].author == 3, "{kind}");
-        let mut apart = crate::fork(&world);
+        let mut apart = super::fork(&world);
         let said = apart.say(3, "first");
         assert_eq!(apart.kinds(&said), if repairs { &["update", "message"][..] } else { &["message"] }, "{kind}");
         assert_eq!(readings(&mut world, &users), reads_nobody(&users, 3), "{kind}");

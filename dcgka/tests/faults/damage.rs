@@ -9,9 +9,9 @@ use protocol::wire::envelope::{Draft, Envelope, Kind, Subject};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
 
-use crate::common::World;
-use crate::malicious::{ACK, ADD, CREATE, Malicious, WELCOME, kind_of};
-use crate::{fork, live, refused};
+use super::common::World;
+use super::malicious::{ACK, ADD, CREATE, Malicious, WELCOME, kind_of};
+use super::{fork, live, refused};
 
 /// One bit of every byte, all bits of the envelope's head, every truncation, and a byte too many.
 fn damages(genuine: &[u8]) -> Vec<Vec<u8>> {
@@ -132,7 +132,7 @@ fn wrong_claimed_sender() {
     let victim = world.id(0);
     let number = Malicious::rob(&world, 0).number + 1;
     for (sender, handle) in [(victim, victim), (mallory.id, victim), (victim, mallory.id)] {
-        let draft = Draft { sender, number, ..mallory.draft(crate::malicious::MESSAGE, b"in your name") };
+        let draft = Draft { sender, number, ..mallory.draft(super::malicious::MESSAGE, b"in your name") };
         let (bytes, _) = draft.sign(&world.group, handle.handle(), None, &mallory.key);
         let as_victim = if handle == victim { Error::NotAuthentic } else { Error::WrongAuthor };
         assert_eq!(refused(&mut world, 0, &bytes, 2), as_victim);

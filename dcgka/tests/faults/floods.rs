@@ -12,9 +12,9 @@ use protocol::wire::envelope::{Draft, Envelope, Kind, Subject};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng as _, SeedableRng as _};
 
-use crate::common::{User, World};
-use crate::malicious::{ADD, Invitation, MESSAGE, Malicious, WELCOME};
-use crate::{fork, live, refused};
+use super::common::{User, World};
+use super::malicious::{ADD, Invitation, MESSAGE, Malicious, WELCOME};
+use super::{fork, live, refused};
 
 /// A message of any author in any group, under a key that is not the author's.
 fn forged(group: GroupId, author: MemberId, number: u32, renews: bool) -> Vec<u8> {

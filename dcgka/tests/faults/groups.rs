@@ -10,9 +10,9 @@ use protocol::wire::envelope::{Draft, Envelope, Subject};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
 
-use crate::common::{Sent, World, says_none};
-use crate::malicious::{CREATE, Invitation, Malicious, UPDATE};
-use crate::{BAD_VERIFICATION_KEYS, all_but, fork, live, readings, refused, rejected, reseed};
+use super::common::{Sent, World, says_none};
+use super::malicious::{CREATE, Invitation, Malicious, UPDATE};
+use super::{BAD_VERIFICATION_KEYS, all_but, fork, live, readings, refused, rejected, reseed};
 
 #[test]
 fn cross_group_replay() {

@@ -1,6 +1,6 @@
 //! Messages that are too long, or that announce more than they have.
 
-use dcgka::{Dcgka, MAX_MEMBERS, MAX_PLAINTEXT_LEN};
+use dcgka::{MAX_MEMBERS, MAX_PLAINTEXT_LEN};
 use protocol::crypto::hash::Digest;
 use protocol::error::Error;
 use protocol::id::{GroupId, MemberId};
@@ -9,9 +9,9 @@ use protocol::membership::Membership;
 use protocol::wire::codec::MAX_MESSAGE_LEN;
 use protocol::wire::envelope::Subject;
 
-use crate::common::{World, carry};
-use crate::malicious::{ACK, ADD, ADD_ACK, CREATE, Invitation, MESSAGE, Malicious, UPDATE};
-use crate::{all_but, fork, readings, refused, rejected};
+use super::common::{World, carry};
+use super::malicious::{ACK, ADD, ADD_ACK, CREATE, Invitation, MESSAGE, Malicious, UPDATE};
+use super::{all_but, fork, readings, refused, rejected};
 
 /// The largest number that a varint can express.
 const HUGE: [u8; 5] = [0xff, 0xff, 0xff, 0xff, 0x0f];
@@ -120,8 +120,8 @@ fn counts_and_sizes_over_the_limits() {
         for at in 0..state.len() {
             let damaged = [&state[..at], &HUGE, &state[at + 1..]].concat();
             // If it is not a count, it may be valid state.
-            let _ = Dcgka::CORRECTED.restore(&damaged);
-            assert!(Dcgka::CORRECTED.restore(&state[..at]).is_err(), "{at} bytes");
+            let _ = crate::VARIANT.restore(&damaged);
+            assert!(crate::VARIANT.restore(&state[..at]).is_err(), "{at} bytes");
         }
     }
 }

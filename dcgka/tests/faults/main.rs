@@ -27,6 +27,10 @@ use protocol::member::{Backend as _, Event, Rule};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
 
+/// What the users of a test follow unless it says otherwise. `tests/lean.rs` has another one.
+#[allow(dead_code, reason = "only the root of the crate counts")]
+const VARIANT: Dcgka = Dcgka::CORRECTED;
+
 /// Encodings that are no verification key: a point of small order, one that is not canonical, and no point at all.
 const BAD_VERIFICATION_KEYS: [[u8; 32]; 3] = {
     let (mut small, mut not_canonical, mut off_curve) = ([0; 32], [0xff; 32], [0; 32]);
@@ -96,7 +100,7 @@ fn restart(world: &mut World, user: usize) {
 }
 
 fn restore(world: &mut World, user: usize, state: &[u8]) {
-    world.users[user].member = Dcgka::CORRECTED.restore(state).unwrap();
+    world.users[user].member = crate::VARIANT.restore(state).unwrap();
 }
 
 /// Carries bytes to a user, which must refuse them and stay as it was.

@@ -19,7 +19,7 @@ use protocol::x3dh::{self, PeerBundle, PrekeySecrets};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
-use crate::common::{COLD, COMMITMENT, Sent, WARM, World};
+use super::common::{COLD, COMMITMENT, Sent, WARM, World};
 
 pub const CREATE: Kind = Kind(1);
 pub const ADD: Kind = Kind(2);

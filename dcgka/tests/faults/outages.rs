@@ -3,8 +3,8 @@
 use protocol::directory::Directory as _;
 use protocol::member::Event;
 
-use crate::common::{World, carry, says_none};
-use crate::readings;
+use super::common::{World, carry, says_none};
+use super::readings;
 
 /// Takes all bundles from the directory, and returns them.
 fn cut_off(world: &World) -> Vec<(usize, Vec<u8>)> {

@@ -15,9 +15,9 @@ use protocol::x3dh;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
 
-use crate::common::World;
-use crate::malicious::{ADD, CREATE, Malicious, Payload, UPDATE, slots};
-use crate::{BAD_VERIFICATION_KEYS, SMALL_ORDER_KEYS, all_but, fork, nones, readings, refused, rejected};
+use super::common::World;
+use super::malicious::{ADD, CREATE, Malicious, Payload, UPDATE, slots};
+use super::{BAD_VERIFICATION_KEYS, SMALL_ORDER_KEYS, all_but, fork, nones, readings, refused, rejected};
 
 /// A ciphertext to prekeys with an ephemeral key of small order, whose secrets are all known to the sender: it opens
 /// unless such keys are refused.

@@ -10,9 +10,9 @@ use protocol::x3dh::PrekeySecrets;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
 
-use crate::common::{COLD, World, carry, rejections, says_none};
-use crate::malicious::{Malicious, slots};
-use crate::{all_but, fork, readings};
+use super::common::{COLD, World, carry, rejections, says_none};
+use super::malicious::{Malicious, slots};
+use super::{all_but, fork, readings};
 
 #[test]
 fn unsigned_expired_or_foreign_prekeys() {

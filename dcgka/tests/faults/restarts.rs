@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use protocol::error::Error;
 use protocol::member::{Event, Received};
 
-use crate::common::{World, carry, rejections, says_none};
-use crate::{all_but, fork, live, readings, restart, restore};
+use super::common::{World, carry, rejections, says_none};
+use super::{all_but, fork, live, readings, restart, restore};
 
 /// How many events report to a user that another signs twice.
 fn reports(world: &World, user: usize, by: usize) -> usize {

@@ -16,8 +16,8 @@ use protocol::wire::envelope::{Envelope, Subject};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
 
-use crate::common::{COLD, COMMITMENT, World, carry, says_none};
-use crate::malicious::{ACK_NONE, ADD_ACK, Invitation, MESSAGE, Malicious, UPDATE};
+use super::common::{COLD, COMMITMENT, World, carry, says_none};
+use super::malicious::{ACK_NONE, ADD_ACK, Invitation, MESSAGE, Malicious, UPDATE};
 
 /// A step of a ratchet: the update secret, and the next ratchet.
 fn step(ratchet: &Secret, input: &[u8]) -> (Secret, Secret) {
@@ -90,7 +90,7 @@ fn who_lost_its_first_secret_never_speaks_under_a_key_that_everybody_knows() {
 
 /// How many messages of a user a thief reads, of those from a place on. It hears everything.
 fn thief_reads(world: &World, state: &[u8], from: usize, author: usize) -> usize {
-    let mut thief = dcgka::Dcgka::CORRECTED.steal(state).unwrap();
+    let mut thief = crate::VARIANT.steal(state).unwrap();
     let mut rng = ChaCha20Rng::seed_from_u64(9);
     let mut read = 0;
     for sent in &world.sent[from..] {

@@ -58,7 +58,17 @@ fn counts_of_published_dcgka_equal_the_formulas() {
 
 #[test]
 fn counts_of_dcgka_over_lean_channels_equal_the_formulas() {
-    counts_equal_the_formulas("dcgka:lean-channels", &GRID);
+    counts_equal_the_formulas("dcgka:lean-channels", &[32, 128]);
+}
+
+#[test]
+fn counts_of_dcgka_with_tagged_acks_equal_the_formulas() {
+    counts_equal_the_formulas("dcgka:tagged-acks", &[32, 128]);
+}
+
+#[test]
+fn counts_of_lean_dcgka_equal_the_formulas() {
+    counts_equal_the_formulas("dcgka:lean", &GRID);
 }
 
 #[test]

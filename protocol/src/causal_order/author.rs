@@ -1,14 +1,14 @@
 //! One author: how far its messages have been delivered and verified, and how one is verified.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::message::{EQUIVOCATION_WINDOW, Receipt, Verified};
-use super::unverified::Unverified;
+use super::unverified::{Unverified, Waiting};
 use crate::crypto::hash::Digest;
 use crate::crypto::signature::{VERIFICATION_KEY_LEN, VerificationKey};
 use crate::error::Error;
-use crate::id::{GroupId, Handle, MemberId};
-use crate::wire::envelope::{Envelope, Subject};
+use crate::id::{GroupId, Handle, MemberId, MessageId};
+use crate::wire::envelope::{Envelope, Link, NO_LINK, Subject};
 
 #[derive(Clone)]
 pub(super) struct Author {
@@ -21,6 +21,20 @@ pub(super) struct Author {
     pub(super) queue: VecDeque<Verified>,
     pub(super) unverified: Unverified,
     pub(super) window: VecDeque<Seen>,
+    /// The links after the last message that was delivered, and after the last that was verified.
+    pub(super) delivered_link: Link,
+    pub(super) verified_link: Link,
+    /// What the tagged messages under the next number acknowledge and has not been delivered.
+    pub(super) expects: BTreeSet<MessageId>,
+    /// A signed message with a later number, which was verified ahead of its turn: only messages with tags can come before
+    /// it. Not exported.
+    pub(super) ahead: Option<Box<Ahead>>,
+}
+
+#[derive(Clone)]
+pub(super) struct Ahead {
+    pub(super) waiting: Waiting,
+    pub(super) verified: Verified,
 }
 
 #[derive(Clone, Copy)]
@@ -31,16 +45,48 @@ pub(super) struct Seen {
 }
 
 impl Author {
-    /// Verifies the author's next message.
+    /// The author after its message `delivered`, whose next message this key verifies.
+    pub(super) fn new(handle: Handle, key: VerificationKey, delivered: u32, link: Link) -> Self {
+        Self {
+            handle,
+            delivered,
+            delivered_key: *key.as_bytes(),
+            verified: delivered,
+            verified_key: key,
+            queue: VecDeque::new(),
+            unverified: Unverified::default(),
+            window: VecDeque::new(),
+            delivered_link: link,
+            verified_link: link,
+            expects: BTreeSet::new(),
+            ahead: None,
+        }
+    }
+
+    /// Verifies the author's next message. Returns it, and whether it agrees on what came before it under tags.
     pub(super) fn verify(
         &mut self,
         id: &MemberId,
         envelope: &Envelope<'_>,
         group: &GroupId,
         candidates: Candidates<'_>,
+    ) -> Result<(Verified, bool), Error> {
+        let verified = self.check(id, envelope, group, candidates)?;
+        let agrees = envelope.history.map_or(NO_LINK, |history| history.link) == self.verified_link;
+        self.take(&verified);
+        Ok((verified, agrees))
+    }
+
+    /// Checks the signature of a message under the key of the next one. Changes nothing.
+    pub(super) fn check(
+        &self,
+        id: &MemberId,
+        envelope: &Envelope<'_>,
+        group: &GroupId,
+        candidates: Candidates<'_>,
     ) -> Result<Verified, Error> {
         let (subject, digest, new_key) = authenticate(id, envelope, group, candidates, &self.verified_key)?;
-        let verified = Verified {
+        Ok(Verified {
             number: envelope.number,
             kind: envelope.kind,
             subject,
@@ -49,9 +95,13 @@ impl Author {
             body: envelope.body.to_vec(),
             digest,
             key: *self.verified_key.as_bytes(),
-        };
-        self.record(envelope.number, digest, verified.key, new_key);
-        Ok(verified)
+            link: NO_LINK,
+        })
+    }
+
+    /// Records that the author's next message is this one.
+    pub(super) fn take(&mut self, message: &Verified) {
+        self.record(message.number, message.digest, message.key, message.new_key, message.link);
     }
 
     pub(super) fn record(
@@ -60,7 +110,9 @@ impl Author {
         digest: Digest,
         key: [u8; VERIFICATION_KEY_LEN],
         new_key: Option<VerificationKey>,
+        link: Link,
     ) {
+        self.verified_link = link;
         if self.window.len() == EQUIVOCATION_WINDOW {
             self.window.pop_front();
         }

@@ -1,16 +1,14 @@
 //! The state as bytes. It includes the messages that wait: a member that has received a message does not get it again.
 
-use std::collections::VecDeque;
-
 use super::author::{Author, Seen};
 use super::unverified::{Unverified, Waiting};
-use super::{CausalOrder, EQUIVOCATION_WINDOW, MAX_STRANGERS, MAX_WAITING_PER_AUTHOR, Verified};
+use super::{CausalOrder, EQUIVOCATION_WINDOW, MAX_STRANGERS, MAX_TAGGED, MAX_WAITING_PER_AUTHOR, Verified};
 use crate::crypto::hash::Digest;
 use crate::crypto::signature::{VERIFICATION_KEY_LEN, VerificationKey};
 use crate::error::Error;
 use crate::id::{Handle, MEMBER_ID_LEN, MemberId};
 use crate::wire::codec::{Reader, put_len, put_prefixed, put_varint};
-use crate::wire::envelope::{Envelope, Kind, Subject};
+use crate::wire::envelope::{Envelope, Kind, LINK_LEN, NO_LINK, Subject};
 
 impl CausalOrder {
     /// Appends the state.
@@ -18,12 +16,16 @@ impl CausalOrder {
         put_len(out, self.authors.len());
         for (id, author) in &self.authors {
             out.extend_from_slice(&id.0);
-            author.encode(out);
+            author.encode(self.tags.is_some(), out);
         }
         put_len(out, self.strangers.len());
         for (id, messages) in &self.strangers {
             out.extend_from_slice(&id.0);
             messages.encode(out);
+        }
+        if let Some(tags) = &self.tags {
+            put_len(out, tags.mine.len());
+            tags.mine.iter().for_each(|digest| out.extend_from_slice(digest));
         }
     }
 
@@ -32,10 +34,22 @@ impl CausalOrder {
     /// # Errors
     /// [`Error::Malformed`].
     pub fn decode(reader: &mut Reader<'_>) -> Result<Self, Error> {
-        let mut order = Self::default();
+        Self::default().read(reader)
+    }
+
+    /// The same for an order made [`with_tags`](Self::with_tags).
+    ///
+    /// # Errors
+    /// [`Error::Malformed`].
+    pub fn decode_with_tags(reader: &mut Reader<'_>) -> Result<Self, Error> {
+        Self::with_tags().read(reader)
+    }
+
+    fn read(mut self, reader: &mut Reader<'_>) -> Result<Self, Error> {
+        let order = &mut self;
         for _ in 0..reader.count(MEMBER_ID_LEN + 2 * VERIFICATION_KEY_LEN)? {
             let id = take_id(reader, order.authors.last_key_value())?;
-            let author = Author::decode(&id, reader)?;
+            let author = Author::decode(&id, order.tags.is_some(), reader)?;
             order.by_handle.entry(author.handle).or_default().push(id);
             order.waiting_bytes += author.queue.iter().map(|message| message.body.len()).sum::<usize>();
             order.waiting_bytes += author.unverified.bytes();
@@ -57,8 +71,17 @@ impl CausalOrder {
         for id in order.authors.keys().copied().collect::<Vec<_>>() {
             order.line_up(&id);
             order.find_unnamed(&id)?;
+            order.find_tagged(&id);
         }
-        Ok(order)
+        if let Some(tags) = &mut order.tags {
+            for _ in 0..reader.count(LINK_LEN)? {
+                tags.mine.push(reader.array()?);
+            }
+            if tags.mine.len() > MAX_TAGGED {
+                return Err(Error::Malformed);
+            }
+        }
+        Ok(self)
     }
 
     /// Finds what an author's next message waits for. It names an unknown user: any other would have been verified.
@@ -66,7 +89,7 @@ impl CausalOrder {
         let Some(author) = self.authors.get(id) else { return Ok(()) };
         let Some(first) = author.unverified.iter().next() else { return Ok(()) };
         let next = author.verified.checked_add(1).filter(|next| *next <= first.turn.number).ok_or(Error::Malformed)?;
-        for waiting in author.unverified.under(next) {
+        for waiting in author.unverified.under(next).filter(|waiting| self.tags.is_none() || !waiting.is_tagged()) {
             let name = waiting.turn.name.filter(|name| !self.by_handle.contains_key(name)).ok_or(Error::Malformed)?;
             self.unnamed.insert((name, *id));
         }
@@ -75,13 +98,13 @@ impl CausalOrder {
 }
 
 impl Author {
-    fn encode(&self, out: &mut Vec<u8>) {
+    fn encode(&self, tags: bool, out: &mut Vec<u8>) {
         put_varint(out, self.delivered);
         out.extend_from_slice(&self.delivered_key);
         put_varint(out, self.verified);
         out.extend_from_slice(self.verified_key.as_bytes());
         put_len(out, self.queue.len());
-        self.queue.iter().for_each(|message| message.encode(out));
+        self.queue.iter().for_each(|message| message.encode(tags, out));
         self.unverified.encode(out);
         put_len(out, self.window.len());
         for Seen { number, digest, key } in &self.window {
@@ -89,22 +112,19 @@ impl Author {
             out.extend_from_slice(digest.as_bytes());
             out.extend_from_slice(key);
         }
+        if tags {
+            out.extend_from_slice(&self.delivered_link);
+            out.extend_from_slice(&self.verified_link);
+        }
     }
 
-    fn decode(id: &MemberId, reader: &mut Reader<'_>) -> Result<Self, Error> {
-        let mut author = Self {
-            handle: id.handle(),
-            delivered: reader.varint()?,
-            delivered_key: reader.array()?,
-            verified: reader.varint()?,
-            verified_key: VerificationKey::from_bytes(&reader.array()?)?,
-            queue: VecDeque::new(),
-            unverified: Unverified::default(),
-            window: VecDeque::new(),
-        };
+    fn decode(id: &MemberId, tags: bool, reader: &mut Reader<'_>) -> Result<Self, Error> {
+        let (delivered, delivered_key, verified) = (reader.varint()?, reader.array()?, reader.varint()?);
+        let verified_key = VerificationKey::from_bytes(&reader.array()?)?;
+        let mut author = Self { delivered_key, verified, ..Self::new(id.handle(), verified_key, delivered, NO_LINK) };
         let mut last = author.delivered;
         for _ in 0..reader.count(1)? {
-            let message = Verified::decode(reader)?;
+            let message = Verified::decode(tags, reader)?;
             last = last.checked_add(1).filter(|next| *next == message.number).ok_or(Error::Malformed)?;
             author.queue.push_back(message);
         }
@@ -112,6 +132,9 @@ impl Author {
         for _ in 0..reader.count(1)? {
             let (number, digest, key) = (reader.varint()?, Digest(reader.array()?), reader.array()?);
             author.window.push_back(Seen { number, digest, key });
+        }
+        if tags {
+            (author.delivered_link, author.verified_link) = (reader.array()?, reader.array()?);
         }
         let is_possible = last == author.verified && author.window.len() <= EQUIVOCATION_WINDOW;
         if is_possible { Ok(author) } else { Err(Error::Malformed) }
@@ -128,7 +151,8 @@ impl Unverified {
         let mut messages = Self::default();
         for _ in 0..reader.count(1)? {
             let envelope = Envelope::decode(reader.prefixed()?)?;
-            let fits = envelope.sender == *author && messages.len() < MAX_WAITING_PER_AUTHOR;
+            // One more, which was verified ahead of its turn.
+            let fits = envelope.sender == *author && messages.len() <= MAX_WAITING_PER_AUTHOR;
             if !fits || !messages.push(Waiting::new(&envelope)) {
                 return Err(Error::Malformed);
             }
@@ -138,7 +162,7 @@ impl Unverified {
 }
 
 impl Verified {
-    fn encode(&self, out: &mut Vec<u8>) {
+    fn encode(&self, tags: bool, out: &mut Vec<u8>) {
         put_varint(out, self.number);
         out.push(self.kind.0);
         out.push(match self.subject {
@@ -156,9 +180,12 @@ impl Verified {
         put_prefixed(out, &self.body);
         out.extend_from_slice(self.digest.as_bytes());
         out.extend_from_slice(&self.key);
+        if tags {
+            out.extend_from_slice(&self.link);
+        }
     }
 
-    fn decode(reader: &mut Reader<'_>) -> Result<Self, Error> {
+    fn decode(tags: bool, reader: &mut Reader<'_>) -> Result<Self, Error> {
         let (number, kind) = (reader.varint()?, Kind(reader.byte()?));
         let subject = match reader.byte()? {
             0 => Subject::None,
@@ -169,7 +196,8 @@ impl Verified {
         let new_key = reader.flag()?.then(|| VerificationKey::from_bytes(&reader.array()?)).transpose()?;
         let (header, body) = (reader.prefixed()?.to_vec(), reader.prefixed()?.to_vec());
         let (digest, key) = (Digest(reader.array()?), reader.array()?);
-        Ok(Self { number, kind, subject, new_key, header, body, digest, key })
+        let link = if tags { reader.array()? } else { NO_LINK };
+        Ok(Self { number, kind, subject, new_key, header, body, digest, key, link })
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::crypto::hash::Digest;
 use crate::crypto::signature::{VERIFICATION_KEY_LEN, VerificationKey};
 use crate::id::MemberId;
-use crate::wire::envelope::{Kind, Subject};
+use crate::wire::envelope::{Kind, Link, Subject};
 
 /// The number of messages that may wait for each author.
 pub const MAX_WAITING_PER_AUTHOR: usize = 1024;
@@ -15,7 +15,10 @@ pub const MAX_STRANGERS: usize = 1024;
 /// older number it counts as a duplicate.
 pub const EQUIVOCATION_WINDOW: usize = 8;
 
-/// A message whose signature has been verified.
+/// The number of messages that one author may send under tags without a signed one between them.
+pub const MAX_TAGGED: usize = 64;
+
+/// A message whose signature or tag has been verified.
 #[derive(Clone, Debug)]
 pub struct Verified {
     /// The message's place among its author's messages, from 1.
@@ -32,8 +35,10 @@ pub struct Verified {
     pub body: Vec<u8>,
     /// The hash that is signed.
     pub digest: Digest,
-    /// The verification key under which the message was verified.
+    /// The verification key of its author for this message.
     pub key: [u8; VERIFICATION_KEY_LEN],
+    /// The link of its author's messages under tags, this one included.
+    pub(super) link: Link,
 }
 
 /// What happens to a message when it is received.

@@ -10,22 +10,33 @@
 //! members. Several messages may wait under one number. Each is looked at when it is its turn, and verified at most
 //! once: if none is authentic they are dropped, and otherwise with the first that is. A message with an invalid new key
 //! is refused as [`Error::Malformed`] if it is its author's next one. If it waits, it is dropped at its turn.
+//!
+//! An order made [`with_tags`](CausalOrder::with_tags) also takes acknowledgements that a tag authenticates. They wait
+//! until what they acknowledge has been delivered. Then the protocol, which knows the secret, checks the tag
+//! ([`due`](CausalOrder::due), [`arrives`](CausalOrder::arrives)). If it does not know the secret, they go on waiting for their author's next signed
+//! message, which says what was sent under tags.
 
 mod author;
 mod export;
 mod message;
+mod tagged;
+mod tags;
 mod unverified;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
-pub use message::{EQUIVOCATION_WINDOW, MAX_STRANGERS, MAX_WAITING_BYTES, MAX_WAITING_PER_AUTHOR, Receipt, Verified};
+pub use message::{
+    EQUIVOCATION_WINDOW, MAX_STRANGERS, MAX_TAGGED, MAX_WAITING_BYTES, MAX_WAITING_PER_AUTHOR, Receipt, Verified,
+};
+pub use tags::{Arrival, Tagged};
 
 use crate::crypto::hash::Digest;
 use crate::crypto::signature::{VERIFICATION_KEY_LEN, VerificationKey};
 use crate::error::Error;
 use crate::id::{GroupId, Handle, MEMBER_ID_LEN, MemberId, MessageId};
-use crate::wire::envelope::{Envelope, Subject};
+use crate::wire::envelope::{Envelope, Link, NO_LINK, Subject};
 use author::{Author, candidates};
+use tags::Tags;
 use unverified::{Turn, Unverified, Waiting};
 
 /// The authors' messages: what has been delivered, what has been verified, what waits.
@@ -41,6 +52,8 @@ pub struct CausalOrder {
     unnamed: BTreeSet<(Handle, MemberId)>,
     strangers: BTreeMap<MemberId, Unverified>,
     waiting_bytes: usize,
+    /// If messages may have tags.
+    tags: Option<Box<Tags>>,
 }
 
 impl CausalOrder {
@@ -48,20 +61,17 @@ impl CausalOrder {
     /// one. Messages that have waited for the author, or for a user with its handle, are verified if it is their turn.
     /// Has no effect on a known author.
     pub fn introduce(&mut self, id: MemberId, key: VerificationKey, delivered: u32, group: &GroupId) {
+        self.introduce_after(id, key, delivered, NO_LINK, group);
+    }
+
+    /// The same for an author that has sent messages under tags since its last signed one.
+    pub fn introduce_after(&mut self, id: MemberId, key: VerificationKey, delivered: u32, link: Link, group: &GroupId) {
         if self.authors.contains_key(&id) {
             return;
         }
         let handle = id.handle();
-        let author = Author {
-            handle,
-            delivered,
-            delivered_key: *key.as_bytes(),
-            verified: delivered,
-            verified_key: key,
-            queue: VecDeque::new(),
-            unverified: self.strangers.remove(&id).unwrap_or_default(),
-            window: VecDeque::new(),
-        };
+        let mut author = Author::new(handle, key, delivered, link);
+        author.unverified = self.strangers.remove(&id).unwrap_or_default();
         self.by_handle.entry(handle).or_default().push(id);
         self.authors.insert(id, author);
         self.verify_waiting(&id, group);
@@ -70,6 +80,8 @@ impl CausalOrder {
             self.unnamed.remove(&next);
             if self.verify_one(&next.1, Some(handle), group) {
                 self.verify_waiting(&next.1, group);
+            } else {
+                self.find_tagged(&next.1);
             }
         }
     }
@@ -85,6 +97,12 @@ impl CausalOrder {
     #[must_use]
     pub fn frontier(&self, id: &MemberId) -> Option<(u32, [u8; VERIFICATION_KEY_LEN])> {
         self.authors.get(id).map(|author| (author.delivered, author.delivered_key))
+    }
+
+    /// The link of an author after its last delivered message.
+    #[must_use]
+    pub fn delivered_link(&self, id: &MemberId) -> Link {
+        self.authors.get(id).map_or(NO_LINK, |author| author.delivered_link)
     }
 
     /// The handle of an author; `None` if it is unknown.
@@ -114,10 +132,26 @@ impl CausalOrder {
         key: &VerificationKey,
         new_key: Option<VerificationKey>,
     ) {
+        if let Some(tags) = &mut self.tags {
+            tags.mine.clear();
+        }
+        self.sent_with(me, number, digest, key, new_key, NO_LINK);
+    }
+
+    fn sent_with(
+        &mut self,
+        me: &MemberId,
+        number: u32,
+        digest: Digest,
+        key: &VerificationKey,
+        new_key: Option<VerificationKey>,
+        link: Link,
+    ) {
         if let Some(author) = self.authors.get_mut(me) {
-            author.record(number, digest, *key.as_bytes(), new_key);
+            author.record(number, digest, *key.as_bytes(), new_key, link);
             author.delivered = number;
             author.delivered_key = *author.verified_key.as_bytes();
+            author.delivered_link = link;
             self.wake(me, number);
         }
     }
@@ -141,6 +175,9 @@ impl CausalOrder {
         group: &GroupId,
         envelope: &Envelope<'_>,
     ) -> Result<Receipt, Error> {
+        if self.tags.is_none() && (envelope.is_tagged() || envelope.history.is_some()) {
+            return Err(Error::Malformed);
+        }
         let Some(author) = self.authors.get(id) else {
             if envelope.sender != id.handle() {
                 return Err(Error::WrongAuthor);
@@ -155,11 +192,24 @@ impl CausalOrder {
         }
         let is_next = author.verified.checked_add(1) == Some(envelope.number);
         let candidates = candidates(envelope, &self.by_handle);
-        let Some(candidates) = candidates.filter(|_| is_next) else {
+        let is_named = candidates.is_some();
+        let Some(candidates) = candidates.filter(|_| is_next && !envelope.is_tagged()) else {
+            if self.waits_unchecked(id, group, envelope) {
+                return Ok(Receipt::Duplicate);
+            }
             let author = self.authors.get_mut(id).ok_or(Error::Internal)?;
-            let receipt = author.unverified.wait(envelope, &mut self.waiting_bytes)?;
-            if is_next && let Some(name) = envelope.subject.name() {
+            let receipt = match author.unverified.wait(envelope, &mut self.waiting_bytes) {
+                Err(Error::QueueFull) if !is_next => self.wait_ahead(id, group, envelope)?,
+                receipt => receipt?,
+            };
+            if is_next
+                && !is_named
+                && let Some(name) = envelope.subject.name()
+            {
                 self.unnamed.insert((name, *id));
+            }
+            if receipt == Receipt::Waits {
+                self.find_tagged_with(id, envelope);
             }
             return Ok(receipt);
         };
@@ -169,9 +219,8 @@ impl CausalOrder {
             return Err(Error::QueueFull);
         }
         let author = self.authors.get_mut(id).ok_or(Error::Internal)?;
-        let verified = author.verify(id, envelope, group, candidates)?;
-        self.enqueue(id, verified);
-        self.verify_waiting(id, group);
+        let (verified, agrees) = author.verify(id, envelope, group, candidates)?;
+        self.take(id, verified, agrees, group);
         Ok(Receipt::Verified)
     }
 
@@ -201,6 +250,7 @@ impl CausalOrder {
         if let Some(key) = &message.new_key {
             author.delivered_key = *key.as_bytes();
         }
+        author.delivered_link = message.link;
         self.waiting_bytes = self.waiting_bytes.saturating_sub(message.body.len());
         self.ready.remove(&id);
         self.wake(&id, message.number);
@@ -236,10 +286,17 @@ impl CausalOrder {
     /// Whether nothing waits.
     #[must_use]
     pub fn is_idle(&self) -> bool {
+        self.is_idle_but_for(|_| false)
+    }
+
+    /// The same without what waits of these authors under tags and after them: nobody may ever be able to settle the last
+    /// acknowledgements of a member that is gone.
+    #[must_use]
+    pub fn is_idle_but_for(&self, gone: impl Fn(&MemberId) -> bool) -> bool {
         self.ready.is_empty()
             && self.depending.is_empty()
             && self.strangers.is_empty()
-            && self.authors.values().all(|author| author.unverified.is_empty())
+            && self.authors.iter().all(|(id, author)| author.unverified.is_empty() || self.tags.is_some() && gone(id))
     }
 
     /// Whether the message that the envelope acknowledges, if any, has been delivered.
@@ -278,6 +335,10 @@ impl CausalOrder {
                 }
             }
             let Some(number) = author.verified.checked_add(1) else { return };
+            let expects = core::mem::take(&mut author.expects);
+            if let Some(tags) = &mut self.tags {
+                expects.into_iter().for_each(|other| tags.forget(other, id));
+            }
             let mut names: Vec<_> = author.unverified.under(number).map(|waiting| waiting.turn.name).collect();
             names.dedup();
             for name in names {
@@ -287,7 +348,7 @@ impl CausalOrder {
                     None => {}
                 }
             }
-            return;
+            return self.find_tagged(id);
         }
     }
 
@@ -296,19 +357,28 @@ impl CausalOrder {
     fn verify_one(&mut self, id: &MemberId, name: Option<Handle>, group: &GroupId) -> bool {
         let Some(author) = self.authors.get_mut(id) else { return false };
         let Some(number) = author.verified.checked_add(1) else { return false };
-        while let Some(bytes) = author.unverified.take(Turn { number, name }) {
+        while let Some(bytes) = author.unverified.take_signed(Turn { number, name }) {
             self.waiting_bytes = self.waiting_bytes.saturating_sub(bytes.len());
             let Ok(envelope) = Envelope::decode(&bytes) else { continue };
             let Some(candidates) = candidates(&envelope, &self.by_handle) else { continue };
-            if let Ok(verified) = author.verify(id, &envelope, group, candidates) {
-                self.enqueue(id, verified);
+            if let Ok((verified, agrees)) = author.verify(id, &envelope, group, candidates) {
+                self.enqueue(id, verified, agrees);
                 return true;
             }
         }
         false
     }
 
-    fn enqueue(&mut self, id: &MemberId, message: Verified) {
+    /// Takes an author's next message, which has been verified, and what has waited for it.
+    fn take(&mut self, id: &MemberId, message: Verified, agrees: bool, group: &GroupId) {
+        self.enqueue(id, message, agrees);
+        self.verify_waiting(id, group);
+    }
+
+    fn enqueue(&mut self, id: &MemberId, message: Verified, agrees: bool) {
+        if !agrees && let Some(tags) = &mut self.tags {
+            tags.unequal.push(*id);
+        }
         let Some(author) = self.authors.get_mut(id) else { return };
         self.waiting_bytes += message.body.len();
         author.queue.push_back(message);
@@ -329,11 +399,20 @@ impl CausalOrder {
 
     /// Finds the authors that have waited for messages of another up to this number.
     fn wake(&mut self, author: &MemberId, number: u32) {
+        let expects_nothing = self.tags.as_ref().is_none_or(|tags| tags.expected.is_empty());
+        if self.depending.is_empty() && expects_nothing {
+            return;
+        }
         let first = (MessageId { author: *author, number: 0 }, MemberId([0; MEMBER_ID_LEN]));
         let last = (MessageId { author: *author, number }, MemberId([u8::MAX; MEMBER_ID_LEN]));
         while let Some(woken) = self.depending.range(first..=last).next().copied() {
             self.depending.remove(&woken);
             self.ready.insert(woken.1);
+        }
+        let Some(tags) = &mut self.tags else { return };
+        while let Some(woken) = tags.expected.range(first..=last).next().copied() {
+            tags.expected.remove(&woken);
+            tags.due.insert(woken.1);
         }
     }
 }

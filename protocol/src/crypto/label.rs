@@ -10,6 +10,10 @@ pub const HANDLE: Label = b"dcgka-v1 handle";
 pub const GROUP_ID: Label = b"dcgka-v1 group id";
 /// What a message's signature covers.
 pub const MESSAGE: Label = b"dcgka-v1 message";
+/// What a tag covers, before the hash of the message.
+pub const TAG: Label = b"dcgka-v1 tag";
+/// One message more under a tag.
+pub const HISTORY: Label = b"dcgka-v1 history";
 /// What a bundle's signature covers.
 pub const BUNDLE: Label = b"dcgka-v1 bundle";
 /// The shared secret of first contact.
@@ -72,6 +76,8 @@ mod tests {
             HANDLE,
             GROUP_ID,
             MESSAGE,
+            TAG,
+            HISTORY,
             BUNDLE,
             X3DH,
             X3DH_FRESH,

@@ -18,7 +18,7 @@ use crate::agreement::sender::Sender;
 use crate::agreement::state::User;
 use crate::dsgm::Dsgm;
 use crate::messages::{
-    ACK, ADD, ADD_ACK, Add, AddAck, CREATE, Copies, Create, MESSAGE, REMOVE, Seeded, UPDATE, WELCOME,
+    ACK, ADD, ADD_ACK, Add, AddAck, CREATE, Copies, Create, MESSAGE, REMOVE, Seeded, TAGGED_ACK, UPDATE, WELCOME,
 };
 use crate::two_party::{Binding, Slot, TwoParty};
 
@@ -159,7 +159,7 @@ impl Knowledge {
                     self.member_secrets.extend(sender.add_steps().map(|secret| ((name, joiner), secret)));
                 }
                 ADD_ACK => sender.advance(label::ADD_STEP),
-                ACK => {
+                ACK | TAGGED_ACK => {
                     let acknowledged = named(net, &envelope.subject).unwrap();
                     if let Some(secret) = self.member_secrets.get(&(acknowledged, *author)) {
                         sender.advance(secret.expose());

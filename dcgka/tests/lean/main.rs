@@ -1,0 +1,10 @@
+//! The concurrent scenarios in the leanest form of the protocol, and what its acknowledgements withstand.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+#[path = "../concurrency/main.rs"]
+mod concurrency;
+mod tagged_acks;
+
+/// What the users of a test follow unless it says otherwise.
+const VARIANT: dcgka::Dcgka = dcgka::Dcgka::LEAN;

@@ -1,0 +1,250 @@
+//! Acknowledgements with tags, which any member can forge that has the seed, and nobody else.
+
+use protocol::crypto::secret::Secret;
+use protocol::directory::Directory as _;
+use protocol::error::Error;
+use protocol::id::MemberId;
+use protocol::member::{Backend as _, Event};
+use protocol::wire::envelope::{Draft, Envelope, Kind, Subject};
+
+use super::concurrency::common::{World, carry, says_none};
+
+fn group(members: usize, users: usize, seed: u64) -> World {
+    let mut world = World::with_group(members, users, seed);
+    // Everybody has spoken, so nobody's messages under tags are unsaid.
+    for user in 0..members {
+        world.say(user, "hello");
+        world.settle();
+    }
+    world
+}
+
+fn export(world: &World, user: usize) -> Vec<u8> {
+    world.users[user].member.export()
+}
+
+fn number(world: &World, place: usize) -> u32 {
+    Envelope::decode(&world.sent[place].bytes).unwrap().number
+}
+
+fn is_tagged(world: &World, place: usize) -> bool {
+    Envelope::decode(&world.sent[place].bytes).unwrap().is_tagged()
+}
+
+fn equivocations(world: &World, user: usize, by: usize) -> usize {
+    let event = Event::Equivocation { by: world.id(by) };
+    world.users[user].events.iter().filter(|other| **other == event).count()
+}
+
+/// The acknowledgement of a message of `author` in the name of `from` under its number, with a tag under this secret.
+fn forge(world: &World, from: MemberId, number: u32, (author, acknowledged): (usize, u32), secret: &Secret) -> Vec<u8> {
+    let author = world.id(author);
+    let subject = Subject::Acknowledged(author, acknowledged);
+    let draft = Draft { kind: Kind::TAGGED, sender: from, number, subject, new_key: None, body: &[] };
+    draft.tag(&world.group, (from.handle(), Some(author.handle())), secret).0
+}
+
+/// The secret under which an acknowledgement has its tag, as a member finds it in its own state.
+fn secret_of(world: &World, user: usize, genuine: &[u8]) -> Secret {
+    let envelope = Envelope::decode(genuine).unwrap();
+    let Subject::Acknowledged(handle, number) = envelope.subject else { panic!("no acknowledgement") };
+    let id = |handle| world.users.iter().map(|user| user.id).find(|id| id.handle() == handle).unwrap();
+    let subject = Subject::Acknowledged(id(handle), number);
+    let digest = envelope.digest(&world.group, &id(envelope.sender), &subject);
+    let state = export(world, user);
+    let secrets = state.windows(32).map(|window| Secret::new(window.try_into().unwrap()));
+    secrets.into_iter().find(|secret| envelope.has_tag_of(&digest, secret)).unwrap()
+}
+
+#[test]
+fn forged_acknowledgements_by_an_outsider() {
+    let mut world = group(4, 4, 900);
+    let update = world.update(0);
+    let ack = carry(&mut world, &[&update], &[1])[0];
+    assert!(is_tagged(&world, ack));
+    let genuine = world.sent[ack].bytes.clone();
+    carry(&mut world, &[&update], &[2]);
+    // Each byte altered, and tags under secrets that an outsider can think of.
+    let mut forged: Vec<Vec<u8>> = (0..genuine.len())
+        .map(|at| {
+            let mut bytes = genuine.clone();
+            bytes[at] ^= 1;
+            bytes
+        })
+        .collect();
+    let name = (0, number(&world, update[0]));
+    for secret in [[0; 32], [1; 32], world.id(1).0] {
+        forged.push(forge(&world, world.id(1), number(&world, ack), name, &Secret::new(secret)));
+    }
+    let before = export(&world, 2);
+    for bytes in &forged {
+        // What is under another number or acknowledges what nobody knows waits.
+        let received = world.receive(1, bytes, 2);
+        if received.is_err() {
+            assert_eq!(export(&world, 2), before);
+        } else {
+            assert!(received.is_ok_and(|received| received.events.is_empty()));
+            world.users[2].member = crate::VARIANT.restore(&before).unwrap();
+        }
+    }
+    let last = genuine.len() - 1;
+    let mut bytes = genuine.clone();
+    bytes[last] ^= 1;
+    assert_eq!(world.receive(1, &bytes, 2).unwrap_err(), Error::NotAuthentic);
+    // The genuine one goes through.
+    assert_eq!(world.receive(1, &genuine, 2).unwrap().events, [Event::Acked { by: world.id(1) }]);
+    world.users[2].received.insert(ack);
+    world.settle();
+    world.check(&[0, 1, 2, 3]);
+    assert!((0..4).all(|user| equivocations(&world, user, 1) == 0));
+}
+
+#[test]
+fn forged_acknowledgements_by_a_member() {
+    // User 1 has spoken before it has the update of user 0, and user 3 says that it has acknowledged the update instead.
+    let mut world = group(4, 4, 901);
+    let update = world.update(0);
+    let said = world.say(1, "not knowing");
+    carry(&mut world, &[&update], &[2, 3]);
+    let ack = carry(&mut world, &[&update], &[1])[0];
+    let secret = secret_of(&world, 3, &world.sent[ack].bytes);
+    let name = (0, number(&world, update[0]));
+    let forged = forge(&world, world.id(1), number(&world, said[0]), name, &secret);
+    assert_eq!(world.receive(1, &forged, 2).unwrap().events, [Event::Acked { by: world.id(1) }]);
+    // The genuine message under this number is lost to the victim, and reported.
+    world.settle();
+    assert!(!world.has_read(2, 1, "not knowing") && world.has_read(3, 1, "not knowing"));
+    assert_eq!(equivocations(&world, 2, 1), 1);
+    // With the next signed message of user 1 the victim follows it again, and learns that the history differs.
+    world.say(1, "signed");
+    world.settle();
+    assert!(world.has_read(2, 1, "signed"));
+    assert_eq!(equivocations(&world, 2, 1), 2);
+    for user in [0, 3] {
+        assert_eq!(equivocations(&world, user, 1), 0);
+    }
+    world.check(&[0, 1, 2, 3]);
+}
+
+#[test]
+fn a_member_that_is_lost_by_a_forged_acknowledgement_is_lost_for_good_if_it_has_changed_its_key() {
+    let mut world = group(4, 4, 902);
+    let update = world.update(0);
+    let own = world.update(1);
+    carry(&mut world, &[&update], &[2, 3]);
+    let ack = carry(&mut world, &[&update], &[1])[0];
+    let secret = secret_of(&world, 3, &world.sent[ack].bytes);
+    let name = (0, number(&world, update[0]));
+    let forged = forge(&world, world.id(1), number(&world, own[0]), name, &secret);
+    world.receive(1, &forged, 2).unwrap();
+    for place in own {
+        assert!(world.try_carry(place, 2).0.unwrap().events.contains(&Event::Equivocation { by: world.id(1) }));
+    }
+    let said = world.say(1, "under the new key");
+    assert_eq!(world.try_carry(said[0], 2).0.map(|received| received.events), Ok(Vec::new()));
+    assert!(!world.has_read(2, 1, "under the new key"));
+}
+
+/// 1,024 acknowledgements under the number of the genuine one, at a member that can check tags, and at a joiner that cannot.
+#[test]
+fn floods_of_acknowledgements_under_one_number() {
+    let mut world = group(4, 5, 903);
+    let update = world.update(0);
+    let acks = carry(&mut world, &[&update], &[1, 2, 3]);
+    let name = (0, number(&world, update[0]));
+    let flood: Vec<Vec<u8>> = (0..1024_u32)
+        .map(|index| {
+            let mut secret = [0; 32];
+            secret[..4].copy_from_slice(&index.to_be_bytes());
+            forge(&world, world.id(1), number(&world, acks[0]), name, &Secret::new(secret))
+        })
+        .collect();
+    for bytes in &flood {
+        assert_eq!(world.receive(1, bytes, 2).unwrap_err(), Error::NotAuthentic);
+    }
+    // The joiner gets the flood before the genuine one, and cannot tell. Under all these tags it is one acknowledgement.
+    let add = world.add(2, 4);
+    carry(&mut world, &[&add], &[4]);
+    let before = export(&world, 4).len();
+    for bytes in &flood {
+        assert!(world.receive(1, bytes, 4).is_ok());
+    }
+    // Those of other messages are others.
+    for other in 1..=3 {
+        let bytes = forge(&world, world.id(1), number(&world, acks[0]), (2, other), &Secret::new([0; 32]));
+        assert_eq!(world.receive(1, &bytes, 4).unwrap().events, []);
+    }
+    assert!(export(&world, 4).len() < before + 300);
+    // Acknowledgements of messages that nobody knows fill its queue.
+    let mut refused = 0;
+    for index in 0..1100 {
+        let name = (0, 1_000_000 + index);
+        let bytes = forge(&world, world.id(1), number(&world, acks[0]), name, &Secret::new([0; 32]));
+        refused += usize::from(world.receive(1, &bytes, 4) == Err(Error::QueueFull));
+    }
+    assert!(refused > 70 && export(&world, 4).len() > before + 30_000);
+    // What user 1 signs next says what is genuine, and is taken although the queue is full.
+    world.settle();
+    world.check(&[0, 1, 2, 3, 4]);
+    assert!(export(&world, 4).len() < before + 10_000, "nothing of the flood is left");
+}
+
+/// A member whose ciphertext of a seed does not open cannot check the tags of those who acknowledge the seed. It takes what
+/// their next signed messages say that they have sent.
+#[test]
+fn who_has_no_seed_takes_acknowledgements_by_what_their_authors_sign() {
+    let mut world = group(4, 4, 904);
+    let (id, bundle) = (world.id(1), world.directory.bundle(&world.id(1)).unwrap());
+    let (first, second) = (world.update(1), world.update(1));
+    let acks = carry(&mut world, &[&first, &second], &[2]);
+    assert!(acks.len() == 2 && acks.iter().all(|ack| is_tagged(&world, *ack)));
+    // Without the bundle of user 1 its first ciphertext does not open at user 3, nor does what follows.
+    world.directory.publish(id, Vec::new(), Vec::new());
+    let answers = carry(&mut world, &[&first, &second], &[3]);
+    assert!(answers.iter().all(|answer| says_none(&world, *answer)));
+    world.directory.publish(id, bundle, Vec::new());
+    // Of each of the two acknowledgements there are forged ones, which acknowledge something else that user 3 knows.
+    let forged = |world: &World, index: usize| {
+        let number = number(world, acks[index]);
+        let others = (1..=3).map(|other| forge(world, world.id(2), number, (0, other), &Secret::new([0; 32])));
+        others.collect::<Vec<_>>()
+    };
+    let flood = [forged(&world, 0), forged(&world, 1)].concat();
+    for bytes in &flood {
+        world.receive(2, bytes, 3).unwrap();
+    }
+    let acked = |world: &World| {
+        let event = Event::Acked { by: world.id(2) };
+        world.users[3].events.iter().filter(|other| **other == event).count()
+    };
+    let before = acked(&world);
+    carry(&mut world, &[&acks], &[3]);
+    assert_eq!(acked(&world), before, "nobody can tell yet");
+    let said = world.say(2, "signed");
+    carry(&mut world, &[&said], &[3]);
+    assert_eq!(acked(&world), before + 2);
+    world.settle();
+    // It has asked for what it has lost.
+    (0..3).for_each(|user| drop(world.update(user)));
+    world.settle();
+    world.check(&[0, 1, 2, 3]);
+    let [delivered, same] = [2, 3].map(|user| world.users[user].member.delivered().unwrap());
+    assert_eq!(delivered, same);
+    assert!((0..4).all(|user| (0..4).all(|by| equivocations(&world, user, by) == 0)));
+}
+
+#[test]
+fn one_of_many_acknowledgements_is_signed() {
+    let mut world = group(2, 2, 905);
+    let mut tagged = 0;
+    let mut longest = 0;
+    for _ in 0..200 {
+        let update = world.update(0);
+        let ack = carry(&mut world, &[&update], &[1])[0];
+        tagged = if is_tagged(&world, ack) { tagged + 1 } else { 0 };
+        longest = longest.max(tagged);
+        world.settle();
+    }
+    assert_eq!(longest, protocol::causal_order::MAX_TAGGED);
+    world.check(&[0, 1]);
+}
