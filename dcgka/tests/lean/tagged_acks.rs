@@ -233,6 +233,27 @@ fn who_has_no_seed_takes_acknowledgements_by_what_their_authors_sign() {
     assert!((0..4).all(|user| (0..4).all(|by| equivocations(&world, user, by) == 0)));
 }
 
+/// A joiner gets acknowledgements of an update whose author it does not know yet, and the ADD-ACK that names their digests.
+#[test]
+fn digests_of_acknowledgements_to_an_unknown_user_are_kept() {
+    let mut world = World::with_group(4, 6, 906);
+    let add = world.add(0, 4);
+    let joins = carry(&mut world, &[&add], &[4]);
+    carry(&mut world, &[&add, &joins], &[1]);
+    let update = world.update(4);
+    let ack = carry(&mut world, &[&update], &[1]);
+    assert!(is_tagged(&world, ack[0]));
+    // User 2 knows neither user 4 nor its update.
+    let other = world.add(2, 5);
+    let answer = carry(&mut world, &[&other], &[1]);
+    assert_eq!(world.kinds(&answer), ["add-ack"]);
+    carry(&mut world, &[&other, &ack, &answer], &[5]);
+    world.settle();
+    let delivered = |user: usize| world.users[user].member.delivered().unwrap();
+    assert_eq!(delivered(5), delivered(1));
+    world.check(&[0, 1, 2, 3, 4, 5]);
+}
+
 #[test]
 fn one_of_many_acknowledgements_is_signed() {
     let mut world = group(2, 2, 905);

@@ -163,6 +163,7 @@ mod tests {
     use crate::record::about::About;
     use crate::record::manifest::{Manifest, Options};
     use crate::record::program::Program;
+    use crate::record::sample::Sample;
     use crate::synthetic;
 
     const TEXT: &str = "# Title\n\n<!-- BEGIN compare -->\nold\n<!-- END compare -->\n\nThe end.\n";
@@ -222,6 +223,13 @@ mod tests {
         let bytes = "DCGKA sends 32,020 bytes: 1.0 times as many as pairwise Signal. Sender Keys that heal (`sender-keys:pcs`) send 50 times as";
         assert!(once.contains("an update in a group of 128") && once.contains(bytes), "{once}");
         assert!(once.contains("are 52 % of these bytes") && once.contains("an update sends 15,510 bytes"), "{once}");
+        assert!(!once.contains("**Lean.**"));
+        recorded.samples.extend(
+            synthetic::grid("dcgka", 0.5, 2).into_iter().map(|sample| Sample { variant: "lean".to_owned(), ..sample }),
+        );
+        recorded.manifest.options.backends.push("dcgka:lean".to_owned());
+        let once = spliced(&text, &recorded).unwrap();
+        assert!(once.contains("- **Lean.** `dcgka:lean`") && once.contains("sends 32,020 bytes: 1.00 times"), "{once}");
     }
 
     #[test]

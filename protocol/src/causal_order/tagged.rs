@@ -164,8 +164,10 @@ impl CausalOrder {
         for (digest, number) in history.digests.iter().rev().zip((author.verified + 1..number).rev()) {
             for waiting in author.unverified.under(number).filter(|waiting| waiting.is_tagged()) {
                 let Ok(envelope) = Envelope::decode(&waiting.bytes) else { continue };
-                let digests = self.named(&envelope).map(|named| envelope.digest(group, id, &named.into()));
-                if !digests.into_iter().any(|other| short(&other) == *digest) {
+                // Of a user that is not known yet, the full id is missing.
+                let mut digests =
+                    self.named(&envelope).map(|named| envelope.digest(group, id, &named.into())).peekable();
+                if digests.peek().is_some() && digests.all(|other| short(&other) != *digest) {
                     others.push(waiting.clone());
                 }
             }

@@ -1,12 +1,16 @@
 //! HKDF-SHA-256 (RFC 5869), and HMAC-SHA-256 (RFC 2104), on which it is built.
 
+use hkdf::hmac::{Hmac, KeyInit as _, Mac as _};
 use hkdf::{Hkdf, HkdfExtract};
 use sha2::Sha256;
-use zeroize::Zeroize as _;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use super::label::Label;
 use super::secret::Secret;
 use super::{count, tap};
+
+/// Bytes of a block of SHA-256, to which HMAC pads its key.
+const BLOCK_LEN: usize = 64;
 
 /// Derives `N` bytes: extract with `salt` and `key_material`, then expand with the label and `context`, which must have
 /// a fixed length for each label. Counts 2.
@@ -77,8 +81,12 @@ fn extract_parts(salt: &[u8], parts: &[&[u8]]) -> (Hkdf<Sha256>, Secret) {
 #[must_use]
 pub fn hmac(key: &Secret, data: &[u8]) -> Secret {
     count::record(|tally| tally.kdf.add(1));
-    // HKDF-Extract is HMAC with the salt as the key (RFC 5869, section 2.2).
-    let (mut tag, _) = Hkdf::<Sha256>::extract(Some(key.expose()), data);
+    // HKDF-Extract is HMAC too, but also prepares the expansion.
+    let mut padded = Zeroizing::new([0; BLOCK_LEN]);
+    padded[..super::hash::DIGEST_LEN].copy_from_slice(key.expose());
+    let mut mac = Hmac::<Sha256>::new((&*padded).into());
+    mac.update(data);
+    let mut tag = mac.finalize().into_bytes();
     let mut out = Secret::new([0; super::hash::DIGEST_LEN]);
     out.expose_mut().copy_from_slice(&tag);
     tag.zeroize();

@@ -1,4 +1,4 @@
-//! What a README shows of recorded runs: three findings, a table of four backends, one of published implementations, and the
+//! What a README shows of recorded runs: findings, a table of a few backends, one of published implementations, and the
 //! reproduction of the paper.
 
 use protocol::operation::{Operation, Role};
@@ -23,10 +23,13 @@ const DCGKA: &str = "dcgka";
 const PAIRWISE: &str = "pairwise";
 /// Sender Keys that heal by updates, as DCGKA does.
 const HEALING: &str = "sender-keys:pcs";
-/// The backends of the table: the protocol of the paper, and the cheapest and strongest forms of the protocols in use.
-const SHOWN: [&str; 4] = [DCGKA, PAIRWISE, "sender-keys:lazy", HEALING];
+/// The leanest form of the protocol of the paper.
+const LEAN: &str = "dcgka:lean";
+/// The backends of the table: the protocol of the paper, its leanest form, and the cheapest and strongest forms of the
+/// protocols in use.
+const SHOWN: [&str; 5] = [DCGKA, LEAN, PAIRWISE, "sender-keys:lazy", HEALING];
 
-/// The backends that a README shows: those of a fixed four that were measured, or all backends if none of them was.
+/// The backends that a README shows: those of a fixed few that were measured, or all backends if none of them was.
 #[must_use]
 pub fn shown(compared: &Comparison<'_>) -> Vec<String> {
     let rows = || compared.rows().iter();
@@ -34,15 +37,26 @@ pub fn shown(compared: &Comparison<'_>) -> Vec<String> {
     if shown.is_empty() { compared.backends().cloned().collect() } else { shown }
 }
 
-/// Three findings on an update: bytes, CPU time, and what acknowledgements cost. `None` if one of the backends that they
-/// are about was not measured.
+/// Findings on an update: bytes, CPU time, what acknowledgements cost, and what the leanest form saves, if it was measured.
+/// `None` if one of the other backends that they are about was not measured.
 #[must_use]
 pub fn findings(compared: &Comparison<'_>, size: u32) -> Option<String> {
     let without_acks = without_acks_of(DCGKA);
     let of = |row: &str, quantity| compared.median(row, Operation::Update, size, quantity);
     let over = |row: &str, other: &str, quantity| Some(of(row, quantity)? / of(other, quantity)?);
     let share = |quantity| Some((1.0 - over(&without_acks, DCGKA, quantity)?) * 100.0);
-    Some(format!(
+    let lean = || {
+        Some(format!(
+            "- **Lean.** `{LEAN}`, a variant of our own with the same promises but for signatures of plain acknowledgements, \
+             sends {} bytes: {:.2} times as many as DCGKA. It takes the sender {:.2} times and each recipient {:.2} times as \
+             much CPU time.\n",
+            thousands(of(LEAN, BYTES)?),
+            over(LEAN, DCGKA, BYTES)?,
+            over(LEAN, DCGKA, SENDER)?,
+            over(LEAN, DCGKA, RECIPIENT)?,
+        ))
+    };
+    let findings = format!(
         "- **Bytes.** For an update in a group of {size}, DCGKA sends {} bytes: {} times as many as pairwise Signal. \
          Sender Keys that heal (`{HEALING}`) send {} times as many as DCGKA.\n\
          - **CPU time.** The update takes its sender {} ms, {} as with pairwise Signal, and each recipient {} ms, {}.\n\
@@ -59,7 +73,8 @@ pub fn findings(compared: &Comparison<'_>, size: u32) -> Option<String> {
         share(RECIPIENT)?,
         thousands(of(&without_acks, BYTES)?),
         ms(of(&without_acks, RECIPIENT)),
-    ))
+    );
+    Some(findings + &lean().unwrap_or_default())
 }
 
 /// Two times compared. Ratios near 1 are within the noise of a shared machine.
