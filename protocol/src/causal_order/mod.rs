@@ -13,8 +13,8 @@
 //!
 //! An order made [`with_tags`](CausalOrder::with_tags) also takes acknowledgements that a tag authenticates. They wait
 //! until what they acknowledge has been delivered. Then the protocol, which knows the secret, checks the tag
-//! ([`due`](CausalOrder::due), [`arrives`](CausalOrder::arrives)). If it does not know the secret, they go on waiting for their author's next signed
-//! message, which says what was sent under tags.
+//! ([`due`](CausalOrder::due), [`arrives`](CausalOrder::arrives)). If it does not know the secret, they go on waiting for
+//! their author's next signed message, which says what was sent under tags.
 
 mod author;
 mod export;

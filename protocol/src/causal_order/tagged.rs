@@ -10,7 +10,8 @@ use crate::error::Error;
 use crate::id::{GroupId, Handle, MemberId, MessageId};
 use crate::wire::envelope::{Envelope, History, Kind, LINK_LEN, Link, NO_LINK, Subject, next_link, short};
 
-/// How many choices of messages are compared with what a signed message says of them.
+/// How many choices of messages are compared with what a signed message says of them. If there are more, nobody tries: the
+/// caller waits for a message that says the digest of each.
 const MAX_CHOICES: usize = 64;
 
 impl CausalOrder {
@@ -53,8 +54,8 @@ impl CausalOrder {
     }
 
     /// An author whose messages under tags may be settled now, and those that may be its next message and were not returned
-    /// before. The caller settles them ([`accept`](Self::accept), [`refuse`](Self::refuse)) as far as it can, and calls [`reach`](Self::reach) if none
-    /// is accepted.
+    /// before. The caller settles them ([`accept`](Self::accept), [`refuse`](Self::refuse)) as far as it can, and calls
+    /// [`reach`](Self::reach) if none is accepted.
     pub fn due(&mut self, group: &GroupId) -> Option<(MemberId, Vec<Tagged>)> {
         let id = self.tags.as_mut()?.due.pop_first()?;
         let next = self.authors.get(&id).and_then(|author| author.verified.checked_add(1));
@@ -143,14 +144,18 @@ impl CausalOrder {
             self.keep_named(id, group, &history, envelope.number);
             return Ok(false);
         };
+        // Its signature is not checked again.
+        if let Some(author) = self.authors.get_mut(id)
+            && author.unverified.remove(&ahead.waiting)
+        {
+            author.ahead = None;
+            self.waiting_bytes = self.waiting_bytes.saturating_sub(ahead.waiting.bytes.len());
+        }
         for tagged in chosen {
             self.accept(id, tagged, group)?;
         }
         let author = self.authors.get_mut(id).ok_or(Error::Internal)?;
-        author.ahead = None;
-        // It may have been verified with the last of them.
-        if author.verified.checked_add(1) == Some(envelope.number) && author.unverified.remove(&ahead.waiting) {
-            self.waiting_bytes = self.waiting_bytes.saturating_sub(ahead.waiting.bytes.len());
+        if author.verified.checked_add(1) == Some(envelope.number) {
             author.take(&ahead.verified);
             self.take(id, ahead.verified, agrees, group);
         }
@@ -419,6 +424,9 @@ fn choose<'a>(author: &Author, choices: &'a [Vec<Tagged>], history: &History<'_>
     };
     let choices: Vec<Vec<&Tagged>> = choices.iter().map(distinct).collect();
     let number = choices.iter().try_fold(1_usize, |number, choices| number.checked_mul(choices.len()))?;
+    if number > MAX_CHOICES {
+        return None;
+    }
     let choice = |mut which: usize| -> Option<Vec<&'a Tagged>> {
         let of = |choices: &Vec<&'a Tagged>| {
             let choice = choices.get(which % choices.len()).copied();
@@ -428,7 +436,7 @@ fn choose<'a>(author: &Author, choices: &'a [Vec<Tagged>], history: &History<'_>
         choices.iter().map(of).collect()
     };
     [(author.verified_link, true), (NO_LINK, false)].into_iter().find_map(|(link, agrees)| {
-        let mut chosen = (0..number.min(MAX_CHOICES)).filter_map(choice);
+        let mut chosen = (0..number).filter_map(choice);
         chosen.find(|chosen| link_after(&link, chosen) == history.link).map(|chosen| (chosen, agrees))
     })
 }

@@ -71,7 +71,7 @@ impl Shown<'_> {
             Section { title: (*title).to_owned(), panels: panels.filter(|panel| !panel.curves.is_empty()).collect() }
         };
         let sections: Vec<Section> = sections.iter().map(section).collect();
-        let entry = |row: &String| Entry { style: style(self.compared, row), text: row.clone() };
+        let entry = |row: &String| Entry { style: self.style(row), text: row.clone() };
         Figure {
             title: title.to_owned(),
             caption: [Some(format!("{caption} Marks of one size are shifted apart.")), left_out]
@@ -85,35 +85,36 @@ impl Shown<'_> {
     }
 
     fn panel(&self, operation: Operation, quantity: Quantity) -> Panel {
-        let backends: Vec<&String> = self.rows.iter().filter(|row| derived_from(row).is_none()).collect();
-        let middle = (backends.len() as f64 - 1.0) / 2.0;
+        let middle = (self.backends().count() as f64 - 1.0) / 2.0;
         let curve = |row: &String| {
             let point = |size: u32| {
                 let value = self.compared.median(row, operation, size, quantity).filter(|value| *value > 0.0)?;
                 Some(Point { size: f64::from(size), value, deviation: None })
             };
-            let backend = derived_from(row).unwrap_or(row);
-            let position = backends.iter().position(|other| *other == backend).unwrap_or(0);
             Curve {
-                style: style(self.compared, row),
+                style: self.style(row),
                 points: self.compared.sizes().into_iter().filter_map(point).collect(),
-                shift: (position as f64 - middle) * SHIFT,
+                shift: (self.place(row) as f64 - middle) * SHIFT,
             }
         };
         Panel { title: heading(operation).to_owned(), curves: drawn(self.rows.iter().map(curve).collect()) }
     }
-}
 
-/// The position of a row's backend among the backends.
-fn place(compared: &Comparison<'_>, row: &str) -> usize {
-    let backend = derived_from(row).unwrap_or(row);
-    compared.backends().position(|other| other == backend).unwrap_or(0)
-}
+    fn backends(&self) -> impl Iterator<Item = &String> {
+        self.rows.iter().filter(|row| derived_from(row).is_none())
+    }
 
-/// The look of a row: that of its backend, dashed if the row is derived.
-fn style(compared: &Comparison<'_>, row: &str) -> Style {
-    let solid = style_of(place(compared, row));
-    if derived_from(row).is_none() { solid } else { dashed(solid) }
+    /// The position of a row's backend among those of the figure.
+    fn place(&self, row: &str) -> usize {
+        let backend = derived_from(row).unwrap_or(row);
+        self.backends().position(|other| other == backend).unwrap_or(0)
+    }
+
+    /// The look of a row: that of its backend, dashed if the row is derived. A figure of few backends has a colour for each.
+    fn style(&self, row: &str) -> Style {
+        let solid = style_of(self.place(row));
+        if derived_from(row).is_none() { solid } else { dashed(solid) }
+    }
 }
 
 /// The look of the backend at this position. When the colours have been used up, they are used again with other marks.
