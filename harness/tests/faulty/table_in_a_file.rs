@@ -6,17 +6,16 @@ use std::sync::Once;
 
 use protocol::crypto::count::Counts;
 use protocol::crypto::hash::DIGEST_LEN;
-use protocol::crypto::hpke;
 use protocol::error::Error;
 use protocol::member::Incoming;
 use rand_core::CryptoRng;
 
 use crate::layer::{Layer, Owner};
-use crate::table_of_plaintexts::{SEALED, TableOfPlaintexts};
+use crate::table_of_plaintexts::{SEALED, SEALED_LEN, TableOfPlaintexts};
 
 pub(crate) const FILE: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/table-of-plaintexts");
-/// A plaintext and its ciphertext.
-const ENTRY: usize = DIGEST_LEN + DIGEST_LEN + hpke::OVERHEAD;
+/// A digest, and what a message carries of it.
+const ENTRY: usize = DIGEST_LEN + SEALED_LEN;
 /// The file is read before the first message.
 static READ: Once = Once::new();
 

@@ -1,13 +1,12 @@
-//! Every message carries a second ciphertext (HPKE) of its own digest. The fault: its plaintext is looked up in a table of
-//! all ciphertexts that were made in this process, not decrypted.
+//! Every message carries an ephemeral key and a hash of its own digest under the secret that it gives, which takes a key
+//! agreement to make and to check. The fault: the digest is looked up in a table of all that were made in this process.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use protocol::crypto::count::Counts;
-use protocol::crypto::dh::PrivateKey;
-use protocol::crypto::hash::DIGEST_LEN;
-use protocol::crypto::hpke;
+use protocol::crypto::dh::{PUBLIC_KEY_LEN, PrivateKey, PublicKey};
+use protocol::crypto::hash::{self, DIGEST_LEN};
 use protocol::crypto::secret::Secret;
 use protocol::error::Error;
 use protocol::member::Incoming;
@@ -16,13 +15,15 @@ use rand_core::CryptoRng;
 use crate::layer::{Layer, Owner};
 
 pub(crate) static SEALED: Mutex<BTreeMap<Vec<u8>, Vec<u8>>> = Mutex::new(BTreeMap::new());
+/// Bytes of an ephemeral key and a hash.
+pub(crate) const SEALED_LEN: usize = PUBLIC_KEY_LEN + DIGEST_LEN;
 const LABEL: &[u8] = b"table of plaintexts";
 
 /// `LOOKS_UP` is the fault.
 #[derive(Clone, Default)]
 pub(crate) struct TableOfPlaintexts<const LOOKS_UP: bool>;
 
-/// One key for everybody: the ciphertext is there for its cost.
+/// One key for everybody: what a message carries is there for its cost.
 fn key() -> PrivateKey {
     PrivateKey::from_secret(Secret::new([7; 32]))
 }
@@ -32,29 +33,44 @@ fn digest(message: &[u8]) -> Vec<u8> {
     message[message.len().saturating_sub(DIGEST_LEN)..].to_vec()
 }
 
+fn seal(
+    private: &PrivateKey,
+    public: &PublicKey,
+    ephemeral: &PublicKey,
+    digest: &[u8],
+) -> Result<[u8; DIGEST_LEN], Error> {
+    let shared = private.agree(public)?;
+    Ok(hash::hash(LABEL, &[shared.expose(), &ephemeral.0, digest]).0)
+}
+
 impl<const LOOKS_UP: bool> Layer for TableOfPlaintexts<LOOKS_UP> {
     fn put_on(&mut self, _: &mut Owner, message: &[u8], _: bool, rng: &mut dyn CryptoRng) -> Vec<u8> {
-        let sealed = hpke::seal(&key().public_key(), LABEL, &[], &digest(message), rng).unwrap();
+        let private = PrivateKey::random(rng);
+        let ephemeral = private.public_key();
+        let hash = seal(&private, &key().public_key(), &ephemeral, &digest(message)).unwrap();
+        let sealed = [ephemeral.0, hash].concat();
         SEALED.lock().unwrap().insert(sealed.clone(), digest(message));
         [message, &sealed].concat()
     }
 
     fn take_off(&mut self, message: &Incoming<'_>, _: usize) -> Result<Vec<u8>, Error> {
-        let length = DIGEST_LEN + hpke::OVERHEAD;
-        let at = message.bytes.len().checked_sub(length).ok_or(Error::Malformed)?;
+        let at = message.bytes.len().checked_sub(SEALED_LEN).ok_or(Error::Malformed)?;
         let (message, sealed) = message.bytes.split_at(at);
         let known = SEALED.lock().unwrap().get(sealed).filter(|_| LOOKS_UP).cloned();
-        let plaintext = match known {
-            Some(plaintext) => plaintext,
-            None => hpke::open(&key(), LABEL, &[], sealed)?.expose().to_vec(),
+        let is_genuine = match known {
+            Some(known) => known == digest(message),
+            None => {
+                let (ephemeral, hash) = sealed.split_first_chunk().ok_or(Error::Malformed)?;
+                let ephemeral = PublicKey(*ephemeral);
+                seal(&key(), &ephemeral, &ephemeral, &digest(message))? == hash
+            }
         };
-        if plaintext == digest(message) { Ok(message.to_vec()) } else { Err(Error::NotAuthentic) }
+        if is_genuine { Ok(message.to_vec()) } else { Err(Error::NotAuthentic) }
     }
 
     fn costs(_: bool, _: usize) -> (Counts, Counts) {
-        let (dh, aead_bytes) = (1, DIGEST_LEN as u64);
-        let seal = Counts { dh, keygen: 2, kdf: hpke::KDF_CALLS, aead_bytes, ..Counts::NOTHING };
-        let open = Counts { dh, keygen: 1, kdf: hpke::KDF_CALLS, aead_bytes, ..Counts::NOTHING };
-        (seal, if LOOKS_UP { Counts::NOTHING } else { open })
+        let hash_blocks = hash::blocks_of(LABEL, &[PUBLIC_KEY_LEN, PUBLIC_KEY_LEN, DIGEST_LEN]);
+        let open = Counts { dh: 1, hash_blocks, ..Counts::NOTHING };
+        (Counts { keygen: 2, ..open }, if LOOKS_UP { Counts::NOTHING } else { open })
     }
 }
