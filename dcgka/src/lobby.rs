@@ -210,7 +210,7 @@ impl Lobbies {
         let mut lobbies = BTreeMap::new();
         for _ in 0..reader.count(GROUP_ID_LEN)? {
             let id = GroupId(reader.array()?);
-            let mut lobby = Lobby { waiting: rules.decode_order(reader)?, invitations: Vec::new() };
+            let mut lobby = Lobby { waiting: rules.order().read(reader)?, invitations: Vec::new() };
             for _ in 0..reader.count(1)? {
                 let (inviter, number) = (MemberId(reader.array()?), reader.varint()?);
                 lobby.invitations.push(Invitation { inviter, number, body: reader.prefixed()?.to_vec(), tried: None });

@@ -4,8 +4,6 @@
 //! two rows of results.
 
 use protocol::causal_order::CausalOrder;
-use protocol::error::Error;
-use protocol::wire::codec::Reader;
 
 /// The rules that a member follows. All members of a group follow the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,11 +53,6 @@ impl Rules {
     /// What orders the messages of a group.
     pub(crate) fn order(self) -> CausalOrder {
         if self.tags_acks() { CausalOrder::with_tags() } else { CausalOrder::default() }
-    }
-
-    /// The same from an export.
-    pub(crate) fn decode_order(self, reader: &mut Reader<'_>) -> Result<CausalOrder, Error> {
-        if self.tags_acks() { CausalOrder::decode_with_tags(reader) } else { CausalOrder::decode(reader) }
     }
 
     /// "Lean channels." Otherwise secrets travel by 2SM.

@@ -62,7 +62,7 @@ impl Group {
         let mut group = Self::empty(id, Membership::decode(user.id, &mut membership)?, user);
         Reader::new(membership).finish()?;
         let known = group.membership.everybody().len();
-        group.order = user.rules.decode_order(reader)?;
+        group.order = user.rules.order().read(reader)?;
         group.signing = SigningKey::from_secret(&take_secret(reader)?);
         group.number = reader.varint()?;
         for _ in 0..reader.count(1)? {

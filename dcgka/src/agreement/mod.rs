@@ -2,8 +2,8 @@
 //!
 //! [`state`] holds what a member knows of its group, [`sender`] the ratchets, [`unacknowledged`] what waits for
 //! acknowledgements, [`seed`] what create, remove and update share, [`commitment`] what an author commits to,
-//! [`tagged`] the acknowledgements that are not signed, and [`way_back`] how a member gets what it has lost. Each control message has a file: the author's side first, then the
-//! receiver's.
+//! [`tagged`] the acknowledgements that are not signed, and [`way_back`] how a member gets what it has lost. Each control
+//! message has a file: the author's side first, then the receiver's.
 
 mod ack;
 mod add;

@@ -37,15 +37,11 @@ impl CausalOrder {
         Self::default().read(reader)
     }
 
-    /// The same for an order made [`with_tags`](Self::with_tags).
+    /// The same into a new order, made [`with_tags`](Self::with_tags) or not as the encoded one was.
     ///
     /// # Errors
     /// [`Error::Malformed`].
-    pub fn decode_with_tags(reader: &mut Reader<'_>) -> Result<Self, Error> {
-        Self::with_tags().read(reader)
-    }
-
-    fn read(mut self, reader: &mut Reader<'_>) -> Result<Self, Error> {
+    pub fn read(mut self, reader: &mut Reader<'_>) -> Result<Self, Error> {
         let order = &mut self;
         for _ in 0..reader.count(MEMBER_ID_LEN + 2 * VERIFICATION_KEY_LEN)? {
             let id = take_id(reader, order.authors.last_key_value())?;

@@ -114,10 +114,16 @@ impl CausalOrder {
 
     /// Forgets a message that has not the tag of its author.
     pub fn refuse(&mut self, id: &MemberId, tagged: &Tagged) {
-        let Some(author) = self.authors.get_mut(id) else { return };
-        if author.unverified.remove(&tagged.waiting) {
-            self.waiting_bytes = self.waiting_bytes.saturating_sub(tagged.waiting.bytes.len());
+        self.forget(id, &tagged.waiting);
+    }
+
+    /// Returns whether the message has waited.
+    fn forget(&mut self, id: &MemberId, waiting: &Waiting) -> bool {
+        let waited = self.authors.get_mut(id).is_some_and(|author| author.unverified.remove(waiting));
+        if waited {
+            self.waiting_bytes = self.waiting_bytes.saturating_sub(waiting.bytes.len());
         }
+        waited
     }
 
     /// Settles messages under tags by what a later signed message of their author says of them. Returns whether any was
@@ -145,11 +151,10 @@ impl CausalOrder {
             return Ok(false);
         };
         // Its signature is not checked again.
-        if let Some(author) = self.authors.get_mut(id)
-            && author.unverified.remove(&ahead.waiting)
+        if self.forget(id, &ahead.waiting)
+            && let Some(author) = self.authors.get_mut(id)
         {
             author.ahead = None;
-            self.waiting_bytes = self.waiting_bytes.saturating_sub(ahead.waiting.bytes.len());
         }
         for tagged in chosen {
             self.accept(id, tagged, group)?;
@@ -171,15 +176,14 @@ impl CausalOrder {
                 let Ok(envelope) = Envelope::decode(&waiting.bytes) else { continue };
                 // Of a user that is not known yet, the full id is missing.
                 let mut digests =
-                    self.named(&envelope).map(|named| envelope.digest(group, id, &named.into())).peekable();
+                    self.named(&envelope.subject).map(|named| envelope.digest(group, id, &named.into())).peekable();
                 if digests.peek().is_some() && digests.all(|other| short(&other) != *digest) {
                     others.push(waiting.clone());
                 }
             }
         }
-        let Some(author) = self.authors.get_mut(id) else { return };
-        for waiting in others.into_iter().filter(|waiting| author.unverified.remove(waiting)) {
-            self.waiting_bytes = self.waiting_bytes.saturating_sub(waiting.bytes.len());
+        for waiting in others {
+            self.forget(id, &waiting);
         }
     }
 
@@ -223,21 +227,14 @@ impl CausalOrder {
     }
 
     fn expect(&mut self, id: &MemberId, subject: &Subject<Handle>) {
-        let Subject::Acknowledged(handle, number) = *subject else { return };
-        if !self.by_handle.contains_key(&handle) {
-            self.unnamed.insert((handle, *id));
+        if let Some(unknown) = subject.name().filter(|handle| !self.by_handle.contains_key(handle)) {
+            self.unnamed.insert((unknown, *id));
         }
-        for user in self.by_handle.get(&handle).cloned().unwrap_or_default() {
-            let message = MessageId { author: user, number };
-            if !self.has_delivered(&user, number)
-                && let Some(author) = self.authors.get_mut(id)
-            {
-                author.expects.insert(message);
-                if let Some(tags) = &mut self.tags {
-                    tags.expected.insert((message, *id));
-                }
-            }
-        }
+        let missing = self.named(subject).filter(|named| !self.has_delivered(&named.author, named.number));
+        let missing: Vec<MessageId> = missing.collect();
+        let (Some(author), Some(tags)) = (self.authors.get_mut(id), &mut self.tags) else { return };
+        tags.expected.extend(missing.iter().map(|message| (*message, *id)));
+        author.expects.extend(missing);
     }
 
     /// Finds out what the messages under tags and this number are, as far as what they acknowledge has been delivered.
@@ -273,19 +270,22 @@ impl CausalOrder {
         let Some(author) = self.authors.get(id).filter(|_| self.tags.is_some() && envelope.is_tagged()) else {
             return false;
         };
-        let mut unchecked = author.unverified.under(envelope.number).filter_map(|waiting| match waiting.note {
+        let unchecked = author.unverified.under(envelope.number).filter_map(|waiting| match waiting.note {
             Note::Unchecked(_, digest) => Some(digest),
             _ => None,
         });
-        let Some(first) = unchecked.next() else { return false };
-        let digests: Vec<Digest> = core::iter::once(first).chain(unchecked).collect();
-        let possible = self.possible(id, group, envelope, &Waiting::new(envelope));
-        possible.iter().any(|tagged| digests.contains(&tagged.digest))
+        let digests: Vec<Digest> = unchecked.collect();
+        // Without any, nothing is hashed.
+        !digests.is_empty()
+            && self
+                .possible(id, group, envelope, &Waiting::new(envelope))
+                .iter()
+                .any(|tagged| digests.contains(&tagged.digest))
     }
 
     /// What an acknowledgement with a tag may be: one for each known user with the handle that it names.
     fn possible(&self, id: &MemberId, group: &GroupId, envelope: &Envelope<'_>, waiting: &Waiting) -> Vec<Tagged> {
-        let delivered = self.named(envelope).filter(|named| self.has_delivered(&named.author, named.number));
+        let delivered = self.named(&envelope.subject).filter(|named| self.has_delivered(&named.author, named.number));
         let tagged = |acknowledged: MessageId| {
             let digest = envelope.digest(group, id, &acknowledged.into());
             Tagged { acknowledged, digest, waiting: waiting.clone() }
@@ -294,8 +294,8 @@ impl CausalOrder {
     }
 
     /// What an acknowledgement names: a message of each known user with the handle.
-    fn named(&self, envelope: &Envelope<'_>) -> impl Iterator<Item = MessageId> {
-        let (users, number) = match envelope.subject {
+    fn named(&self, subject: &Subject<Handle>) -> impl Iterator<Item = MessageId> {
+        let (users, number) = match *subject {
             Subject::Acknowledged(handle, number) => (self.by_handle.get(&handle), number),
             Subject::None | Subject::Member(_) => (None, 0),
         };
