@@ -5,12 +5,12 @@
 
 use std::hint::black_box;
 
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use protocol::crypto::aead::{self, OneTimeKey};
 use protocol::crypto::dh::PrivateKey;
 use protocol::crypto::label::MESSAGE;
 use protocol::crypto::secret::Secret;
-use protocol::crypto::signature::SigningKey;
+use protocol::crypto::signature::{SigningKey, verify_together};
 use protocol::crypto::{hash, hpke, kdf, ristretto};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
@@ -62,6 +62,14 @@ fn signatures(criterion: &mut Criterion) {
     group.bench_function("verify", |bencher| {
         bencher.iter(|| verification.verify(black_box(&message), black_box(&signature)).unwrap());
     });
+    let keys: Vec<_> = (0..128).map(|_| SigningKey::random(&mut rng)).collect();
+    let batch: Vec<_> = keys.iter().map(|key| (key.verification_key(), &message[..], key.sign(&message))).collect();
+    for size in [2, 8, 32, 128] {
+        group.throughput(Throughput::Elements(size as u64));
+        group.bench_function(format!("verify together/{size}"), |bencher| {
+            bencher.iter(|| assert!(verify_together(black_box(&batch[..size]))));
+        });
+    }
     group.finish();
 }
 

@@ -89,7 +89,8 @@ fn receive(
     directory: &InMemoryDirectory,
     rng: &mut ChaCha20Rng,
 ) -> Vec<Result<Received, Error>> {
-    member.receive(batch, &mut Context { rng, directory, confirm_inviter: &|_| true })
+    let mut context = Context { rng, directory, confirm_inviter: &|_| true };
+    batch.iter().map(|message| member.receive_one(message, &mut context)).collect()
 }
 
 fn update(criterion: &mut Criterion) {
@@ -126,6 +127,12 @@ fn update(criterion: &mut Criterion) {
         bench.throughput(Throughput::Elements(batch.len() as u64));
         bench.bench_function(format!("{role}/responses"), |bencher| {
             on_copies(bencher, member.as_ref(), |member| receive(member, batch, &group.directory, &mut rng));
+        });
+        bench.bench_function(format!("{role}/responses together"), |bencher| {
+            let directory = &group.directory;
+            on_copies(bencher, member.as_ref(), |member| {
+                member.receive(batch, &mut Context { rng: &mut rng, directory, confirm_inviter: &|_| true })
+            });
         });
     }
     bench.finish();

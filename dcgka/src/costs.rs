@@ -51,6 +51,8 @@ pub(crate) fn expected(rules: Rules, operation: Operation, n: usize) -> Option<E
         Operation::PartitionRecovery { .. } => return None,
         // How far each channel has come depends on who has updated.
         Operation::AddAfter(_) | Operation::UpdateAfter(_) => return None,
+        // Their formulas are those of delivery one by one.
+        Operation::RemoveTogether | Operation::UpdateTogether => return None,
     })
 }
 

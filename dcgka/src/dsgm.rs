@@ -1,6 +1,6 @@
 //! DSGM: the layers together, behind the traits of [`protocol::member`] (paper, section 4).
 
-use protocol::causal_order::Receipt;
+use protocol::causal_order::{Checked, MAX_TOGETHER, Receipt};
 use protocol::crypto::count::Counted;
 use protocol::crypto::hash::DIGEST_LEN;
 use protocol::crypto::kdf::Extracted;
@@ -175,7 +175,39 @@ impl Dsgm {
         Ok(env.outgoing)
     }
 
-    fn receive_inside(&mut self, message: &Incoming<'_>, context: &mut Context<'_>) -> Result<Received, Error> {
+    /// Checks the signatures of these messages together, as far as they are of members whose messages can be verified now.
+    fn check_together(&self, messages: &[Incoming<'_>]) -> Vec<Option<Checked>> {
+        let group = match self {
+            Self::Active { stage: Stage::Inside(group), .. } if messages.len() > 1 => group,
+            _ => return messages.iter().map(|_| None).collect(),
+        };
+        let decoded = messages.iter().map(|message| {
+            let envelope = Envelope::decode(message.bytes).ok().filter(|_| message.group == group.id)?;
+            Some((message.author, envelope))
+        });
+        let decoded: Vec<_> = decoded.collect();
+        group.order.check_together(&group.id, &decoded)
+    }
+
+    fn receive_checked(
+        &mut self,
+        message: &Incoming<'_>,
+        checked: Option<Checked>,
+        context: &mut Context<'_>,
+    ) -> Result<Received, Error> {
+        match self {
+            Self::Active { stage: Stage::Outside(_), .. } => self.receive_outside(message, context),
+            Self::Active { stage: Stage::Inside(_), .. } => self.receive_inside(message, checked, context),
+            Self::Removed { .. } => Ok(Received::default()),
+        }
+    }
+
+    fn receive_inside(
+        &mut self,
+        message: &Incoming<'_>,
+        checked: Option<Checked>,
+        context: &mut Context<'_>,
+    ) -> Result<Received, Error> {
         let (user, group) = self.inside()?;
         if message.group != group.id {
             return Err(Error::WrongGroup);
@@ -194,7 +226,8 @@ impl Dsgm {
         } else if group.has_no_room_for(&message.author, &envelope) {
             return Err(Error::QueueFull);
         } else if !group.receive_tagged(&message.author, &envelope, &mut env)?
-            && group.order.receive_decoded(&message.author, &message.group, &envelope)? == Receipt::Equivocation
+            && group.order.receive_decoded(&message.author, &message.group, &envelope, checked)?
+                == Receipt::Equivocation
         {
             env.events.push(Event::Equivocation { by: message.author });
         }
@@ -346,11 +379,16 @@ impl Member for Dsgm {
     }
 
     fn receive_one(&mut self, message: &Incoming<'_>, context: &mut Context<'_>) -> Result<Received, Error> {
-        match self {
-            Self::Active { stage: Stage::Outside(_), .. } => self.receive_outside(message, context),
-            Self::Active { stage: Stage::Inside(_), .. } => self.receive_inside(message, context),
-            Self::Removed { .. } => Ok(Received::default()),
+        self.receive_checked(message, None, context)
+    }
+
+    fn receive(&mut self, batch: &[Incoming<'_>], context: &mut Context<'_>) -> Vec<Result<Received, Error>> {
+        let mut results = Vec::with_capacity(batch.len());
+        for messages in batch.chunks(MAX_TOGETHER) {
+            let checked = self.check_together(messages).into_iter().zip(messages);
+            results.extend(checked.map(|(checked, message)| self.receive_checked(message, checked, context)));
         }
+        results
     }
 
     fn fingerprints(&self) -> Option<Vec<(MemberId, [u8; DIGEST_LEN])>> {

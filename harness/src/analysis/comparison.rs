@@ -196,8 +196,8 @@ impl<'a> Comparison<'a> {
     pub fn operations(&self) -> Vec<Operation> {
         let mut present: BTreeSet<Operation> = self.samples.iter().map(|sample| sample.operation).collect();
         present.retain(|operation| !operation.is_concurrent());
-        let (all, others): (Vec<_>, Vec<_>) = present.into_iter().partition(|it| Operation::ALL.contains(it));
-        let mut operations = Operation::ALL.to_vec();
+        let (all, others): (Vec<_>, Vec<_>) = present.into_iter().partition(|it| Operation::COMPARED.contains(it));
+        let mut operations = Operation::COMPARED.to_vec();
         operations.retain(|operation| all.contains(operation));
         operations.into_iter().chain(others).collect()
     }

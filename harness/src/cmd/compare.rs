@@ -37,7 +37,7 @@ pub(super) struct Options {
     /// Backend that the others are compared with
     #[arg(long, value_name = "NAME[:VARIANT]", default_value = REFERENCE)]
     reference: String,
-    /// Operations to measure, separated by commas [default: those of `measure`]
+    /// Operations to measure, separated by commas [default: those of `measure`, remove-together and update-together]
     #[arg(long, value_delimiter = ',', value_parser = operation)]
     operation: Vec<Operation>,
     /// Measure add and update after this number of updates by the members in turn (add-after:H, update-after:H)
@@ -70,8 +70,12 @@ pub(super) fn run(program: Program, options: &Options, registry: &Registry) -> R
     }
     let reference = reference(&catalog, &options.reference, &backends)?;
     let out = options.out.clone().unwrap_or_else(|| COMPARED.into());
-    let iterations =
-        iterations_of(&options.operation, options.iterations(), options.history.and_then(NonZeroUsize::new))?;
+    let iterations = iterations_of(
+        &options.operation,
+        &Operation::COMPARED,
+        options.iterations(),
+        options.history.and_then(NonZeroUsize::new),
+    )?;
     let plan = Plan {
         large_groups: (!options.quick && options.iterations.is_none()).then_some(LARGE_GROUPS),
         earlier: options.conditions.earlier(options.out.as_ref()),

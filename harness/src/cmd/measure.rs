@@ -30,8 +30,8 @@ pub(super) struct Options {
     /// Operations to measure, separated by commas [default: create, create-mesh, add, remove, update, update-cold, message,
     /// message-after-remove]; by name only: concurrent-updates:K (K members update concurrently), partition-heal (the
     /// group splits into halves, both change, and the partition heals), partition-recovery:P:U (the group splits into P
-    /// parts, in which U updates are made; it heals, and members update until no conflict is left), add-after:H and
-    /// update-after:H
+    /// parts, in which U updates are made; it heals, and members update until no conflict is left), add-after:H,
+    /// update-after:H, remove-together and update-together (each member gets the messages of a round in one call)
     #[arg(long, value_delimiter = ',')]
     operation: Vec<Operation>,
     /// Measure add and update after this number of updates by the members in turn (add-after:H, update-after:H)
@@ -59,8 +59,12 @@ pub(super) struct Options {
 pub(super) fn run(program: Program, options: &Options, registry: &Registry) -> Result<u8, Failure> {
     let catalog = Catalog::load(registry, &options.backend)?;
     let (backends, left_out) = options::usable(&catalog, &options.backend)?;
-    let iterations =
-        iterations_of(&options.operation, options.iterations(), options.history.and_then(NonZeroUsize::new))?;
+    let iterations = iterations_of(
+        &options.operation,
+        &Operation::ALL,
+        options.iterations(),
+        options.history.and_then(NonZeroUsize::new),
+    )?;
     let plan = Plan {
         peak: !options.quick,
         external: catalog.launches(&backends),

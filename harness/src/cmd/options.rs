@@ -195,7 +195,7 @@ pub(super) fn usable(
     }
 }
 
-/// Parses an operation in which backends are compared: one of [`Operation::ALL`].
+/// Parses an operation in which backends are compared: one of one member.
 pub(super) fn operation(name: &str) -> Result<Operation, String> {
     let operation: Operation = name.parse().map_err(|error: UnknownOperation| error.to_string())?;
     match operation.is_concurrent() {
@@ -204,15 +204,16 @@ pub(super) fn operation(name: &str) -> Result<Operation, String> {
     }
 }
 
-/// `count` iterations of each named operation, or of each of [`Operation::ALL`] if none is named. With a history, adds and
+/// `count` iterations of each named operation, or of each of `all` if none is named. With a history, adds and
 /// updates are those after this number of updates; if none is named, nothing else is measured.
 pub(super) fn iterations_of(
     named: &[Operation],
+    all: &[Operation],
     count: u32,
     history: Option<NonZeroUsize>,
 ) -> Result<BTreeMap<Operation, u32>, MeasureError> {
     let operations: Vec<Operation> = match (named, history) {
-        ([], None) => Operation::ALL.to_vec(),
+        ([], None) => all.to_vec(),
         ([], Some(updates)) => vec![Operation::AddAfter(updates), Operation::UpdateAfter(updates)],
         (named, None) => named.to_vec(),
         (named, Some(updates)) => {

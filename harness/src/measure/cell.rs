@@ -7,12 +7,13 @@
 use std::collections::BTreeMap;
 
 use protocol::crypto::count::Counted;
+use protocol::crypto::signature::remembering;
 use protocol::member::{Backend, Fingerprints, Member};
 use protocol::operation::{Operation, Phase, Role, Start};
 use rand_chacha::ChaCha20Rng;
 use rayon::ThreadPool;
 
-use super::calibrate;
+use super::calibrate::{self, Wanted};
 use super::group::Group;
 use super::inspection::{self, Apart, Repetition, Tampered};
 use super::meter::{Effort, Scope};
@@ -50,7 +51,8 @@ pub struct Outcome {
     pub rounds: u32,
     /// Cost of each primitive: the mean of measurements right before and right after the operation.
     pub primitive_ns: PrimitiveCosts,
-    /// Peak memory of the process of the members up to the end of the operation, in bytes; `None` if the system does not report it.
+    /// Peak memory of the process of the members during the operation, in bytes. `None` if the cell was not run for that, or the
+    /// system does not report it.
     pub peak_bytes: Option<u64>,
 }
 
@@ -147,7 +149,8 @@ impl<'a> Bench<'a> {
         Ok(outcome)
     }
 
-    /// Measures a cell that another process has inspected.
+    /// Runs a cell that another process has measured and inspected, for its memory. A signature that several members verify is
+    /// computed once, since times are not used.
     ///
     /// # Errors
     /// As [`run`](Self::run).
@@ -190,16 +193,21 @@ impl<'a> Bench<'a> {
 
         let scope = network.needs().scope;
         let rest = outside::Rest::begin(scope);
-        let costs_before = calibrate::primitives();
+        // Where memory is measured, times are not used.
+        let for_memory = inspection == Inspection::Impossible;
+        let wanted = Wanted::of(operation, origin.group_size, expected.as_ref());
+        let costs = || if for_memory { PrimitiveCosts::new() } else { calibrate::primitives(wanted) };
+        let costs_before = costs();
         let ahead = rest.end();
+        let peak = for_memory.then(|| Peak::begin(scope)).flatten();
         let clocks = outside::Clocks::start(scope);
-        let record = network.perform(&script);
+        let record = if for_memory { remembering(|| network.perform(&script)) } else { network.perform(&script) };
         let operation_ns = clocks.stop(&record)?;
+        let peak_bytes = peak.and_then(|peak| peak.bytes());
         let rest = outside::Rest::begin(scope);
-        let costs_after = calibrate::primitives();
+        let costs_after = costs();
         let put_off = rest.end();
 
-        let peak_bytes = peak_bytes(scope);
         refuse_faults(&record)?;
         ahead.and(put_off)?;
         outside::after(self.backend, &network, operation_ns)?;
@@ -330,7 +338,10 @@ impl<'a> Bench<'a> {
         }
         let mut prepared = match self.prepared.take().filter(|prepared| prepared.origin == origin) {
             Some(prepared) => prepared,
-            None => Prepared { origin, created: self.create(origin)?, conversed: None, removed: None, later: None },
+            None => {
+                let created = remembering(|| self.create(origin))?;
+                Prepared { origin, created, conversed: None, removed: None, later: None }
+            }
         };
         let prepare = |prepared: &mut Prepared| -> Result<(), Refusal> {
             if start >= Start::Conversed && prepared.conversed.is_none() {
@@ -345,7 +356,8 @@ impl<'a> Bench<'a> {
             }
             Ok(())
         };
-        let done = prepare(&mut prepared).map_err(|refusal| Refusal::SetUp(Box::new(refusal)));
+        // Nothing of this is measured, and each message is verified by all members.
+        let done = remembering(|| prepare(&mut prepared)).map_err(|refusal| Refusal::SetUp(Box::new(refusal)));
         let prepared = self.prepared.insert(prepared);
         done?;
         let later = prepared.later.as_ref().filter(|_| earlier > 0).map(|(_, state)| state);
@@ -501,10 +513,22 @@ fn state_bytes(network: &Network) -> BTreeMap<Role, Vec<u64>> {
     sizes
 }
 
-/// The peak resident memory of the process of the members in bytes, as Linux reports it; `None` on other systems.
-fn peak_bytes(scope: Scope) -> Option<u64> {
-    let process = if let Scope::Child(id) = scope { id } else { std::process::id() };
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kibibytes| kibibytes * 1024)
+/// Watches the peak of a process's resident memory, as Linux reports it.
+struct Peak {
+    process: u32,
+}
+
+impl Peak {
+    /// From now on. `None` if the system does not let the peak begin anew.
+    fn begin(scope: Scope) -> Option<Self> {
+        let process = if let Scope::Child(id) = scope { id } else { std::process::id() };
+        // Writing 5 resets the peak to what is resident now.
+        std::fs::write(format!("/proc/{process}/clear_refs"), "5").ok().map(|()| Self { process })
+    }
+
+    fn bytes(self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process)).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kibibytes| kibibytes * 1024)
+    }
 }

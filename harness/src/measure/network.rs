@@ -21,7 +21,7 @@ use protocol::operation::{Phase, Role};
 use rand_chacha::ChaCha20Rng;
 
 use super::meter::{self, Effort, Scope};
-use super::script::{Action, Script, Stage};
+use super::script::{self, Action, Script, Stage};
 use super::sequencer::{Call, Sequencer, Submission};
 use super::tampering::{self, Tampering};
 use super::transcript::{Remembering, Step, Transcript};
@@ -462,7 +462,9 @@ impl Network {
         let transcript = self.transcripts.get_mut(&index);
         let (results, effort) = observed(&self.directory, transcript, received, |directory| {
             let mut context = Context { rng, directory, confirm_inviter: &|_| true };
-            meter::measure(self.needs.scope, &self.directory, || member.receive(&batch, &mut context))
+            meter::measure(self.needs.scope, &self.directory, || {
+                script::deliver(&mut **member, &batch, stage.delivery, &mut context)
+            })
         });
         if results.len() != batch.len() {
             fault(Trouble::ResultsMissing);

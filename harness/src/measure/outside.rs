@@ -184,7 +184,7 @@ pub fn formula(backend: &dyn Backend, operation: Operation, group_size: usize) -
         if !backend.supports(operation, group_size) {
             return Err(Refusal::Unsupported);
         }
-        Ok(backend.expected(operation, group_size))
+        Ok(backend.expected(operation.one_by_one(), group_size))
     };
     let (said, effort) = Scope::Thread.measure(ask);
     match beyond_in(effort, Counts::default()) {

@@ -13,12 +13,12 @@ use protocol::crypto::label::Label;
 use protocol::error::Error;
 use protocol::id::{GroupId, MemberId};
 use protocol::member::{Backend, Context, Incoming, Member, Outgoing, Received};
-use protocol::operation::Operation;
+use protocol::operation::{Delivery, Operation};
 use serde::{Deserialize, Serialize};
 
 use super::meter::{Effort, Scope};
 use super::randomness::Origin;
-use super::script::{Action, Script};
+use super::script::{self, Action, Script};
 use super::transcript::{Answers, Fetched, Step, Transcript};
 use crate::record::by_name;
 use crate::record::metric::Metric;
@@ -216,7 +216,7 @@ pub fn replay(recording: &Recording, backend: &dyn Backend) -> Result<Part, Repl
                 for (author, bytes) in messages {
                     round.push(Incoming { group, author: *ids.get(*author).ok_or(Error::Malformed)?, bytes });
                 }
-                Call::Receive(round)
+                Call::Receive(round, operation.delivery())
             }
         });
     }
@@ -236,7 +236,7 @@ pub fn replay(recording: &Recording, backend: &dyn Backend) -> Result<Part, Repl
 
 enum Call<'a> {
     Act(&'a Action),
-    Receive(Vec<Incoming<'a>>),
+    Receive(Vec<Incoming<'a>>, Delivery),
 }
 
 /// Exactly the work that is counted. [`crate::gate::instructions`] refers to this function by its name.
@@ -246,8 +246,8 @@ fn member_part(member: &mut dyn Member, calls: &[Call<'_>], context: &mut Contex
     for call in calls {
         match call {
             Call::Act(action) => sent.extend(action.perform(member, context)?),
-            Call::Receive(round) => {
-                for result in member.receive(round, context) {
+            Call::Receive(round, delivery) => {
+                for result in script::deliver(member, round, *delivery, context) {
                     sent.extend(result.or_else(excused)?.outgoing);
                 }
             }

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use protocol::error::Error;
 use protocol::id::MemberId;
-use protocol::member::{Context, Member, Outgoing};
-use protocol::operation::{Operation, PLAINTEXT_LEN, Phase, Role};
+use protocol::member::{Context, Incoming, Member, Outgoing, Received};
+use protocol::operation::{Delivery, Operation, PLAINTEXT_LEN, Phase, Role};
 use rand_chacha::ChaCha20Rng;
 use rand_core::Rng as _;
 
@@ -58,6 +58,21 @@ pub struct Stage {
     /// The phase as which the whole stage counts. With `None`, the calls count as generate, the first round as process,
     /// and later rounds as responses.
     pub phase: Option<Phase>,
+    /// How the messages of a round reach a participant.
+    pub delivery: Delivery,
+}
+
+/// Hands a member messages. One result for each, if the member gives as many.
+pub fn deliver(
+    member: &mut dyn Member,
+    messages: &[Incoming<'_>],
+    delivery: Delivery,
+    context: &mut Context<'_>,
+) -> Vec<Result<Received, Error>> {
+    match delivery {
+        Delivery::Each => messages.chunks(1).flat_map(|message| member.receive(message, context)).collect(),
+        Delivery::Together => member.receive(messages, context),
+    }
 }
 
 impl Stage {
@@ -111,7 +126,7 @@ impl Script {
     pub fn new(operation: Operation, origin: &Origin, ids: &[MemberId]) -> Self {
         let (others, last) = (|| ids[1..].to_vec(), ids[ids.len() - 1]);
         let mut recovery = Vec::new();
-        let stages = match operation.itself() {
+        let mut stages = match operation.itself() {
             Operation::Create => vec![Stage::of(0, Action::Create(others()))],
             Operation::CreateMesh => vec![Stage::of(0, Action::CreateMesh(others()))],
             Operation::Add => vec![Stage::of(0, Action::Add(last))],
@@ -132,7 +147,9 @@ impl Script {
                 stages
             }
             Operation::AddAfter(_) | Operation::UpdateAfter(_) => Vec::new(),
+            Operation::RemoveTogether | Operation::UpdateTogether => Vec::new(),
         };
+        stages.iter_mut().for_each(|stage| stage.delivery = operation.delivery());
         let acts = || stages.iter().flat_map(|stage| &stage.acts);
         let role = |(participant, id): (usize, &MemberId)| {
             if acts().any(|(operator, _)| *operator == participant) {
@@ -175,7 +192,7 @@ fn partition_heal(origin: &Origin, ids: &[MemberId]) -> Vec<Stage> {
         acts: operators.into_iter().zip(actions).collect(),
         parts: parts.clone(),
         outside: outside.into(),
-        phase: None,
+        ..Stage::default()
     };
     let mut plaintext = origin.plaintext();
     let speaks = operators.map(|operator| Stage {

@@ -24,7 +24,7 @@ use protocol::crypto::count::{Counted, Counts};
 use protocol::error::Error;
 use protocol::id::MemberId;
 use protocol::member::{ACK, COMMIT, Fingerprints, Member, UPDATE};
-use protocol::operation::{CostMismatch, Expected, Measured, Operation, PLAINTEXT_LEN, Phase, Role, Start};
+use protocol::operation::{CostMismatch, Delivery, Expected, Measured, Operation, PLAINTEXT_LEN, Phase, Role, Start};
 use rand_chacha::ChaCha20Rng;
 use rand_core::Rng as _;
 
@@ -250,7 +250,7 @@ pub fn validate(finished: Finished<'_>) -> Result<Validated, Refusal> {
     let Finished { operation, origin, expected, record, mut network, .. } = finished;
     let mut words = Vec::new();
     if let Some((expected, counted)) = expected {
-        expected.compare(&measured(record, &network), counted).map_err(Refusal::Costs)?;
+        expected.compare(&measured(operation, record, &network), counted).map_err(Refusal::Costs)?;
         words.push(format!("messages and {PRIMITIVE_COUNTS} as expected"));
     }
     let fingerprints = agreement(&network)?;
@@ -326,8 +326,9 @@ fn user<'a>((participant, id): (&'a Participant, &MemberId)) -> agreement::User<
     agreement::User { id: *id, member: &**member, is_member: *role != Role::Removed }
 }
 
-/// The number of messages of each kind, and the primitive counts of each role and phase.
-fn measured(record: &Record, network: &Network) -> Measured {
+/// The number of messages of each kind, and the primitive counts of each role and phase. Where messages arrive together, a
+/// signature that is checked with others counts as checked alone, as in the formula.
+fn measured(operation: Operation, record: &Record, network: &Network) -> Measured {
     let mut measured = Measured::default();
     for ((_, _, kind), volume) in &record.traffic {
         *measured.messages.entry(*kind).or_default() += volume.messages;
@@ -335,7 +336,11 @@ fn measured(record: &Record, network: &Network) -> Measured {
     for role in Role::ALL {
         for phase in Phase::ALL {
             let effort = record.effort_of(network.with_role(role), phase);
-            measured.counts.insert((role, phase), effort.counts);
+            let counts = match operation.delivery() {
+                Delivery::Each => effort.counts,
+                Delivery::Together => effort.counts.one_by_one(),
+            };
+            measured.counts.insert((role, phase), counts);
         }
     }
     measured
@@ -438,7 +443,7 @@ fn nothing_left_to_verify(record: &Record) -> Result<(), Refusal> {
     for (efforts, received) in record.efforts.iter().zip(&record.received).filter(|(_, received)| **received > 0) {
         // A member that also sends opens channels, for which it verifies bundles.
         let sends = efforts[Phase::Generate as usize].is_some();
-        let verified: u64 = efforts.iter().flatten().map(|effort| effort.counts.verify).sum();
+        let verified: u64 = efforts.iter().flatten().map(|effort| effort.counts.verified()).sum();
         let may = *received * VERIFIED_PER_MESSAGE;
         if !sends && verified > may {
             return Err(Refusal::VerifiedLate { verified, received: *received });
@@ -450,7 +455,7 @@ fn nothing_left_to_verify(record: &Record) -> Result<(), Refusal> {
 /// How many signatures each participant verifies, and how many messages it receives. Those that act or receive nothing are
 /// left out: a member that acts verifies other things too.
 pub fn verified(network: &Network, record: &Record) -> impl Iterator<Item = (u64, u64)> {
-    let verified = |at: usize| record.efforts[at].iter().flatten().map(|effort| effort.counts.verify).sum::<u64>();
+    let verified = |at: usize| record.efforts[at].iter().flatten().map(|effort| effort.counts.verified()).sum::<u64>();
     let others = (0..record.received.len()).filter(|at| network.participants()[*at].role != Role::Sender);
     others.map(move |at| (verified(at), record.received[at])).filter(|(_, received)| *received > 0)
 }

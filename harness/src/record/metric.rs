@@ -73,7 +73,7 @@ impl Metric {
     /// know it.
     #[must_use]
     pub fn is_left_out_at_zero(self) -> bool {
-        matches!(self, Self::Primitive(name) if name.starts_with("op.ristretto_"))
+        matches!(self, Self::Primitive(name) if name.starts_with("op.ristretto_") || name.starts_with("op.verify_"))
     }
 
     /// The primitive counts that are not zero in `which`.

@@ -15,7 +15,7 @@ use protocol::member::Backend;
 use super::apart;
 use super::cell_protocol::{self, Hello, Request, Verdict, Welcome, unmeasured};
 use super::child::Launch;
-use crate::measure::calibrate;
+use crate::measure::calibrate::{self, Wanted};
 use crate::measure::cell::{Bench, Cell, Outcome};
 use crate::measure::inspection::Repetition;
 use crate::measure::meter;
@@ -125,14 +125,14 @@ fn serve_with(
 fn welcome(backend: &dyn Backend) -> Welcome {
     let description = backend.description();
     // The first use of each primitive builds tables and wakes up the processor.
-    let _warm_up = calibrate::primitives();
+    let _warm_up = calibrate::primitives(Wanted::ALL);
     Welcome {
         protocol: CELL_PROTOCOL,
         schema: SCHEMA,
         backend: description.name.to_owned(),
         variant: description.variant.to_owned(),
         clock_read_ns: meter::clock_read_ns(),
-        primitive_ns: calibrate::primitives(),
+        primitive_ns: calibrate::primitives(Wanted::ALL),
         about: Some(About::of(backend)),
     }
 }

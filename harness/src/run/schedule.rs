@@ -117,6 +117,7 @@ pub fn measure(plan: &Plan, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Ru
     let mut runners = Runners {
         plan,
         running: BTreeMap::new(),
+        for_memory: BTreeMap::new(),
         conditions: manifest.runners.clone(),
         about: manifest.backends.clone(),
         said: BTreeMap::new(),
@@ -124,6 +125,9 @@ pub fn measure(plan: &Plan, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Ru
         conformance: manifest.conformance.clone(),
     };
     let is_done = |task: &Task| done.contains(&id_of(task));
+    for task in tasks.iter().filter(|task| task.iteration == 0 && !is_done(task)) {
+        runners.for_memory.entry((task.choice.clone(), task.group_size)).or_default().1 += 1;
+    }
     if plan.conformance {
         progress(Progress::Conformance);
         runners.check(tasks.iter().filter(|task| !is_done(task)).map(|task| task.choice.clone()).collect())?;
@@ -147,7 +151,7 @@ pub fn measure(plan: &Plan, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Ru
         *timed_out += u32::from(sample.status == Status::Timeout);
         if let Some(store) = &mut store {
             if manifest.runners.len() != runners.conditions.len() || busy.written.elapsed() >= MANIFEST_EVERY {
-                busy.note(&mut manifest, &runners.running);
+                busy.note(&mut manifest, &runners);
                 manifest.runners.clone_from(&runners.conditions);
                 manifest.backends.clone_from(&runners.about);
                 manifest.conformance.clone_from(&runners.conformance);
@@ -158,7 +162,7 @@ pub fn measure(plan: &Plan, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Ru
         progress(Progress::Sample(&sample));
         samples.push(sample);
     }
-    busy.note(&mut manifest, &runners.running);
+    busy.note(&mut manifest, &runners);
     manifest.runners = runners.conditions;
     manifest.backends = runners.about;
     manifest.conformance = runners.conformance;
@@ -181,10 +185,11 @@ struct Busy {
 
 impl Busy {
     /// Writes what they took until now into the manifest.
-    fn note(&mut self, manifest: &mut Manifest, running: &BTreeMap<(Choice, u32), Runner>) {
+    fn note(&mut self, manifest: &mut Manifest, runners: &Runners<'_>) {
         // A backend behind a pipe works in a child of its runner.
         let of_runner = |runner: &Runner| process::children(runner.id()).into_iter().chain([runner.id()]);
-        let now = Ticks::now(running.values().flat_map(of_runner))
+        let for_memory = runners.for_memory.values().filter_map(|(runner, _)| runner.as_ref());
+        let now = Ticks::now(runners.running.values().chain(for_memory).flat_map(of_runner))
             .zip(self.start)
             .and_then(|(now, start)| now.others_busy_since(start));
         manifest.machine.others_busy = self.before.into_iter().chain(now).reduce(f64::max);
@@ -263,6 +268,8 @@ fn resume(directory: Directory, now: &Manifest) -> Result<Opened, MeasureError> 
 struct Runners<'a> {
     plan: &'a Plan,
     running: BTreeMap<(Choice, u32), Runner>,
+    /// Those that measure memory, and how many cells are left for each.
+    for_memory: BTreeMap<(Choice, u32), (Option<Runner>, usize)>,
     conditions: Vec<RunnerConditions>,
     about: BTreeMap<String, About>,
     /// What the first process of each backend has said of it: another one must say the same.
@@ -298,7 +305,7 @@ impl Runners<'_> {
         Ok(match runner.ask(request, self.plan.timeout) {
             Answer::Sample(mut sample) => {
                 self.running.insert(key, runner);
-                if self.plan.peak && task.iteration == 0 && sample.status == Status::Ok {
+                if self.plan.peak && task.iteration == 0 {
                     self.measure_peak(task, request, &mut sample);
                 }
                 *sample
@@ -361,22 +368,31 @@ impl Runners<'_> {
         Ok(Ok(runner))
     }
 
-    /// Runs the cell again, in a process that does nothing else, to measure its peak memory. Bytes and primitive counts
-    /// must be the same as before, if the backend is deterministic; times are not used. If that process fails, the memory
-    /// stays unknown, but the sample still counts.
-    fn measure_peak(&self, task: &Task, request: &Request, sample: &mut Sample) {
+    /// Runs the cell again, in a process that measures nothing but the memory of the cells of this backend and group size. Bytes
+    /// and primitive counts must be the same as before, if the backend is deterministic; times are not used. If that process
+    /// fails, the memory stays unknown, but the sample still counts.
+    fn measure_peak(&mut self, task: &Task, request: &Request, sample: &mut Sample) {
         let Choice { backend, variant } = &task.choice;
-        let deterministic = self.about.get(&task.choice.full_name()).is_none_or(|about| about.deterministic);
-        let started = Runner::start(self.plan.launch_of(&task.choice), backend, variant, self.plan.jobs, None);
-        let Ok(mut runner) = started else { return };
+        let key = (task.choice.clone(), task.group_size);
+        let Some((runner, left)) = self.for_memory.get_mut(&key) else { return };
+        *left -= 1;
+        let (last, taken) = (*left == 0, runner.take());
+        if sample.status != Status::Ok {
+            return;
+        }
+        let started = || Runner::start(self.plan.launch_of(&task.choice), backend, variant, self.plan.jobs, None).ok();
+        let Some(mut runner) = taken.or_else(started) else { return };
         let request = Request { peak: true, inspect: false, ..request.clone() };
-        if let Answer::Sample(again) = runner.ask(&request, self.plan.timeout) {
-            if deterministic && !same_exactly(sample, &again) {
-                let reason = "with the same seed, another process had other bytes or primitive counts".to_owned();
-                *sample = failed(&task.choice, &request, Status::Refused, reason);
-            } else {
-                sample.peak_bytes = again.peak_bytes;
-            }
+        let Answer::Sample(again) = runner.ask(&request, self.plan.timeout) else { return };
+        let deterministic = self.about.get(&task.choice.full_name()).is_none_or(|about| about.deterministic);
+        if deterministic && !same_exactly(sample, &again) {
+            let reason = "with the same seed, another process had other bytes or primitive counts".to_owned();
+            *sample = failed(&task.choice, &request, Status::Refused, reason);
+        } else {
+            sample.peak_bytes = again.peak_bytes;
+        }
+        if let Some((kept, _)) = self.for_memory.get_mut(&key).filter(|_| !last) {
+            *kept = Some(runner);
         }
     }
 }

@@ -181,6 +181,7 @@ impl Backend for Toy {
             Operation::CreateMesh | Operation::UpdateCold => return None,
             Operation::ConcurrentUpdates(_) | Operation::PartitionHeal => return None,
             Operation::PartitionRecovery { .. } | Operation::AddAfter(_) | Operation::UpdateAfter(_) => return None,
+            Operation::RemoveTogether | Operation::UpdateTogether => return None,
             Operation::Message | Operation::MessageAfterRemove => {
                 let n = n - u64::from(operation == Operation::MessageAfterRemove);
                 let counts =

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::message::{EQUIVOCATION_WINDOW, Receipt, Verified};
+use super::together::Checked;
 use super::unverified::{Unverified, Waiting};
 use crate::crypto::hash::Digest;
 use crate::crypto::signature::{VERIFICATION_KEY_LEN, VerificationKey};
@@ -63,15 +64,20 @@ impl Author {
         }
     }
 
-    /// Verifies the author's next message. Returns it, and whether it agrees on what came before it under tags.
+    /// Verifies the author's next message, unless it has been checked before. Returns it, and whether it agrees on what came
+    /// before it under tags.
     pub(super) fn verify(
         &mut self,
         id: &MemberId,
         envelope: &Envelope<'_>,
         group: &GroupId,
         candidates: Candidates<'_>,
+        checked: Option<Checked>,
     ) -> Result<(Verified, bool), Error> {
-        let verified = self.check(id, envelope, group, candidates)?;
+        let verified = match checked.filter(|checked| checked.0.key == *self.verified_key.as_bytes()) {
+            Some(Checked(verified)) => verified,
+            None => self.check(id, envelope, group, candidates)?,
+        };
         let agrees = envelope.history.map_or(NO_LINK, |history| history.link) == self.verified_link;
         self.take(&verified);
         Ok((verified, agrees))
@@ -86,17 +92,7 @@ impl Author {
         candidates: Candidates<'_>,
     ) -> Result<Verified, Error> {
         let (subject, digest, new_key) = authenticate(id, envelope, group, candidates, &self.verified_key)?;
-        Ok(Verified {
-            number: envelope.number,
-            kind: envelope.kind,
-            subject,
-            new_key,
-            header: envelope.header.to_vec(),
-            body: envelope.body.to_vec(),
-            digest,
-            key: *self.verified_key.as_bytes(),
-            link: NO_LINK,
-        })
+        Ok(verified(envelope, subject, digest, new_key, &self.verified_key))
     }
 
     /// Records that the author's next message is this one.
@@ -144,6 +140,26 @@ impl Author {
     }
 }
 
+pub(super) fn verified(
+    envelope: &Envelope<'_>,
+    subject: Subject<MemberId>,
+    digest: Digest,
+    new_key: Option<VerificationKey>,
+    key: &VerificationKey,
+) -> Verified {
+    Verified {
+        number: envelope.number,
+        kind: envelope.kind,
+        subject,
+        new_key,
+        header: envelope.header.to_vec(),
+        body: envelope.body.to_vec(),
+        digest,
+        key: *key.as_bytes(),
+        link: NO_LINK,
+    }
+}
+
 fn authenticate(
     id: &MemberId,
     envelope: &Envelope<'_>,
@@ -169,7 +185,7 @@ pub(super) struct Candidates<'a> {
 }
 
 impl Candidates<'_> {
-    fn subjects(self) -> impl Iterator<Item = Subject<MemberId>> {
+    pub(super) fn subjects(self) -> impl Iterator<Item = Subject<MemberId>> {
         let nobody = matches!(self.subject, Subject::None).then_some(Subject::None);
         nobody.into_iter().chain(self.ids.iter().map(move |id| self.subject.map(|_| *id)))
     }

@@ -11,6 +11,8 @@
 //! once: if none is authentic they are dropped, and otherwise with the first that is. A message with an invalid new key
 //! is refused as [`Error::Malformed`] if it is its author's next one. If it waits, it is dropped at its turn.
 //!
+//! The signatures of messages that arrive together can be [checked together](CausalOrder::check_together).
+//!
 //! An order made [`with_tags`](CausalOrder::with_tags) also takes acknowledgements that a tag authenticates. They wait
 //! until what they acknowledge has been delivered. Then the protocol, which knows the secret, checks the tag
 //! ([`due`](CausalOrder::due), [`arrives`](CausalOrder::arrives)). If it does not know the secret, they go on waiting for
@@ -21,6 +23,7 @@ mod export;
 mod message;
 mod tagged;
 mod tags;
+mod together;
 mod unverified;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,6 +32,7 @@ pub use message::{
     EQUIVOCATION_WINDOW, MAX_STRANGERS, MAX_TAGGED, MAX_WAITING_BYTES, MAX_WAITING_PER_AUTHOR, Receipt, Verified,
 };
 pub use tags::{Arrival, Tagged};
+pub use together::{Checked, MAX_TOGETHER};
 
 use crate::crypto::hash::Digest;
 use crate::crypto::signature::{VERIFICATION_KEY_LEN, VerificationKey};
@@ -162,10 +166,10 @@ impl CausalOrder {
     /// [`Error::Malformed`], [`Error::WrongAuthor`], [`Error::NotAuthentic`], or [`Error::QueueFull`], after which the
     /// message can be received again. Nothing has changed then.
     pub fn receive(&mut self, id: &MemberId, group: &GroupId, bytes: &[u8]) -> Result<Receipt, Error> {
-        self.receive_decoded(id, group, &Envelope::decode(bytes)?)
+        self.receive_decoded(id, group, &Envelope::decode(bytes)?, None)
     }
 
-    /// The same for a message that has been decoded.
+    /// The same for a message that has been decoded, and may have been [checked](Self::check_together).
     ///
     /// # Errors
     /// Those of [`receive`](Self::receive).
@@ -174,6 +178,7 @@ impl CausalOrder {
         id: &MemberId,
         group: &GroupId,
         envelope: &Envelope<'_>,
+        checked: Option<Checked>,
     ) -> Result<Receipt, Error> {
         if self.tags.is_none() && (envelope.is_tagged() || envelope.history.is_some()) {
             return Err(Error::Malformed);
@@ -219,7 +224,7 @@ impl CausalOrder {
             return Err(Error::QueueFull);
         }
         let author = self.authors.get_mut(id).ok_or(Error::Internal)?;
-        let (verified, agrees) = author.verify(id, envelope, group, candidates)?;
+        let (verified, agrees) = author.verify(id, envelope, group, candidates, checked)?;
         self.take(id, verified, agrees, group);
         Ok(Receipt::Verified)
     }
@@ -361,7 +366,7 @@ impl CausalOrder {
             self.waiting_bytes = self.waiting_bytes.saturating_sub(bytes.len());
             let Ok(envelope) = Envelope::decode(&bytes) else { continue };
             let Some(candidates) = candidates(&envelope, &self.by_handle) else { continue };
-            if let Ok((verified, agrees)) = author.verify(id, &envelope, group, candidates) {
+            if let Ok((verified, agrees)) = author.verify(id, &envelope, group, candidates, None) {
                 self.enqueue(id, verified, agrees);
                 return true;
             }

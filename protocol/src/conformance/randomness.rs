@@ -31,8 +31,8 @@ pub(super) fn check(trial: &mut Trial<'_>) -> Verdict {
         let (operator_draws, all_new) = match operation {
             Operation::Create | Operation::CreateMesh | Operation::Update | Operation::UpdateCold => (true, true),
             Operation::ConcurrentUpdates(_) | Operation::PartitionRecovery { .. } => (true, true),
-            Operation::UpdateAfter(_) => (true, true),
-            Operation::Remove | Operation::PartitionHeal => (removal_draws, true),
+            Operation::UpdateAfter(_) | Operation::UpdateTogether => (true, true),
+            Operation::Remove | Operation::RemoveTogether | Operation::PartitionHeal => (removal_draws, true),
             // What an add contributes to the members' keys may be public.
             Operation::Add | Operation::AddAfter(_) => (false, false),
             Operation::Message | Operation::MessageAfterRemove => (false, false),

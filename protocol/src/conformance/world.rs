@@ -43,8 +43,10 @@ impl Action {
             Operation::Create => (0, Self::Create(others())),
             Operation::CreateMesh => (0, Self::CreateMesh(others())),
             Operation::Add | Operation::AddAfter(_) => (0, Self::Add(group_size)),
-            Operation::Remove | Operation::PartitionHeal => (0, Self::Remove(group_size - 1)),
-            Operation::Update | Operation::UpdateAfter(_) => (0, Self::Update),
+            Operation::Remove | Operation::RemoveTogether | Operation::PartitionHeal => {
+                (0, Self::Remove(group_size - 1))
+            }
+            Operation::Update | Operation::UpdateTogether | Operation::UpdateAfter(_) => (0, Self::Update),
             Operation::ConcurrentUpdates(_) | Operation::PartitionRecovery { .. } => (0, Self::Update),
             Operation::UpdateCold => (1, Self::Update),
             Operation::Message | Operation::MessageAfterRemove => (0, Self::Send(vec![0xa5; PLAINTEXT_LEN])),
@@ -390,7 +392,8 @@ impl<'a> World<'a> {
     /// Adds what was counted since the start of the watch to the cost of the operation.
     fn count(&mut self, user: usize, phase: Phase, watch: Watch) -> Verdict {
         let counts = if self.threads { watch.everywhere() } else { watch.here() };
-        *self.cost.counts.entry((self.roles[user], phase)).or_default() += counts;
+        // A signature that is checked together with others counts as checked alone.
+        *self.cost.counts.entry((self.roles[user], phase)).or_default() += counts.one_by_one();
         ensure(!watch.repeated(), || "a call uses primitives that it does not count".to_owned())?;
         ensure(self.threads || watch.elsewhere() != Some(true), || {
             "a call uses primitives on another thread, and the backend does not declare that it needs threads"

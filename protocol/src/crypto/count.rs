@@ -21,8 +21,12 @@ pub struct Counts {
     pub sign: u64,
     /// Ed25519 key pairs made.
     pub sign_keygen: u64,
-    /// Ed25519 signatures checked.
+    /// Ed25519 signatures checked one by one.
     pub verify: u64,
+    /// Ed25519 signatures checked together with others.
+    pub verify_batched: u64,
+    /// How often Ed25519 signatures were checked together.
+    pub verify_batches: u64,
     /// Bytes of plaintext encrypted or decrypted with AES-GCM, inside HPKE included.
     pub aead_bytes: u64,
     /// Compressions of SHA-256, except inside HKDF and HPKE.
@@ -49,6 +53,8 @@ impl Counts {
         sign: 0,
         sign_keygen: 0,
         verify: 0,
+        verify_batched: 0,
+        verify_batches: 0,
         aead_bytes: 0,
         hash_blocks: 0,
         kdf: 0,
@@ -66,6 +72,8 @@ impl Counts {
         sign: 1,
         sign_keygen: 1,
         verify: 1,
+        verify_batched: 1,
+        verify_batches: 1,
         aead_bytes: 1,
         hash_blocks: 1,
         kdf: 1,
@@ -78,13 +86,15 @@ impl Counts {
 
     /// The metrics' names and values, in a fixed order: what formulas state and recordings hold.
     #[must_use]
-    pub fn named(&self) -> [(&'static str, u64); 11] {
+    pub fn named(&self) -> [(&'static str, u64); 13] {
         [
             ("op.dh", self.dh),
             ("op.keygen", self.keygen),
             ("op.sign", self.sign),
             ("op.sign_keygen", self.sign_keygen),
             ("op.verify", self.verify),
+            ("op.verify_batched", self.verify_batched),
+            ("op.verify_batches", self.verify_batches),
             ("op.aead_bytes", self.aead_bytes),
             ("op.hash_blocks", self.hash_blocks),
             ("op.kdf", self.kdf),
@@ -97,8 +107,22 @@ impl Counts {
     /// The counts of public-key operations alone: key agreements, keys, signatures and verifications.
     #[must_use]
     pub fn public_key(self) -> Self {
-        let Self { dh, keygen, sign, sign_keygen, verify, ristretto_mul, ristretto_base, .. } = self;
-        Self { dh, keygen, sign, sign_keygen, verify, ristretto_mul, ristretto_base, ..Self::NOTHING }
+        let Self { dh, keygen, sign, sign_keygen, verify, verify_batched, .. } = self;
+        let Self { ristretto_mul, ristretto_base, .. } = self;
+        let mine = Self { dh, keygen, sign, sign_keygen, verify, verify_batched, ..Self::NOTHING };
+        Self { ristretto_mul, ristretto_base, ..mine }
+    }
+
+    /// The number of signatures checked, one by one or together.
+    #[must_use]
+    pub fn verified(&self) -> u64 {
+        self.verify + self.verify_batched
+    }
+
+    /// The same, with every signature that was checked together as one that was checked alone.
+    #[must_use]
+    pub fn one_by_one(self) -> Self {
+        Self { verify: self.verified(), verify_batched: 0, verify_batches: 0, ..self }
     }
 
     fn zip(self, other: Self, f: impl Fn(u64, u64) -> u64) -> Self {
@@ -108,6 +132,8 @@ impl Counts {
             sign: f(self.sign, other.sign),
             sign_keygen: f(self.sign_keygen, other.sign_keygen),
             verify: f(self.verify, other.verify),
+            verify_batched: f(self.verify_batched, other.verify_batched),
+            verify_batches: f(self.verify_batches, other.verify_batches),
             aead_bytes: f(self.aead_bytes, other.aead_bytes),
             hash_blocks: f(self.hash_blocks, other.hash_blocks),
             kdf: f(self.kdf, other.kdf),
@@ -178,6 +204,8 @@ pub(crate) struct Tally {
     pub(super) sign: Counter,
     pub(super) sign_keygen: Counter,
     pub(super) verify: Counter,
+    pub(super) verify_batched: Counter,
+    pub(super) verify_batches: Counter,
     pub(super) aead_bytes: Counter,
     pub(super) hash_blocks: Counter,
     pub(super) kdf: Counter,
@@ -217,12 +245,14 @@ impl Tally {
     fn set(&self, counts: Counts) {
         let Counts { dh, keygen, sign, sign_keygen, verify, aead_bytes, hash_blocks, kdf, points, envelopes, .. } =
             counts;
-        let Counts { ristretto_mul, ristretto_base, ristretto_coding, .. } = counts;
+        let Counts { ristretto_mul, ristretto_base, ristretto_coding, verify_batched, verify_batches, .. } = counts;
         self.dh.set(dh);
         self.keygen.set(keygen);
         self.sign.set(sign);
         self.sign_keygen.set(sign_keygen);
         self.verify.set(verify);
+        self.verify_batched.set(verify_batched);
+        self.verify_batches.set(verify_batches);
         self.aead_bytes.set(aead_bytes);
         self.hash_blocks.set(hash_blocks);
         self.kdf.set(kdf);
@@ -240,6 +270,8 @@ impl Tally {
             sign: self.sign.get(),
             sign_keygen: self.sign_keygen.get(),
             verify: self.verify.get(),
+            verify_batched: self.verify_batched.get(),
+            verify_batches: self.verify_batches.get(),
             aead_bytes: self.aead_bytes.get(),
             hash_blocks: self.hash_blocks.get(),
             kdf: self.kdf.get(),

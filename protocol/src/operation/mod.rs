@@ -68,6 +68,20 @@ pub enum Operation {
     AddAfter(NonZeroUsize),
     /// The creator updates after this number of updates, by the members in turn.
     UpdateAfter(NonZeroUsize),
+    /// As [`Operation::Remove`], and each member gets what reaches it in a round [together](Delivery::Together).
+    RemoveTogether,
+    /// As [`Operation::Update`], and each member gets what reaches it in a round [together](Delivery::Together).
+    UpdateTogether,
+}
+
+/// How the messages of a round reach a member.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Delivery {
+    /// One by one, each in a call of its own, as in the paper.
+    #[default]
+    Each,
+    /// In one call, as to a device that comes online.
+    Together,
 }
 
 /// The state of a group in which an operation starts. Nothing that leads to it is timed or counted.
@@ -99,6 +113,21 @@ impl Operation {
         Self::MessageAfterRemove,
     ];
 
+    /// [`ALL`](Self::ALL), and those operations whose messages are also measured as they arrive together: what backends are
+    /// compared in if no operation is named.
+    pub const COMPARED: [Self; 10] = [
+        Self::Create,
+        Self::CreateMesh,
+        Self::Add,
+        Self::Remove,
+        Self::RemoveTogether,
+        Self::Update,
+        Self::UpdateTogether,
+        Self::UpdateCold,
+        Self::Message,
+        Self::MessageAfterRemove,
+    ];
+
     /// The operations of the paper, and the update over cold channels next to the paper's update.
     pub const REPRODUCED: [Self; 6] =
         [Self::Create, Self::Add, Self::Remove, Self::Update, Self::UpdateCold, Self::Message];
@@ -112,6 +141,7 @@ impl Operation {
             Self::Add | Self::Remove | Self::Update | Self::Message => Start::Conversed,
             Self::ConcurrentUpdates(_) | Self::PartitionHeal | Self::PartitionRecovery { .. } => Start::Conversed,
             Self::AddAfter(_) | Self::UpdateAfter(_) => Start::Conversed,
+            Self::RemoveTogether | Self::UpdateTogether => Start::Conversed,
             Self::MessageAfterRemove => Start::Removed,
         }
     }
@@ -126,14 +156,31 @@ impl Operation {
         }
     }
 
-    /// The operation, whatever came before it.
+    /// The operation, whatever came before it and however its messages are delivered.
     #[must_use]
     pub fn itself(self) -> Self {
         match self {
             Self::AddAfter(_) => Self::Add,
             Self::UpdateAfter(_) => Self::Update,
+            _ => self.one_by_one(),
+        }
+    }
+
+    /// The operation with its messages delivered one by one. Its formula is that of this one too, if each signature that is
+    /// checked together with others counts as checked alone.
+    #[must_use]
+    pub fn one_by_one(self) -> Self {
+        match self {
+            Self::RemoveTogether => Self::Remove,
+            Self::UpdateTogether => Self::Update,
             _ => self,
         }
+    }
+
+    /// How the messages of a round reach a member.
+    #[must_use]
+    pub fn delivery(self) -> Delivery {
+        if self.one_by_one() == self { Delivery::Each } else { Delivery::Together }
     }
 
     /// This operation after a number of updates. `None` if it is not measured so.
@@ -160,6 +207,8 @@ impl Operation {
             Self::ConcurrentUpdates(_) | Self::PartitionRecovery { .. } | Self::UpdateAfter(_) => &[Self::Update],
             Self::AddAfter(_) => &[Self::Update, Self::Add],
             Self::PartitionHeal => &[Self::Remove, Self::Add, Self::Update, Self::Message],
+            Self::RemoveTogether => &[Self::Remove],
+            Self::UpdateTogether => &[Self::Update],
             _ => &[],
         }
     }
@@ -187,6 +236,8 @@ impl Operation {
             Self::Remove => "remove",
             Self::Update => "update",
             Self::UpdateCold => "update-cold",
+            Self::RemoveTogether => "remove-together",
+            Self::UpdateTogether => "update-together",
             Self::Message => "message",
             Self::MessageAfterRemove => "message-after-remove",
             Self::ConcurrentUpdates(members) => return Cow::Owned(format!("{CONCURRENT_UPDATES}{members}")),
@@ -211,8 +262,9 @@ impl fmt::Display for Operation {
 pub enum UnknownOperation {
     /// There is no operation of this name.
     #[error("there is no operation `{0}`; try {all} or, by name only, {CONCURRENT_UPDATES}8 (8 members update \
-             concurrently), {heal}, {PARTITION_RECOVERY}4:64 (4 parts, 64 updates), {ADD_AFTER}32 or {UPDATE_AFTER}32 (after 32 \
-             updates)", all = Operation::ALL.map(Operation::name).join(", "), heal = Operation::PartitionHeal)]
+             concurrently), {heal}, {PARTITION_RECOVERY}4:64 (4 parts, 64 updates), {remove} or {update} (all messages of a round in one call), {ADD_AFTER}32 or {UPDATE_AFTER}32 (after 32 \
+             updates)", all = Operation::ALL.map(Operation::name).join(", "), heal = Operation::PartitionHeal, remove = Operation::RemoveTogether,
+             update = Operation::UpdateTogether)]
     Name(String),
     /// The name lacks its numbers, or has others than it can have.
     #[error("`{0}` does not have the numbers that it needs, from 1 to {MOST}, and at least 2 parts; try {1}")]
@@ -259,7 +311,7 @@ impl FromStr for Operation {
                 return Err(lacks());
             }
         }
-        let mut operations = Self::ALL.into_iter().chain([Self::PartitionHeal]);
+        let mut operations = Self::COMPARED.into_iter().chain([Self::PartitionHeal]);
         operations.find(|operation| operation.name() == name).ok_or_else(|| UnknownOperation::Name(name.to_owned()))
     }
 }
@@ -271,7 +323,7 @@ mod tests {
     #[test]
     fn an_operation_is_what_its_name_says() {
         let several = [1, 8, 1024].map(|members| Operation::ConcurrentUpdates(NonZeroUsize::new(members).unwrap()));
-        for operation in Operation::ALL.into_iter().chain(several).chain([Operation::PartitionHeal]) {
+        for operation in Operation::COMPARED.into_iter().chain(several).chain([Operation::PartitionHeal]) {
             assert_eq!(operation.name().parse(), Ok(operation));
             assert_eq!(operation.to_string(), operation.name());
         }
@@ -279,6 +331,18 @@ mod tests {
         for name in ["partition-recovery:4:64", "add-after:32", "update-after:1"] {
             assert_eq!(name.parse::<Operation>().unwrap().name(), name);
         }
+    }
+
+    #[test]
+    fn what_is_compared_is_everything_and_what_arrives_together() {
+        let (each, together): (Vec<_>, Vec<_>) =
+            Operation::COMPARED.into_iter().partition(|it| it.delivery() == Delivery::Each);
+        assert_eq!(each, Operation::ALL);
+        assert_eq!(
+            together.iter().map(|it| it.one_by_one()).collect::<Vec<_>>(),
+            [Operation::Remove, Operation::Update]
+        );
+        assert!(together.iter().all(|it| it.start() == it.one_by_one().start() && it.parts() == [it.one_by_one()]));
     }
 
     #[test]

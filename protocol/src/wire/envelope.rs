@@ -246,6 +246,15 @@ impl<'a> Envelope<'a> {
         matches!(self.seal, Seal::Tag(_))
     }
 
+    /// The signature; `None` if a tag stands in its place.
+    #[must_use]
+    pub fn signature(&self) -> Option<Signature> {
+        match self.seal {
+            Seal::Signature(signature) => Some(signature),
+            Seal::Tag(_) => None,
+        }
+    }
+
     /// Whether the message has the tag of this [`digest`](Self::digest) under a secret. Counts one call of HMAC.
     #[must_use]
     pub fn has_tag_of(&self, digest: &Digest, secret: &Secret) -> bool {

@@ -142,6 +142,8 @@ pub(super) fn heading(operation: Operation) -> &'static str {
         Operation::ConcurrentUpdates(_) => "Concurrent updates",
         Operation::PartitionHeal => "Partition and healing",
         Operation::PartitionRecovery { .. } => "Recovery after a partition",
+        Operation::RemoveTogether => "Remove (acks arrive together)",
+        Operation::UpdateTogether => "Update (acks arrive together)",
         Operation::AddAfter(_) => "Add after updates",
         Operation::UpdateAfter(_) => "Update after updates",
     }

@@ -1,0 +1,56 @@
+//! Messages that arrive together, whose signatures are checked together.
+
+use std::collections::BTreeMap;
+
+use super::CausalOrder;
+use super::author::{candidates, verified};
+use super::message::Verified;
+use crate::crypto::signature::{VerificationKey, verify_together};
+use crate::id::{GroupId, MemberId};
+use crate::wire::envelope::Envelope;
+
+/// How many messages are checked together at most: those of a larger batch in parts, of which a forgery spoils only its own.
+pub const MAX_TOGETHER: usize = 256;
+
+/// A message whose signature is valid under the key that its author has before it.
+pub struct Checked(pub(super) Verified);
+
+impl CausalOrder {
+    /// Checks the signatures of messages that are about to be [received](Self::receive_decoded) in this order, as far as it is
+    /// clear already under which key, and changes nothing. Returns them in the same order; `None` for one that is to be
+    /// verified when it is received. If one signature is not valid, that is so for all of them.
+    #[must_use]
+    pub fn check_together(
+        &self,
+        group: &GroupId,
+        messages: &[Option<(MemberId, Envelope<'_>)>],
+    ) -> Vec<Option<Checked>> {
+        // The number of each author's last message, and the key of the next one, if all before it are valid.
+        let mut latest = BTreeMap::new();
+        let mut check = |id: &MemberId, envelope: &Envelope<'_>| -> Option<(Checked, VerificationKey)> {
+            let author = self.authors.get(id).filter(|author| author.handle == envelope.sender)?;
+            let (number, key) = latest.get(id).copied().unwrap_or((author.verified, author.verified_key));
+            if number.checked_add(1) != Some(envelope.number) || envelope.is_tagged() {
+                return None;
+            }
+            let mut subjects = candidates(envelope, &self.by_handle)?.subjects();
+            let (subject, None) = (subjects.next()?, subjects.next()) else { return None };
+            let new_key = envelope.new_key.as_ref().map(VerificationKey::from_bytes).transpose().ok()?;
+            latest.insert(*id, (envelope.number, new_key.unwrap_or(key)));
+            let digest = envelope.digest(group, id, &subject);
+            Some((Checked(verified(envelope, subject, digest, new_key, &key)), key))
+        };
+        let parts: Vec<_> = messages.iter().map(|it| it.as_ref().and_then(|(id, it)| check(id, it))).collect();
+        let signed = parts.iter().zip(messages).filter_map(|(part, message)| {
+            let ((checked, key), (_, envelope)) = (part.as_ref()?, message.as_ref()?);
+            Some((*key, &checked.0.digest.as_bytes()[..], envelope.signature()?))
+        });
+        let signed: Vec<_> = signed.collect();
+        let valid = match &signed[..] {
+            [] => false,
+            [(key, digest, signature)] => key.verify(digest, signature).is_ok(),
+            _ => verify_together(&signed),
+        };
+        parts.into_iter().map(|part| part.filter(|_| valid).map(|(checked, _)| checked)).collect()
+    }
+}
