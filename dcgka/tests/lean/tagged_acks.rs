@@ -126,6 +126,27 @@ fn forged_acknowledgements_by_a_member() {
     world.check(&[0, 1, 2, 3]);
 }
 
+/// The author's next signed message says that it has sent nothing under tags, even if none of its own is missing.
+#[test]
+fn forged_acknowledgements_are_noticed_where_their_author_has_sent_none() {
+    let mut world = group(4, 4, 907);
+    let update = world.update(0);
+    let (first, second) = (world.say(1, "not knowing"), world.say(1, "still not knowing"));
+    carry(&mut world, &[&update], &[2, 3]);
+    let ack = carry(&mut world, &[&update], &[1])[0];
+    let secret = secret_of(&world, 3, &world.sent[ack].bytes);
+    let name = (0, number(&world, update[0]));
+    let forged = forge(&world, world.id(1), number(&world, first[0]), name, &secret);
+    assert_eq!(world.receive(1, &forged, 2).unwrap().events, [Event::Acked { by: world.id(1) }]);
+    carry(&mut world, &[&second], &[2]);
+    assert_eq!(equivocations(&world, 2, 1), 1);
+    // The victim has gone on to keys that user 1 does not use yet.
+    assert!(!world.has_read(2, 1, "still not knowing"));
+    carry(&mut world, &[&first, &second], &[3]);
+    assert!(world.has_read(3, 1, "still not knowing"));
+    assert_eq!(equivocations(&world, 3, 1), 0);
+}
+
 #[test]
 fn a_member_that_is_lost_by_a_forged_acknowledgement_is_lost_for_good_if_it_has_changed_its_key() {
     let mut world = group(4, 4, 902);
