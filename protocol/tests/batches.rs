@@ -81,7 +81,7 @@ impl Generator {
         Signed { key: key.verification_key(), message, signature, what: "genuine" }
     }
 
-    /// A signature by whoever knows the private key, with any parts of small order in A and R, and R in this encoding.
+    /// A signature by an owner of the private key, with any parts of small order in A and R, and R in this encoding.
     fn made(&mut self, key_torsion: EdwardsPoint, r: Option<[u8; 32]>, what: &'static str) -> Signed {
         let (secret, nonce, torsion) = (self.scalar(), self.scalar(), self.torsion());
         let key = (secret * ED25519_BASEPOINT_POINT + key_torsion).compress().to_bytes();

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -109,7 +110,7 @@ pub(super) fn run(program: Program, options: &Options, registry: &Registry) -> R
     };
     gate::check(&gate)?;
     running::end_on_interrupt(None)?;
-    let bar = running::bar(0);
+    let bar = running::bar(0, Arc::default());
     let result = gate::run(&gate, &Bar(&bar));
     bar.finish_and_clear();
     let (report, measured) = result?;

@@ -18,6 +18,7 @@ mod report;
 mod reproduce;
 mod running;
 mod soak;
+mod time_left;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

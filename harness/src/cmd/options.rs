@@ -47,7 +47,7 @@ pub(super) struct Conditions {
     /// Seed of all randomness; one seed always gives the same bytes and primitive counts
     #[arg(long, default_value_t = 1, value_parser = whole::<u64>(SEED))]
     pub(super) seed: u64,
-    /// Threads for the set-up; timed cells run alone [default: the number of processors; at most four times as many]
+    /// Threads for the set-up; with more than one, two cells are prepared at a time, and timed one by one [default: the number of processors; at most four times as many]
     #[arg(long, value_parser = whole::<u16>(JOBS))]
     pub(super) jobs: Option<u16>,
     /// Resume the interrupted run in --out; samples that crashed or timed out are measured again

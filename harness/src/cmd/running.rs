@@ -1,50 +1,70 @@
 //! Runs a plan and shows its progress.
 
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::io;
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressState, ProgressStyle};
 
 use super::failure::{Failure, INCOMPLETE, INTERRUPTED, OK};
 use super::output::complain;
+use super::time_left::TimeLeft;
 use crate::record::sample::{Sample, Status};
-use crate::run::plan::Plan;
+use crate::run::plan::{Choice, Plan};
 use crate::run::schedule::{self, MeasureError, Progress, Run};
 use crate::system::cleanup;
 
-const BAR: &str = "{bar:32} {pos}/{len} {elapsed} (left: {eta}) {msg}";
+const BAR: &str = "{bar:32} {pos}/{len} {elapsed} {left} {msg}";
 
 /// Measures, with a progress bar on standard error if that is a terminal. An interrupt or a request to terminate ends the
 /// program and its runners.
 pub(super) fn run(plan: &Plan) -> Result<Run, Failure> {
     end_on_interrupt(plan.out.as_deref())?;
-    let bar = bar(0);
-    // The bar moves only when a sample is done: a thread that keeps it moving would disturb the timers.
+    let left = Arc::new(Mutex::new(TimeLeft::default()));
+    let time_left = || left.lock().unwrap_or_else(PoisonError::into_inner);
+    let bar = bar(0, Arc::clone(&left));
     let run = schedule::measure(plan, &mut |progress| match progress {
-        Progress::Start { total, done } => {
+        Progress::Start { total, left } => {
             bar.set_length(total as u64);
-            bar.set_position(done as u64);
-            bar.reset_eta();
+            bar.set_position((total - left.len()) as u64);
+            *time_left() = TimeLeft::of(left.to_vec());
         }
         Progress::Conformance => bar.set_message("conformance suite"),
         Progress::Task(task) => {
+            time_left().begins(task, Instant::now());
             let name = task.choice.full_name();
             bar.set_message(format!("{name} {} {} #{}", task.operation, task.group_size, task.iteration));
         }
-        Progress::Sample(_) => bar.inc(1),
+        Progress::Sample(sample) => {
+            let choice = Choice { backend: sample.backend.clone(), variant: sample.variant.clone() };
+            time_left().ends(&choice, sample.operation, sample.group_size, sample.iteration, Instant::now());
+            bar.inc(1);
+        }
     });
     bar.finish_and_clear();
     run.map_err(|error: MeasureError| error.into())
 }
 
-/// A progress bar on standard error, hidden if that is not a terminal.
-pub(super) fn bar(length: u64) -> ProgressBar {
+/// A progress bar on standard error, hidden if that is not a terminal. A thread draws it every second: that takes a tenth of a
+/// millisecond, of another process than those that time.
+pub(super) fn bar(length: u64, left: Arc<Mutex<TimeLeft>>) -> ProgressBar {
     let bar = ProgressBar::new(length);
-    match ProgressStyle::with_template(BAR) {
-        Ok(style) => bar.with_style(style),
+    let show = move |_: &ProgressState, out: &mut dyn fmt::Write| {
+        let left = left.lock().unwrap_or_else(PoisonError::into_inner).now(Instant::now());
+        let _ = match left {
+            Some(left) => write!(out, "(left: about {})", HumanDuration(Duration::from_secs(left.as_secs() + 1))),
+            None => Ok(()),
+        };
+    };
+    let bar = match ProgressStyle::with_template(BAR) {
+        Ok(style) => bar.with_style(style.with_key("left", show)),
         Err(_) => bar,
-    }
+    };
+    bar.enable_steady_tick(Duration::from_secs(1));
+    bar
 }
 
 /// The command, for the manifest. The directory of the program is left out, because it depends on the machine. A byte that is

@@ -19,6 +19,7 @@ pub(super) fn request(config: &Config, operation: Operation, iteration: u32) -> 
         seed: config.seed,
         peak: false,
         inspect: false,
+        asks: false,
     }
 }
 

@@ -54,7 +54,8 @@ impl Wanted {
     #[must_use]
     pub fn of(operation: Operation, group_size: usize, formula: Option<&Expected>) -> Self {
         let listed = formula.map(|formula| formula.counts.iter().fold(Counts::NOTHING, |sum, row| sum + row.2));
-        let mut used = listed.unwrap_or(Self::ALL.used);
+        // A key agreement always shows how fast the machine is.
+        let mut used = listed.unwrap_or(Self::ALL.used) + Counts { dh: 1, ..Counts::NOTHING };
         if operation.delivery() == Delivery::Together && used.verify > 0 {
             used += Counts { verify_batched: 1, verify_batches: 1, ..Counts::NOTHING };
         }
@@ -166,7 +167,7 @@ mod tests {
         let used = Counts { sign: 2, hash_blocks: 7, ..Counts::NOTHING };
         let formula = Expected::new(vec![], vec![(Role::Sender, Phase::Generate, used)]);
         let costs = primitives(Wanted::of(Operation::Message, 8, Some(&formula)));
-        assert!(costs.keys().map(|metric| metric.name()).eq(["op.hash_blocks", "op.sign"]));
+        assert!(costs.keys().map(|metric| metric.name()).eq(["op.dh", "op.hash_blocks", "op.sign"]));
     }
 
     #[test]

@@ -26,6 +26,7 @@ use super::validation::{self, Finished, Refusal, refuse_faults};
 use crate::record::metric::Metric;
 use crate::record::sample::{PrimitiveCosts, Traffic, Work};
 use crate::registry::full_name;
+use crate::system::process;
 
 /// One iteration of a cell, to be measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,8 +64,44 @@ pub struct Bench<'a> {
     prepared: Option<Prepared>,
     /// Repeats parts in other processes.
     apart: &'a Apart<'a>,
+    /// Who must not work while this process times.
+    turns: &'a dyn Turns,
     /// The cells that have been inspected, without their iterations, and what that has shown.
     inspected: BTreeMap<(Operation, usize), String>,
+}
+
+/// Processes that take turns at timing.
+pub trait Turns {
+    /// Waits until no other one works.
+    fn begin(&self);
+
+    /// Lets the others work again.
+    fn end(&self);
+}
+
+/// There is no other one.
+struct Alone;
+
+impl Turns for Alone {
+    fn begin(&self) {}
+
+    fn end(&self) {}
+}
+
+/// Ends when it is dropped.
+struct Turn<'a>(&'a dyn Turns);
+
+impl<'a> Turn<'a> {
+    fn begin(turns: &'a dyn Turns) -> Self {
+        turns.begin();
+        Self(turns)
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.end();
+    }
 }
 
 /// Whether a sample is inspected.
@@ -115,13 +152,19 @@ impl<'a> Bench<'a> {
     pub fn new(backend: &'a dyn Backend, jobs: usize) -> Result<Self, rayon::ThreadPoolBuildError> {
         let threads = rayon::ThreadPoolBuilder::new().num_threads(jobs.max(1)).build()?;
         let apart = &|_: &Recording| Repetition::NotMade("this program starts no processes".to_owned());
-        Ok(Self { backend, threads, prepared: None, apart, inspected: BTreeMap::new() })
+        Ok(Self { backend, threads, prepared: None, apart, turns: &Alone, inspected: BTreeMap::new() })
     }
 
     /// Lets other processes repeat the parts of some members.
     #[must_use]
     pub fn with_processes(self, apart: &'a Apart<'a>) -> Self {
         Self { apart, ..self }
+    }
+
+    /// Takes turns at timing with other processes.
+    #[must_use]
+    pub fn with_turns(self, turns: &'a dyn Turns) -> Self {
+        Self { turns, ..self }
     }
 
     /// Measures a cell on this thread, and validates the result. The first iteration of a cell is also inspected.
@@ -192,21 +235,24 @@ impl<'a> Bench<'a> {
         let removed_before = self.before_removal(&removed)?;
 
         let scope = network.needs().scope;
-        let rest = outside::Rest::begin(scope);
         // Where memory is measured, times are not used.
         let for_memory = inspection == Inspection::Impossible;
+        let turn = (!for_memory).then(|| Turn::begin(self.turns));
+        let rest = outside::Rest::begin(scope);
         let wanted = Wanted::of(operation, origin.group_size, expected.as_ref());
         let costs = || if for_memory { PrimitiveCosts::new() } else { calibrate::primitives(wanted) };
         let costs_before = costs();
         let ahead = rest.end();
-        let peak = for_memory.then(|| Peak::begin(scope)).flatten();
+        let process = if let Scope::Child(id) = scope { id } else { std::process::id() };
+        let is_watched = for_memory && process::reset_peak(process);
         let clocks = outside::Clocks::start(scope);
         let record = if for_memory { remembering(|| network.perform(&script)) } else { network.perform(&script) };
         let operation_ns = clocks.stop(&record)?;
-        let peak_bytes = peak.and_then(|peak| peak.bytes());
+        let peak_bytes = if is_watched { process::peak_bytes(process) } else { None };
         let rest = outside::Rest::begin(scope);
         let costs_after = costs();
         let put_off = rest.end();
+        drop(turn);
 
         refuse_faults(&record)?;
         ahead.and(put_off)?;
@@ -511,24 +557,4 @@ fn state_bytes(network: &Network) -> BTreeMap<Role, Vec<u64>> {
         sizes.entry(participant.role).or_default().push(participant.member.export().len() as u64);
     }
     sizes
-}
-
-/// Watches the peak of a process's resident memory, as Linux reports it.
-struct Peak {
-    process: u32,
-}
-
-impl Peak {
-    /// From now on. `None` if the system does not let the peak begin anew.
-    fn begin(scope: Scope) -> Option<Self> {
-        let process = if let Scope::Child(id) = scope { id } else { std::process::id() };
-        // Writing 5 resets the peak to what is resident now.
-        std::fs::write(format!("/proc/{process}/clear_refs"), "5").ok().map(|()| Self { process })
-    }
-
-    fn bytes(self) -> Option<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process)).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-        line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kibibytes| kibibytes * 1024)
-    }
 }

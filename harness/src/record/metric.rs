@@ -166,7 +166,7 @@ mod tests {
             assert_eq!(json, format!("\"{}\"", metric.name()));
             assert_eq!(serde_json::from_str::<Metric>(&json).unwrap(), metric);
         }
-        assert_eq!(Metric::all().filter(|metric| matches!(metric, Metric::Primitive(_))).count(), 11);
+        assert_eq!(Metric::all().filter(|metric| matches!(metric, Metric::Primitive(_))).count(), 13);
         let (some, none) = (Counts { ristretto_mul: 1, ..Counts::NOTHING }, Counts::NOTHING);
         let number = |counts: &Counts, known| Metric::counted(counts, known).count();
         assert_eq!((number(&some, Counted::All), number(&none, Counted::All)), (9, 8));

@@ -7,6 +7,9 @@
 //! runner   {"passed":{"checks":{"operations":60,...},"notes":[]}}     only if the parent requested conformance
 //! parent   {"run_id":"...","operation":"update","group_size":128,"iteration":0,"seed":1,"peak":false}
 //!                                                                     and "inspect":true, if it is to be inspected again
+//! runner   "begin"                                                    if the request has "asks":true: it is about to time
+//! parent   "go"                                                       when nobody else works
+//! runner   "end"                                                      others may work again
 //! runner   a sample
 //! parent   ...
 //! ```
@@ -55,6 +58,9 @@ pub struct Welcome {
     /// What the backend says of itself. Missing in older runners.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub about: Option<About>,
+    /// Whether it can ask for its turn. Missing in older runners.
+    #[serde(default)]
+    pub asks: bool,
 }
 
 /// The result of the conformance suite.
@@ -88,6 +94,21 @@ pub struct Request {
     /// it can be asked for everything else.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub inspect: bool,
+    /// Whether the runner must ask for its turn before it times anything. Only written if it must, as `inspect`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub asks: bool,
+}
+
+/// What a runner and its parent say in the middle of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Turn {
+    /// The runner is about to time something, and waits.
+    Begin,
+    /// The parent lets it.
+    Go,
+    /// The runner times nothing any more.
+    End,
 }
 
 /// What the first lines of all versions have in common.

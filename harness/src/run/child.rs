@@ -6,9 +6,10 @@ use std::process::{Child, ChildStderr, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::cell_protocol::{self, Hello, Request, Verdict, Welcome};
+use super::cell_protocol::{self, Hello, Request, Turn, Verdict, Welcome};
+use super::turns::Turns;
 use crate::record::name::{cell_id, join};
 use crate::record::sample::Sample;
 use crate::record::version::{CELL_PROTOCOL, NotComparable, SCHEMA, same_version};
@@ -185,6 +186,7 @@ impl Runner {
             clock_read_ns: 0.0,
             primitive_ns: Default::default(),
             about: None,
+            asks: false,
         };
         let (backend, variant) = (backend.to_owned(), variant.to_owned());
         let mut runner = Self { child, input, lines, complaints, welcome: none(), backend, variant };
@@ -223,7 +225,41 @@ impl Runner {
 
     /// Measures one cell. After anything but a sample, the process has ended.
     pub fn ask(&mut self, request: &Request, timeout: Duration) -> Answer {
-        match self.exchange(request, timeout) {
+        let line = self.exchange(request, timeout);
+        self.answer(line, request)
+    }
+
+    /// The same while runners of other lanes work too. Only the time counts in which the process does not stand still.
+    pub fn ask_among_others(&mut self, request: &Request, timeout: Duration, (turns, lane): (&Turns, usize)) -> Answer {
+        let working = turns.work(lane, self.id());
+        let asks = self.welcome.asks;
+        if !asks && !request.peak {
+            working.begin();
+        }
+        let start = Instant::now();
+        let left = || (timeout + working.paused()).saturating_sub(start.elapsed());
+        self.write(&Request { asks, ..request.clone() });
+        let line = loop {
+            let line = match self.lines.recv_timeout(left()) {
+                // While it stood still, nothing could come.
+                Err(RecvTimeoutError::Timeout) if !left().is_zero() => continue,
+                line => self.received(line),
+            };
+            match line.as_deref().map(serde_json::from_str) {
+                Ok(Ok(Turn::Begin)) => {
+                    working.begin();
+                    self.write(&Turn::Go);
+                }
+                Ok(Ok(Turn::End)) => working.end(),
+                _ => break line,
+            }
+        };
+        drop(working);
+        self.answer(line, request)
+    }
+
+    fn answer(&mut self, line: Result<String, NoLine>, request: &Request) -> Answer {
+        match line {
             Ok(line) => match self.sample_of(&line, request) {
                 Ok(sample) => Answer::Sample(sample),
                 Err(reason) => {
@@ -271,16 +307,26 @@ impl Runner {
 
     /// Writes a line and reads one. If no line comes back, the process is ended.
     fn exchange(&mut self, line: &impl serde::Serialize, timeout: Duration) -> Result<String, NoLine> {
-        // A failed write is ignored: a runner that has already ended may have said why before.
+        self.write(line);
+        self.next_line(timeout)
+    }
+
+    /// Writes a line. A failure is ignored: a runner that has already ended may have said why before.
+    fn write(&mut self, line: &impl serde::Serialize) {
         let _ = serde_json::to_string(line)
             .map_err(io::Error::from)
             .and_then(|line| self.input.write_all(format!("{line}\n").as_bytes()));
-        self.next_line(timeout)
     }
 
     /// Reads a line. If none comes, the process is ended.
     fn next_line(&mut self, timeout: Duration) -> Result<String, NoLine> {
-        match self.lines.recv_timeout(timeout) {
+        let line = self.lines.recv_timeout(timeout);
+        self.received(line)
+    }
+
+    /// The line, if one has come. If not, the process is ended.
+    fn received(&mut self, line: Result<io::Result<String>, RecvTimeoutError>) -> Result<String, NoLine> {
+        match line {
             Ok(Ok(line)) => Ok(line),
             Err(RecvTimeoutError::Timeout) => {
                 self.kill();

@@ -9,3 +9,4 @@ pub mod external;
 pub mod plan;
 pub mod runner;
 pub mod schedule;
+pub mod turns;

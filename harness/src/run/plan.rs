@@ -120,6 +120,9 @@ pub enum PlanError {
     GroupTooLarge(usize),
 }
 
+/// The most runners that work at the same time.
+const MAX_LANES: usize = 2;
+
 /// The most members of a group. Each publishes a one-time prekey for each other one, so the memory that the set-up takes
 /// grows with the square of the group.
 pub const MAX_GROUP_SIZE: u32 = 2048;
@@ -189,6 +192,13 @@ impl Plan {
     #[must_use]
     pub fn launch_of(&self, choice: &Choice) -> &Launch {
         self.external.get(&choice.backend).unwrap_or(&self.launch)
+    }
+
+    /// How many runners work at the same time. One times at a time; with a second one, what is not timed takes the other
+    /// processor. On other systems than Linux, nothing can make a process stand still.
+    #[must_use]
+    pub fn lanes(&self) -> usize {
+        if cfg!(target_os = "linux") { self.jobs.clamp(1, MAX_LANES) } else { 1 }
     }
 
     fn check(&self) -> Result<(), PlanError> {

@@ -5,6 +5,7 @@
 //! clock and the calibration of primitives. The runner ends with its standard input, and so with its parent. On Linux
 //! it ends immediately, even in the middle of a cell.
 
+use std::cell::{self, RefCell};
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, Write};
 
@@ -13,10 +14,10 @@ use protocol::crypto::count;
 use protocol::member::Backend;
 
 use super::apart;
-use super::cell_protocol::{self, Hello, Request, Verdict, Welcome, unmeasured};
+use super::cell_protocol::{self, Hello, Request, Turn, Verdict, Welcome, unmeasured};
 use super::child::Launch;
 use crate::measure::calibrate::{self, Wanted};
-use crate::measure::cell::{Bench, Cell, Outcome};
+use crate::measure::cell::{Bench, Cell, Outcome, Turns};
 use crate::measure::inspection::Repetition;
 use crate::measure::meter;
 use crate::measure::randomness::Origin;
@@ -100,26 +101,66 @@ fn serve_with(
     mut output: impl Write,
 ) -> Result<(), ServeError> {
     let backend = &*make();
-    let mut lines = input.lines();
-    let Some(first) = lines.next().transpose()? else { return Ok(()) };
+    let line =
+        Line { lines: RefCell::new(input.lines()), output: RefCell::new(&mut output), asks: cell::Cell::new(false) };
+    let Some(first) = line.next()? else { return Ok(()) };
     let theirs = cell_protocol::version_of(&first).ok_or(ServeError::NoVersion)?;
     // The answer has our version, even if theirs is another one, so that the parent can report the difference.
-    answer(&mut output, &welcome(backend))?;
+    line.answer(&welcome(backend))?;
     same_version("cell protocol", CELL_PROTOCOL, theirs)?;
     let hello: Hello = serde_json::from_str(&first)?;
     if hello.conformance {
-        answer(&mut output, &verdict(make, hello.largest))?;
+        line.answer(&verdict(make, hello.largest))?;
     }
     let apart = |recording: &Recording| match parts {
         Some(launch) => apart::repeat(launch, recording),
         None => Repetition::NotMade("this program does not say how to start them".to_owned()),
     };
-    let mut bench = Bench::new(backend, hello.jobs)?.with_processes(&apart);
-    for line in lines {
-        let request: Request = serde_json::from_str(&line?)?;
-        answer(&mut output, &measure(backend, &mut bench, &request))?;
+    let mut bench = Bench::new(backend, hello.jobs)?.with_processes(&apart).with_turns(&line);
+    while let Some(request) = line.next()? {
+        let request: Request = serde_json::from_str(&request)?;
+        line.asks.set(request.asks);
+        line.answer(&measure(backend, &mut bench, &request))?;
     }
     Ok(())
+}
+
+/// The connection to the parent.
+struct Line<I, O> {
+    lines: RefCell<I>,
+    output: RefCell<O>,
+    /// Whether the request asks the runner to ask for its turn.
+    asks: cell::Cell<bool>,
+}
+
+impl<I: Iterator<Item = io::Result<String>>, O: Write> Line<I, O> {
+    fn next(&self) -> io::Result<Option<String>> {
+        self.lines.borrow_mut().next().transpose()
+    }
+
+    fn answer(&self, line: &impl serde::Serialize) -> Result<(), ServeError> {
+        let mut bytes = serde_json::to_vec(line)?;
+        bytes.push(b'\n');
+        let mut output = self.output.borrow_mut();
+        output.write_all(&bytes)?;
+        output.flush()?;
+        Ok(())
+    }
+}
+
+/// If the parent is gone, nobody uses what is timed: the next line ends this process.
+impl<I: Iterator<Item = io::Result<String>>, O: Write> Turns for Line<I, O> {
+    fn begin(&self) {
+        if self.asks.get() && self.answer(&Turn::Begin).is_ok() {
+            let _go = self.next();
+        }
+    }
+
+    fn end(&self) {
+        if self.asks.get() {
+            let _ = self.answer(&Turn::End);
+        }
+    }
 }
 
 fn welcome(backend: &dyn Backend) -> Welcome {
@@ -134,6 +175,7 @@ fn welcome(backend: &dyn Backend) -> Welcome {
         clock_read_ns: meter::clock_read_ns(),
         primitive_ns: calibrate::primitives(Wanted::ALL),
         about: Some(About::of(backend)),
+        asks: true,
     }
 }
 
@@ -173,14 +215,6 @@ fn conforms(make: &dyn Fn() -> Box<dyn Backend>, largest: u32) -> Result<Conform
 
 fn checks(report: &Report) -> BTreeMap<String, u32> {
     report.passed.iter().map(|(check, situations)| ((*check).to_owned(), *situations)).collect()
-}
-
-fn answer(output: &mut impl Write, line: &impl serde::Serialize) -> Result<(), ServeError> {
-    let mut bytes = serde_json::to_vec(line)?;
-    bytes.push(b'\n');
-    output.write_all(&bytes)?;
-    output.flush()?;
-    Ok(())
 }
 
 fn measure(backend: &dyn Backend, bench: &mut Bench<'_>, request: &Request) -> Sample {

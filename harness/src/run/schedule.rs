@@ -1,9 +1,12 @@
-//! The parent: requests one cell after another from the runners, never two at the same time, and keeps their samples.
+//! The parent: requests cells from the runners, of which never two time at the same time, and keeps their samples.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
 use std::hash::{BuildHasher as _, RandomState};
 use std::io;
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use protocol::operation::Operation;
@@ -12,6 +15,7 @@ use rayon::prelude::*;
 use super::cell_protocol::{Request, Verdict, unmeasured};
 use super::child::{Answer, Checked, Runner, StartError};
 use super::plan::{Choice, Earlier, Plan, PlanError, Task};
+use super::turns::Turns;
 use crate::analysis::noise;
 use crate::record::about::About;
 use crate::record::manifest::{Conformance, Manifest, RunnerConditions};
@@ -46,8 +50,8 @@ pub enum Progress<'a> {
     Start {
         /// The number of tasks of the whole run.
         total: usize,
-        /// The number of tasks that already have a sample, because the run is resumed; else 0.
-        done: usize,
+        /// Those that have no sample yet: all, unless the run is resumed.
+        left: &'a [Task],
     },
     /// The backends that will be measured go through the conformance suite, if the plan says so.
     Conformance,
@@ -113,65 +117,252 @@ pub fn measure(plan: &Plan, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Ru
     let Opened { mut store, mut manifest, mut samples } = open(plan)?;
     let mut busy = Busy { start: Ticks::now([]), before: manifest.machine.others_busy, written: Instant::now() };
     let done: BTreeSet<String> = samples.iter().map(|sample| sample.cell_id.clone()).collect();
-    progress(Progress::Start { total: tasks.len(), done: done.len() });
     let mut runners = Runners {
         plan,
         running: BTreeMap::new(),
         for_memory: BTreeMap::new(),
+        started: BTreeSet::new(),
         conditions: manifest.runners.clone(),
         about: manifest.backends.clone(),
         said: BTreeMap::new(),
         unfit: BTreeMap::new(),
         conformance: manifest.conformance.clone(),
     };
-    let is_done = |task: &Task| done.contains(&id_of(task));
-    for task in tasks.iter().filter(|task| task.iteration == 0 && !is_done(task)) {
-        runners.for_memory.entry((task.choice.clone(), task.group_size)).or_default().1 += 1;
+    let total = tasks.len();
+    let tasks: Vec<Task> = tasks.into_iter().filter(|task| !done.contains(&id_of(task))).collect();
+    progress(Progress::Start { total, left: &tasks });
+    for task in tasks.iter().filter(|task| task.iteration == 0) {
+        runners.for_memory.entry(key_of(task)).or_default().1 += 1;
     }
     if plan.conformance {
         progress(Progress::Conformance);
-        runners.check(tasks.iter().filter(|task| !is_done(task)).map(|task| task.choice.clone()).collect())?;
+        runners.check(tasks.iter().map(|task| task.choice.clone()).collect())?;
     }
-    let mut timeouts = BTreeMap::<CellKey, u32>::new();
-    let inspected = inspected_again(tasks.iter().filter(|task| !is_done(task)));
-    for task in tasks {
-        if is_done(&task) {
-            continue;
-        }
+    let inspected = inspected_again(tasks.iter());
+    let requested = tasks.into_iter().map(|task| {
         let inspect = inspected.get(&cell_of(&task)) == Some(&task.iteration);
         let request = Request { inspect, ..request(plan, &manifest.run_id, &task) };
-        progress(Progress::Task(&task));
-        let timed_out = timeouts.entry(cell_of(&task)).or_default();
-        let sample = if *timed_out >= MAX_TIMEOUTS {
-            let reason = format!("skipped: the cell has timed out {MAX_TIMEOUTS} times");
-            failed(&task.choice, &request, Status::Timeout, reason)
-        } else {
-            runners.measure(&task, &request)?
-        };
-        *timed_out += u32::from(sample.status == Status::Timeout);
-        if let Some(store) = &mut store {
-            if manifest.runners.len() != runners.conditions.len() || busy.written.elapsed() >= MANIFEST_EVERY {
-                busy.note(&mut manifest, &runners);
-                manifest.runners.clone_from(&runners.conditions);
-                manifest.backends.clone_from(&runners.about);
-                manifest.conformance.clone_from(&runners.conformance);
-                store.write_manifest(&manifest)?;
-            }
-            store.append(&sample)?;
+        (task, request)
+    });
+    let lanes = Lanes::new(requested.collect(), runners);
+    let measured: Result<(), MeasureError> = thread::scope(|scope| {
+        let (sender, receiver) = mpsc::channel();
+        for lane in 0..plan.lanes() {
+            let (lanes, sender) = (&lanes, sender.clone());
+            scope.spawn(move || lanes.drive(lane, &sender));
         }
-        progress(Progress::Sample(&sample));
-        samples.push(sample);
-    }
+        drop(sender);
+        let finish = || {
+            let mut early = BTreeMap::new();
+            for step in receiver {
+                match step {
+                    Step::Begins(task) => progress(Progress::Task(&task)),
+                    // Samples are kept in the order of the plan.
+                    Step::Ends(place, sample) => drop(early.insert(place, sample?)),
+                }
+                while let Some(sample) = early.remove(&(samples.len() - done.len())) {
+                    if let Some(store) = &mut store {
+                        let runners = lanes.runners();
+                        let is_new = manifest.runners.len() != runners.conditions.len();
+                        if is_new || busy.written.elapsed() >= MANIFEST_EVERY {
+                            busy.note(&mut manifest, &runners);
+                            runners.note(&mut manifest);
+                            store.write_manifest(&manifest)?;
+                        }
+                        store.append(&sample)?;
+                    }
+                    progress(Progress::Sample(&sample));
+                    samples.push(*sample);
+                }
+            }
+            Ok(())
+        };
+        let result = finish();
+        lanes.stop();
+        result
+    });
+    measured?;
+    let runners = lanes.into_runners();
     busy.note(&mut manifest, &runners);
-    manifest.runners = runners.conditions;
-    manifest.backends = runners.about;
-    manifest.conformance = runners.conformance;
+    runners.note(&mut manifest);
+    drop(runners);
     manifest.complete();
     manifest.noise = noise::of(&samples, &manifest.machine);
     if let Some(store) = &store {
         store.write_manifest(&manifest)?;
     }
     Ok(Run { samples, manifest, directory: store.map(Store::into_directory) })
+}
+
+/// What a lane says.
+enum Step {
+    /// A task begins.
+    Begins(Task),
+    /// The task in this place of the plan has its sample.
+    Ends(usize, Result<Box<Sample>, MeasureError>),
+}
+
+/// Threads that measure one cell after another, each with one runner at a time. Only one of them [times](Turns) at a time.
+struct Lanes<'a> {
+    queue: Mutex<Queue>,
+    changed: Condvar,
+    runners: Mutex<Runners<'a>>,
+    turns: Turns,
+    plan: &'a Plan,
+}
+
+struct Queue {
+    /// With their places in the plan.
+    waiting: VecDeque<(usize, Task, Request)>,
+    /// The runners at work.
+    busy: BTreeSet<RunnerKey>,
+    timeouts: BTreeMap<CellKey, u32>,
+}
+
+/// A lane takes a task out of its turn only among this number of next ones: backends that take turns are measured within
+/// moments.
+const AHEAD: usize = 12;
+
+impl<'a> Lanes<'a> {
+    fn new(tasks: Vec<(Task, Request)>, runners: Runners<'a>) -> Self {
+        let waiting = tasks.into_iter().enumerate().map(|(place, (task, request))| (place, task, request)).collect();
+        let queue = Queue { waiting, busy: BTreeSet::new(), timeouts: BTreeMap::new() };
+        let plan = runners.plan;
+        Self {
+            queue: Mutex::new(queue),
+            changed: Condvar::new(),
+            runners: Mutex::new(runners),
+            turns: Turns::default(),
+            plan,
+        }
+    }
+
+    /// Measures cells until none is left. A runner ends with the thread that has started it, so no lane ends before all are done.
+    fn drive(&self, lane: usize, steps: &Sender<Step>) {
+        while let Some((place, task, request, timed_out)) = self.take() {
+            let _ = steps.send(Step::Begins(task.clone()));
+            let sample = if timed_out {
+                let reason = format!("skipped: the cell has timed out {MAX_TIMEOUTS} times");
+                Ok(failed(&task.choice, &request, Status::Timeout, reason))
+            } else {
+                self.measure(lane, &task, &request)
+            };
+            let mut queue = locked(&self.queue);
+            queue.busy.remove(&key_of(&task));
+            match &sample {
+                Ok(sample) if sample.status == Status::Timeout => {
+                    *queue.timeouts.entry(cell_of(&task)).or_default() += 1
+                }
+                Ok(_) => {}
+                Err(_) => queue.waiting.clear(),
+            }
+            drop(queue);
+            self.changed.notify_all();
+            let _ = steps.send(Step::Ends(place, sample.map(Box::new)));
+        }
+    }
+
+    /// The next task whose runner has nothing to do, and whether its cell has timed out too often. Waits for it; `None` if
+    /// everything is done.
+    fn take(&self) -> Option<(usize, Task, Request, bool)> {
+        let mut queue = locked(&self.queue);
+        loop {
+            let is_free = |(_, task, _): &(usize, Task, Request)| !queue.busy.contains(&key_of(task));
+            if let Some(at) = queue.waiting.iter().take(AHEAD).position(is_free) {
+                let (place, task, request) = queue.waiting.remove(at)?;
+                queue.busy.insert(key_of(&task));
+                let timed_out = queue.timeouts.get(&cell_of(&task)).is_some_and(|count| *count >= MAX_TIMEOUTS);
+                return Some((place, task, request, timed_out));
+            }
+            if queue.busy.is_empty() {
+                return None;
+            }
+            queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Lets the lanes take no more tasks.
+    fn stop(&self) {
+        locked(&self.queue).waiting.clear();
+    }
+
+    fn runners(&self) -> MutexGuard<'_, Runners<'a>> {
+        locked(&self.runners)
+    }
+
+    fn into_runners(self) -> Runners<'a> {
+        self.runners.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn measure(&self, lane: usize, task: &Task, request: &Request) -> Result<Sample, MeasureError> {
+        let taken = self.runners().running.remove(&key_of(task));
+        let mut runner = match taken {
+            Some(runner) => runner,
+            // What it measures when it starts is not disturbed either.
+            None => match self.turns.alone(lane, || self.runners().start(task))? {
+                Ok(runner) => runner,
+                Err(Unfit { status, reason }) => return Ok(failed(&task.choice, request, status, reason)),
+            },
+        };
+        Ok(match self.ask(lane, &mut runner, request) {
+            Answer::Sample(mut sample) => {
+                self.runners().running.insert(key_of(task), runner);
+                if self.plan.peak && task.iteration == 0 {
+                    self.measure_peak(lane, task, request, &mut sample);
+                }
+                *sample
+            }
+            Answer::Timeout => {
+                let reason = format!("no answer within {:?}", self.plan.timeout);
+                failed(&task.choice, request, Status::Timeout, reason)
+            }
+            Answer::Crash(reason) => failed(&task.choice, request, Status::Crash, reason),
+        })
+    }
+
+    fn ask(&self, lane: usize, runner: &mut Runner, request: &Request) -> Answer {
+        match self.plan.lanes() {
+            1 => runner.ask(request, self.plan.timeout),
+            _ => runner.ask_among_others(request, self.plan.timeout, (&self.turns, lane)),
+        }
+    }
+
+    /// Runs the cell again, in a process that measures nothing but the memory of the cells of this backend and group size. Bytes
+    /// and primitive counts must be the same as before, if the backend is deterministic; times are not used. If that process
+    /// fails, the memory stays unknown, but the sample still counts.
+    fn measure_peak(&self, lane: usize, task: &Task, request: &Request, sample: &mut Sample) {
+        let key = key_of(task);
+        let (taken, last) = match self.runners().for_memory.get_mut(&key) {
+            Some((runner, left)) => {
+                *left -= 1;
+                (runner.take(), *left == 0)
+            }
+            None => return,
+        };
+        if sample.status != Status::Ok {
+            return;
+        }
+        let start = || self.turns.alone(lane, || self.runners().start_another(&task.choice).ok());
+        let Some(mut runner) = taken.or_else(start) else { return };
+        let request = Request { peak: true, inspect: false, ..request.clone() };
+        let Answer::Sample(again) = self.ask(lane, &mut runner, &request) else { return };
+        let mut runners = self.runners();
+        let deterministic = runners.about.get(&task.choice.full_name()).is_none_or(|about| about.deterministic);
+        if deterministic && !same_exactly(sample, &again) {
+            let reason = "with the same seed, another process had other bytes or primitive counts".to_owned();
+            *sample = failed(&task.choice, &request, Status::Refused, reason);
+        } else {
+            sample.peak_bytes = again.peak_bytes;
+        }
+        if let Some((kept, _)) = runners.for_memory.get_mut(&key).filter(|_| !last) {
+            *kept = Some(runner);
+        }
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic of a lane ends the run.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What other processes take while a run measures.
@@ -187,9 +378,8 @@ impl Busy {
     /// Writes what they took until now into the manifest.
     fn note(&mut self, manifest: &mut Manifest, runners: &Runners<'_>) {
         // A backend behind a pipe works in a child of its runner.
-        let of_runner = |runner: &Runner| process::children(runner.id()).into_iter().chain([runner.id()]);
-        let for_memory = runners.for_memory.values().filter_map(|(runner, _)| runner.as_ref());
-        let now = Ticks::now(runners.running.values().chain(for_memory).flat_map(of_runner))
+        let of_runner = |runner: &u32| process::children(*runner).into_iter().chain([*runner]);
+        let now = Ticks::now(runners.started.iter().flat_map(of_runner))
             .zip(self.start)
             .and_then(|(now, start)| now.others_busy_since(start));
         manifest.machine.others_busy = self.before.into_iter().chain(now).reduce(f64::max);
@@ -267,9 +457,11 @@ fn resume(directory: Directory, now: &Manifest) -> Result<Opened, MeasureError> 
 /// One runner for each backend and group size, started when it is first needed.
 struct Runners<'a> {
     plan: &'a Plan,
-    running: BTreeMap<(Choice, u32), Runner>,
+    running: BTreeMap<RunnerKey, Runner>,
     /// Those that measure memory, and how many cells are left for each.
-    for_memory: BTreeMap<(Choice, u32), (Option<Runner>, usize)>,
+    for_memory: BTreeMap<RunnerKey, (Option<Runner>, usize)>,
+    /// The processes of all of them.
+    started: BTreeSet<u32>,
     conditions: Vec<RunnerConditions>,
     about: BTreeMap<String, About>,
     /// What the first process of each backend has said of it: another one must say the same.
@@ -293,29 +485,11 @@ impl Unfit {
 }
 
 impl Runners<'_> {
-    fn measure(&mut self, task: &Task, request: &Request) -> Result<Sample, MeasureError> {
-        let key = (task.choice.clone(), task.group_size);
-        let mut runner = match self.running.remove(&key) {
-            Some(runner) => runner,
-            None => match self.start(task)? {
-                Ok(runner) => runner,
-                Err(Unfit { status, reason }) => return Ok(failed(&task.choice, request, status, reason)),
-            },
-        };
-        Ok(match runner.ask(request, self.plan.timeout) {
-            Answer::Sample(mut sample) => {
-                self.running.insert(key, runner);
-                if self.plan.peak && task.iteration == 0 {
-                    self.measure_peak(task, request, &mut sample);
-                }
-                *sample
-            }
-            Answer::Timeout => {
-                let reason = format!("no answer within {:?}", self.plan.timeout);
-                failed(&task.choice, request, Status::Timeout, reason)
-            }
-            Answer::Crash(reason) => failed(&task.choice, request, Status::Crash, reason),
-        })
+    /// Writes what they have said into the manifest.
+    fn note(&self, manifest: &mut Manifest) {
+        manifest.runners.clone_from(&self.conditions);
+        manifest.backends.clone_from(&self.about);
+        manifest.conformance.clone_from(&self.conformance);
     }
 
     /// Lets backends go through the conformance suite, each in a process of its own, as many at the same time as the plan
@@ -342,8 +516,7 @@ impl Runners<'_> {
         if let Some(unfit) = self.unfit.get(&task.choice) {
             return Ok(Err(unfit.clone()));
         }
-        let Choice { backend, variant } = &task.choice;
-        let runner = match Runner::start(self.plan.launch_of(&task.choice), backend, variant, self.plan.jobs, None) {
+        let runner = match self.start_another(&task.choice) {
             Err(error) if self.plan.is_external(&task.choice) => return Ok(Err(Unfit::of(&error))),
             result => result?,
         };
@@ -368,32 +541,11 @@ impl Runners<'_> {
         Ok(Ok(runner))
     }
 
-    /// Runs the cell again, in a process that measures nothing but the memory of the cells of this backend and group size. Bytes
-    /// and primitive counts must be the same as before, if the backend is deterministic; times are not used. If that process
-    /// fails, the memory stays unknown, but the sample still counts.
-    fn measure_peak(&mut self, task: &Task, request: &Request, sample: &mut Sample) {
-        let Choice { backend, variant } = &task.choice;
-        let key = (task.choice.clone(), task.group_size);
-        let Some((runner, left)) = self.for_memory.get_mut(&key) else { return };
-        *left -= 1;
-        let (last, taken) = (*left == 0, runner.take());
-        if sample.status != Status::Ok {
-            return;
-        }
-        let started = || Runner::start(self.plan.launch_of(&task.choice), backend, variant, self.plan.jobs, None).ok();
-        let Some(mut runner) = taken.or_else(started) else { return };
-        let request = Request { peak: true, inspect: false, ..request.clone() };
-        let Answer::Sample(again) = runner.ask(&request, self.plan.timeout) else { return };
-        let deterministic = self.about.get(&task.choice.full_name()).is_none_or(|about| about.deterministic);
-        if deterministic && !same_exactly(sample, &again) {
-            let reason = "with the same seed, another process had other bytes or primitive counts".to_owned();
-            *sample = failed(&task.choice, &request, Status::Refused, reason);
-        } else {
-            sample.peak_bytes = again.peak_bytes;
-        }
-        if let Some((kept, _)) = self.for_memory.get_mut(&key).filter(|_| !last) {
-            *kept = Some(runner);
-        }
+    fn start_another(&mut self, choice: &Choice) -> Result<Runner, StartError> {
+        let launch = self.plan.launch_of(choice);
+        let runner = Runner::start(launch, &choice.backend, &choice.variant, self.plan.jobs, None)?;
+        self.started.insert(runner.id());
+        Ok(runner)
     }
 }
 
@@ -438,11 +590,19 @@ fn request(plan: &Plan, run_id: &str, task: &Task) -> Request {
         seed: plan.seed,
         peak: false,
         inspect: false,
+        asks: false,
     }
 }
 
 fn failed(choice: &Choice, request: &Request, status: Status, reason: String) -> Sample {
     Sample { status, reason, ..unmeasured(&choice.backend, &choice.variant, request) }
+}
+
+/// A backend and a group size: each has a runner.
+type RunnerKey = (Choice, u32);
+
+fn key_of(task: &Task) -> RunnerKey {
+    (task.choice.clone(), task.group_size)
 }
 
 /// A cell. Time-outs are counted for each.

@@ -73,6 +73,44 @@ pub fn kill(processes: &[u32]) {
     let _ = processes;
 }
 
+/// Lets the [peak memory](peak_bytes) of a process begin anew with what is resident now. Whether the system has done it.
+#[must_use]
+pub fn reset_peak(id: u32) -> bool {
+    // 5 is the peak.
+    fs::write(format!("/proc/{id}/clear_refs"), "5").is_ok()
+}
+
+/// The peak resident memory of a process in bytes; `None` if the system does not report it.
+#[must_use]
+pub fn peak_bytes(id: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{id}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kibibytes| kibibytes * 1024)
+}
+
+/// Lets a process and all others in its group stand still. Does nothing on other systems.
+pub fn stop_group(id: u32) {
+    #[cfg(target_os = "linux")]
+    signal_group(id, rustix::process::Signal::STOP);
+    #[cfg(not(target_os = "linux"))]
+    let _ = id;
+}
+
+/// Lets them go on.
+pub fn continue_group(id: u32) {
+    #[cfg(target_os = "linux")]
+    signal_group(id, rustix::process::Signal::CONT);
+    #[cfg(not(target_os = "linux"))]
+    let _ = id;
+}
+
+#[cfg(target_os = "linux")]
+fn signal_group(id: u32, signal: rustix::process::Signal) {
+    let group = i32::try_from(id).ok().and_then(rustix::process::Pid::from_raw);
+    // This fails only if all processes of the group have ended.
+    let _ = group.map(|group| rustix::process::kill_process_group(group, signal));
+}
+
 /// Makes this process the parent of the processes that it and others below it have started, when their own parents end. So
 /// none of them gets out of sight.
 ///

@@ -154,8 +154,16 @@ fn start(verb: &str, backend: &str) -> (Runner, Verdict) {
 }
 
 fn ask(runner: &mut Runner, operation: Operation, peak: bool) -> Sample {
-    let request =
-        Request { run_id: "r".to_owned(), operation, group_size: SIZE, iteration: 1, seed: 1, peak, inspect: false };
+    let request = Request {
+        run_id: "r".to_owned(),
+        operation,
+        group_size: SIZE,
+        iteration: 1,
+        seed: 1,
+        peak,
+        inspect: false,
+        asks: false,
+    };
     match runner.ask(&request, Duration::from_secs(120)) {
         Answer::Sample(sample) => *sample,
         other => panic!("{other:?}"),

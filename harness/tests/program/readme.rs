@@ -93,7 +93,7 @@ fn check_again(recorded: &Recorded, backend: &dyn Backend) -> Result<(), String>
             };
             let sample = recorded.samples.iter().find(is_it).ok_or(format!("{name} is not in the recorded run"))?;
             let origin = Origin { seed: options.seed, group_size: size, iteration: 0 };
-            let same = match backend.expected(operation, size) {
+            let same = match backend.expected(operation.one_by_one(), size) {
                 None => sample.status == Status::Unsupported,
                 Some(_) => {
                     let outcome = bench.run(&Cell { operation, origin });

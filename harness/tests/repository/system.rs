@@ -9,8 +9,8 @@ const RULES: [(&[&str], &[&str], &str); 4] = [
     (
         &["fs::write(", "fs::rename(", "fs::copy(", "File::create", "OpenOptions::new("],
         // The directory of a kept program is moved into place as a whole; a recording is in a temporary directory; samples
-        // are appended to a file in a locked directory.
-        &["system/directory.rs", "gate/revision.rs", "gate/instructions.rs", "record/store.rs"],
+        // are appended to a file in a locked directory; a file in /proc is a request to the system.
+        &["system/directory.rs", "gate/revision.rs", "gate/instructions.rs", "record/store.rs", "system/process.rs"],
         "a file may be written by one process only, and as a whole",
     ),
     (

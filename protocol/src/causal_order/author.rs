@@ -2,8 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::message::{EQUIVOCATION_WINDOW, Receipt, Verified};
-use super::together::Checked;
+use super::message::{Checked, EQUIVOCATION_WINDOW, Receipt, Verified};
 use super::unverified::{Unverified, Waiting};
 use crate::crypto::hash::Digest;
 use crate::crypto::signature::{VERIFICATION_KEY_LEN, VerificationKey};

@@ -18,6 +18,12 @@ pub const EQUIVOCATION_WINDOW: usize = 8;
 /// The number of messages that one author may send under tags without a signed one between them.
 pub const MAX_TAGGED: usize = 64;
 
+/// How many messages are checked together at most: those of a larger batch in parts, of which a forgery spoils only its own.
+pub const MAX_TOGETHER: usize = 256;
+
+/// A message whose signature is valid under the key that its author has before it.
+pub struct Checked(pub(super) Verified);
+
 /// A message whose signature or tag has been verified.
 #[derive(Clone, Debug)]
 pub struct Verified {

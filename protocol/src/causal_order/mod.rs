@@ -29,10 +29,10 @@ mod unverified;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use message::{
-    EQUIVOCATION_WINDOW, MAX_STRANGERS, MAX_TAGGED, MAX_WAITING_BYTES, MAX_WAITING_PER_AUTHOR, Receipt, Verified,
+    Checked, EQUIVOCATION_WINDOW, MAX_STRANGERS, MAX_TAGGED, MAX_TOGETHER, MAX_WAITING_BYTES, MAX_WAITING_PER_AUTHOR,
+    Receipt, Verified,
 };
 pub use tags::{Arrival, Tagged};
-pub use together::{Checked, MAX_TOGETHER};
 
 use crate::crypto::hash::Digest;
 use crate::crypto::signature::{VERIFICATION_KEY_LEN, VerificationKey};

@@ -4,16 +4,10 @@ use std::collections::BTreeMap;
 
 use super::CausalOrder;
 use super::author::{candidates, verified};
-use super::message::Verified;
+use super::message::Checked;
 use crate::crypto::signature::{VerificationKey, verify_together};
 use crate::id::{GroupId, MemberId};
 use crate::wire::envelope::Envelope;
-
-/// How many messages are checked together at most: those of a larger batch in parts, of which a forgery spoils only its own.
-pub const MAX_TOGETHER: usize = 256;
-
-/// A message whose signature is valid under the key that its author has before it.
-pub struct Checked(pub(super) Verified);
 
 impl CausalOrder {
     /// Checks the signatures of messages that are about to be [received](Self::receive_decoded) in this order, as far as it is

@@ -114,9 +114,8 @@ thread_local! {
     static VALID: RefCell<Option<HashSet<[u8; 64]>>> = const { RefCell::new(None) };
 }
 
-/// Does `work`, and computes nothing twice for a signature that is verified again in it, alone, by whomever. It is counted all
-/// the same. Where many members of one program receive the same messages, and nobody asks what that costs, this takes most
-/// of the time away.
+/// Does `work`, and computes nothing twice for a signature that is verified alone again in it. It is counted all the same.
+/// Where many members of one program receive the same messages, and nobody asks what that costs, this saves most of the time.
 pub fn remembering<T>(work: impl FnOnce() -> T) -> T {
     struct Forget;
     impl Drop for Forget {
