@@ -118,12 +118,8 @@ enum Inspection {
 /// Exported states, by participant.
 type States = Vec<(usize, Vec<u8>)>;
 
-/// What is needed for an inspection, from before the operation.
-struct Before {
-    group: Group,
-    states: States,
-}
-
+/// From this size on, at most one state of a group is kept that has been created: a group takes gigabytes.
+const LARGE: usize = 512;
 /// The size of the group in which an operation shows what a member verifies.
 const SMALL: usize = 8;
 /// A time that looks wrong counts only if it does so in each of this number of attempts.
@@ -131,7 +127,8 @@ const ATTEMPTS: u32 = 3;
 /// A group in the states that have been needed so far.
 struct Prepared {
     origin: Origin,
-    created: State,
+    /// Not kept for large groups, once there is a later state.
+    created: Option<State>,
     conversed: Option<State>,
     removed: Option<State>,
     /// After this number of updates.
@@ -219,15 +216,17 @@ impl<'a> Bench<'a> {
             return Err(Refusal::GroupTooSmall { operation, least });
         }
         let expected = outside::formula(self.backend, operation, origin.group_size)?;
-        let (mut group, fingerprints_before) = self.group_before(cell)?;
-        for _ in 0..joiners(operation) {
-            group.make_joiner(self.backend, &origin)?;
-        }
-        let copy = if inspection == Inspection::Impossible { None } else { Some(group.duplicate()?) };
+        let (group, fingerprints_before) = self.group_and_joiners(cell)?;
+        // Until the end of the operation, the members see no difference between a cell that is inspected and one that is not.
+        let before = match inspection {
+            Inspection::Made | Inspection::Left => {
+                let script = Script::new(operation, &origin, &group.ids());
+                states(&group, &inspection::repeated(&script))
+            }
+            Inspection::Impossible => States::new(),
+        };
         let (mut network, script) = placed(group, cell, Origin::member);
-        let before = copy.map(|group| Before::new(group, &script));
-        let recorded = before.iter().flat_map(|before| &before.states);
-        recorded.for_each(|(participant, _)| network.transcribe(*participant));
+        before.iter().for_each(|(participant, _)| network.transcribe(*participant));
         let removed = match operation {
             Operation::MessageAfterRemove => vec![origin.group_size - 1],
             _ => script.participants(Role::Removed).collect(),
@@ -257,16 +256,17 @@ impl<'a> Bench<'a> {
         refuse_faults(&record)?;
         ahead.and(put_off)?;
         outside::after(self.backend, &network, operation_ns)?;
-        let before = before.filter(|_| inspection == Inspection::Made);
-        if before.is_some() {
+        let inspects = inspection == Inspection::Made;
+        if inspects {
             self.verifies_as_in_a_small_group(cell, &network, &record)?;
         }
         // A created group is kept for the other cells. The validation changes its members, so they are copied first.
         let kept = if operation == Operation::Create { Some(group_of(&network)?) } else { None };
-        let recordings = before.as_ref().map_or_else(Vec::new, |before| {
-            let name = full_name(self.backend);
-            inspection::recordings(&name, (operation, origin), &network, &record, &before.states)
-        });
+        let recordings = if inspects {
+            inspection::recordings(&full_name(self.backend), (operation, origin), &network, &record, &before)
+        } else {
+            Vec::new()
+        };
         let counted = self.backend.description().capabilities.counted;
         let (work, state_bytes) = (work(&record, &network, counted), state_bytes(&network));
         let validated = validation::validate(Finished {
@@ -280,12 +280,12 @@ impl<'a> Bench<'a> {
             thorough: true,
         })?;
         outside::end(validated.network)?;
-        if let Some(before) = before {
-            let words = self.inspect(cell, before, &script, &recordings, fingerprints_before.as_ref(), &removed)?;
+        if inspects {
+            let words = self.inspect(cell, &script, &recordings, fingerprints_before.as_ref(), &removed)?;
             self.inspected.entry((operation, origin.group_size)).or_insert(words);
         }
         if let Some(group) = kept {
-            let created = State { group, fingerprints: validated.fingerprints };
+            let created = Some(State { group, fingerprints: validated.fingerprints });
             self.prepared = Some(Prepared { origin, created, conversed: None, removed: None, later: None });
         }
         let primitive_ns = calibrate::mean(&costs_before, &costs_after);
@@ -304,9 +304,8 @@ impl<'a> Bench<'a> {
     /// Repeats the operation in copies of the members, and parts of it in other processes. Returns what that has shown, in
     /// words.
     fn inspect(
-        &self,
+        &mut self,
         cell: &Cell,
-        before: Before,
         script: &Script,
         recordings: &[Recording],
         fingerprints_before: Option<&Fingerprints>,
@@ -318,7 +317,8 @@ impl<'a> Bench<'a> {
             false => inspection::not_made("the backend is not deterministic"),
         };
         let removed_before = self.before_removal(removed)?;
-        let (network, script) = placed(before.group, cell, Origin::member);
+        let (group, _) = self.group_and_joiners(cell)?;
+        let (network, script) = placed(group, cell, Origin::member);
         let alters = !self.backend.description().capabilities.signed.is_empty();
         let run = Tampered { operation, origin, alters, network, script: &script, fingerprints_before, removed_before };
         Ok(format!("{}, {apart}, {}", inspection::tampered(run)?, outside::Clocks::seen(self.backend)))
@@ -359,16 +359,22 @@ impl<'a> Bench<'a> {
         if !self.backend.supports(cell.operation, cell.origin.group_size) {
             return Err(Refusal::Unsupported);
         }
-        let (mut group, _) = self.group_before(cell)?;
-        for _ in 0..joiners(cell.operation) {
-            group.make_joiner(self.backend, &cell.origin)?;
-        }
+        let (group, _) = self.group_and_joiners(cell)?;
         let states = states(&group, participants);
         let (mut network, script) = placed(group, cell, Origin::member);
         participants.iter().for_each(|participant| network.transcribe(*participant));
         let record = network.perform(&script);
         refuse_faults(&record)?;
         Ok((network, record, states))
+    }
+
+    /// The same with the users that the operation adds.
+    fn group_and_joiners(&mut self, cell: &Cell) -> Result<(Group, Option<Fingerprints>), Refusal> {
+        let (mut group, fingerprints) = self.group_before(cell)?;
+        for _ in 0..joiners(cell.operation) {
+            group.make_joiner(self.backend, &cell.origin)?;
+        }
+        Ok((group, fingerprints))
     }
 
     /// A copy of the group in the state in which the operation starts, and its fingerprints in that state.
@@ -384,14 +390,18 @@ impl<'a> Bench<'a> {
         }
         let mut prepared = match self.prepared.take().filter(|prepared| prepared.origin == origin) {
             Some(prepared) => prepared,
-            None => {
-                let created = remembering(|| self.create(origin))?;
-                Prepared { origin, created, conversed: None, removed: None, later: None }
-            }
+            None => Prepared { origin, created: None, conversed: None, removed: None, later: None },
         };
+        if prepared.created.is_none() && (start < Start::Conversed || prepared.conversed.is_none()) {
+            prepared.created = Some(remembering(|| self.create(origin))?);
+        }
         let prepare = |prepared: &mut Prepared| -> Result<(), Refusal> {
             if start >= Start::Conversed && prepared.conversed.is_none() {
-                prepared.conversed = Some(converse(&prepared.created.group, origin)?);
+                let created = match origin.group_size {
+                    LARGE.. => prepared.created.take().map(|created| created.group),
+                    _ => prepared.created.as_ref().map(|created| created.group.duplicate()).transpose()?,
+                };
+                prepared.conversed = created.map(|created| converse(created, origin)).transpose()?;
             }
             if let (Start::Removed, None, Some(conversed)) = (start, &prepared.removed, &prepared.conversed) {
                 prepared.removed = Some(remove_last(&conversed.group, origin)?);
@@ -407,7 +417,7 @@ impl<'a> Bench<'a> {
         let prepared = self.prepared.insert(prepared);
         done?;
         let later = prepared.later.as_ref().filter(|_| earlier > 0).map(|(_, state)| state);
-        let state = later.unwrap_or_else(|| prepared.state(start));
+        let state = later.or_else(|| prepared.state(start)).ok_or(Refusal::Unsupported)?;
         Ok((state.group.duplicate()?, state.fingerprints.clone()))
     }
 
@@ -424,15 +434,8 @@ impl<'a> Bench<'a> {
         let users = users.map_err(|refusal| Refusal::SetUp(Box::new(refusal)))?;
         let (mut network, script) = placed(users, &Cell { operation: Operation::Create, origin }, Origin::member);
         refuse_faults(&network.run(&script.stages))
-            .and_then(|()| State::of(&network))
+            .and_then(|()| State::of(network))
             .map_err(|refusal| Refusal::SetUp(Box::new(refusal)))
-    }
-}
-
-impl Before {
-    fn new(group: Group, script: &Script) -> Self {
-        let states = states(&group, &inspection::repeated(script));
-        Self { group, states }
     }
 }
 
@@ -443,32 +446,33 @@ fn states(group: &Group, participants: &[usize]) -> States {
 }
 
 impl Prepared {
-    /// The group in the state in which an operation with this start begins; if that is not prepared, in the state
-    /// before.
-    fn state(&self, start: Start) -> &State {
-        let conversed = || self.conversed.as_ref().unwrap_or(&self.created);
+    /// The group in the state in which an operation with this start begins, if that is prepared.
+    fn state(&self, start: Start) -> Option<&State> {
         match start {
-            Start::Users | Start::Created => &self.created,
-            Start::Conversed => conversed(),
-            Start::Removed => self.removed.as_ref().unwrap_or_else(conversed),
+            Start::Users | Start::Created => self.created.as_ref(),
+            Start::Conversed => self.conversed.as_ref(),
+            Start::Removed => self.removed.as_ref(),
         }
     }
 }
 
 impl State {
-    fn of(network: &Network) -> Result<Self, Refusal> {
-        Ok(Self { group: group_of(network)?, fingerprints: validation::agreement(network)? })
+    fn of(network: Network) -> Result<Self, Refusal> {
+        let fingerprints = validation::agreement(&network)?;
+        let needs = network.needs();
+        let (members, directory) = network.into_members();
+        Ok(Self { group: Group { members, directory, needs }, fingerprints })
     }
 }
 
-/// Brings a copy of a created group to [`Start::Conversed`].
-fn converse(created: &Group, origin: Origin) -> Result<State, Refusal> {
+/// Brings a created group to [`Start::Conversed`].
+fn converse(created: Group, origin: Origin) -> Result<State, Refusal> {
     let cell = Cell { operation: Operation::Message, origin };
-    let (mut network, _) = placed(created.duplicate()?, &cell, |origin, _, index| origin.conversation(index));
+    let (mut network, _) = placed(created, &cell, |origin, _, index| origin.conversation(index));
     for speaker in (1..origin.group_size).chain([0]) {
         refuse_faults(&network.run(&[Stage::of(speaker, script::send(&mut origin.plaintext()))]))?;
     }
-    State::of(&network)
+    State::of(network)
 }
 
 /// Lets the members of a copy of a group update in turn, as often as the operation says.
@@ -477,7 +481,7 @@ fn update_in_turn(conversed: &Group, cell: &Cell) -> Result<State, Refusal> {
     for stage in script::earlier_updates(cell.operation, cell.origin.group_size) {
         refuse_faults(&network.run(&[stage]))?;
     }
-    State::of(&network)
+    State::of(network)
 }
 
 /// Brings a copy of a group to [`Start::Removed`]. The removed member is not in the result.
@@ -485,10 +489,9 @@ fn remove_last(conversed: &Group, origin: Origin) -> Result<State, Refusal> {
     let cell = Cell { operation: Operation::Remove, origin };
     let (mut network, script) = placed(conversed.duplicate()?, &cell, Origin::member);
     refuse_faults(&network.run(&script.stages))?;
-    let fingerprints = validation::agreement(&network)?;
-    let mut group = group_of(&network)?;
-    group.members.pop();
-    Ok(State { group, fingerprints })
+    let mut state = State::of(network)?;
+    state.group.members.pop();
+    Ok(state)
 }
 
 /// Gives the stream of randomness of the member with this index in an operation.

@@ -228,6 +228,12 @@ impl Network {
         &self.ids
     }
 
+    /// The members and their directory, without what is on its way.
+    #[must_use]
+    pub fn into_members(self) -> (Vec<Box<dyn Member>>, InMemoryDirectory) {
+        (self.participants.into_iter().map(|participant| participant.member).collect(), self.directory)
+    }
+
     /// The positions of the participants that have this role.
     pub fn with_role(&self, role: Role) -> impl Iterator<Item = usize> {
         self.participants.iter().enumerate().filter(move |(_, found)| found.role == role).map(|(at, _)| at)
