@@ -318,6 +318,8 @@ impl<'a> Bench<'a> {
         };
         let removed_before = self.before_removal(removed)?;
         let (group, _) = self.group_and_joiners(cell)?;
+        // As before what is measured.
+        let _ = states(&group, &[]);
         let (network, script) = placed(group, cell, Origin::member);
         let alters = !self.backend.description().capabilities.signed.is_empty();
         let run = Tampered { operation, origin, alters, network, script: &script, fingerprints_before, removed_before };
@@ -439,10 +441,10 @@ impl<'a> Bench<'a> {
     }
 }
 
-/// The exported states of these members.
+/// The exported states of these members. All are exported: none of them knows which ones are kept.
 fn states(group: &Group, participants: &[usize]) -> States {
-    let state = |participant: &usize| Some((*participant, group.members.get(*participant)?.export()));
-    participants.iter().filter_map(state).collect()
+    let exported = group.members.iter().map(|member| member.export()).enumerate();
+    exported.filter(|(participant, _)| participants.contains(participant)).collect()
 }
 
 impl Prepared {

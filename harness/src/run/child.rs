@@ -23,6 +23,9 @@ const STDERR_KEPT: usize = 1024;
 /// The longest line that is read, in bytes. A sample of 2,048 members has some 100,000.
 const MAX_LINE: u64 = 16 << 20;
 
+/// The lines in which a runner takes its turns, in one request. It takes one for each attempt.
+const MAX_TURNS: u32 = 16;
+
 /// The option with the directory of a program behind a pipe.
 const PIPED: &str = "--piped";
 
@@ -238,6 +241,7 @@ impl Runner {
         }
         let start = Instant::now();
         let left = || (timeout + working.paused()).saturating_sub(start.elapsed());
+        let mut said = 0;
         self.write(&Request { asks, ..request.clone() });
         let line = loop {
             let line = match self.lines.recv_timeout(left()) {
@@ -245,13 +249,18 @@ impl Runner {
                 Err(RecvTimeoutError::Timeout) if !left().is_zero() => continue,
                 line => self.received(line),
             };
-            match line.as_deref().map(serde_json::from_str) {
-                Ok(Ok(Turn::Begin)) => {
-                    working.begin();
-                    self.write(&Turn::Go);
-                }
-                Ok(Ok(Turn::End)) => working.end(),
-                _ => break line,
+            let Ok(Ok(turn)) = line.as_deref().map(serde_json::from_str::<Turn>) else { break line };
+            said += 1;
+            if said > MAX_TURNS || turn == Turn::Go {
+                self.kill();
+                self.end();
+                break Err(NoLine::Ended("the runner asks for its turn too often".to_owned()));
+            }
+            if turn == Turn::Begin {
+                working.begin();
+                self.write(&Turn::Go);
+            } else {
+                working.end();
             }
         };
         drop(working);

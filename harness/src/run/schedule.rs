@@ -152,38 +152,55 @@ pub fn measure(plan: &Plan, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Ru
             scope.spawn(move || lanes.drive(lane, &sender));
         }
         drop(sender);
-        let finish = || {
-            let mut early = BTreeMap::new();
-            for step in receiver {
-                match step {
-                    Step::Begins(task) => progress(Progress::Task(&task)),
-                    // Samples are kept in the order of the plan.
-                    Step::Ends(place, sample) => drop(early.insert(place, sample?)),
+        // Also if a caller's `progress` panics.
+        let _end = Finishes(&lanes);
+        let mut keep = |sample: Sample| -> Result<(), MeasureError> {
+            if let Some(store) = &mut store {
+                let runners = lanes.runners();
+                let is_new = manifest.runners.len() != runners.conditions.len();
+                if is_new || busy.written.elapsed() >= MANIFEST_EVERY {
+                    busy.note(&mut manifest, &runners);
+                    runners.note(&mut manifest);
+                    store.write_manifest(&manifest)?;
                 }
-                while let Some(sample) = early.remove(&(samples.len() - done.len())) {
-                    if let Some(store) = &mut store {
-                        let runners = lanes.runners();
-                        let is_new = manifest.runners.len() != runners.conditions.len();
-                        if is_new || busy.written.elapsed() >= MANIFEST_EVERY {
-                            busy.note(&mut manifest, &runners);
-                            runners.note(&mut manifest);
-                            store.write_manifest(&manifest)?;
-                        }
-                        store.append(&sample)?;
-                    }
-                    progress(Progress::Sample(&sample));
-                    samples.push(*sample);
-                }
+                store.append(&sample)?;
+            }
+            samples.push(sample);
+            if samples.len() == total {
+                // While the runners still live.
+                busy.note(&mut manifest, &lanes.runners());
             }
             Ok(())
         };
-        let result = finish();
-        lanes.stop();
-        result
+        // Samples are kept in the order of the plan.
+        let (mut early, mut next, mut failure) = (BTreeMap::new(), 0, None);
+        if done.len() == total {
+            lanes.finish();
+        }
+        for step in receiver {
+            match step {
+                Step::Begins(task) => progress(Progress::Task(&task)),
+                Step::Ends(place, Ok(sample)) => drop(early.insert(place, sample)),
+                Step::Ends(_, Err(error)) => {
+                    failure = Some(error);
+                    lanes.finish();
+                }
+            }
+            while let Some(sample) = early.remove(&next) {
+                progress(Progress::Sample(&sample));
+                keep(*sample)?;
+                next += 1;
+            }
+            if done.len() + next == total {
+                lanes.finish();
+            }
+        }
+        // After a failure, there are samples of later cells too.
+        early.into_values().try_for_each(|sample| keep(*sample))?;
+        failure.map_or(Ok(()), Err)
     });
     measured?;
     let runners = lanes.into_runners();
-    busy.note(&mut manifest, &runners);
     runners.note(&mut manifest);
     drop(runners);
     manifest.complete();
@@ -214,19 +231,21 @@ struct Lanes<'a> {
 struct Queue {
     /// With their places in the plan.
     waiting: VecDeque<(usize, Task, Request)>,
-    /// The runners at work.
-    busy: BTreeSet<RunnerKey>,
+    /// The runners at work, and the places of their tasks.
+    busy: BTreeMap<RunnerKey, usize>,
     timeouts: BTreeMap<CellKey, u32>,
+    /// Whether the lanes may end.
+    finished: bool,
 }
 
-/// A lane takes a task out of its turn only among this number of next ones: backends that take turns are measured within
-/// moments.
+/// A lane is ahead of another by fewer tasks than this: backends that take turns are measured within moments, and samples need
+/// not wait long for those before them.
 const AHEAD: usize = 12;
 
 impl<'a> Lanes<'a> {
     fn new(tasks: Vec<(Task, Request)>, runners: Runners<'a>) -> Self {
         let waiting = tasks.into_iter().enumerate().map(|(place, (task, request))| (place, task, request)).collect();
-        let queue = Queue { waiting, busy: BTreeSet::new(), timeouts: BTreeMap::new() };
+        let queue = Queue { waiting, busy: BTreeMap::new(), timeouts: BTreeMap::new(), finished: false };
         let plan = runners.plan;
         Self {
             queue: Mutex::new(queue),
@@ -237,9 +256,10 @@ impl<'a> Lanes<'a> {
         }
     }
 
-    /// Measures cells until none is left. A runner ends with the thread that has started it, so no lane ends before all are done.
+    /// Measures cells until the run is [finished](Self::finish).
     fn drive(&self, lane: usize, steps: &Sender<Step>) {
         while let Some((place, task, request, timed_out)) = self.take() {
+            let _panic = FinishesInPanic(self);
             let _ = steps.send(Step::Begins(task.clone()));
             let sample = if timed_out {
                 let reason = format!("skipped: the cell has timed out {MAX_TIMEOUTS} times");
@@ -247,6 +267,9 @@ impl<'a> Lanes<'a> {
             } else {
                 self.measure(lane, &task, &request)
             };
+            if task.iteration == 0 {
+                self.end_memory(lane, &task);
+            }
             let mut queue = locked(&self.queue);
             queue.busy.remove(&key_of(&task));
             match &sample {
@@ -254,7 +277,7 @@ impl<'a> Lanes<'a> {
                     *queue.timeouts.entry(cell_of(&task)).or_default() += 1
                 }
                 Ok(_) => {}
-                Err(_) => queue.waiting.clear(),
+                Err(_) => {}
             }
             drop(queue);
             self.changed.notify_all();
@@ -262,28 +285,32 @@ impl<'a> Lanes<'a> {
         }
     }
 
-    /// The next task whose runner has nothing to do, and whether its cell has timed out too often. Waits for it; `None` if
-    /// everything is done.
+    /// The next task whose runner has nothing to do, and whether its cell has timed out too often. Waits for it. `None` at the end
+    /// of the run, and not before: a runner ends with the thread that has started it.
     fn take(&self) -> Option<(usize, Task, Request, bool)> {
         let mut queue = locked(&self.queue);
         loop {
-            let is_free = |(_, task, _): &(usize, Task, Request)| !queue.busy.contains(&key_of(task));
-            if let Some(at) = queue.waiting.iter().take(AHEAD).position(is_free) {
+            if queue.finished {
+                return None;
+            }
+            let oldest = queue.busy.values().copied().chain(queue.waiting.front().map(|(place, ..)| *place)).min();
+            let most = oldest.unwrap_or(0) + AHEAD;
+            let is_free =
+                |(place, task, _): &(usize, Task, Request)| *place < most && !queue.busy.contains_key(&key_of(task));
+            if let Some(at) = queue.waiting.iter().position(is_free) {
                 let (place, task, request) = queue.waiting.remove(at)?;
-                queue.busy.insert(key_of(&task));
+                queue.busy.insert(key_of(&task), place);
                 let timed_out = queue.timeouts.get(&cell_of(&task)).is_some_and(|count| *count >= MAX_TIMEOUTS);
                 return Some((place, task, request, timed_out));
-            }
-            if queue.busy.is_empty() {
-                return None;
             }
             queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
-    /// Lets the lanes take no more tasks.
-    fn stop(&self) {
-        locked(&self.queue).waiting.clear();
+    /// Lets the lanes end after their tasks.
+    fn finish(&self) {
+        locked(&self.queue).finished = true;
+        self.changed.notify_all();
     }
 
     fn runners(&self) -> MutexGuard<'_, Runners<'a>> {
@@ -332,16 +359,10 @@ impl<'a> Lanes<'a> {
     /// fails, the memory stays unknown, but the sample still counts.
     fn measure_peak(&self, lane: usize, task: &Task, request: &Request, sample: &mut Sample) {
         let key = key_of(task);
-        let (taken, last) = match self.runners().for_memory.get_mut(&key) {
-            Some((runner, left)) => {
-                *left -= 1;
-                (runner.take(), *left == 0)
-            }
-            None => return,
-        };
         if sample.status != Status::Ok {
             return;
         }
+        let taken = self.runners().for_memory.get_mut(&key).and_then(|(runner, _)| runner.take());
         let start = || self.turns.alone(lane, || self.runners().start_another(&task.choice).ok());
         let Some(mut runner) = taken.or_else(start) else { return };
         let request = Request { peak: true, inspect: false, ..request.clone() };
@@ -354,8 +375,41 @@ impl<'a> Lanes<'a> {
         } else {
             sample.peak_bytes = again.peak_bytes;
         }
-        if let Some((kept, _)) = runners.for_memory.get_mut(&key).filter(|_| !last) {
+        if let Some((kept, _)) = runners.for_memory.get_mut(&key) {
             *kept = Some(runner);
+        }
+    }
+
+    /// Ends the process that measures memory if no cell is left for it.
+    fn end_memory(&self, lane: usize, task: &Task) {
+        let mut runners = self.runners();
+        let Some((runner, left)) = runners.for_memory.get_mut(&key_of(task)) else { return };
+        *left = left.saturating_sub(1);
+        let ended = if *left == 0 { runner.take() } else { None };
+        drop(runners);
+        if ended.is_some() {
+            // To free gigabytes is work.
+            self.turns.alone(lane, || drop(ended));
+        }
+    }
+}
+
+/// Lets the lanes end when it is dropped.
+struct Finishes<'a, 'p>(&'a Lanes<'p>);
+
+impl Drop for Finishes<'_, '_> {
+    fn drop(&mut self) {
+        self.0.finish();
+    }
+}
+
+/// The same, but only if this thread panics: then the others must not wait for it.
+struct FinishesInPanic<'a, 'p>(&'a Lanes<'p>);
+
+impl Drop for FinishesInPanic<'_, '_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.finish();
         }
     }
 }

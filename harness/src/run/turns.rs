@@ -33,26 +33,27 @@ struct Work {
 impl Work {
     fn stop(&mut self) {
         if self.stopped.is_none() {
-            process::stop_group(self.process);
+            process::stop(self.process);
             self.stopped = Some(Instant::now());
         }
     }
 
     fn go_on(&mut self) {
         if let Some(since) = self.stopped.take() {
-            process::continue_group(self.process);
+            process::go_on(self.process);
             self.paused += since.elapsed();
         }
     }
 }
 
 impl Turns {
-    /// The runner in this process group works for a lane from now on, and stands still while another lane times.
+    /// The runner in this process group works for a lane from now on, and stands still while another lane times. Afterwards it
+    /// stands still until it works again.
     pub fn work(&self, lane: usize, process: u32) -> Working<'_> {
         let mut state = self.state();
-        let mut work = Work { process, stopped: None, paused: Duration::ZERO };
-        if state.timing.is_some_and(|timing| timing != lane) {
-            work.stop();
+        let mut work = Work { process, stopped: Some(Instant::now()), paused: Duration::ZERO };
+        if state.timing.is_none_or(|timing| timing == lane) {
+            work.go_on();
         }
         state.working.insert(lane, work);
         Working { turns: self, lane }
@@ -60,11 +61,15 @@ impl Turns {
 
     /// Does what must not be disturbed, and starts no process that others could disturb.
     pub fn alone<T>(&self, lane: usize, work: impl FnOnce() -> T) -> T {
+        struct End<'a>(&'a Turns, usize);
+        impl Drop for End<'_> {
+            fn drop(&mut self) {
+                self.0.end(self.1);
+            }
+        }
         self.begin(lane);
-        // In a panic the run ends anyway.
-        let result = work();
-        self.end(lane);
-        result
+        let _end = End(self, lane);
+        work()
     }
 
     fn begin(&self, lane: usize) {
@@ -123,7 +128,7 @@ impl Drop for Working<'_> {
     fn drop(&mut self) {
         let mut state = self.turns.state();
         if let Some(mut work) = state.working.remove(&self.lane) {
-            work.go_on();
+            work.stop();
         }
         drop(state);
         self.turns.end(self.lane);
@@ -179,11 +184,13 @@ mod tests {
         assert!(working.paused() > Duration::from_millis(100) && timing.paused() < Duration::from_millis(20));
         // Who begins to work now stands still from the beginning.
         drop(working);
+        assert_eq!(takes(&other, Duration::from_millis(50)), 0);
         let working = turns.work(1, other.id());
         assert_eq!(takes(&other, Duration::from_millis(100)), 0);
         timing.end();
         assert!(takes(&other, Duration::from_millis(100)) > 0);
         drop((timing, working));
+        assert_eq!(takes(&one, Duration::from_millis(50)) + takes(&other, Duration::from_millis(50)), 0);
         end(one);
         end(other);
     }

@@ -88,27 +88,32 @@ pub fn peak_bytes(id: u32) -> Option<u64> {
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kibibytes| kibibytes * 1024)
 }
 
-/// Lets a process and all others in its group stand still. Does nothing on other systems.
-pub fn stop_group(id: u32) {
+/// Lets a process, the others in its group, and all that it has started stand still. Does nothing on other systems.
+pub fn stop(id: u32) {
     #[cfg(target_os = "linux")]
-    signal_group(id, rustix::process::Signal::STOP);
+    signal_all(id, rustix::process::Signal::STOP);
     #[cfg(not(target_os = "linux"))]
     let _ = id;
 }
 
 /// Lets them go on.
-pub fn continue_group(id: u32) {
+pub fn go_on(id: u32) {
     #[cfg(target_os = "linux")]
-    signal_group(id, rustix::process::Signal::CONT);
+    signal_all(id, rustix::process::Signal::CONT);
     #[cfg(not(target_os = "linux"))]
     let _ = id;
 }
 
 #[cfg(target_os = "linux")]
-fn signal_group(id: u32, signal: rustix::process::Signal) {
-    let group = i32::try_from(id).ok().and_then(rustix::process::Pid::from_raw);
-    // This fails only if all processes of the group have ended.
-    let _ = group.map(|group| rustix::process::kill_process_group(group, signal));
+fn signal_all(id: u32, signal: rustix::process::Signal) {
+    use rustix::process::{Pid, kill_process, kill_process_group};
+
+    let pid = |id: u32| i32::try_from(id).ok().and_then(Pid::from_raw);
+    // These fail only if the processes have ended. One that has left the group is still below the process.
+    let _ = pid(id).map(|group| kill_process_group(group, signal));
+    for process in descendants(id).into_iter().chain([id]).filter_map(pid) {
+        let _ = kill_process(process, signal);
+    }
 }
 
 /// Makes this process the parent of the processes that it and others below it have started, when their own parents end. So

@@ -59,6 +59,15 @@ fn main() {
         ["no-peak", "--backend", name, "--variant", variant] => {
             serve_altered(name, variant, |line| Some(line).filter(|line| !line.contains(r#""peak":true"#)));
         }
+        ["greedy", "--backend", name, "--variant", variant] => {
+            let mut hello = String::new();
+            std::io::stdin().read_line(&mut hello).unwrap();
+            let make = TOYS.constructor(&join(name, variant)).unwrap();
+            runner::serve_on(&make, Cursor::new(hello), std::io::stdout().lock()).unwrap();
+            loop {
+                println!("\"begin\"");
+            }
+        }
         ["one-start", marker, "--backend", name, "--variant", variant] => {
             fs::File::create_new(marker).unwrap();
             runner::serve(&TOYS, name, variant, None).unwrap();
@@ -83,8 +92,10 @@ fn serve_altered(name: &str, variant: &str, alter: fn(String) -> Option<String>)
 }
 
 fn run_tests() {
-    let tests: [(&str, fn()); 23] = [
+    let tests: [(&str, fn()); 25] = [
         ("a_runner_answers_line_by_line", a_runner_answers_line_by_line),
+        ("a_runner_asks_for_its_turn_if_it_must", a_runner_asks_for_its_turn_if_it_must),
+        ("a_runner_that_asks_for_its_turn_for_ever_is_ended", a_runner_that_asks_for_its_turn_for_ever_is_ended),
         ("a_runner_refuses_other_versions", a_runner_refuses_other_versions),
         ("a_parent_refuses_other_versions", a_parent_refuses_other_versions),
         ("a_run_has_a_row_for_each_task", a_run_has_a_row_for_each_task),
@@ -191,6 +202,33 @@ fn a_runner_answers_line_by_line() {
     assert_eq!((samples[0].status, samples[0].seed), (Status::Ok, 9));
     assert!(samples[0].peak_bytes.is_some() || cfg!(not(target_os = "linux")));
     assert_eq!(exact(&samples[..1]), exact(&samples[1..]));
+}
+
+fn a_runner_asks_for_its_turn_if_it_must() {
+    let (hello, go) = (r#"{"protocol":2,"jobs":1,"conformance":false}"#, r#""go""#);
+    let request = |rest: &str| {
+        format!(r#"{{"run_id":"r","operation":"add","group_size":4,"iteration":2,"seed":9,"peak":false{rest}}}"#)
+    };
+    let (result, lines) = serve(&format!("{hello}\n{}\n{go}\n{}\n", request(r#","asks":true"#), request("")));
+    result.unwrap();
+    assert_eq!((lines[1].as_str(), lines[2].as_str(), lines.len()), (r#""begin""#, r#""end""#, 5));
+    let samples: Vec<Sample> = lines[3..].iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(samples.iter().all(|sample| sample.status == Status::Ok));
+}
+
+fn a_runner_that_asks_for_its_turn_for_ever_is_ended() {
+    if !cfg!(target_os = "linux") {
+        return;
+    }
+    let mut plan =
+        Plan { sizes: vec![3], iterations: BTreeMap::from([(Operation::Update, 2)]), ..plan(&["", "hidden"]) };
+    plan.launch.args = vec!["greedy".to_owned()];
+    let run = measure(&plan).unwrap();
+    assert_eq!(run.samples.len(), 4);
+    for sample in &run.samples {
+        assert_eq!(sample.status, Status::Crash);
+        assert_eq!(sample.reason, "the runner asks for its turn too often");
+    }
 }
 
 fn a_runner_refuses_other_versions() {

@@ -73,7 +73,7 @@ impl Author {
         candidates: Candidates<'_>,
         checked: Option<Checked>,
     ) -> Result<(Verified, bool), Error> {
-        let verified = match checked.filter(|checked| checked.0.key == *self.verified_key.as_bytes()) {
+        let verified = match checked.filter(|checked| checked.0.is_of(envelope, &self.verified_key)) {
             Some(Checked(verified)) => verified,
             None => self.check(id, envelope, group, candidates)?,
         };

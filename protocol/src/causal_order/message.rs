@@ -3,7 +3,7 @@
 use crate::crypto::hash::Digest;
 use crate::crypto::signature::{VERIFICATION_KEY_LEN, VerificationKey};
 use crate::id::MemberId;
-use crate::wire::envelope::{Kind, Link, Subject};
+use crate::wire::envelope::{Envelope, Kind, Link, Subject};
 
 /// The number of messages that may wait for each author.
 pub const MAX_WAITING_PER_AUTHOR: usize = 1024;
@@ -45,6 +45,13 @@ pub struct Verified {
     pub key: [u8; VERIFICATION_KEY_LEN],
     /// The link of its author's messages under tags, this one included.
     pub(super) link: Link,
+}
+
+impl Verified {
+    /// Whether it can be this message, verified under this key.
+    pub(super) fn is_of(&self, envelope: &Envelope<'_>, key: &VerificationKey) -> bool {
+        (self.number, &self.key) == (envelope.number, key.as_bytes())
+    }
 }
 
 /// What happens to a message when it is received.
