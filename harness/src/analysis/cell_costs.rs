@@ -1,9 +1,11 @@
 //! What a cell costs: the samples that count, grouped by cell, and the figures that reports take from them.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use protocol::operation::{Operation, Phase, Role};
 
+use super::speed::{Speed, Speeds};
 use super::statistics::Summary;
 use crate::record::metric::Metric;
 use crate::record::name::join;
@@ -112,88 +114,134 @@ pub struct CellKey {
     pub group_size: u32,
 }
 
+impl fmt::Display for CellKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.backend, self.operation, self.group_size)
+    }
+}
+
+/// The samples of a cell that count, those at the machine's faster speed first.
+#[derive(Clone, Debug, Default)]
+pub struct Runs<'a> {
+    samples: Vec<&'a Sample>,
+    fast: usize,
+}
+
+impl<'a> Runs<'a> {
+    /// All samples.
+    #[must_use]
+    pub fn all(&self) -> &[&'a Sample] {
+        &self.samples
+    }
+
+    /// The samples at one speed.
+    #[must_use]
+    pub fn at(&self, speed: Speed) -> &[&'a Sample] {
+        let (fast, slow) = self.samples.split_at(self.fast);
+        if speed == Speed::Fast { fast } else { slow }
+    }
+
+    /// The samples whose times are reported: those at the faster speed, or all others if there are none.
+    #[must_use]
+    pub fn timed(&self) -> &[&'a Sample] {
+        self.at(if self.fast > 0 { Speed::Fast } else { Speed::Slow })
+    }
+
+    /// The part of the samples that ran at the faster speed. If it is 0, times are those of the slower speed.
+    #[must_use]
+    pub fn fast_share(&self) -> f64 {
+        self.fast as f64 / self.samples.len().max(1) as f64
+    }
+}
+
 /// The samples of a run that count, by cell.
 #[derive(Debug, Default)]
 pub struct Cells<'a> {
-    samples: BTreeMap<CellKey, Vec<&'a Sample>>,
+    runs: BTreeMap<CellKey, Runs<'a>>,
+    speeds: Speeds,
 }
 
 impl<'a> Cells<'a> {
     /// Groups the samples that count by cell, and leaves out the others.
     #[must_use]
     pub fn new(samples: &'a [Sample]) -> Self {
-        let mut by_cell: BTreeMap<CellKey, Vec<&Sample>> = BTreeMap::new();
-        for sample in samples.iter().filter(|sample| sample.status == Status::Ok) {
-            let key = CellKey {
-                backend: join(&sample.backend, &sample.variant),
-                operation: sample.operation,
-                group_size: sample.group_size,
-            };
-            by_cell.entry(key).or_default().push(sample);
+        let counting = || samples.iter().filter(|sample| sample.status == Status::Ok);
+        let speeds = Speeds::of(counting());
+        let mut runs: BTreeMap<CellKey, Runs<'_>> = BTreeMap::new();
+        for speed in [Speed::Fast, Speed::Slow] {
+            for sample in counting().filter(|sample| speeds.beside(sample) == speed) {
+                let key = CellKey {
+                    backend: join(&sample.backend, &sample.variant),
+                    operation: sample.operation,
+                    group_size: sample.group_size,
+                };
+                let runs = runs.entry(key).or_default();
+                runs.samples.push(sample);
+                runs.fast += usize::from(speed == Speed::Fast);
+            }
         }
-        Self { samples: by_cell }
+        Self { runs, speeds }
+    }
+
+    /// What tells the machine's speeds apart.
+    #[must_use]
+    pub fn speeds(&self) -> Speeds {
+        self.speeds
     }
 
     /// The cells in the order of reports, with their samples.
-    pub fn iter(&self) -> impl Iterator<Item = (&CellKey, &[&'a Sample])> {
-        self.samples.iter().map(|(key, samples)| (key, samples.as_slice()))
+    pub fn iter(&self) -> impl Iterator<Item = (&CellKey, &Runs<'a>)> {
+        self.runs.iter()
     }
 
     /// The backends that have samples, each once, sorted by name.
     #[must_use]
     pub fn backends(&self) -> Vec<String> {
-        let mut names: Vec<String> = self.samples.keys().map(|key| key.backend.clone()).collect();
+        let mut names: Vec<String> = self.runs.keys().map(|key| key.backend.clone()).collect();
         names.dedup();
         names
     }
 
-    /// The samples of one cell that count. Empty if there are none.
+    /// The samples of one cell that count. `None` if there are none.
     #[must_use]
-    pub fn runs(&self, backend: &str, operation: Operation, group_size: u32) -> &[&'a Sample] {
-        let key = CellKey { backend: backend.to_owned(), operation, group_size };
-        self.samples.get(&key).map_or(&[], Vec::as_slice)
-    }
-
-    /// Statistics of a cell; `of` gives the values of one sample. `None` if there is no value.
-    #[must_use]
-    pub fn summary(
-        &self,
-        backend: &str,
-        operation: Operation,
-        group_size: u32,
-        of: impl Fn(&Sample) -> Vec<f64>,
-    ) -> Option<Summary> {
-        let samples = self.runs(backend, operation, group_size);
-        Summary::of(&samples.iter().map(|sample| of(sample)).collect::<Vec<_>>())
+    pub fn runs(&self, backend: &str, operation: Operation, group_size: u32) -> Option<&Runs<'a>> {
+        self.runs.get(&CellKey { backend: backend.to_owned(), operation, group_size })
     }
 
     /// Statistics of a cell's CPU time in milliseconds.
     #[must_use]
     pub fn cpu_ms(&self, backend: &str, operation: Operation, group_size: u32, cost: Cost) -> Option<Summary> {
-        self.summary(backend, operation, group_size, |sample| milliseconds(&cost.cpu_ns(sample)))
+        summary(self.runs(backend, operation, group_size)?.timed(), |sample| milliseconds(&cost.cpu_ns(sample)))
     }
 
     /// Statistics of the bytes of a cell's messages, a broadcast counted once.
     #[must_use]
     pub fn bytes(&self, backend: &str, operation: Operation, group_size: u32) -> Option<Summary> {
-        self.summary(backend, operation, group_size, |sample| vec![bytes_sent(sample) as f64])
+        summary(self.runs(backend, operation, group_size)?.all(), |sample| vec![bytes_sent(sample) as f64])
     }
 
     /// Statistics of a role's overhead ratio in a cell.
     #[must_use]
     pub fn over_floor(&self, backend: &str, operation: Operation, group_size: u32, role: Role) -> Option<Summary> {
-        self.summary(backend, operation, group_size, |sample| over_floor(sample, Some(role)).into_iter().collect())
+        let ratio = |sample: &Sample| over_floor(sample, Some(role)).into_iter().collect();
+        summary(self.runs(backend, operation, group_size)?.timed(), ratio)
     }
 
     /// The group sizes for which a backend has samples of an operation, ascending.
     #[must_use]
     pub fn sizes(&self, backend: &str, operation: Operation) -> Vec<u32> {
-        self.samples
+        self.runs
             .keys()
             .filter(|key| key.backend == backend && key.operation == operation)
             .map(|key| key.group_size)
             .collect()
     }
+}
+
+/// Statistics of samples; `of` gives the values of one sample. `None` if there is no value.
+#[must_use]
+pub fn summary(samples: &[&Sample], of: impl Fn(&Sample) -> Vec<f64>) -> Option<Summary> {
+    Summary::of(&samples.iter().map(|sample| of(sample)).collect::<Vec<_>>())
 }
 
 fn milliseconds(nanoseconds: &[u64]) -> Vec<f64> {
@@ -243,8 +291,42 @@ mod tests {
         let mut samples = vec![synthetic::remove(), synthetic::remove()];
         samples[1].status = Status::Refused;
         let cells = Cells::new(&samples);
-        assert_eq!(cells.runs("toy", Operation::Remove, 4).len(), 1);
+        assert_eq!(cells.runs("toy", Operation::Remove, 4).unwrap().all().len(), 1);
         assert_eq!(cells.sizes("toy", Operation::Remove), [4]);
         assert_eq!(cells.backends(), ["toy"]);
+    }
+
+    /// A sample beside which a key agreement took 50 ns times `slowness`, as everything else did.
+    fn slowed(slowness: u64, group_size: u32) -> Sample {
+        let mut sample = Sample { group_size, ..synthetic::remove() };
+        sample.primitive_ns.values_mut().for_each(|cost| *cost *= slowness as f64);
+        let times = sample.work.iter_mut().flat_map(|work| &mut work.cpu_ns);
+        times.for_each(|cpu| *cpu *= slowness);
+        sample
+    }
+
+    #[test]
+    fn times_are_those_of_the_faster_speed_and_bytes_those_of_all_samples() {
+        let mut samples = vec![slowed(2, 4), slowed(1, 4), slowed(2, 4), slowed(1, 4), slowed(2, 4)];
+        samples[0].traffic[0].bytes_sent += 50;
+        samples[2].traffic[0].bytes_sent += 100;
+        samples[4].traffic[0].bytes_sent += 100;
+        let cells = Cells::new(&samples);
+        let runs = cells.runs("toy", Operation::Remove, 4).unwrap();
+        assert_eq!((runs.all().len(), runs.timed().len(), runs.fast_share()), (5, 2, 0.4));
+        let cpu = cells.cpu_ms("toy", Operation::Remove, 4, Cost::SenderFull).unwrap();
+        assert_eq!((cpu.samples, cpu.max), (2, 1320.0 / 1e6));
+        let bytes = cells.bytes("toy", Operation::Remove, 4).unwrap();
+        assert_eq!((bytes.samples, bytes.median), (5, 650.0));
+        assert_eq!(cells.over_floor("toy", Operation::Remove, 4, Role::Sender).unwrap().samples, 2);
+    }
+
+    #[test]
+    fn a_cell_without_a_sample_at_the_faster_speed_has_the_times_of_the_slower_one() {
+        let samples = [slowed(1, 4), slowed(2, 8), slowed(2, 8)];
+        let cells = Cells::new(&samples);
+        let cpu = cells.cpu_ms("toy", Operation::Remove, 8, Cost::SenderFull).unwrap();
+        assert_eq!((cpu.samples, cpu.min), (2, 2640.0 / 1e6));
+        assert_eq!(cells.runs("toy", Operation::Remove, 8).unwrap().fast_share(), 0.0);
     }
 }

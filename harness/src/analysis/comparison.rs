@@ -9,9 +9,10 @@ use std::io::Write;
 use protocol::member::ACK;
 use protocol::operation::{Operation, Phase, Role};
 
-use super::cell_costs::{Cells, Cost};
+use super::cell_costs::{self, Cells, Cost, Runs};
 use super::growth::{self, Claim, Fit};
 use super::measurement::{Who, number};
+use super::speed::Speed;
 use super::statistics::{Summary, median};
 use crate::record::about::About;
 use crate::record::metric::Metric;
@@ -85,6 +86,10 @@ impl Quantity {
         Self::Cpu(Cost::Joiner),
         Self::Cpu(Cost::Group),
     ];
+
+    fn median(self, samples: &[&Sample]) -> Option<f64> {
+        median(&samples.iter().flat_map(|sample| self.values(sample)).collect::<Vec<_>>())
+    }
 
     fn values(self, sample: &Sample) -> Vec<f64> {
         match self {
@@ -233,11 +238,19 @@ impl<'a> Comparison<'a> {
         state
     }
 
-    /// The median over the samples of a cell that count. `None` if there is no value.
+    /// The median over the samples of a cell that count; of a time, over those at the machine's faster speed, or all others
+    /// if there are none. `None` if there is no value.
     #[must_use]
     pub fn median(&self, row: &str, operation: Operation, group_size: u32, quantity: Quantity) -> Option<f64> {
-        let samples = self.cells.runs(row, operation, group_size);
-        median(&samples.iter().flat_map(|sample| quantity.values(sample)).collect::<Vec<_>>())
+        quantity.median(self.samples_of(row, operation, group_size, quantity))
+    }
+
+    fn samples_of(&self, row: &str, operation: Operation, group_size: u32, quantity: Quantity) -> &[&'a Sample] {
+        match (self.cells.runs(row, operation, group_size), quantity) {
+            (None, _) => &[],
+            (Some(runs), Quantity::Total(_)) => runs.all(),
+            (Some(runs), Quantity::Cpu(_)) => runs.timed(),
+        }
     }
 
     /// A primitive count, summed over the members of a role in all phases. `None` if it was not made, or not always the same.
@@ -247,20 +260,21 @@ impl<'a> Comparison<'a> {
             let works = sample.work.iter().filter(|work| work.role == role);
             works.filter_map(|work| work.counts.get(&metric)).copied().reduce(|sum, count| sum + count)
         };
-        let mut counts = self.cells.runs(row, operation, group_size).iter().map(|sample| of(sample));
+        let mut counts = self.cells.runs(row, operation, group_size)?.all().iter().map(|sample| of(sample));
         let first = counts.next()?;
         counts.all(|count| count == first).then_some(first)?
     }
 
     fn summary(&self, row: &str, operation: Operation, group_size: u32, quantity: Quantity) -> Option<Summary> {
-        self.cells.summary(row, operation, group_size, |sample| quantity.values(sample))
+        cell_costs::summary(self.samples_of(row, operation, group_size, quantity), |sample| quantity.values(sample))
     }
 
     /// How a cost grows with the group. `None` if there are too few group sizes.
     #[must_use]
     pub fn growth(&self, row: &str, operation: Operation, who: Who, cost: growth::Cost) -> Option<Fit> {
         let of_size = |size| {
-            let samples = self.cells.runs(row, operation, size);
+            let runs = self.cells.runs(row, operation, size)?;
+            let samples = if cost == growth::Cost::Cpu { runs.timed() } else { runs.all() };
             let values: Vec<f64> = samples.iter().filter_map(|sample| cost.of(who, sample)).collect();
             Some((f64::from(size), median(&values)?))
         };
@@ -283,7 +297,8 @@ impl<'a> Comparison<'a> {
         checked
     }
 
-    /// The median of a cell over that of the reference. `None` if either is missing or the reference's is zero.
+    /// The median of a cell over that of the reference; of a time, over samples at the same speed of the machine, the faster
+    /// one where both have such samples. `None` if either is missing or the reference's is zero.
     #[must_use]
     pub fn ratio(
         &self,
@@ -292,8 +307,14 @@ impl<'a> Comparison<'a> {
         group_size: u32,
         quantity: Quantity,
     ) -> Option<f64> {
-        let median = |row| self.median(row, operation, group_size, quantity);
-        Some(median(row)? / median(reference).filter(|median| *median > 0.0)?)
+        let [runs, reference] = [row, reference].map(|row| self.cells.runs(row, operation, group_size));
+        let (runs, reference) = runs.zip(reference)?;
+        let over = |samples, others| Some(quantity.median(samples)? / quantity.median(others).filter(|it| *it > 0.0)?);
+        let at = |speed| over(runs.at(speed), reference.at(speed));
+        match quantity {
+            Quantity::Total(_) => over(runs.all(), reference.all()),
+            Quantity::Cpu(_) => at(Speed::Fast).or_else(|| at(Speed::Slow)),
+        }
     }
 
     /// Writes compare.csv: a line for each operation, group size, row and metric. A line without a figure has empty fields,
@@ -326,6 +347,8 @@ impl<'a> Comparison<'a> {
         quantity: Quantity,
     ) -> [String; COLUMNS.len()] {
         let summary = self.summary(row, operation, group_size, quantity);
+        let is_time = matches!(quantity, Quantity::Cpu(_)) && summary.is_some();
+        let runs = self.cells.runs(row, operation, group_size).filter(|_| is_time);
         let interval = summary.and_then(|summary| summary.interval);
         let field = |figure: Option<f64>| figure.map(number).unwrap_or_default();
         [
@@ -339,6 +362,7 @@ impl<'a> Comparison<'a> {
             field(summary.map(|summary| summary.median)),
             field(interval.map(|interval| interval.0)),
             field(interval.map(|interval| interval.1)),
+            field(runs.map(Runs::fast_share)),
             field(self.ratio((row, reference), operation, group_size, quantity)),
             self.state(row, operation, group_size).name().to_owned(),
         ]
@@ -346,7 +370,7 @@ impl<'a> Comparison<'a> {
 }
 
 /// The columns of compare.csv, in their order.
-pub const COLUMNS: [&str; 12] = [
+pub const COLUMNS: [&str; 13] = [
     "operation",
     "group_size",
     "backend",
@@ -357,6 +381,7 @@ pub const COLUMNS: [&str; 12] = [
     "median",
     "ci_low",
     "ci_high",
+    "fast_share",
     "ratio_to_reference",
     "status",
 ];
@@ -406,6 +431,30 @@ mod tests {
         assert_eq!(compared.ratio(("toy", "missing"), REMOVE, 4, SENDER), None);
     }
 
+    /// The sample, but everything took half as long again.
+    fn slowed(mut sample: Sample) -> Sample {
+        sample.primitive_ns.values_mut().for_each(|cost| *cost *= 1.5);
+        sample.work.iter_mut().flat_map(|work| &mut work.cpu_ns).for_each(|cpu| *cpu += *cpu / 2);
+        sample
+    }
+
+    #[test]
+    fn ratios_of_times_are_of_samples_at_the_same_speed() {
+        let ratio = |samples: &[Sample], quantity| {
+            let compared = Comparison::new(samples, &["toy", "other"].map(str::to_owned));
+            compared.ratio(("other", "toy"), REMOVE, 4, quantity)
+        };
+        let mut samples = vec![named("toy"), slowed(other())];
+        assert_eq!(ratio(&samples, SENDER), None, "one was measured at the faster speed, the other one at the slower");
+        assert_eq!(ratio(&samples, BYTES), Some(2.0));
+        samples.push(slowed(named("toy")));
+        assert_eq!(ratio(&samples, SENDER), Some(0.5), "both were measured at the slower speed");
+        let mut faster = other();
+        faster.work[0].cpu_ns = vec![330];
+        samples.push(faster);
+        assert_eq!(ratio(&samples, SENDER), Some(0.25), "both were measured at the faster speed too");
+    }
+
     #[test]
     fn without_acks_leaves_out_acks_and_their_handling() {
         let samples = with_derived(&[named("toy")]);
@@ -435,14 +484,14 @@ mod tests {
         assert_eq!(lines.len(), 1 + 3 * Quantity::COMPARED.len());
         assert_eq!(
             lines[0],
-            "operation,group_size,backend,form,role,metric,unit,median,ci_low,ci_high,ratio_to_reference,status"
+            "operation,group_size,backend,form,role,metric,unit,median,ci_low,ci_high,fast_share,ratio_to_reference,status"
         );
         for line in [
-            "remove,4,toy,whole,group,bytes_sent,B,600,,,1,ok",
-            "remove,4,toy,without-acks,group,bytes_sent,B,400,,,0.666667,ok",
-            "remove,4,other,whole,group,bytes_sent,B,1200,,,2,ok",
-            "remove,4,other,whole,sender,cpu_ms,ms,0.00066,,,0.5,ok",
-            "remove,4,other,whole,joiner,cpu_ms,ms,,,,,ok",
+            "remove,4,toy,whole,group,bytes_sent,B,600,,,,1,ok",
+            "remove,4,toy,without-acks,group,bytes_sent,B,400,,,,0.666667,ok",
+            "remove,4,other,whole,group,bytes_sent,B,1200,,,,2,ok",
+            "remove,4,other,whole,sender,cpu_ms,ms,0.00066,,,1,0.5,ok",
+            "remove,4,other,whole,joiner,cpu_ms,ms,,,,,,ok",
         ] {
             assert!(lines.iter().any(|found| found == line), "no line {line} in {lines:#?}");
         }
@@ -453,9 +502,9 @@ mod tests {
         let mut unsupported = other();
         unsupported.status = Status::Unsupported;
         let lines = csv(&[named("toy"), unsupported], "other");
-        assert!(lines.contains(&"remove,4,other,whole,group,bytes_sent,B,,,,,unsupported".to_owned()));
+        assert!(lines.contains(&"remove,4,other,whole,group,bytes_sent,B,,,,,,unsupported".to_owned()));
         // The reference has no figure, so no row has a ratio.
-        assert!(lines.contains(&"remove,4,toy,whole,group,bytes_sent,B,600,,,,ok".to_owned()));
+        assert!(lines.contains(&"remove,4,toy,whole,group,bytes_sent,B,600,,,,,ok".to_owned()));
     }
 
     #[test]

@@ -5,6 +5,8 @@
 //!   each sample.
 //! - Rows of role `group` are sums over everybody, one value for each sample. The totals of an operation have phase `all`
 //!   and no particular kind. Phase `all` is the sum of the phases.
+//! - Times (`cpu_ns`, `over_floor`) are over the samples at the machine's faster speed, or over all others if there are none.
+//!   Column `fast_share` is the part of the cell's samples that ran at the faster speed.
 //! - Samples that do not count have rows too, one for each status: role `group`, phase `all`, no metric. Column `samples`
 //!   is then the number of these samples.
 
@@ -13,7 +15,7 @@ use std::io::Write;
 
 use protocol::operation::{Operation, Phase, Role};
 
-use super::cell_costs::{cpu_of_all, over_floor};
+use super::cell_costs::{Cells, cpu_of_all, over_floor};
 use super::statistics::Summary;
 use crate::record::metric::Metric;
 use crate::record::sample::{Sample, Status};
@@ -26,7 +28,7 @@ pub const ALL: &str = "all";
 pub const NOT_APPLICABLE: &str = "-";
 
 /// The columns of measurements.csv, in their order.
-pub const COLUMNS: [&str; 22] = [
+pub const COLUMNS: [&str; 23] = [
     "backend",
     "variant",
     "operation",
@@ -48,6 +50,7 @@ pub const COLUMNS: [&str; 22] = [
     "mad",
     "ci_low",
     "ci_high",
+    "fast_share",
     "status",
 ];
 
@@ -141,6 +144,8 @@ pub struct Row {
     pub samples: usize,
     /// Statistics of the values. `None` for samples that do not count.
     pub summary: Option<Summary>,
+    /// The part of the cell's samples that ran at the machine's faster speed. `None` if the row is not about times.
+    pub fast_share: Option<f64>,
     /// `Ok` if the samples count; otherwise why they do not.
     pub status: Status,
 }
@@ -148,24 +153,32 @@ pub struct Row {
 /// The rows of all samples, in the order of reports.
 #[must_use]
 pub fn rows(samples: &[Sample]) -> Vec<Row> {
-    let mut values: BTreeMap<Key, Vec<Vec<f64>>> = BTreeMap::new();
-    let mut failures: BTreeMap<(Key, Status), usize> = BTreeMap::new();
-    for sample in samples {
-        if sample.status == Status::Ok {
-            for (key, of_sample) in values_of(sample) {
-                values.entry(key).or_default().push(of_sample);
-            }
-        } else {
-            let key = Key { metric: None, ..key(sample, Who::Group, When::All, Metric::Messages) };
-            *failures.entry((key, sample.status)).or_default() += 1;
+    let mut rows = Vec::new();
+    for (_, runs) in Cells::new(samples).iter() {
+        let mut values: BTreeMap<Key, Vec<Vec<f64>>> = BTreeMap::new();
+        let times = runs.timed().iter().flat_map(|sample| times(sample));
+        for (key, of_sample) in runs.all().iter().flat_map(|sample| exact(sample)).chain(times) {
+            values.entry(key).or_default().push(of_sample);
         }
+        rows.extend(values.into_iter().filter_map(|(key, by_sample)| {
+            let summary = Summary::of(&by_sample)?;
+            let is_time = matches!(key.metric, Some(Metric::CpuNs | Metric::OverFloor));
+            let fast_share = is_time.then(|| runs.fast_share());
+            Some(Row { key, samples: summary.samples, summary: Some(summary), fast_share, status: Status::Ok })
+        }));
     }
-    let measured = values.into_iter().filter_map(|(key, by_sample)| {
-        let summary = Summary::of(&by_sample)?;
-        Some(Row { key, samples: summary.samples, summary: Some(summary), status: Status::Ok })
-    });
-    let failed = failures.into_iter().map(|((key, status), samples)| Row { key, samples, summary: None, status });
-    let mut rows: Vec<Row> = measured.chain(failed).collect();
+    let mut failures: BTreeMap<(Key, Status), usize> = BTreeMap::new();
+    for sample in samples.iter().filter(|sample| sample.status != Status::Ok) {
+        let key = Key { metric: None, ..key(sample, Who::Group, When::All, Metric::Messages) };
+        *failures.entry((key, sample.status)).or_default() += 1;
+    }
+    rows.extend(failures.into_iter().map(|((key, status), samples)| Row {
+        key,
+        samples,
+        summary: None,
+        fast_share: None,
+        status,
+    }));
     rows.sort_by(|one, other| one.key.cmp(&other.key));
     rows
 }
@@ -177,7 +190,7 @@ pub fn rows(samples: &[Sample]) -> Vec<Row> {
 pub fn write_csv(rows: &[Row], out: impl Write) -> csv::Result<()> {
     let mut writer = csv::Writer::from_writer(out);
     writer.write_record(COLUMNS)?;
-    for Row { key, samples, summary, status } in rows {
+    for Row { key, samples, summary, fast_share, status } in rows {
         let of =
             |figure: fn(&Summary) -> Option<f64>| summary.as_ref().and_then(figure).map(number).unwrap_or_default();
         writer.write_record([
@@ -202,6 +215,7 @@ pub fn write_csv(rows: &[Row], out: impl Write) -> csv::Result<()> {
             of(|s| Some(s.mad)),
             of(|s| s.interval.map(|interval| interval.0)),
             of(|s| s.interval.map(|interval| interval.1)),
+            fast_share.map(number).unwrap_or_default(),
             status.name().to_owned(),
         ])?;
     }
@@ -234,11 +248,11 @@ fn key(sample: &Sample, who: Who, when: When, metric: Metric) -> Key {
 
 type Values = BTreeMap<Key, Vec<f64>>;
 
-/// All values of one sample, by row.
-fn values_of(sample: &Sample) -> Values {
+/// The values of one sample that are not times, by row.
+fn exact(sample: &Sample) -> Values {
     let mut values = Values::new();
     traffic(sample, &mut values);
-    work(sample, &mut values);
+    counts(sample, &mut values);
     others(sample, &mut values);
     values
 }
@@ -273,20 +287,28 @@ fn traffic(sample: &Sample, values: &mut Values) {
     }
 }
 
-fn work(sample: &Sample, values: &mut Values) {
-    let floats = |nanoseconds: &[u64]| nanoseconds.iter().map(|ns| *ns as f64).collect::<Vec<_>>();
+fn counts(sample: &Sample, values: &mut Values) {
     for work in &sample.work {
         let (role, phase) = (Who::Role(work.role), When::Phase(work.phase));
-        values.insert(key(sample, role, phase, Metric::CpuNs), floats(&work.cpu_ns));
-        let total = work.cpu_ns.iter().sum();
-        add(values, key(sample, Who::Group, phase, Metric::CpuNs), total);
-        add(values, key(sample, Who::Group, When::All, Metric::CpuNs), total);
         let exact = work.counts.iter().map(|(metric, count)| (*metric, *count));
         for (metric, amount) in exact.chain([(Metric::BytesFetched, work.bytes_fetched)]) {
             for (who, when) in [(role, phase), (role, When::All), (Who::Group, phase), (Who::Group, When::All)] {
                 add(values, key(sample, who, when, metric), amount);
             }
         }
+    }
+}
+
+/// The times of one sample, by row.
+fn times(sample: &Sample) -> Values {
+    let mut values = Values::new();
+    let floats = |nanoseconds: &[u64]| nanoseconds.iter().map(|ns| *ns as f64).collect::<Vec<_>>();
+    for work in &sample.work {
+        let (role, phase) = (Who::Role(work.role), When::Phase(work.phase));
+        values.insert(key(sample, role, phase, Metric::CpuNs), floats(&work.cpu_ns));
+        let total = work.cpu_ns.iter().sum();
+        add(&mut values, key(sample, Who::Group, phase, Metric::CpuNs), total);
+        add(&mut values, key(sample, Who::Group, When::All, Metric::CpuNs), total);
     }
     for role in Role::ALL {
         let cpu = cpu_of_all(sample, role);
@@ -300,6 +322,7 @@ fn work(sample: &Sample, values: &mut Values) {
             values.insert(key(sample, who, When::All, Metric::OverFloor), vec![ratio]);
         }
     }
+    values
 }
 
 fn others(sample: &Sample, values: &mut Values) {
@@ -367,7 +390,7 @@ mod tests {
         let mut text = Vec::new();
         write_csv(&rows, &mut text).unwrap();
         let text = String::from_utf8(text).unwrap();
-        assert_eq!(text.lines().nth(1), Some("toy,-,remove,4,group,all,-,-,-,-,2,,,,,,,,,,,timeout"));
+        assert_eq!(text.lines().nth(1), Some("toy,-,remove,4,group,all,-,-,-,-,2,,,,,,,,,,,,timeout"));
     }
 
     #[test]
@@ -377,10 +400,10 @@ mod tests {
         let text = String::from_utf8(text).unwrap();
         assert!(text.starts_with(
             "backend,variant,operation,group_size,role,phase,kind,metric,of,unit,samples,min,p25,median,p75,max,mean,\
-             stddev,mad,ci_low,ci_high,status\n"
+             stddev,mad,ci_low,ci_high,fast_share,status\n"
         ));
         assert!(text.contains("toy,-,remove,4,recipient,all,-,cpu_ns,member,ns,2,"), "{text}");
         assert!(text.contains("toy,-,remove,4,recipient,all,-,op.dh,role,operations,1,4,"), "{text}");
-        assert!(text.contains("toy,-,remove,4,group,all,all,bytes_sent,role,B,1,600,600,600,600,600,600,,0,,,ok\n"));
+        assert!(text.contains("toy,-,remove,4,group,all,all,bytes_sent,role,B,1,600,600,600,600,600,600,,0,,,,ok\n"));
     }
 }

@@ -14,4 +14,5 @@ pub mod noise;
 pub mod paper;
 #[cfg(feature = "cli")]
 pub mod published;
+pub mod speed;
 pub mod statistics;

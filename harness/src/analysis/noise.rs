@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use protocol::operation::Role;
 
 use super::cell_costs::{Cells, over_floor};
+use super::speed::Speed;
 use super::statistics::median;
 use crate::record::manifest::Machine;
 use crate::record::sample::Sample;
@@ -13,13 +14,14 @@ use crate::record::sample::Sample;
 const OTHERS_BUSY: f64 = 0.2;
 /// From this relative change on, a change of the clock frequency is reported.
 const FREQUENCY_CHANGE: f64 = 0.1;
-/// How many overhead ratios are named.
+/// How many cells are named.
 const NAMED: usize = 3;
 
 /// What may have disturbed the times, in words. Empty if nothing is known to have.
 #[must_use]
 pub fn of(samples: &[Sample], machine: &Machine) -> Vec<String> {
-    [load(machine), frequency(machine), below_floor(samples)].into_iter().flatten().collect()
+    let cells = Cells::new(samples);
+    [load(machine), frequency(machine), slow(&cells), below_floor(&cells)].into_iter().flatten().collect()
 }
 
 /// What other processes took.
@@ -45,27 +47,37 @@ fn frequency(machine: &Machine) -> Option<String> {
     changed.then(|| format!("the clock frequency was {before:.0} MHz before the run and {after:.0} MHz after it"))
 }
 
+/// Cells whose times are those of the slower speed, because no sample ran at the faster one.
+fn slow(cells: &Cells<'_>) -> Option<String> {
+    let without = cells.iter().filter(|(_, runs)| runs.at(Speed::Fast).is_empty());
+    let names: Vec<String> = without.map(|(key, _)| key.to_string()).collect();
+    (!names.is_empty()).then(|| format!("only at the machine's slower speed: {}", some_of(&names)))
+}
+
 /// Medians of overhead ratios that are below 1. An operation cannot take less than its primitives: beside it, they took
 /// longer than in it.
-fn below_floor(samples: &[Sample]) -> Option<String> {
-    let cells = Cells::new(samples);
+fn below_floor(cells: &Cells<'_>) -> Option<String> {
     let mut low = Vec::new();
-    for (key, samples) in cells.iter() {
+    for (key, runs) in cells.iter() {
+        let samples = runs.timed();
         let roles: BTreeSet<Role> = samples.iter().flat_map(|sample| &sample.work).map(|work| work.role).collect();
         for role in roles {
             let ratios: Vec<f64> = samples.iter().filter_map(|sample| over_floor(sample, Some(role))).collect();
             if let Some(ratio) = median(&ratios).filter(|ratio| *ratio < 1.0) {
-                low.push((ratio, format!("{}/{}/{} {role} {ratio:.2}", key.backend, key.operation, key.group_size)));
+                low.push((ratio, format!("{key} {role} {ratio:.2}")));
             }
         }
     }
     low.sort_by(|one, other| one.0.total_cmp(&other.0));
-    let named: Vec<&str> = low.iter().take(NAMED).map(|(_, text)| text.as_str()).collect();
-    let more = match low.len().saturating_sub(NAMED) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    (!low.is_empty()).then(|| format!("overhead ratios below 1: {}{more}", named.join(", ")))
+    let low: Vec<String> = low.into_iter().map(|(_, text)| text).collect();
+    (!low.is_empty()).then(|| format!("overhead ratios below 1: {}", some_of(&low)))
+}
+
+/// The first names of a list, and how many more there are.
+fn some_of(names: &[String]) -> String {
+    let (named, more) = names.split_at(names.len().min(NAMED));
+    let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+    named.join(", ") + &more
 }
 
 #[cfg(test)]
@@ -121,5 +133,19 @@ mod tests {
         let others = ["b", "c"].map(|backend| Sample { backend: backend.to_owned(), ..samples[0].clone() });
         samples.extend(others);
         assert!(of(&samples, &machine())[0].ends_with("toy/remove/4 removed 0.56 and 3 more"));
+    }
+
+    #[test]
+    fn a_cell_that_was_measured_at_the_slower_speed_alone_is_named() {
+        let slow = |backend: &str| {
+            let mut sample = Sample { backend: backend.to_owned(), ..synthetic::remove() };
+            sample.primitive_ns.values_mut().for_each(|cost| *cost *= 1.5);
+            sample
+        };
+        let mut samples = vec![synthetic::remove(), slow("toy")];
+        assert_eq!(of(&samples, &machine()), [""; 0], "the cell has a sample at the faster speed");
+        samples.extend(["b", "c", "d", "e"].map(slow));
+        let named = "only at the machine's slower speed: b/remove/4, c/remove/4, d/remove/4 and 1 more";
+        assert_eq!(of(&samples, &machine())[0], named);
     }
 }

@@ -1,6 +1,8 @@
 //! CPU time of an update, compared with that of another build in pairs. Both builds measure the same update, one right after
 //! the other, and alternate in who goes first. So anything that slows the machine down slows down both.
 //!
+//! A pair counts only if the machine ran at the same speed beside both samples ([`is_equal`]).
+//!
 //! A change counts only if three things agree: the median of the paired ratios exceeds the threshold, its 95 % interval
 //! excludes 1, and the ratio of the fastest samples is on the same side of 1.
 
@@ -13,6 +15,7 @@ use super::comparison::{Change, Verdict, cause};
 use super::config::Config;
 use super::figures::{Cost, cell_name, figures};
 use crate::analysis::cell_costs::cpu_of_all;
+use crate::analysis::speed::is_equal;
 use crate::analysis::statistics::{bootstrap_median, median};
 use crate::record::metric::Metric;
 use crate::record::sample::{Sample, Status};
@@ -115,14 +118,20 @@ fn measure_pairs(
 }
 
 fn compare(cell: &str, role: Role, pairs: &[Pair], threshold: f64, worse: Verdict, timed: &mut Timed) {
+    let at_one_speed = pairs.iter().filter(|[before, after]| is_equal(before, after));
     let times: Option<Vec<[f64; 2]>> =
-        pairs.iter().map(|[before, after]| Some([cpu_of(before, role)?, cpu_of(after, role)?])).collect();
+        at_one_speed.map(|[before, after]| Some([cpu_of(before, role)?, cpu_of(after, role)?])).collect();
     let metric = Cost { metric: Metric::CpuNs, of: role.name() };
     let Some(paired) = times.and_then(|times| Paired::of(&times)) else {
-        timed.trouble.push(format!("{cell} {metric}: there are no times to compare"));
+        let reason = "there are no two pairs of times at one speed of the machine";
+        timed.trouble.push(format!("{cell} {metric}: {reason}"));
         return;
     };
-    timed.notes.push(format!("{cell} {metric}: {paired}"));
+    let counted = match pairs.len() - paired.pairs {
+        0 => String::new(),
+        left_out => format!(", {left_out} of {} pairs left out: the machine's speed changed in them", pairs.len()),
+    };
+    timed.notes.push(format!("{cell} {metric}: {paired}{counted}"));
     let verdict = match paired.changed(threshold) {
         Some(true) => worse,
         Some(false) => Verdict::Improvement,
@@ -148,6 +157,8 @@ fn cpu_of(sample: &Sample, role: Role) -> Option<f64> {
 /// Statistics of times in pairs: before and after.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Paired {
+    /// The number of pairs.
+    pairs: usize,
     /// Medians in nanoseconds.
     before: f64,
     after: f64,
@@ -166,6 +177,7 @@ impl Paired {
         let least = |side: usize| times.iter().map(|pair| pair[side]).min_by(f64::total_cmp);
         let fastest = least(1)? / least(0)?;
         let paired = Self {
+            pairs: times.len(),
             before: median(&side(0))?,
             after: median(&side(1))?,
             ratio: median(&ratios.concat())?,
@@ -196,7 +208,10 @@ impl std::fmt::Display for Paired {
 
 #[cfg(test)]
 mod tests {
+    use protocol::operation::Phase;
+
     use super::*;
+    use crate::synthetic;
 
     fn changed(times: &[[f64; 2]]) -> Option<bool> {
         Paired::of(times).unwrap().changed(0.05)
@@ -215,6 +230,34 @@ mod tests {
         assert_eq!(changed(&[[100.0, 110.0], [100.0, 90.0], [100.0, 112.0]]), None);
         // The fastest sample is as fast as before: what slows the others down is not in the program.
         assert_eq!(changed(&[[100.0, 110.0], [101.0, 112.0], [100.0, 111.0], [99.0, 99.0], [100.0, 110.0]]), None);
+    }
+
+    #[test]
+    fn a_pair_in_which_the_machines_speed_changed_is_left_out() {
+        let sample = |cpu_ns, agreement_ns| {
+            let mut sample = synthetic::remove();
+            sample.work = vec![synthetic::work(Role::Sender, Phase::Generate, &[], &[cpu_ns])];
+            sample.primitive_ns.insert(Metric::Primitive("op.dh"), agreement_ns);
+            sample
+        };
+        let [fast, slow] = [sample(1000, 52.0), sample(1500, 80.0)];
+        let compared = |pairs: &[Pair]| {
+            let mut timed = Timed::default();
+            compare("cell", Role::Sender, pairs, 0.05, Verdict::Regression, &mut timed);
+            (timed.changes.len(), timed.notes.concat(), timed.trouble.concat())
+        };
+        let same = || [[fast.clone(), fast.clone()], [slow.clone(), slow.clone()]];
+        let changed = || [fast.clone(), slow.clone()];
+        let (changes, notes, _) = compared(&[&same()[..], &[changed(), changed(), changed()]].concat());
+        assert_eq!(changes, 0);
+        assert!(notes.contains("ratio 1.000") && notes.contains("3 of 5 pairs left out"), "{notes}");
+        let (changes, notes, _) = compared(&[same(), same()].concat());
+        assert!(changes == 0 && !notes.contains("left out"), "{notes}");
+        // The same times at a speed that does not change are a regression.
+        let slower = [sample(1000, 52.0), sample(1500, 52.0)];
+        assert_eq!(compared(&[slower.clone(), slower.clone()]).0, 1);
+        let (_, _, trouble) = compared(&[changed(), changed()]);
+        assert!(trouble.contains("one speed"), "{trouble}");
     }
 
     #[test]

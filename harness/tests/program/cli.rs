@@ -332,7 +332,7 @@ fn backends_are_compared_side_by_side() {
     let data = "manifest.json measurements.csv samples.jsonl summary.md";
     assert_eq!(names(), format!("{figures} compare.csv {data}"));
     let csv = fs::read_to_string(directory.join("run/compare.csv")).unwrap();
-    assert!(csv.contains("\nmessage,3,dcgka,whole,group,bytes_sent,B,123,,,1,ok\n"), "{csv}");
+    assert!(csv.contains("\nmessage,3,dcgka,whole,group,bytes_sent,B,123,,,,1,ok\n"), "{csv}");
     fs::remove_file(directory.join("run/compare-cpu.svg")).unwrap();
     expect(0, &["plot", "run"], &directory);
     assert_eq!(names(), format!("{figures} compare.csv {data}"));

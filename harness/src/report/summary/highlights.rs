@@ -43,7 +43,7 @@ pub fn shown(compared: &Comparison<'_>) -> Vec<String> {
 pub fn findings(compared: &Comparison<'_>, size: u32) -> Option<String> {
     let without_acks = without_acks_of(DCGKA);
     let of = |row: &str, quantity| compared.median(row, Operation::Update, size, quantity);
-    let over = |row: &str, other: &str, quantity| Some(of(row, quantity)? / of(other, quantity)?);
+    let over = |row: &str, other: &str, quantity| compared.ratio((row, other), Operation::Update, size, quantity);
     let share = |quantity| Some((1.0 - over(&without_acks, DCGKA, quantity)?) * 100.0);
     let lean = || {
         Some(format!(

@@ -2,7 +2,7 @@
 
 use super::several;
 use super::table::Table;
-use super::text::{bytes, failures, ms, noise};
+use super::text::{bytes, failures, ms, noise, speed};
 use crate::analysis::cell_costs::{Cells, Cost};
 use crate::record::manifest::Machine;
 use crate::record::sample::Sample;
@@ -23,7 +23,7 @@ pub fn overview(samples: &[Sample], machine: &Machine) -> String {
         "recipient ms",
         "joiner ms",
     ]);
-    for (key, samples) in cells.iter() {
+    for (key, runs) in cells.iter() {
         let cpu =
             |cost| ms(cells.cpu_ms(&key.backend, key.operation, key.group_size, cost).map(|summary| summary.median));
         let sent = cells.bytes(&key.backend, key.operation, key.group_size).map(|summary| summary.median);
@@ -31,7 +31,7 @@ pub fn overview(samples: &[Sample], machine: &Machine) -> String {
             key.backend.clone(),
             key.operation.to_string(),
             key.group_size.to_string(),
-            samples.len().to_string(),
+            runs.all().len().to_string(),
             bytes(sent),
             cpu(Cost::SenderFull),
             cpu(Cost::SenderAsInPaper),
@@ -40,6 +40,6 @@ pub fn overview(samples: &[Sample], machine: &Machine) -> String {
         ]);
     }
     let measured = if table.is_empty() { String::new() } else { table.to_string() };
-    let parts = [measured, several::several(&cells), failures(samples), noise(samples, machine)];
+    let parts = [measured, several::several(&cells), failures(samples), speed(samples) + &noise(samples, machine)];
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
 }

@@ -4,10 +4,9 @@ use protocol::operation::{Operation, Phase, Role};
 
 use super::table::Table;
 use super::text::{NONE, bytes, conditions, failures, interval, ms, ratio};
-use crate::analysis::cell_costs::{Cells, Cost};
+use crate::analysis::cell_costs::{Cells, Cost, summary};
 use crate::analysis::claims::{CLAIMED_SIZE, Claim};
 use crate::analysis::paper::Paper;
-use crate::analysis::statistics::Summary;
 use crate::record::manifest::Manifest;
 use crate::record::sample::Sample;
 
@@ -123,12 +122,12 @@ impl Group<'_> {
 
     /// The median CPU time of a member of a role in one phase, in milliseconds. `None` if it did nothing in the phase.
     fn phase(&self, operation: Operation, role: Role, phase: Phase) -> Option<f64> {
-        let samples = self.cells.runs(self.backend, operation, CLAIMED_SIZE);
-        let times = samples.iter().map(|sample| {
+        let times = |sample: &Sample| {
             let work = sample.work.iter().filter(|work| work.role == role && work.phase == phase);
             work.flat_map(|work| &work.cpu_ns).map(|ns| *ns as f64 / 1e6).collect()
-        });
-        Summary::of(&times.collect::<Vec<_>>()).map(|summary| summary.median)
+        };
+        let samples = self.cells.runs(self.backend, operation, CLAIMED_SIZE)?.timed();
+        summary(samples, times).map(|summary| summary.median)
     }
 
     fn over_floor(&self) -> Table {

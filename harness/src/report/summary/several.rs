@@ -9,7 +9,7 @@ use protocol::operation::{Operation, Phase};
 
 use super::table::Table;
 use super::text::{NONE, ms};
-use crate::analysis::cell_costs::{Cells, Cost};
+use crate::analysis::cell_costs::{Cells, Cost, summary};
 use crate::record::metric::Metric;
 use crate::record::sample::{Sample, Traffic};
 
@@ -17,13 +17,13 @@ use crate::record::sample::{Sample, Traffic};
 pub(super) fn several(cells: &Cells<'_>) -> String {
     let header = ["backend", "operation", "members", "messages", "rounds", "group ms", "repairs", "messages by kind"];
     let mut table = Table::new(&header);
-    for (key, samples) in cells.iter() {
-        let operation = key.operation;
+    for (key, runs) in cells.iter() {
+        let (operation, samples) = (key.operation, runs.all());
         if operation.parts().is_empty() {
             continue;
         }
         let median = |of: &dyn Fn(&Sample) -> u64| {
-            let summary = cells.summary(&key.backend, operation, key.group_size, |sample| vec![of(sample) as f64]);
+            let summary = summary(samples, |sample| vec![of(sample) as f64]);
             summary.map_or_else(|| NONE.to_owned(), |summary| format!("{:.0}", summary.median))
         };
         let kinds: BTreeSet<&str> =
@@ -79,21 +79,22 @@ fn recoveries(cells: &Cells<'_>) -> String {
         "all ms",
     ];
     let mut table = Table::new(&header);
-    for (key, samples) in cells.iter() {
+    for (key, runs) in cells.iter() {
+        let samples = runs.all();
         if !matches!(key.operation, Operation::PartitionRecovery { .. }) {
             continue;
         }
         let counted = samples.iter().any(|sample| sample.work.iter().any(|work| !work.counts.is_empty()));
-        let median = |of: &dyn Fn(&Sample) -> f64| {
-            let summary = cells.summary(&key.backend, key.operation, key.group_size, |sample| vec![of(sample)]);
-            summary.map(|summary| summary.median)
+        let median_of = |samples: &[&Sample], of: &dyn Fn(&Sample) -> f64| {
+            summary(samples, |sample| vec![of(sample)]).map(|summary| summary.median)
         };
+        let median = |of: &dyn Fn(&Sample) -> f64| median_of(samples, of);
         let whole = |value: Option<f64>| value.map_or_else(|| NONE.to_owned(), |value| format!("{value:.0}"));
         let bytes = |phases: &'static [Phase]| {
             let sent = move |sample: &Sample| sum(sample, |it| phases.contains(&it.phase), |it| it.bytes_sent) as f64;
             whole(median(&sent))
         };
-        let time = |phases: &'static [Phase]| ms(median(&move |sample| cpu_ns(sample, phases) / 1e6));
+        let time = |phases: &'static [Phase]| ms(median_of(runs.timed(), &move |sample| cpu_ns(sample, phases) / 1e6));
         let operations = |phases: &'static [Phase]| match counted {
             true => whole(median(&move |sample| public_key_operations(sample, phases))),
             false => NONE.to_owned(),

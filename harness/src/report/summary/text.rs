@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::table::Table;
+use crate::analysis::cell_costs::Cells;
 use crate::analysis::measurement::ALL;
 use crate::analysis::noise;
+use crate::analysis::speed::Speed;
 use crate::analysis::statistics::Summary;
 use crate::record::manifest::{Machine, Manifest};
 use crate::record::name::join;
@@ -30,7 +32,21 @@ pub(super) fn conditions(manifest: &Manifest, samples: &[Sample]) -> String {
         format!("- Run: {}. Load averages at its start: {}.", manifest.run_id, machine.load_start),
     ];
     let left_out = manifest.left_out.values().map(|why| format!("- **Not measured**: {why}.\n"));
-    lines.join("\n") + "\n" + &left_out.collect::<String>() + &noise(samples, &manifest.machine)
+    lines.join("\n") + "\n" + &left_out.collect::<String>() + &speed(samples) + &noise(samples, &manifest.machine)
+}
+
+/// At which speeds of the machine the samples ran, as a line. Empty if that is not known.
+pub(super) fn speed(samples: &[Sample]) -> String {
+    let cells = Cells::new(samples);
+    let Some(limit) = cells.speeds().limit_ns else { return String::new() };
+    let (all, fast) =
+        cells.iter().fold((0, 0), |(all, fast), (_, runs)| (all + runs.all().len(), fast + runs.at(Speed::Fast).len()));
+    let share = 100.0 * fast as f64 / all as f64;
+    format!(
+        "- Speed: {share:.0} % of {all} samples ran at the machine's faster speed, at which a key agreement takes at most \
+         {:.1} us. Times are of these samples.\n",
+        limit / 1e3
+    )
 }
 
 /// What may have disturbed the times, as a line. Empty if nothing is known to have.
