@@ -96,6 +96,23 @@
 //! its number is verified; what waits for one that never comes stays, within the limits above. The tests
 //! are in `tests/worst_cases.rs` and, for growth, in `causal_order/waiting.rs` in the tests of [`protocol`].
 //!
+//! # Acknowledgements with tags
+//!
+//! In the variants that have them, a member that knows the secret checks a tag when the acknowledgement arrives, and keeps none
+//! that is wrong. Any other member keeps one of each acknowledgement, whatever their tags are, until their author signs a
+//! message. What it names is taken, and all others under these numbers are dropped.
+//!
+//! | what arrives | bytes | signatures verified | calls of HMAC or HKDF | envelopes decoded | hash blocks | bytes kept |
+//! |---|---|---|---|---|---|---|
+//! | 1,024 acknowledgements with wrong tags, at a member that has the secret | 36,864 | 0 | 1,024 | 1,024 | 3,072 | 0 |
+//! | then the genuine one | 36 | 0 | 3 | 1 | 5 | 31 |
+//! | 1,024 acknowledgements with wrong tags, at a joiner | 36,864 | 0 | 0 | 1,025 | 6,144 | 37 |
+//! | then 1,023 acknowledgements of messages that nobody has sent | 38,874 | 0 | 0 | 2,046 | 0 | 39,898 |
+//! | then the ADD-ACK of their author, which names the genuine one | 298 | 2 | 6 | 2,048 | 17 | 0 |
+//! | then the genuine one | 36 | 0 | 0 | 1 | 3 | 0 |
+//! | 512 messages with wrong signatures under the next number but one, at a joiner | 40,448 | 0 | 0 | 512 | 0 | 40,961 |
+//! | then 512 acknowledgements of messages that nobody has sent | 19,456 | 0 | 0 | 1,536 | 0 | 19,968 |
+//!
 //! # Example
 //!
 //! ```

@@ -8,6 +8,8 @@
     reason = "helpers of tests, each of which uses a part"
 )]
 
+pub mod counted;
+
 use std::collections::BTreeSet;
 
 use dcgka::Dcgka;

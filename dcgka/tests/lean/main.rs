@@ -5,6 +5,7 @@
 #[path = "../concurrency/main.rs"]
 mod concurrency;
 mod tagged_acks;
+mod worst_cases;
 
 /// What the users of a test follow unless it says otherwise.
 const VARIANT: dcgka::Dcgka = dcgka::Dcgka::LEAN;

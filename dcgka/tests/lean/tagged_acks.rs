@@ -9,7 +9,7 @@ use protocol::wire::envelope::{Draft, Envelope, Kind, Subject};
 
 use super::concurrency::common::{World, carry, says_none};
 
-fn group(members: usize, users: usize, seed: u64) -> World {
+pub(super) fn group(members: usize, users: usize, seed: u64) -> World {
     let mut world = World::with_group(members, users, seed);
     // Everybody has spoken, so nobody's messages under tags are unsaid.
     for user in 0..members {
@@ -23,7 +23,7 @@ fn export(world: &World, user: usize) -> Vec<u8> {
     world.users[user].member.export()
 }
 
-fn number(world: &World, place: usize) -> u32 {
+pub(super) fn number(world: &World, place: usize) -> u32 {
     Envelope::decode(&world.sent[place].bytes).unwrap().number
 }
 
@@ -37,7 +37,13 @@ fn equivocations(world: &World, user: usize, by: usize) -> usize {
 }
 
 /// The acknowledgement of a message of `author` in the name of `from` under its number, with a tag under this secret.
-fn forge(world: &World, from: MemberId, number: u32, (author, acknowledged): (usize, u32), secret: &Secret) -> Vec<u8> {
+pub(super) fn forge(
+    world: &World,
+    from: MemberId,
+    number: u32,
+    (author, acknowledged): (usize, u32),
+    secret: &Secret,
+) -> Vec<u8> {
     let author = world.id(author);
     let subject = Subject::Acknowledged(author, acknowledged);
     let draft = Draft { kind: Kind::TAGGED, sender: from, number, subject, new_key: None, body: &[] };

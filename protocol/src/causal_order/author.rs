@@ -29,6 +29,9 @@ pub(super) struct Author {
     /// A signed message with a later number, which was verified ahead of its turn: only messages with tags can come before
     /// it. Not exported.
     pub(super) ahead: Option<Box<Ahead>>,
+    /// How many authors were known when what waits here was last looked at. 0 if something else that matters has
+    /// changed since. Not exported.
+    pub(super) looked: usize,
 }
 
 #[derive(Clone)]
@@ -60,6 +63,7 @@ impl Author {
             verified_link: link,
             expects: BTreeSet::new(),
             ahead: None,
+            looked: 0,
         }
     }
 

@@ -418,6 +418,9 @@ impl CausalOrder {
         while let Some(woken) = tags.expected.range(first..=last).next().copied() {
             tags.expected.remove(&woken);
             tags.due.insert(woken.1);
+            if let Some(author) = self.authors.get_mut(&woken.1) {
+                author.looked = 0;
+            }
         }
     }
 }

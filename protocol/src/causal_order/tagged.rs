@@ -133,21 +133,31 @@ impl CausalOrder {
     /// it. If it is not valid under the author's current key, the message goes on waiting: what comes before it may change
     /// the key.
     pub fn reach(&mut self, id: &MemberId, group: &GroupId) -> Result<bool, Error> {
+        let reached = self.try_to_reach(id, group)?;
+        let known = self.authors.len();
+        // What waits is not looked at again for each message that arrives.
+        if let Some(author) = self.authors.get_mut(id).filter(|_| !reached) {
+            author.looked = known;
+        }
+        Ok(reached)
+    }
+
+    fn try_to_reach(&mut self, id: &MemberId, group: &GroupId) -> Result<bool, Error> {
         self.look_ahead(id, group);
         let Some(author) = self.authors.get(id) else { return Ok(false) };
         let Some(ahead) = author.ahead.clone() else { return Ok(false) };
         let envelope = Envelope::decode(&ahead.waiting.bytes)?;
         let Some(history) = envelope.history else { return Ok(false) };
         let numbers = author.verified.saturating_add(1)..envelope.number;
+        let unjudged: Vec<Vec<Waiting>> =
+            numbers.clone().map(|number| self.unresolved(author, number, |_| true).cloned().collect()).collect();
         for number in numbers.clone() {
             self.resolve(id, number, group);
         }
         let Some(author) = self.authors.get(id) else { return Ok(false) };
-        let choices: Vec<Vec<Tagged>> =
-            numbers.clone().map(|number| author.tagged_under(number, true).collect()).collect();
+        let choices: Vec<Vec<Tagged>> = numbers.map(|number| author.tagged_under(number, true).collect()).collect();
         let Some((chosen, agrees)) = choose(author, &choices, &history) else {
-            numbers.for_each(|number| self.expect_under(id, number));
-            self.keep_named(id, group, &history, envelope.number);
+            self.keep_named(id, group, &history, &unjudged);
             return Ok(false);
         };
         // Its signature is not checked again.
@@ -167,23 +177,19 @@ impl CausalOrder {
         Ok(true)
     }
 
-    /// Forgets what waits under tags before a signed message that says the digest of each, and is none of them.
-    fn keep_named(&mut self, id: &MemberId, group: &GroupId, history: &History<'_>, number: u32) {
-        let Some(author) = self.authors.get(id) else { return };
-        let mut others = Vec::new();
-        for (digest, number) in history.digests.iter().rev().zip((author.verified + 1..number).rev()) {
-            for waiting in author.unverified.under(number).filter(|waiting| waiting.is_tagged()) {
+    /// Forgets those of the messages that wait under tags before a signed message, by number, that are none of those whose
+    /// digests it says.
+    fn keep_named(&mut self, id: &MemberId, group: &GroupId, history: &History<'_>, waiting: &[Vec<Waiting>]) {
+        for (digest, waiting) in history.digests.iter().rev().zip(waiting.iter().rev()) {
+            for waiting in waiting {
                 let Ok(envelope) = Envelope::decode(&waiting.bytes) else { continue };
                 // Of a user that is not known yet, the full id is missing.
-                let mut digests =
-                    self.named(&envelope.subject).map(|named| envelope.digest(group, id, &named.into())).peekable();
-                if digests.peek().is_some() && digests.all(|other| short(&other) != *digest) {
-                    others.push(waiting.clone());
+                let digests = self.named(&envelope.subject).map(|named| envelope.digest(group, id, &named.into()));
+                let digests: Vec<Digest> = digests.collect();
+                if !digests.is_empty() && digests.iter().all(|other| short(other) != *digest) {
+                    self.forget(id, waiting);
                 }
             }
-        }
-        for waiting in others {
-            self.forget(id, &waiting);
         }
     }
 
@@ -192,8 +198,8 @@ impl CausalOrder {
         let Some(author) = self.authors.get(id).filter(|_| self.tags.is_some()) else { return };
         let Some(number) = author.verified.checked_add(1) else { return };
         if author.unverified.under(number).any(Waiting::is_tagged) {
+            self.look_again(id);
             self.settle_later(id);
-            self.expect_under(id, number);
         }
     }
 
@@ -205,19 +211,30 @@ impl CausalOrder {
         if is_next || author.unverified.under(number).any(Waiting::is_tagged) {
             self.settle_later(id);
         }
-        if is_next {
-            self.expect(id, &envelope.subject);
+    }
+
+    /// What waits of an author may be something else now than when it was last looked at.
+    fn look_again(&mut self, id: &MemberId) {
+        if let Some(author) = self.authors.get_mut(id) {
+            author.looked = 0;
         }
     }
 
-    /// What waits under tags and this number waits until what it acknowledges has been delivered.
-    fn expect_under(&mut self, id: &MemberId, number: u32) {
-        let Some(author) = self.authors.get(id) else { return };
-        let is_new = |waiting: &&Waiting| waiting.is_tagged() && matches!(waiting.note, Note::None);
-        let waiting = author.unverified.under(number).filter(is_new);
-        let envelopes = waiting.filter_map(|waiting| Envelope::decode(&waiting.bytes).ok());
-        let subjects: Vec<_> = envelopes.map(|envelope| envelope.subject).collect();
-        subjects.iter().for_each(|subject| self.expect(id, subject));
+    /// The messages under tags and this number that have not been looked at. If something has changed since that matters,
+    /// also those with such a note.
+    fn unresolved<'a>(
+        &self,
+        author: &'a Author,
+        number: u32,
+        again: impl Fn(&Note) -> bool,
+    ) -> impl Iterator<Item = &'a Waiting> {
+        let changed = self.has_changed(author);
+        let is_tagged = author.unverified.under(number).filter(|waiting| waiting.is_tagged());
+        is_tagged.filter(move |waiting| matches!(waiting.note, Note::None) || changed && again(&waiting.note))
+    }
+
+    fn has_changed(&self, author: &Author) -> bool {
+        author.looked != self.authors.len()
     }
 
     fn settle_later(&mut self, id: &MemberId) {
@@ -237,16 +254,25 @@ impl CausalOrder {
         author.expects.extend(missing);
     }
 
-    /// Finds out what the messages under tags and this number are, as far as what they acknowledge has been delivered.
+    /// Finds out what the messages under tags and this number are, as far as what they acknowledge has been delivered, and
+    /// what the others wait for.
     fn resolve(&mut self, id: &MemberId, number: u32, group: &GroupId) {
         let Some(author) = self.authors.get(id) else { return };
-        let is_new = |waiting: &&Waiting| waiting.is_tagged() && matches!(waiting.note, Note::None);
-        let mut found = Vec::new();
-        for waiting in author.unverified.under(number).filter(is_new) {
+        let (mut found, mut nothing, mut subjects) = (Vec::new(), Vec::new(), Vec::new());
+        for waiting in self.unresolved(author, number, |note| matches!(note, Note::Nothing)) {
             let Ok(envelope) = Envelope::decode(&waiting.bytes) else { continue };
-            found.extend(self.possible(id, group, &envelope, waiting));
+            let possible = self.possible(id, group, &envelope, waiting);
+            if possible.is_empty() {
+                nothing.push(Waiting { note: Note::Nothing, ..waiting.clone() });
+            }
+            found.extend(possible);
+            subjects.push(envelope.subject);
         }
         self.note(id, found, Note::Tagged);
+        if let Some(author) = self.authors.get_mut(id) {
+            nothing.into_iter().for_each(|waiting| author.unverified.note(waiting));
+        }
+        subjects.iter().for_each(|subject| self.expect(id, subject));
     }
 
     /// The messages under tags and an author's next number that the caller has not tried to check yet.
@@ -322,6 +348,7 @@ impl CausalOrder {
         let author = self.authors.get_mut(id).ok_or(Error::Internal)?;
         author.unverified.insert(waiting.clone(), &mut self.waiting_bytes);
         author.ahead = Some(Box::new(Ahead { waiting, verified }));
+        author.looked = 0;
         self.settle_later(id);
         Ok(Receipt::Waits)
     }
@@ -336,14 +363,23 @@ impl CausalOrder {
             return;
         }
         let Some(author) = self.authors.get(id) else { return };
+        let changed = self.has_changed(author);
+        let is_open = |waiting: &&Waiting| match waiting.note {
+            Note::Tried(under) => under != key,
+            Note::Nothing => changed,
+            _ => true,
+        };
         let (mut found, mut refused) = (None, Vec::new());
         let first = author.verified.saturating_add(1);
         for number in first..=first.saturating_add(MAX_TAGGED as u32) {
             let signed = author.unverified.under(number).filter(|waiting| !waiting.is_tagged() && number > first);
-            for waiting in signed.filter(|waiting| !matches!(waiting.note, Note::Tried(under) if under == key)) {
+            for waiting in signed.filter(is_open) {
                 let Ok(envelope) = Envelope::decode(&waiting.bytes) else { continue };
                 let candidates = super::author::candidates(&envelope, &self.by_handle);
-                let Some(candidates) = candidates.filter(|_| envelope.history.is_some()) else { continue };
+                let Some(candidates) = candidates.filter(|_| envelope.history.is_some()) else {
+                    refused.push(Waiting { note: Note::Nothing, ..waiting.clone() });
+                    continue;
+                };
                 match author.check(id, &envelope, group, candidates) {
                     Ok(verified) => {
                         found = Some(Box::new(Ahead { waiting: waiting.clone(), verified }));
@@ -357,6 +393,9 @@ impl CausalOrder {
             }
         }
         if let Some(author) = self.authors.get_mut(id) {
+            if found.is_some() {
+                author.looked = 0;
+            }
             author.ahead = found;
             refused.into_iter().for_each(|waiting| author.unverified.note(waiting));
         }

@@ -32,6 +32,8 @@ pub(super) enum Note {
     Tagged(MessageId, Digest),
     /// The same, and nobody here can check the tag.
     Unchecked(MessageId, Digest),
+    /// Nothing: it names what is not known or has not been delivered, or says nothing of messages under tags.
+    Nothing,
 }
 
 impl Waiting {
