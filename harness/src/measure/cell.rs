@@ -14,7 +14,7 @@ use rand_chacha::ChaCha20Rng;
 use rayon::ThreadPool;
 
 use super::calibrate::{self, Wanted};
-use super::group::Group;
+use super::group::{Group, Kept, LARGE};
 use super::inspection::{self, Apart, Repetition, Tampered};
 use super::meter::{Effort, Scope};
 use super::network::{Network, Participant, Record, Volume};
@@ -118,8 +118,6 @@ enum Inspection {
 /// Exported states, by participant.
 type States = Vec<(usize, Vec<u8>)>;
 
-/// From this size on, at most one state of a group is kept that has been created: a group takes gigabytes.
-const LARGE: usize = 512;
 /// The size of the group in which an operation shows what a member verifies.
 const SMALL: usize = 8;
 /// A time that looks wrong counts only if it does so in each of this number of attempts.
@@ -127,7 +125,7 @@ const ATTEMPTS: u32 = 3;
 /// A group in the states that have been needed so far.
 struct Prepared {
     origin: Origin,
-    /// Not kept for large groups, once there is a later state.
+    /// Not kept for large groups, once there is a later state: each takes half a gigabyte or more.
     created: Option<State>,
     conversed: Option<State>,
     removed: Option<State>,
@@ -137,7 +135,7 @@ struct Prepared {
 
 /// A group, and the fingerprints on which its members agree.
 struct State {
-    group: Group,
+    group: Kept,
     fingerprints: Option<Fingerprints>,
 }
 
@@ -261,7 +259,7 @@ impl<'a> Bench<'a> {
             self.verifies_as_in_a_small_group(cell, &network, &record)?;
         }
         // A created group is kept for the other cells. The validation changes its members, so they are copied first.
-        let kept = if operation == Operation::Create { Some(group_of(&network)?) } else { None };
+        let kept = if operation == Operation::Create { Some(Kept::copy_of(&network)?) } else { None };
         let recordings = if inspects {
             inspection::recordings(&full_name(self.backend), (operation, origin), &network, &record, &before)
         } else {
@@ -397,20 +395,21 @@ impl<'a> Bench<'a> {
         if prepared.created.is_none() && (start < Start::Conversed || prepared.conversed.is_none()) {
             prepared.created = Some(remembering(|| self.create(origin))?);
         }
+        let copy = |state: &State| state.group.group(self.backend);
         let prepare = |prepared: &mut Prepared| -> Result<(), Refusal> {
             if start >= Start::Conversed && prepared.conversed.is_none() {
-                let created = match origin.group_size {
-                    LARGE.. => prepared.created.take().map(|created| created.group),
-                    _ => prepared.created.as_ref().map(|created| created.group.duplicate()).transpose()?,
-                };
+                let created = prepared.created.as_ref().map(copy).transpose()?;
+                if origin.group_size >= LARGE {
+                    prepared.created = None;
+                }
                 prepared.conversed = created.map(|created| converse(created, origin)).transpose()?;
             }
             if let (Start::Removed, None, Some(conversed)) = (start, &prepared.removed, &prepared.conversed) {
-                prepared.removed = Some(remove_last(&conversed.group, origin)?);
+                prepared.removed = Some(remove_last(copy(conversed)?, origin)?);
             }
             let known = prepared.later.as_ref().map_or(0, |(updates, _)| *updates);
             if let (true, Some(conversed)) = (earlier > 0 && earlier != known, &prepared.conversed) {
-                prepared.later = Some((earlier, update_in_turn(&conversed.group, cell)?));
+                prepared.later = Some((earlier, update_in_turn(copy(conversed)?, cell)?));
             }
             Ok(())
         };
@@ -420,14 +419,13 @@ impl<'a> Bench<'a> {
         done?;
         let later = prepared.later.as_ref().filter(|_| earlier > 0).map(|(_, state)| state);
         let state = later.or_else(|| prepared.state(start)).ok_or(Refusal::Unsupported)?;
-        Ok((state.group.duplicate()?, state.fingerprints.clone()))
+        Ok((copy(state)?, state.fingerprints.clone()))
     }
 
     /// Copies of the members that are removed, from before their removal.
     fn before_removal(&self, removed: &[usize]) -> Result<Vec<Box<dyn Member>>, Refusal> {
         let before = self.prepared.as_ref().and_then(|prepared| prepared.conversed.as_ref());
-        let member = |participant: &usize| Some(&**before?.group.members.get(*participant)?);
-        outside::copies(removed.iter().filter_map(member))
+        before.map_or(Ok(Vec::new()), |before| before.group.members(self.backend, removed))
     }
 
     /// Creates the group as the cell of create does, but without its meters and probes.
@@ -461,9 +459,7 @@ impl Prepared {
 impl State {
     fn of(network: Network) -> Result<Self, Refusal> {
         let fingerprints = validation::agreement(&network)?;
-        let needs = network.needs();
-        let (members, directory) = network.into_members();
-        Ok(Self { group: Group { members, directory, needs }, fingerprints })
+        Ok(Self { group: Kept::of(network), fingerprints })
     }
 }
 
@@ -477,22 +473,22 @@ fn converse(created: Group, origin: Origin) -> Result<State, Refusal> {
     State::of(network)
 }
 
-/// Lets the members of a copy of a group update in turn, as often as the operation says.
-fn update_in_turn(conversed: &Group, cell: &Cell) -> Result<State, Refusal> {
-    let (mut network, _) = placed(conversed.duplicate()?, cell, |origin, _, index| origin.history(index));
+/// Lets the members of a group update in turn, as often as the operation says.
+fn update_in_turn(conversed: Group, cell: &Cell) -> Result<State, Refusal> {
+    let (mut network, _) = placed(conversed, cell, |origin, _, index| origin.history(index));
     for stage in script::earlier_updates(cell.operation, cell.origin.group_size) {
         refuse_faults(&network.run(&[stage]))?;
     }
     State::of(network)
 }
 
-/// Brings a copy of a group to [`Start::Removed`]. The removed member is not in the result.
-fn remove_last(conversed: &Group, origin: Origin) -> Result<State, Refusal> {
+/// Brings a group to [`Start::Removed`]. The removed member is not in the result.
+fn remove_last(conversed: Group, origin: Origin) -> Result<State, Refusal> {
     let cell = Cell { operation: Operation::Remove, origin };
-    let (mut network, script) = placed(conversed.duplicate()?, &cell, Origin::member);
+    let (mut network, script) = placed(conversed, &cell, Origin::member);
     refuse_faults(&network.run(&script.stages))?;
     let mut state = State::of(network)?;
-    state.group.members.pop();
+    state.group.forget_last();
     Ok(state)
 }
 
@@ -510,12 +506,6 @@ fn placed(group: Group, cell: &Cell, stream: Stream) -> (Network, Script) {
     };
     let participants = group.members.into_iter().enumerate().zip(&script.roles).map(participant).collect();
     (Network::new(participants, group.directory, group.needs), script)
-}
-
-/// A group of copies of all participants.
-fn group_of(network: &Network) -> Result<Group, Refusal> {
-    let members = outside::copies(network.participants().iter().map(|participant| &*participant.member))?;
-    Ok(Group { members, directory: network.directory().clone(), needs: network.needs() })
 }
 
 fn traffic(record: &Record) -> Vec<Traffic> {

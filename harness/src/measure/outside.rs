@@ -48,6 +48,10 @@ const SLOWER: u64 = if cfg!(debug_assertions) { 4 } else { 1 };
 const OTHERS_NS: u64 = 750_000;
 const OTHERS_PART: u64 = 20;
 
+/// Primitives that restoring a member from its export may not use. What they do cannot be left for a restored member to do
+/// outside the timers.
+pub const NOT_TO_RESTORE: [&str; 5] = ["op.dh", "op.ristretto_mul", "op.sign", "op.verify", "op.aead_bytes"];
+
 /// Everything that shows or copies a member without changing it.
 const METHODS: [&str; 8] = ["id", "group", "members", "delivered", "fingerprints", "export", "duplicate", "drop"];
 
@@ -230,6 +234,26 @@ pub fn copies<'a>(members: impl Iterator<Item = &'a dyn Member>) -> Result<Vec<B
             match beyond_in(effort, Counts::default()) {
                 None => Ok(copy),
                 Some(what) => Err(Refusal::WorkOutside { call: "duplicate", what }),
+            }
+        })
+        .collect()
+}
+
+/// Members, restored from their exports.
+///
+/// # Errors
+/// One is not restored, or restoring it does work ahead.
+pub fn restored<'a>(
+    backend: &dyn Backend,
+    states: impl Iterator<Item = &'a [u8]>,
+) -> Result<Vec<Box<dyn Member>>, Refusal> {
+    states
+        .map(|state| {
+            let (member, effort) = Scope::Thread.measure(|| backend.restore(state));
+            let used = |(name, count): &(&str, u64)| *count > 0 && NOT_TO_RESTORE.contains(name);
+            match effort.counts.named().into_iter().find(used) {
+                None => member.map_err(Refusal::NotRestored),
+                Some((name, _)) => Err(Refusal::WorkOutside { call: "restore", what: name.to_owned() }),
             }
         })
         .collect()

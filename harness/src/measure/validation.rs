@@ -143,6 +143,9 @@ pub enum Refusal {
         /// The primitive counts that are too many.
         what: String,
     },
+    /// A member of a large group, which is kept as its export, is not restored from it.
+    #[error("a member is not restored from its export: {0}")]
+    NotRestored(Error),
     /// Methods that only show the members take too long after an operation, although they use no primitive.
     #[error(
         "after the operation, `{call}` and the like take {us} microseconds outside the timers, as if work was put off"

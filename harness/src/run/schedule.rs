@@ -333,7 +333,13 @@ impl<'a> Lanes<'a> {
         };
         Ok(match self.ask(lane, &mut runner, request) {
             Answer::Sample(mut sample) => {
-                self.runners().running.insert(key_of(task), runner);
+                let key = key_of(task);
+                let is_needed = locked(&self.queue).waiting.iter().any(|(_, task, _)| key_of(task) == key);
+                match is_needed {
+                    true => drop(self.runners().running.insert(key, runner)),
+                    // To free gigabytes is work, and needed before as many are taken again.
+                    false => self.turns.alone(lane, || drop(runner)),
+                }
                 if self.plan.peak && task.iteration == 0 {
                     self.measure_peak(lane, task, request, &mut sample);
                 }
@@ -388,7 +394,6 @@ impl<'a> Lanes<'a> {
         let ended = if *left == 0 { runner.take() } else { None };
         drop(runners);
         if ended.is_some() {
-            // To free gigabytes is work.
             self.turns.alone(lane, || drop(ended));
         }
     }
