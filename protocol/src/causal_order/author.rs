@@ -29,9 +29,8 @@ pub(super) struct Author {
     /// A signed message with a later number, which was verified ahead of its turn: only messages with tags can come before
     /// it. Not exported.
     pub(super) ahead: Option<Box<Ahead>>,
-    /// How many authors were known when what waits here was last looked at. 0 if something else that matters has
-    /// changed since. Not exported.
-    pub(super) looked: usize,
+    /// Whether something has changed that matters to what waits here and has been looked at. Not exported.
+    pub(super) news: bool,
 }
 
 #[derive(Clone)]
@@ -63,7 +62,7 @@ impl Author {
             verified_link: link,
             expects: BTreeSet::new(),
             ahead: None,
-            looked: 0,
+            news: true,
         }
     }
 

@@ -419,7 +419,7 @@ impl CausalOrder {
             tags.expected.remove(&woken);
             tags.due.insert(woken.1);
             if let Some(author) = self.authors.get_mut(&woken.1) {
-                author.looked = 0;
+                author.news = true;
             }
         }
     }

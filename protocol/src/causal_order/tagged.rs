@@ -134,10 +134,9 @@ impl CausalOrder {
     /// the key.
     pub fn reach(&mut self, id: &MemberId, group: &GroupId) -> Result<bool, Error> {
         let reached = self.try_to_reach(id, group)?;
-        let known = self.authors.len();
         // What waits is not looked at again for each message that arrives.
         if let Some(author) = self.authors.get_mut(id).filter(|_| !reached) {
-            author.looked = known;
+            author.news = false;
         }
         Ok(reached)
     }
@@ -150,7 +149,7 @@ impl CausalOrder {
         let Some(history) = envelope.history else { return Ok(false) };
         let numbers = author.verified.saturating_add(1)..envelope.number;
         let unjudged: Vec<Vec<Waiting>> =
-            numbers.clone().map(|number| self.unresolved(author, number, |_| true).cloned().collect()).collect();
+            numbers.clone().map(|number| author.unresolved(number, |_| true).cloned().collect()).collect();
         for number in numbers.clone() {
             self.resolve(id, number, group);
         }
@@ -195,10 +194,10 @@ impl CausalOrder {
 
     /// Finds out whether messages under tags can be settled for an author, and otherwise what they wait for.
     pub(super) fn find_tagged(&mut self, id: &MemberId) {
-        let Some(author) = self.authors.get(id).filter(|_| self.tags.is_some()) else { return };
+        let Some(author) = self.authors.get_mut(id).filter(|_| self.tags.is_some()) else { return };
+        author.news = true;
         let Some(number) = author.verified.checked_add(1) else { return };
         if author.unverified.under(number).any(Waiting::is_tagged) {
-            self.look_again(id);
             self.settle_later(id);
         }
     }
@@ -211,30 +210,6 @@ impl CausalOrder {
         if is_next || author.unverified.under(number).any(Waiting::is_tagged) {
             self.settle_later(id);
         }
-    }
-
-    /// What waits of an author may be something else now than when it was last looked at.
-    fn look_again(&mut self, id: &MemberId) {
-        if let Some(author) = self.authors.get_mut(id) {
-            author.looked = 0;
-        }
-    }
-
-    /// The messages under tags and this number that have not been looked at. If something has changed since that matters,
-    /// also those with such a note.
-    fn unresolved<'a>(
-        &self,
-        author: &'a Author,
-        number: u32,
-        again: impl Fn(&Note) -> bool,
-    ) -> impl Iterator<Item = &'a Waiting> {
-        let changed = self.has_changed(author);
-        let is_tagged = author.unverified.under(number).filter(|waiting| waiting.is_tagged());
-        is_tagged.filter(move |waiting| matches!(waiting.note, Note::None) || changed && again(&waiting.note))
-    }
-
-    fn has_changed(&self, author: &Author) -> bool {
-        author.looked != self.authors.len()
     }
 
     fn settle_later(&mut self, id: &MemberId) {
@@ -259,7 +234,7 @@ impl CausalOrder {
     fn resolve(&mut self, id: &MemberId, number: u32, group: &GroupId) {
         let Some(author) = self.authors.get(id) else { return };
         let (mut found, mut nothing, mut subjects) = (Vec::new(), Vec::new(), Vec::new());
-        for waiting in self.unresolved(author, number, |note| matches!(note, Note::Nothing)) {
+        for waiting in author.unresolved(number, |note| matches!(note, Note::Nothing)) {
             let Ok(envelope) = Envelope::decode(&waiting.bytes) else { continue };
             let possible = self.possible(id, group, &envelope, waiting);
             if possible.is_empty() {
@@ -348,7 +323,7 @@ impl CausalOrder {
         let author = self.authors.get_mut(id).ok_or(Error::Internal)?;
         author.unverified.insert(waiting.clone(), &mut self.waiting_bytes);
         author.ahead = Some(Box::new(Ahead { waiting, verified }));
-        author.looked = 0;
+        author.news = true;
         self.settle_later(id);
         Ok(Receipt::Waits)
     }
@@ -363,19 +338,20 @@ impl CausalOrder {
             return;
         }
         let Some(author) = self.authors.get(id) else { return };
-        let changed = self.has_changed(author);
+        let news = author.news;
         let is_open = |waiting: &&Waiting| match waiting.note {
             Note::Tried(under) => under != key,
-            Note::Nothing => changed,
+            Note::Nothing => news,
             _ => true,
         };
-        let (mut found, mut refused) = (None, Vec::new());
+        let (mut found, mut refused, mut unknown) = (None, Vec::new(), Vec::new());
         let first = author.verified.saturating_add(1);
         for number in first..=first.saturating_add(MAX_TAGGED as u32) {
             let signed = author.unverified.under(number).filter(|waiting| !waiting.is_tagged() && number > first);
             for waiting in signed.filter(is_open) {
                 let Ok(envelope) = Envelope::decode(&waiting.bytes) else { continue };
                 let candidates = super::author::candidates(&envelope, &self.by_handle);
+                unknown.extend(envelope.subject.name().filter(|_| candidates.is_none()));
                 let Some(candidates) = candidates.filter(|_| envelope.history.is_some()) else {
                     refused.push(Waiting { note: Note::Nothing, ..waiting.clone() });
                     continue;
@@ -392,9 +368,10 @@ impl CausalOrder {
                 break;
             }
         }
+        self.unnamed.extend(unknown.into_iter().map(|name| (name, *id)));
         if let Some(author) = self.authors.get_mut(id) {
             if found.is_some() {
-                author.looked = 0;
+                author.news = true;
             }
             author.ahead = found;
             refused.into_iter().for_each(|waiting| author.unverified.note(waiting));
@@ -421,6 +398,12 @@ impl Author {
             key: *self.verified_key.as_bytes(),
             link: next_link(&self.verified_link, &digest),
         }
+    }
+
+    /// The messages under tags and this number that have not been looked at; if there are news, also those with such a note.
+    fn unresolved(&self, number: u32, again: impl Fn(&Note) -> bool) -> impl Iterator<Item = &Waiting> {
+        let is_open = move |note: &Note| matches!(note, Note::None) || self.news && again(note);
+        self.unverified.under(number).filter(move |waiting| waiting.is_tagged() && is_open(&waiting.note))
     }
 
     /// The messages under tags and this number that have been resolved; all of them, or those that may be checked.
