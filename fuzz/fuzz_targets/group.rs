@@ -1,5 +1,5 @@
 //! A whole group driven by bytes. Each input is a schedule of `protocol::simulation`, with crashes, partitions,
-//! repeated and damaged messages. All that must hold there must hold.
+//! repeated and damaged messages. All that must hold there must hold. The last bit chooses the variant.
 
 #![no_main]
 
@@ -14,7 +14,10 @@ const MAX_STEPS: usize = 48;
 fuzz_target!(|bytes: &[u8]| {
     let mut schedule = Schedule::from_bytes(bytes);
     schedule.steps.truncate(MAX_STEPS);
-    let subject = Subject { backend: &Dcgka::CORRECTED, audit: Some(Auditor::boxed) };
+    let subject = match bytes.last().is_some_and(|last| last & 1 == 1) {
+        false => Subject { backend: &Dcgka::CORRECTED, audit: Some(Auditor::boxed) },
+        true => Subject { backend: &Dcgka::LEAN, audit: Some(Auditor::lean) },
+    };
     if let Err(failure) = simulation::run(subject, &schedule) {
         panic!("{}", Counterexample { schedule, failure });
     }

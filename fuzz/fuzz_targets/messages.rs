@@ -1,7 +1,8 @@
 //! Whatever a malicious member or a stranger sends: nobody panics; what is refused leaves no trace; a state grows no
 //! faster than its input; and the honest members continue and read each other.
 //!
-//! The first byte chooses one of three: an established group, a user outside all groups, the decoding of exports.
+//! The first byte chooses one of three: an established group, a user outside all groups, the decoding of exports. The last bit
+//! chooses the variant: the protocol as published with corrections, or the leanest form.
 
 #![no_main]
 
@@ -46,12 +47,14 @@ struct World {
 }
 
 thread_local! {
-    static SETTLED: World = World::settled();
+    static SETTLED: [World; 2] = [Dcgka::CORRECTED, Dcgka::LEAN].map(World::settled);
 }
 
 fuzz_target!(|data: &[u8]| {
     let mut input = Input::new(data);
-    let mut world = SETTLED.with(World::clone);
+    // The last bit, so that the rest means the same in both variants.
+    let variant = usize::from(data.last().is_some_and(|last| last & 1 == 1));
+    let mut world = SETTLED.with(|worlds| worlds[variant].clone());
     match input.below(4) {
         0 => outside(&mut world, &mut input),
         1 => restore(&mut world, &mut input),
@@ -81,9 +84,9 @@ fn inside(world: &mut World, input: &mut Input<'_>) {
 }
 
 impl World {
-    fn settled() -> Self {
-        let mut network = Network::new(FOUNDERS + 1);
-        let mallory = Mallory::new(&network.directory);
+    fn settled(backend: Dcgka) -> Self {
+        let mut network = Network::new(backend, FOUNDERS + 1);
+        let mallory = Mallory::new(backend, &network.directory);
         let mut ids: Vec<_> = network.users.iter().map(|user| user.id).collect();
         let nobody = SigningKey::from_secret(&Secret::new([7; 32])).verification_key();
         ids.extend([mallory.id, MemberId(*nobody.as_bytes()), MemberId([0; 32])]);
@@ -233,7 +236,7 @@ fn outside(world: &mut World, input: &mut Input<'_>) {
     let World { network, mallory, ids, .. } = world;
     let me = network.id(OUTSIDER);
     let mut member = network.users[OUTSIDER].member.duplicate();
-    let mut fresh = Mallory::new(&network.directory);
+    let mut fresh = Mallory::new(network.backend, &network.directory);
     let create = [me, ids[0], ids[1]];
     let create = fresh.act(&network.directory, ids, |member, context| member.create(&create, context));
     let add = mallory.clone().act(&network.directory, ids, |member, context| member.add(&me, context));
@@ -307,7 +310,7 @@ fn outside(world: &mut World, input: &mut Input<'_>) {
         }
     }
     let state = member.export();
-    let mut member = Dcgka::CORRECTED.restore(&state).expect("an export is restored");
+    let mut member = network.backend.restore(&state).expect("an export is restored");
     assert!(member.export() == state, "a state changes when it is written and read");
     let mut context = Context { rng: &mut network.rng, directory: &network.directory, confirm_inviter: &|_| true };
     let _ = member.update(&mut context);
@@ -324,9 +327,10 @@ fn restore(world: &mut World, input: &mut Input<'_>) {
         user => world.network.users[user - 2].member.export(),
     };
     input.mutate(&mut state);
-    if let Ok(member) = Dcgka::CORRECTED.restore(&state) {
+    let backend = world.network.backend;
+    if let Ok(member) = backend.restore(&state) {
         let (_, _, _) = (member.members(), member.fingerprints(), member.group());
-        let again = Dcgka::CORRECTED.restore(&member.export());
+        let again = backend.restore(&member.export());
         assert!(again.is_ok(), "what was restored and exported is restored");
     }
 }

@@ -15,6 +15,9 @@ use protocol::wire::envelope::{Draft, Envelope, Kind, Subject};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng as _, SeedableRng, TryCryptoRng, TryRng};
 
+/// An acknowledgement, without the part that names what it acknowledges.
+const ACK: Kind = Kind(5);
+
 /// A message before it is signed.
 #[derive(Clone)]
 pub struct Unsigned {
@@ -48,11 +51,11 @@ impl Clone for Mallory {
 }
 
 impl Mallory {
-    pub fn new(directory: &InMemoryDirectory) -> Self {
+    pub fn new(backend: Dcgka, directory: &InMemoryDirectory) -> Self {
         let mut rng = ChaCha20Rng::seed_from_u64(2);
         // A new user draws its identity first.
         let identity = SigningKey::random(&mut rng.clone());
-        let user = Dcgka::CORRECTED.new_user(4, &mut rng);
+        let user = backend.new_user(4, &mut rng);
         assert_eq!(user.id.0, *identity.verification_key().as_bytes());
         directory.publish(user.id, user.bundle, user.one_time);
         let (key, rng) = (identity.clone(), Recorder { rng, last: [0; SIGNING_KEY_LEN] });
@@ -82,7 +85,9 @@ impl Mallory {
             protocol::member::Recipients::One(id) => Some(id),
         };
         let (subject, new_key) = (envelope.subject.map(named), envelope.new_key.map(|_| drawn.clone()));
-        Unsigned { kind: Kind(envelope.kind.0 & 0x1f), subject, new_key, body: envelope.body.to_vec(), to }
+        // She signs what others would send under a tag.
+        let kind = if envelope.is_tagged() { ACK } else { Kind(envelope.kind.0 & 0x1f) };
+        Unsigned { kind, subject, new_key, body: envelope.body.to_vec(), to }
     }
 
     /// Receives a message of another user, and holds back the answers.

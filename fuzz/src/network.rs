@@ -37,6 +37,7 @@ pub struct User {
 }
 
 pub struct Network {
+    pub backend: Dcgka,
     pub users: Vec<User>,
     pub directory: InMemoryDirectory,
     pub rng: ChaCha20Rng,
@@ -53,26 +54,26 @@ impl Clone for User {
 
 impl Clone for Network {
     fn clone(&self) -> Self {
-        let Self { users, directory, rng, sent, group } = self;
+        let Self { backend, users, directory, rng, sent, group } = self;
         let (users, directory, rng) = (users.clone(), directory.clone(), rng.clone());
-        Self { users, directory, rng, sent: sent.clone(), group: *group }
+        Self { backend: *backend, users, directory, rng, sent: sent.clone(), group: *group }
     }
 }
 
 impl Network {
     /// This number of users with prekeys, in no group.
-    pub fn new(users: usize) -> Self {
+    pub fn new(backend: Dcgka, users: usize) -> Self {
         let mut rng = ChaCha20Rng::seed_from_u64(1);
         let directory = InMemoryDirectory::default();
         let new_user = |_| {
-            let user = Dcgka::CORRECTED.new_user(4, &mut rng);
+            let user = backend.new_user(4, &mut rng);
             directory.publish(user.id, user.bundle, user.one_time);
             let bound = user.member.export().len();
             let (events, said_none, misled, received) = (Vec::new(), false, false, 0);
             User { id: user.id, member: user.member, events, said_none, misled, received, bound }
         };
         let users = (0..users).map(new_user).collect();
-        Self { users, directory, rng, sent: Vec::new(), group: GroupId([0; protocol::id::GROUP_ID_LEN]) }
+        Self { backend, users, directory, rng, sent: Vec::new(), group: GroupId([0; protocol::id::GROUP_ID_LEN]) }
     }
 
     pub fn id(&self, user: usize) -> MemberId {
@@ -208,7 +209,7 @@ impl Network {
         self.agree();
         for User { member, .. } in &self.users {
             let state = member.export();
-            let restored = Dcgka::CORRECTED.restore(&state).expect("an export is restored");
+            let restored = self.backend.restore(&state).expect("an export is restored");
             assert!(restored.export() == state, "a state changes when it is written and read");
         }
     }

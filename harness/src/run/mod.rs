@@ -4,9 +4,12 @@ pub mod apart;
 pub mod cell_protocol;
 pub mod child;
 pub mod describe;
+mod error;
 #[cfg(feature = "cli")]
 pub mod external;
+mod lanes;
 pub mod plan;
 pub mod runner;
+mod runners;
 pub mod schedule;
 pub mod turns;
