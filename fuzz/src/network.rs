@@ -5,13 +5,14 @@ use protocol::directory::InMemoryDirectory;
 use protocol::error::Error;
 use protocol::id::{GroupId, MemberId};
 use protocol::member::{Backend as _, Context, Event, Incoming, Member, Outgoing, Received, Recipients};
+use protocol::wire::envelope::{Kind, kind};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
 /// The number of bytes by which a state may grow for each received message, in addition to twice the message's length.
 const GROWTH: usize = 1024;
-/// The kind byte of an acknowledgement that says `none`.
-const ACK_NONE: u8 = 0x86;
+/// The kind of an acknowledgement that says `none`.
+const ACK_NONE: Kind = Kind(6 | Kind::ACKNOWLEDGES);
 
 /// A message on the network.
 #[derive(Clone)]
@@ -128,7 +129,7 @@ impl Network {
             Ok(received) => {
                 let sent: usize = received.outgoing.iter().map(|message| message.bytes.len()).sum();
                 *bound += 2 * (bytes.len() + sent) + GROWTH * (1 + received.outgoing.len());
-                *said_none |= received.outgoing.iter().any(|message| message.bytes[1] == ACK_NONE);
+                *said_none |= received.outgoing.iter().any(|message| kind(&message.bytes) == Some(ACK_NONE));
                 events.extend(received.events.iter().cloned());
                 assert!(after.len() <= *bound, "the state has grown to {} bytes", after.len());
                 let id = *id;

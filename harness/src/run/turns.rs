@@ -171,6 +171,11 @@ mod tests {
         all() - before
     }
 
+    /// Whether a process or its child takes CPU time. On a busy machine, that takes a while to show.
+    fn goes_on(child: &Child) -> bool {
+        (0..600).any(|_| takes(child, Duration::from_millis(100)) > 0)
+    }
+
     #[test]
     fn while_one_times_the_other_stands_still_with_all_that_it_has_started() {
         let (one, other) = (busy(), busy());
@@ -180,7 +185,7 @@ mod tests {
         timing.begin();
         std::thread::sleep(Duration::from_millis(20));
         assert_eq!(takes(&other, Duration::from_millis(100)), 0);
-        assert!(takes(&one, Duration::from_millis(100)) > 0);
+        assert!(goes_on(&one));
         assert!(working.paused() > Duration::from_millis(100) && timing.paused() < Duration::from_millis(20));
         // Who begins to work now stands still from the beginning.
         drop(working);
@@ -188,7 +193,7 @@ mod tests {
         let working = turns.work(1, other.id());
         assert_eq!(takes(&other, Duration::from_millis(100)), 0);
         timing.end();
-        assert!(takes(&other, Duration::from_millis(100)) > 0);
+        assert!(goes_on(&other));
         drop((timing, working));
         assert_eq!(takes(&one, Duration::from_millis(50)) + takes(&other, Duration::from_millis(50)), 0);
         end(one);
@@ -226,7 +231,7 @@ mod tests {
         let turns = Turns::default();
         let _working = turns.work(1, other.id());
         assert_eq!(turns.alone(0, || takes(&other, Duration::from_millis(100))), 0);
-        assert!(takes(&other, Duration::from_millis(100)) > 0);
+        assert!(goes_on(&other));
         end(other);
     }
 }
