@@ -12,7 +12,7 @@ use protocol::operation::{Operation, Phase, Role};
 use super::cell_costs::{self, Cells, Cost, Runs};
 use super::growth::{self, Claim, Fit};
 use super::measurement::{Who, number};
-use super::speed::Speed;
+use super::speed::{Speed, is_equal};
 use super::statistics::{Summary, median};
 use crate::record::about::About;
 use crate::record::metric::Metric;
@@ -89,6 +89,11 @@ impl Quantity {
 
     fn median(self, samples: &[&Sample]) -> Option<f64> {
         median(&samples.iter().flat_map(|sample| self.values(sample)).collect::<Vec<_>>())
+    }
+
+    /// The median of samples over that of others.
+    fn over(self, samples: &[&Sample], others: &[&Sample]) -> Option<f64> {
+        Some(self.median(samples)? / self.median(others).filter(|median| *median > 0.0)?)
     }
 
     fn values(self, sample: &Sample) -> Vec<f64> {
@@ -274,7 +279,8 @@ impl<'a> Comparison<'a> {
     pub fn growth(&self, row: &str, operation: Operation, who: Who, cost: growth::Cost) -> Option<Fit> {
         let of_size = |size| {
             let runs = self.cells.runs(row, operation, size)?;
-            let samples = if cost == growth::Cost::Cpu { runs.timed() } else { runs.all() };
+            // Times at several speeds grow as the machine slows down.
+            let samples = if cost == growth::Cost::Cpu { runs.at(Speed::Fast) } else { runs.all() };
             let values: Vec<f64> = samples.iter().filter_map(|sample| cost.of(who, sample)).collect();
             Some((f64::from(size), median(&values)?))
         };
@@ -297,8 +303,9 @@ impl<'a> Comparison<'a> {
         checked
     }
 
-    /// The median of a cell over that of the reference; of a time, over samples at the same speed of the machine, the faster
-    /// one where both have such samples. `None` if either is missing or the reference's is zero.
+    /// The median of a cell over that of the reference. Of a time, the medians are those at the machine's faster speed. If one of
+    /// the cells has no such sample, it is the median ratio of all pairs of samples at one speed. `None` if there are none,
+    /// if either is missing, or if the reference's is zero.
     #[must_use]
     pub fn ratio(
         &self,
@@ -309,11 +316,13 @@ impl<'a> Comparison<'a> {
     ) -> Option<f64> {
         let [runs, reference] = [row, reference].map(|row| self.cells.runs(row, operation, group_size));
         let (runs, reference) = runs.zip(reference)?;
-        let over = |samples, others| Some(quantity.median(samples)? / quantity.median(others).filter(|it| *it > 0.0)?);
-        let at = |speed| over(runs.at(speed), reference.at(speed));
         match quantity {
-            Quantity::Total(_) => over(runs.all(), reference.all()),
-            Quantity::Cpu(_) => at(Speed::Fast).or_else(|| at(Speed::Slow)),
+            Quantity::Total(_) => quantity.over(runs.all(), reference.all()),
+            Quantity::Cpu(_) => quantity.over(runs.at(Speed::Fast), reference.at(Speed::Fast)).or_else(|| {
+                let pairs = runs.all().iter().flat_map(|one| reference.all().iter().map(move |other| (*one, *other)));
+                let at_one_speed = pairs.filter(|(one, other)| is_equal(one, other));
+                median(&at_one_speed.filter_map(|(one, other)| quantity.over(&[one], &[other])).collect::<Vec<_>>())
+            }),
         }
     }
 
@@ -448,7 +457,10 @@ mod tests {
         assert_eq!(ratio(&samples, SENDER), None, "one was measured at the faster speed, the other one at the slower");
         assert_eq!(ratio(&samples, BYTES), Some(2.0));
         samples.push(slowed(named("toy")));
-        assert_eq!(ratio(&samples, SENDER), Some(0.5), "both were measured at the slower speed");
+        assert_eq!(ratio(&samples, SENDER), Some(0.5), "both were measured at one slower speed");
+        let mut slowest = slowed(named("toy"));
+        slowest.primitive_ns.values_mut().for_each(|cost| *cost *= 1.5);
+        assert_eq!(ratio(&[named("third"), slowest, slowed(other())], SENDER), None, "these are two slower speeds");
         let mut faster = other();
         faster.work[0].cpu_ns = vec![330];
         samples.push(faster);

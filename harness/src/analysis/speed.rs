@@ -1,26 +1,26 @@
-//! At which of two speeds the machine ran beside each sample.
+//! How fast the machine ran beside each sample.
 //!
-//! Shared machines change between two speeds, for seconds at a time, which neither load nor stolen time nor the clock
-//! frequency shows: at the slower one, serial field arithmetic takes half as long again, and vector code hardly longer.
-//! Key agreement is serial arithmetic, and it is timed right before and right after each operation. So its cost says
-//! at which speed the operation ran, and does not depend on what the operation took.
+//! Shared machines slow down for seconds at a time, which neither load nor stolen time nor the clock frequency shows: serial
+//! field arithmetic then takes up to half as long again, and vector code hardly longer. Key agreement is serial arithmetic,
+//! and it is timed right before and right after each operation. So its cost says how fast the machine was, and does not
+//! depend on what the operation took.
 
-use super::statistics::quantile;
 use crate::record::metric::Metric;
 use crate::record::sample::Sample;
 
-/// At the slower speed, a key agreement takes more than this multiple of one at the faster speed. On one machine, the
-/// costs beside nine of ten samples were within 1.1 times the fastest tenth, and the slower speed was at 1.5.
+/// Two key agreements were made at one speed if neither takes more than this multiple of the other. On one machine, two thirds
+/// of them took up to 1.1 times the fastest ones, and the others up to twice that, spread evenly.
 const SLOWER: f64 = 1.15;
-/// The part of a run's key agreements that is taken to be at the faster speed.
-const FASTEST: f64 = 0.1;
+
+/// From this number of key agreements on, the fastest twentieth does not count: it may be a fault of a clock.
+const FEW: usize = 20;
 
 /// A speed of the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Speed {
-    /// The faster one.
+    /// The fastest that was seen in the run.
     Fast,
-    /// The slower one, or both in turn.
+    /// Anything slower.
     Slow,
 }
 
@@ -39,7 +39,7 @@ impl Speeds {
         costs.sort_by(f64::total_cmp);
         // A sample that is derived from another one has its costs, and tells nothing new.
         costs.dedup();
-        Self { limit_ns: quantile(&costs, FASTEST).map(|cost| cost * SLOWER) }
+        Self { limit_ns: costs.get(costs.len() / FEW).map(|cost| cost * SLOWER) }
     }
 
     /// The speed beside a sample of this run; the faster one if no key agreement was timed beside it.
@@ -52,17 +52,28 @@ impl Speeds {
     }
 }
 
-/// Whether the machine ran at the same speed beside both samples, as far as is known. They are of one machine, but may be of
-/// different programs.
+/// Whether the machine ran at one speed beside both samples, as far as is known.
 #[must_use]
 pub fn is_equal(one: &Sample, other: &Sample) -> bool {
-    let costs = agreement_ns(one).zip(agreement_ns(other));
-    costs.is_none_or(|(one, other)| one.max(other) <= SLOWER * one.min(other))
+    change(one, other).is_none_or(is_small)
+}
+
+/// What a key agreement took beside the second sample, over what it took beside the first one.
+#[must_use]
+pub fn change(one: &Sample, other: &Sample) -> Option<f64> {
+    agreement_ns(one).zip(agreement_ns(other)).map(|(one, other)| other / one)
+}
+
+/// Whether such a change is none of the machine's speed.
+#[must_use]
+pub fn is_small(change: f64) -> bool {
+    (1.0 / SLOWER..=SLOWER).contains(&change)
 }
 
 /// What a key agreement took beside a sample.
 fn agreement_ns(sample: &Sample) -> Option<f64> {
-    sample.primitive_ns.get(&Metric::Primitive("op.dh")).copied()
+    let cost = sample.primitive_ns.get(&Metric::Primitive("op.dh")).copied();
+    cost.filter(|cost| cost.is_finite() && *cost > 0.0)
 }
 
 #[cfg(test)]
@@ -82,6 +93,29 @@ mod tests {
         let speeds = Speeds::of(&samples);
         let slow: Vec<bool> = samples.iter().map(|sample| speeds.beside(sample) == Speed::Slow).collect();
         assert_eq!(slow, [false, true, false, false, true, false]);
+    }
+
+    #[test]
+    fn a_few_fast_samples_among_many_slow_ones_are_the_fast_ones() {
+        let samples = [52.0, 80.0, 81.0, 82.0, 83.0, 84.0, 85.0, 86.0, 87.0, 53.0].map(with);
+        let speeds = Speeds::of(&samples);
+        assert_eq!(samples.iter().filter(|sample| speeds.beside(sample) == Speed::Fast).count(), 2);
+    }
+
+    #[test]
+    fn one_of_many_does_not_decide() {
+        let samples: Vec<Sample> =
+            (0..40).map(|index| with(if index == 7 { 20.0 } else { 52.0 + 0.01 * f64::from(index) })).collect();
+        let speeds = Speeds::of(&samples);
+        assert!(samples.iter().all(|sample| speeds.beside(sample) == Speed::Fast));
+    }
+
+    #[test]
+    fn what_no_key_agreement_can_take_is_ignored() {
+        let samples = [0.0, -1.0, f64::NAN, f64::INFINITY, 52.0, 53.0, 54.0].map(with);
+        let limit = Speeds::of(&samples).limit_ns.unwrap();
+        assert!((limit - 52.0 * SLOWER).abs() < 1e-9, "{limit}");
+        assert!(Speeds::of(&samples[..4]).limit_ns.is_none());
     }
 
     #[test]

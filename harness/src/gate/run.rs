@@ -12,7 +12,7 @@ use super::figures::Cells;
 use super::instructions::{self, Conditions, Cpu};
 use super::report::{Record, Report};
 use super::revision::{Revision, RevisionError};
-use super::time;
+use super::time::{self, MIN_PAIRS};
 use crate::analysis::noise;
 use crate::record::manifest::Build;
 use crate::record::version::NotComparable;
@@ -124,9 +124,6 @@ pub enum GateError {
     Threads(#[from] rayon::ThreadPoolBuildError),
 }
 
-/// The fewest pairs by which --time-gates decides. The interval of fewer is hardly more than their smallest and largest ratio.
-const MIN_PAIRS: u64 = 10;
-
 /// Whether the costs can be compared at all, before anything is written or measured.
 ///
 /// # Errors
@@ -142,7 +139,7 @@ pub fn check(gate: &Gate<'_>) -> Result<(), GateError> {
         return Err(GateError::NothingTimed);
     }
     let pairs = u64::from(gate.config.pairs.groups) * u64::from(gate.config.pairs.runs);
-    if gate.time_gates && pairs < MIN_PAIRS {
+    if gate.time_gates && pairs < MIN_PAIRS as u64 {
         return Err(GateError::FewPairs { pairs });
     }
     Ok(())

@@ -1,7 +1,8 @@
 //! CPU time of an update, compared with that of another build in pairs. Both builds measure the same update, one right after
 //! the other, and alternate in who goes first. So anything that slows the machine down slows down both.
 //!
-//! A pair counts only if the machine ran at the same speed beside both samples ([`is_equal`]).
+//! A pair counts only if the machine did not change its speed between its samples ([`change`]): key agreement beside them must
+//! differ as in the other pairs. The builds themselves may differ in what a key agreement takes.
 //!
 //! A change counts only if three things agree: the median of the paired ratios exceeds the threshold, its 95 % interval
 //! excludes 1, and the ratio of the fastest samples is on the same side of 1.
@@ -15,7 +16,7 @@ use super::comparison::{Change, Verdict, cause};
 use super::config::Config;
 use super::figures::{Cost, cell_name, figures};
 use crate::analysis::cell_costs::cpu_of_all;
-use crate::analysis::speed::is_equal;
+use crate::analysis::speed::{change, is_small};
 use crate::analysis::statistics::{bootstrap_median, median};
 use crate::record::metric::Metric;
 use crate::record::sample::{Sample, Status};
@@ -25,6 +26,11 @@ use crate::run::plan::Choice;
 
 /// The roles whose time is compared, all phases together: the sender, and the median of all recipients.
 const ROLES: [Role; 2] = [Role::Sender, Role::Recipient];
+
+/// The fewest pairs by which --time-gates decides. The interval of fewer is hardly more than their smallest and largest ratio.
+pub const MIN_PAIRS: usize = 10;
+/// From this relative change on, the report says what a key agreement takes in the other build.
+const AGREEMENT_CHANGE: f64 = 0.03;
 
 /// What the pairs have shown.
 #[derive(Clone, Debug, Default)]
@@ -118,20 +124,39 @@ fn measure_pairs(
 }
 
 fn compare(cell: &str, role: Role, pairs: &[Pair], threshold: f64, worse: Verdict, timed: &mut Timed) {
-    let at_one_speed = pairs.iter().filter(|[before, after]| is_equal(before, after));
+    let changes: Vec<f64> = pairs.iter().filter_map(|[before, after]| change(before, after)).collect();
+    let usual = median(&changes).unwrap_or(1.0);
+    let is_steady = |[before, after]: &&Pair| change(before, after).is_none_or(|change| is_small(change / usual));
+    let steady: Vec<&Pair> = pairs.iter().filter(is_steady).collect();
     let times: Option<Vec<[f64; 2]>> =
-        at_one_speed.map(|[before, after]| Some([cpu_of(before, role)?, cpu_of(after, role)?])).collect();
+        steady.iter().map(|[before, after]| Some([cpu_of(before, role)?, cpu_of(after, role)?])).collect();
     let metric = Cost { metric: Metric::CpuNs, of: role.name() };
-    let Some(paired) = times.and_then(|times| Paired::of(&times)) else {
-        let reason = "there are no two pairs of times at one speed of the machine";
-        timed.trouble.push(format!("{cell} {metric}: {reason}"));
-        return;
-    };
-    let counted = match pairs.len() - paired.pairs {
+    let left_out = match pairs.len() - steady.len() {
         0 => String::new(),
-        left_out => format!(", {left_out} of {} pairs left out: the machine's speed changed in them", pairs.len()),
+        left_out => format!("; {left_out} of {} pairs left out: the machine's speed changed in them", pairs.len()),
     };
-    timed.notes.push(format!("{cell} {metric}: {paired}{counted}"));
+    let least = if worse == Verdict::Regression { MIN_PAIRS.min(pairs.len()) } else { 2 };
+    let paired = match times.map(|times| Paired::of(&times)) {
+        Some(Some(paired)) if steady.len() >= least => paired,
+        // Where times only advise, there is no advice.
+        Some(_) if worse == Verdict::Advisory => {
+            timed.notes.push(format!("{cell} {metric}: too few times to compare{left_out}"));
+            return;
+        }
+        Some(_) => {
+            timed.trouble.push(format!("{cell} {metric}: too few times to compare{left_out}"));
+            return;
+        }
+        None => {
+            timed.trouble.push(format!("{cell} {metric}: there are no times to compare"));
+            return;
+        }
+    };
+    let agreement = match (usual - 1.0).abs() > AGREEMENT_CHANGE {
+        true => format!("; key agreement alone: ratio {usual:.3}"),
+        false => String::new(),
+    };
+    timed.notes.push(format!("{cell} {metric}: {paired}{agreement}{left_out}"));
     let verdict = match paired.changed(threshold) {
         Some(true) => worse,
         Some(false) => Verdict::Improvement,
@@ -157,8 +182,6 @@ fn cpu_of(sample: &Sample, role: Role) -> Option<f64> {
 /// Statistics of times in pairs: before and after.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Paired {
-    /// The number of pairs.
-    pairs: usize,
     /// Medians in nanoseconds.
     before: f64,
     after: f64,
@@ -177,7 +200,6 @@ impl Paired {
         let least = |side: usize| times.iter().map(|pair| pair[side]).min_by(f64::total_cmp);
         let fastest = least(1)? / least(0)?;
         let paired = Self {
-            pairs: times.len(),
             before: median(&side(0))?,
             after: median(&side(1))?,
             ratio: median(&ratios.concat())?,
@@ -241,23 +263,48 @@ mod tests {
             sample
         };
         let [fast, slow] = [sample(1000, 52.0), sample(1500, 80.0)];
-        let compared = |pairs: &[Pair]| {
+        let judged = |pairs: &[Pair], worse| {
             let mut timed = Timed::default();
-            compare("cell", Role::Sender, pairs, 0.05, Verdict::Regression, &mut timed);
+            compare("cell", Role::Sender, pairs, 0.05, worse, &mut timed);
             (timed.changes.len(), timed.notes.concat(), timed.trouble.concat())
         };
-        let same = || [[fast.clone(), fast.clone()], [slow.clone(), slow.clone()]];
+        let advised = |pairs: &[Pair]| judged(pairs, Verdict::Advisory);
+        let same = || vec![[fast.clone(), fast.clone()], [slow.clone(), slow.clone()], [fast.clone(), fast.clone()]];
         let changed = || [fast.clone(), slow.clone()];
-        let (changes, notes, _) = compared(&[&same()[..], &[changed(), changed(), changed()]].concat());
+        let (changes, notes, _) = advised(&[same(), vec![changed(), changed()]].concat());
         assert_eq!(changes, 0);
-        assert!(notes.contains("ratio 1.000") && notes.contains("3 of 5 pairs left out"), "{notes}");
-        let (changes, notes, _) = compared(&[same(), same()].concat());
+        assert!(notes.contains("ratio 1.000") && notes.contains("2 of 5 pairs left out"), "{notes}");
+        let (changes, notes, _) = advised(&[same(), same()].concat());
         assert!(changes == 0 && !notes.contains("left out"), "{notes}");
         // The same times at a speed that does not change are a regression.
-        let slower = [sample(1000, 52.0), sample(1500, 52.0)];
-        assert_eq!(compared(&[slower.clone(), slower.clone()]).0, 1);
-        let (_, _, trouble) = compared(&[changed(), changed()]);
-        assert!(trouble.contains("one speed"), "{trouble}");
+        let slower = || [sample(1000, 52.0), sample(1500, 52.0)];
+        assert_eq!(advised(&[slower(), slower()]).0, 1);
+        // So they are if key agreement itself has become slower, in all pairs.
+        let (changes, notes, _) = advised(&[changed(), changed()]);
+        assert!(changes == 1 && notes.contains("key agreement alone: ratio 1.538"), "{notes}");
+    }
+
+    #[test]
+    fn few_pairs_do_not_decide() {
+        let sample = |cpu_ns, agreement_ns| {
+            let mut sample = synthetic::remove();
+            sample.work = vec![synthetic::work(Role::Sender, Phase::Generate, &[], &[cpu_ns])];
+            sample.primitive_ns.insert(Metric::Primitive("op.dh"), agreement_ns);
+            sample
+        };
+        let slower = || [sample(1000, 52.0), sample(1500, 52.0)];
+        // The machine's speed went up in some pairs and down in others.
+        let unsteady = |agreement_ns| [sample(1000, 52.0), sample(1000, agreement_ns)];
+        let pairs: Vec<Pair> =
+            (0..3).map(|_| slower()).chain([30.0, 32.0, 34.0, 80.0, 82.0, 84.0, 86.0].map(unsteady)).collect();
+        let judged = |worse| {
+            let mut timed = Timed::default();
+            compare("cell", Role::Sender, &pairs, 0.05, worse, &mut timed);
+            (timed.changes.len(), timed.trouble.concat())
+        };
+        let (changes, trouble) = judged(Verdict::Regression);
+        assert!(changes == 0 && trouble.contains("too few times"), "{trouble}");
+        assert!(judged(Verdict::Advisory).1.is_empty());
     }
 
     #[test]

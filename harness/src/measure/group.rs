@@ -166,6 +166,9 @@ fn prekeys(origin: &Origin) -> usize {
 #[cfg(feature = "cli")]
 mod tests {
     use dcgka::Dcgka;
+    use protocol::crypto::dh::PrivateKey;
+    use protocol::crypto::kdf;
+    use protocol::crypto::secret::Secret;
     use protocol::crypto::signature::SigningKey;
     use protocol::error::Error;
     use protocol::member::Description;
@@ -174,10 +177,10 @@ mod tests {
 
     use super::*;
 
-    /// DCGKA, but restoring a member signs something, as if to have the signature later.
-    struct SignsAhead;
+    /// DCGKA, but restoring a member does something ahead.
+    struct WorksAhead(fn(&[u8]));
 
-    impl Backend for SignsAhead {
+    impl Backend for WorksAhead {
         fn description(&self) -> Description {
             Dcgka::LEAN.description()
         }
@@ -187,7 +190,7 @@ mod tests {
         }
 
         fn restore(&self, state: &[u8]) -> Result<Box<dyn Member>, Error> {
-            let _ = SigningKey::random(&mut ChaCha20Rng::from_seed([1; 32])).sign(state);
+            self.0(state);
             Dcgka::LEAN.restore(state)
         }
 
@@ -241,9 +244,27 @@ mod tests {
     #[test]
     fn a_member_that_does_work_when_it_is_restored_is_refused() {
         let kept = kept_as_exports(&users(2));
-        let refused = |refusal: Refusal| refusal.to_string().contains("`restore` does work outside the timers");
-        assert!(kept.group(&SignsAhead).is_err_and(refused));
-        assert!(kept.members(&SignsAhead, &[0]).is_err_and(refused));
+        let signs: fn(&[u8]) = |state| {
+            std::hint::black_box(SigningKey::from_secret(&Secret::new([1; 32])).sign(state));
+        };
+        let makes_keys: fn(&[u8]) = |_| {
+            for _ in 0..100 {
+                std::hint::black_box(PrivateKey::from_secret(Secret::new([1; 32])).public_key());
+            }
+        };
+        let derives: fn(&[u8]) = |state| drop(kdf::derive::<32>(b"ahead", state, state, &[]));
+        for ahead in [signs, makes_keys, derives] {
+            let refused = |refusal: Refusal| refusal.to_string().contains("`restore` does work outside the timers");
+            assert!(kept.group(&WorksAhead(ahead)).is_err_and(refused));
+            assert!(kept.members(&WorksAhead(ahead), &[0]).is_err_and(refused));
+        }
+        let takes_long: fn(&[u8]) = |state| {
+            let mut sum = 0_u64;
+            (0..100_000_000).for_each(|index| sum = std::hint::black_box(sum.wrapping_mul(31) + index));
+            std::hint::black_box((sum, state));
+        };
+        assert!(kept.group(&WorksAhead(takes_long)).is_err_and(|refusal| matches!(refusal, Refusal::LateWork { .. })));
+        assert!(kept.group(&WorksAhead(|_| {})).is_ok());
     }
 
     #[test]

@@ -247,13 +247,31 @@ pub fn restored<'a>(
     backend: &dyn Backend,
     states: impl Iterator<Item = &'a [u8]>,
 ) -> Result<Vec<Box<dyn Member>>, Refusal> {
+    let adapts = backend.description().adapts.is_some();
+    let scope = match Scope::of(backend) {
+        Scope::Thread if count::is_alone() => Scope::Process,
+        other => other,
+    };
+    let slower = if matches!(scope, Scope::Child(_)) { FOREIGN } else { 1 };
     states
         .map(|state| {
-            let (member, effort) = Scope::Thread.measure(|| backend.restore(state));
-            let used = |(name, count): &(&str, u64)| *count > 0 && NOT_TO_RESTORE.contains(name);
-            match effort.counts.named().into_iter().find(used) {
-                None => member.map_err(Refusal::NotRestored),
-                Some((name, _)) => Err(Refusal::WorkOutside { call: "restore", what: name.to_owned() }),
+            let (member, effort) = scope.measure(|| backend.restore(state));
+            let (bytes, parts) = (state.len() as u64, (state.len() / ristretto::PUBLIC_KEY_LEN) as u64);
+            let most = Counts {
+                sign_keygen: SPARE_KEYS,
+                keygen: SPARE_KEYS,
+                ristretto_coding: parts,
+                hash_blocks: parts,
+                ..Counts::default()
+            };
+            let decoded = effort.counts.points + effort.counts.ristretto_coding;
+            let most_ns = slower * (SHOWN_NS + bytes * SHOWN_NS_PER_BYTE + decoded.min(parts) * CODING_NS);
+            match beyond_in(effort, most) {
+                Some(what) if !adapts => Err(Refusal::WorkOutside { call: "restore", what }),
+                _ if !adapts && effort.cpu_ns > most_ns => {
+                    Err(Refusal::LateWork { call: "restore", us: effort.cpu_ns / 1000 })
+                }
+                _ => member.map_err(Refusal::NotRestored),
             }
         })
         .collect()

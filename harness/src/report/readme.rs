@@ -69,7 +69,7 @@ pub enum ReadmeError {
     Unpaired(String, String),
     /// The backends that the findings are about were not all measured.
     #[error(
-        "the findings need updates of dcgka, pairwise and sender-keys:pcs; try a run of `compare` with all backends"
+        "the findings need updates of dcgka, pairwise and sender-keys:pcs, with samples at one speed of the machine; try a run of `compare` with all backends"
     )]
     NoFindings,
     /// The published figures cannot be read.

@@ -14,6 +14,7 @@ use super::plan::{Choice, Plan, Task};
 use super::runners::{RunnerKey, Runners, Unfit, key_of};
 use super::turns::Turns;
 use crate::record::sample::{Sample, Status};
+use crate::system::process;
 
 /// After this many time-outs of a cell, its further iterations are skipped.
 const MAX_TIMEOUTS: u32 = 2;
@@ -69,6 +70,11 @@ impl<'a> Lanes<'a> {
             let _panic = FinishesInPanic(self);
             let _ = steps.send(Step::Begins(task.clone()));
             let sample = if timed_out {
+                let key = key_of(&task);
+                if !self.is_needed(&key) {
+                    let left = self.runners().running.remove(&key);
+                    self.turns.alone(lane, || drop(left));
+                }
                 let reason = format!("skipped: the cell has timed out {MAX_TIMEOUTS} times");
                 Ok(failed(&task.choice, &request, Status::Timeout, reason))
             } else {
@@ -141,8 +147,8 @@ impl<'a> Lanes<'a> {
         Ok(match self.ask(lane, &mut runner, request) {
             Answer::Sample(mut sample) => {
                 let key = key_of(task);
-                let is_needed = locked(&self.queue).waiting.iter().any(|(_, task, _)| key_of(task) == key);
-                match is_needed {
+                // What a program behind a pipe takes is read from the process of its runner.
+                match self.is_needed(&key) || !process::children(runner.id()).is_empty() {
                     true => drop(self.runners().running.insert(key, runner)),
                     // To free gigabytes is work, and needed before as many are taken again.
                     false => self.turns.alone(lane, || drop(runner)),
@@ -158,6 +164,11 @@ impl<'a> Lanes<'a> {
             }
             Answer::Crash(reason) => failed(&task.choice, request, Status::Crash, reason),
         })
+    }
+
+    /// Whether a task is left for a runner.
+    fn is_needed(&self, key: &RunnerKey) -> bool {
+        locked(&self.queue).waiting.iter().any(|(_, task, _)| key_of(task) == *key)
     }
 
     fn ask(&self, lane: usize, runner: &mut Runner, request: &Request) -> Answer {

@@ -45,8 +45,7 @@ fn traffic(shown: &Shown<'_>, left_out: Option<String>) -> Figure {
 #[must_use]
 pub fn compared_cpu(compared: &Comparison<'_>) -> Figure {
     let sections = [("Sender", Quantity::Cpu(Cost::SenderFull)), ("One recipient", Quantity::Cpu(Cost::Recipient))];
-    let caption =
-        "Medians over all members and samples, all phases together. The removed member counts as a recipient.";
+    let caption = "Medians over members and samples at the machine's faster speed, all phases together. The removed member is a recipient.";
     let shown = Shown { compared, rows: compared.rows(), operations: compared.operations() };
     shown.figure("CPU time of one member for one operation", (caption, None), CPU_AXIS, &sections)
 }

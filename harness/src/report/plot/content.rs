@@ -63,7 +63,7 @@ pub fn cpu(cells: &Cells<'_>, backend: &str, paper: &Paper) -> Figure {
     Figure {
         title: "CPU time of one member for one operation".to_owned(),
         caption: vec![
-            "Means over all members and samples. Bars: one standard deviation, cut off at the bottom of the axis."
+            "Means over all members and samples at the machine's faster speed. Bars: one standard deviation, cut off at the bottom of the axis."
                 .to_owned(),
         ],
         y_title: CPU_AXIS.to_owned(),

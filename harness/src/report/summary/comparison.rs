@@ -16,11 +16,12 @@ use crate::record::sample::{Sample, Status};
 
 /// What the columns are.
 const READING: &str = "\
-Figures are medians over the samples that count. `bytes sent` counts a broadcast once, `bytes delivered` once for each
+Figures are medians over the samples that count, times over those at the machine's faster speed. `bytes sent` counts a broadcast once, `bytes delivered` once for each
 receiver; in a total order, its author is one. In a round everybody receives what was sent before it. Times are CPU time in ms, all phases together. `group ms`
 is the sum over the whole group; the other times are of one member, medians over all members with the role. The removed
-member counts as a recipient, the joiner does not. Column `x` is the figure before it, divided by that of the reference. An
-empty field means that there is no figure.
+member counts as a recipient, the joiner does not. Column `x` is the figure before it, divided by that of the reference. If one of
+two times was measured at slower speeds alone, it is the median ratio of pairs of samples at one speed, and empty if there are none. Any
+other empty field means that there is no figure.
 ";
 
 /// What the derived rows are.

@@ -43,8 +43,8 @@ pub(super) fn speed(samples: &[Sample]) -> String {
         cells.iter().fold((0, 0), |(all, fast), (_, runs)| (all + runs.all().len(), fast + runs.at(Speed::Fast).len()));
     let share = 100.0 * fast as f64 / all as f64;
     format!(
-        "- Speed: {share:.0} % of {all} samples ran at the machine's faster speed, at which a key agreement takes at most \
-         {:.1} us. Times are of these samples.\n",
+        "- Speed: {share:.0} % of {all} samples ran at the fastest speed of the machine in this run, at which a key agreement \
+         takes at most {:.1} us. Times are of these samples, or of all others in a cell that has none of them.\n",
         limit / 1e3
     )
 }
