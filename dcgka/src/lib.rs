@@ -112,7 +112,7 @@
 //! | then the genuine one | 36 | 0 | 0 | 1 | 3 | 0 |
 //! | 1,023 acknowledgements of messages that nobody has sent, at a joiner | 38,874 | 0 | 0 | 2,046 | 0 | 39,898 |
 //! | then the ADD-ACK, which names another one | 298 | 1 | 0 | 2,049 | 3,076 | 0 |
-//! | then the one that it names | 36 | 1 | 6 | 3 | 16 | 0 |
+//! | then the one that it names | 36 | 1 | 6 | 4 | 19 | 0 |
 //! | 512 messages with wrong signatures under the next number but one, at a joiner | 40,448 | 0 | 0 | 512 | 0 | 40,961 |
 //! | then 512 acknowledgements of messages that nobody has sent | 19,456 | 0 | 0 | 1,536 | 0 | 19,968 |
 //!

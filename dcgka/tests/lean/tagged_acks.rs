@@ -27,7 +27,7 @@ pub(super) fn number(world: &World, place: usize) -> u32 {
     Envelope::decode(&world.sent[place].bytes).unwrap().number
 }
 
-fn is_tagged(world: &World, place: usize) -> bool {
+pub(super) fn is_tagged(world: &World, place: usize) -> bool {
     Envelope::decode(&world.sent[place].bytes).unwrap().is_tagged()
 }
 

@@ -148,7 +148,7 @@ impl Unverified {
         for _ in 0..reader.count(1)? {
             let envelope = Envelope::decode(reader.prefixed()?)?;
             // One more, which was verified ahead of its turn.
-            let fits = envelope.sender == *author && messages.len() <= MAX_WAITING_PER_AUTHOR;
+            let fits = envelope.sender == *author && messages.len() <= MAX_WAITING_PER_AUTHOR + MAX_TAGGED;
             if !fits || !messages.push(Waiting::new(&envelope)) {
                 return Err(Error::Malformed);
             }

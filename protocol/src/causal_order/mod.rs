@@ -202,8 +202,17 @@ impl CausalOrder {
             if self.waits_unchecked(id, group, envelope) {
                 return Ok(Receipt::Duplicate);
             }
+            let named = self.is_named_ahead(id, group, envelope);
+            if named == Some(false) {
+                return Err(Error::NotAuthentic);
+            }
             let author = self.authors.get_mut(id).ok_or(Error::Internal)?;
             let receipt = match author.unverified.wait(envelope, &mut self.waiting_bytes) {
+                // One of each, whatever the room. As many as a signed message can name.
+                Err(Error::QueueFull) if named == Some(true) && !author.unverified.has_copy(envelope) => {
+                    author.unverified.insert(Waiting::new(envelope), &mut self.waiting_bytes);
+                    Receipt::Waits
+                }
                 Err(Error::QueueFull) if !is_next => self.wait_ahead(id, group, envelope)?,
                 receipt => receipt?,
             };

@@ -136,7 +136,9 @@ impl CausalOrder {
         let reached = self.try_to_reach(id, group)?;
         // What waits is not looked at again for each message that arrives.
         if let Some(author) = self.authors.get_mut(id).filter(|_| !reached) {
-            author.news = false;
+            // Unless nothing is left under the next number: then nothing behind it has been looked at.
+            let next = author.verified.saturating_add(1);
+            author.news &= !author.unverified.under(next).any(Waiting::is_tagged);
         }
         Ok(reached)
     }
@@ -266,6 +268,18 @@ impl CausalOrder {
         }
     }
 
+    /// Whether a signed message ahead of its turn names this acknowledgement; `None` if it does not say, or the user that the
+    /// acknowledgement names is not known.
+    pub(super) fn is_named_ahead(&self, id: &MemberId, group: &GroupId, envelope: &Envelope<'_>) -> Option<bool> {
+        let author = self.authors.get(id).filter(|_| envelope.is_tagged())?;
+        let ahead = author.ahead.as_ref().filter(|it| it.verified.key == *author.verified_key.as_bytes())?;
+        let distance = ahead.verified.number.checked_sub(envelope.number)?.checked_sub(1)?;
+        let said = Envelope::decode(&ahead.waiting.bytes).ok()?.history?.digests.iter().rev().nth(distance as usize)?;
+        let digests = self.named(&envelope.subject).map(|named| short(&envelope.digest(group, id, &named.into())));
+        let digests: Vec<_> = digests.collect();
+        (!digests.is_empty()).then(|| digests.contains(said))
+    }
+
     /// Whether the same acknowledgement waits already under another tag, and nobody here can check either.
     pub(super) fn waits_unchecked(&self, id: &MemberId, group: &GroupId, envelope: &Envelope<'_>) -> bool {
         let Some(author) = self.authors.get(id).filter(|_| self.tags.is_some() && envelope.is_tagged()) else {
@@ -315,11 +329,18 @@ impl CausalOrder {
         let distance = envelope.number.saturating_sub(author.verified);
         let says = self.tags.is_some() && envelope.history.is_some() && distance <= 1 + MAX_TAGGED as u32;
         let candidates = super::author::candidates(envelope, &self.by_handle);
-        let Some(candidates) = candidates.filter(|_| says && author.ahead.is_none()) else {
+        let Some(candidates) =
+            candidates.filter(|_| says && author.ahead.as_ref().is_none_or(|it| envelope.number < it.verified.number))
+        else {
             return Err(Error::QueueFull);
         };
         let verified = author.check(id, envelope, group, candidates).map_err(|_| Error::QueueFull)?;
         let waiting = Waiting::new(envelope);
+        // It takes the place of a later one, which may come again.
+        let later = self.authors.get_mut(id).and_then(|author| author.ahead.take());
+        if let Some(later) = later {
+            self.forget(id, &later.waiting);
+        }
         let author = self.authors.get_mut(id).ok_or(Error::Internal)?;
         author.unverified.insert(waiting.clone(), &mut self.waiting_bytes);
         author.ahead = Some(Box::new(Ahead { waiting, verified }));
@@ -334,9 +355,8 @@ impl CausalOrder {
         let key = *author.verified_key.as_bytes();
         // Another message may have taken the numbers before it.
         author.ahead = author.ahead.take().filter(|it| it.verified.number > author.verified && it.verified.key == key);
-        if author.ahead.is_some() {
-            return;
-        }
+        // A signed message before the one that was found comes first.
+        let last = author.ahead.as_ref().map_or(u32::MAX, |it| it.verified.number - 1);
         let Some(author) = self.authors.get(id) else { return };
         let news = author.news;
         let is_open = |waiting: &&Waiting| match waiting.note {
@@ -346,7 +366,7 @@ impl CausalOrder {
         };
         let (mut found, mut refused, mut unknown) = (None, Vec::new(), Vec::new());
         let first = author.verified.saturating_add(1);
-        for number in first..=first.saturating_add(MAX_TAGGED as u32) {
+        for number in first..=first.saturating_add(MAX_TAGGED as u32).min(last) {
             let signed = author.unverified.under(number).filter(|waiting| !waiting.is_tagged() && number > first);
             for waiting in signed.filter(is_open) {
                 let Ok(envelope) = Envelope::decode(&waiting.bytes) else { continue };
@@ -372,8 +392,8 @@ impl CausalOrder {
         if let Some(author) = self.authors.get_mut(id) {
             if found.is_some() {
                 author.news = true;
+                author.ahead = found;
             }
-            author.ahead = found;
             refused.into_iter().for_each(|waiting| author.unverified.note(waiting));
         }
     }

@@ -8,7 +8,7 @@ use crate::crypto::hash::Digest;
 use crate::crypto::signature::VERIFICATION_KEY_LEN;
 use crate::error::Error;
 use crate::id::{Handle, MessageId};
-use crate::wire::envelope::{Envelope, Kind};
+use crate::wire::envelope::{Envelope, Kind, TAG_LEN};
 
 /// Messages in the order of their turns, each once. Any number of them can have the same turn: nobody knows yet which
 /// of them is genuine, so none displaces another.
@@ -125,6 +125,13 @@ impl Unverified {
         }
         self.insert(waiting, waiting_bytes);
         Ok(Receipt::Waits)
+    }
+
+    /// Whether the same acknowledgement waits, maybe under another tag.
+    pub(super) fn has_copy(&self, envelope: &Envelope<'_>) -> bool {
+        let untagged = |bytes: &'_ [u8]| bytes.split_last_chunk::<TAG_LEN>().map(|(text, _)| text.to_vec());
+        let mut under = self.under(envelope.number).filter(|waiting| waiting.is_tagged());
+        under.any(|waiting| untagged(&waiting.bytes) == untagged(envelope.bytes))
     }
 
     /// Lets a message wait, whatever waits already.

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod exports;
+mod schedules;
 mod tagged;
 mod together;
 mod waiting;
