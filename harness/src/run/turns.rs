@@ -143,23 +143,33 @@ mod tests {
 
     use super::*;
 
-    /// A process in a group of its own, with a child that is in it too.
-    fn busy() -> Child {
+    /// A process in a group of its own, with a child that is in it too. It ends with the test, also if that fails.
+    struct Busy(Child);
+
+    fn busy() -> Busy {
         let mut command = crate::system::command::command("sh");
         command.args(["-c", "sh -c 'while true; do :; done' & while true; do :; done"]);
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
-        command.spawn().unwrap()
+        Busy(command.spawn().unwrap())
     }
 
-    fn end(mut child: Child) {
-        let started = process::descendants(child.id());
-        child.kill().unwrap();
-        process::kill(&started);
-        child.wait().unwrap();
+    impl Busy {
+        fn id(&self) -> u32 {
+            self.0.id()
+        }
+    }
+
+    impl Drop for Busy {
+        fn drop(&mut self) {
+            let started = process::descendants(self.id());
+            let _ = self.0.kill();
+            process::kill(&started);
+            let _ = self.0.wait();
+        }
     }
 
     /// The CPU time that a process and its child take in this time.
-    fn takes(child: &Child, time: Duration) -> u64 {
+    fn takes(child: &Busy, time: Duration) -> u64 {
         let ticks = |id: u32| {
             let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap();
             let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
@@ -172,7 +182,7 @@ mod tests {
     }
 
     /// Whether a process or its child takes CPU time. On a busy machine, that takes a while to show.
-    fn goes_on(child: &Child) -> bool {
+    fn goes_on(child: &Busy) -> bool {
         (0..600).any(|_| takes(child, Duration::from_millis(100)) > 0)
     }
 
@@ -196,8 +206,6 @@ mod tests {
         assert!(goes_on(&other));
         drop((timing, working));
         assert_eq!(takes(&one, Duration::from_millis(50)) + takes(&other, Duration::from_millis(50)), 0);
-        end(one);
-        end(other);
     }
 
     #[test]
@@ -221,8 +229,6 @@ mod tests {
             drop(timing);
             assert!(second.join().unwrap() > Duration::from_millis(50));
         });
-        end(one);
-        end(other);
     }
 
     #[test]
@@ -232,6 +238,5 @@ mod tests {
         let _working = turns.work(1, other.id());
         assert_eq!(turns.alone(0, || takes(&other, Duration::from_millis(100))), 0);
         assert!(goes_on(&other));
-        end(other);
     }
 }
