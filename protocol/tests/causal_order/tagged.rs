@@ -177,10 +177,14 @@ fn forgeries_after_the_signed_message_do_not_keep_the_genuine_one_out() {
             receive(&mut order, alice.id, &tag(&alice, 1, (carol.id, 1), 8).0).unwrap();
             settle(&mut order, &[]);
         }
+        let mut refused = 0;
         for index in 0..FULL {
-            let _ = receive(&mut order, alice.id, &tag(&alice, 1, (bob.id, 1_000_000 + index), 8).0);
+            let forged = tag(&alice, 1, (bob.id, 1_000_000 + index), 8).0;
+            refused += u32::from(receive(&mut order, alice.id, &forged) == Err(Error::NotAuthentic));
             settle(&mut order, &[]);
         }
+        // The first one shows that there is a gap.
+        assert!(refused >= FULL - 1, "unknown: {unknown}");
         let receipt = receive(&mut order, alice.id, &genuine.0);
         settle(&mut order, &[]);
         assert_eq!((receipt, delivered(&mut order).len()), (Ok(Receipt::Waits), 2), "unknown: {unknown}");
