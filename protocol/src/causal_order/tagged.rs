@@ -458,6 +458,10 @@ fn choose<'a>(author: &Author, choices: &'a [Vec<Tagged>], history: &History<'_>
     let distinct = |choices: &'a Vec<Tagged>| {
         let mut distinct = Vec::<&Tagged>::new();
         for choice in choices {
+            // One more is too many already.
+            if distinct.len() > MAX_CHOICES {
+                break;
+            }
             if distinct.iter().all(|other| other.digest != choice.digest) {
                 distinct.push(choice);
             }
