@@ -257,15 +257,17 @@ pub fn restored<'a>(
         .map(|state| {
             let (member, effort) = scope.measure(|| backend.restore(state));
             let (bytes, parts) = (state.len() as u64, (state.len() / ristretto::PUBLIC_KEY_LEN) as u64);
+            // The public key of each private one, and each public key decoded.
             let most = Counts {
                 sign_keygen: SPARE_KEYS,
-                keygen: SPARE_KEYS,
+                keygen: parts,
                 ristretto_coding: parts,
                 hash_blocks: parts,
                 ..Counts::default()
             };
-            let decoded = effort.counts.points + effort.counts.ristretto_coding;
-            let most_ns = slower * (SHOWN_NS + bytes * SHOWN_NS_PER_BYTE + decoded.min(parts) * CODING_NS);
+            let Counts { points, ristretto_coding, keygen, .. } = effort.counts;
+            let keys = points + ristretto_coding + keygen;
+            let most_ns = slower * (SHOWN_NS + bytes * SHOWN_NS_PER_BYTE + keys.min(parts) * CODING_NS);
             match beyond_in(effort, most) {
                 Some(what) if !adapts => Err(Refusal::WorkOutside { call: "restore", what }),
                 _ if !adapts && effort.cpu_ns > most_ns => {
