@@ -267,7 +267,7 @@ pub fn restored<'a>(
             };
             let Counts { points, ristretto_coding, keygen, .. } = effort.counts;
             let keys = points + ristretto_coding + keygen;
-            let most_ns = slower * (SHOWN_NS + bytes * SHOWN_NS_PER_BYTE + keys.min(parts) * CODING_NS);
+            let most_ns = slower * (SHOWN_NS + bytes * SHOWN_NS_PER_BYTE + keys.min(parts) * 3 * CODING_NS);
             match beyond_in(effort, most) {
                 Some(what) if !adapts => Err(Refusal::WorkOutside { call: "restore", what }),
                 _ if !adapts && effort.cpu_ns > most_ns => {
