@@ -254,14 +254,16 @@ mod tests {
         assert_eq!(changed(&[[100.0, 110.0], [101.0, 112.0], [100.0, 111.0], [99.0, 99.0], [100.0, 110.0]]), None);
     }
 
+    /// A sample of a sender, and what a key agreement took beside it.
+    fn sample(cpu_ns: u64, agreement_ns: f64) -> Sample {
+        let mut sample = synthetic::remove();
+        sample.work = vec![synthetic::work(Role::Sender, Phase::Generate, &[], &[cpu_ns])];
+        sample.primitive_ns.insert(Metric::Primitive("op.dh"), agreement_ns);
+        sample
+    }
+
     #[test]
     fn a_pair_in_which_the_machines_speed_changed_is_left_out() {
-        let sample = |cpu_ns, agreement_ns| {
-            let mut sample = synthetic::remove();
-            sample.work = vec![synthetic::work(Role::Sender, Phase::Generate, &[], &[cpu_ns])];
-            sample.primitive_ns.insert(Metric::Primitive("op.dh"), agreement_ns);
-            sample
-        };
         let [fast, slow] = [sample(1000, 52.0), sample(1500, 80.0)];
         let judged = |pairs: &[Pair], worse| {
             let mut timed = Timed::default();
@@ -286,12 +288,6 @@ mod tests {
 
     #[test]
     fn few_pairs_do_not_decide() {
-        let sample = |cpu_ns, agreement_ns| {
-            let mut sample = synthetic::remove();
-            sample.work = vec![synthetic::work(Role::Sender, Phase::Generate, &[], &[cpu_ns])];
-            sample.primitive_ns.insert(Metric::Primitive("op.dh"), agreement_ns);
-            sample
-        };
         let slower = || [sample(1000, 52.0), sample(1500, 52.0)];
         // The machine's speed went up in some pairs and down in others.
         let unsteady = |agreement_ns| [sample(1000, 52.0), sample(1000, agreement_ns)];

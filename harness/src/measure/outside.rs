@@ -48,10 +48,6 @@ const SLOWER: u64 = if cfg!(debug_assertions) { 4 } else { 1 };
 const OTHERS_NS: u64 = 750_000;
 const OTHERS_PART: u64 = 20;
 
-/// Primitives that restoring a member from its export may not use. What they do cannot be left for a restored member to do
-/// outside the timers.
-pub const NOT_TO_RESTORE: [&str; 5] = ["op.dh", "op.ristretto_mul", "op.sign", "op.verify", "op.aead_bytes"];
-
 /// Everything that shows or copies a member without changing it.
 const METHODS: [&str; 8] = ["id", "group", "members", "delivered", "fingerprints", "export", "duplicate", "drop"];
 

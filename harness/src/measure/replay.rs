@@ -17,7 +17,6 @@ use protocol::operation::{Delivery, Operation};
 use serde::{Deserialize, Serialize};
 
 use super::meter::{Effort, Scope};
-use super::outside;
 use super::randomness::Origin;
 use super::script::{self, Action, Script};
 use super::transcript::{Answers, Fetched, Step, Transcript};
@@ -170,7 +169,8 @@ impl Part {
     /// compared.
     #[must_use]
     pub fn contradicted_by(&self, again: &Self) -> Option<String> {
-        let work = outside::NOT_TO_RESTORE.map(Metric::Primitive);
+        // What these do cannot be left for a restored member to do outside the timers.
+        let work = ["op.dh", "op.ristretto_mul", "op.sign", "op.verify", "op.aead_bytes"].map(Metric::Primitive);
         if let Some(metric) = work.iter().find(|metric| again.restoring.get(metric).is_some_and(|count| *count > 0)) {
             return Some(format!("restoring the member from its export uses {metric}"));
         }

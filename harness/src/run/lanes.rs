@@ -85,12 +85,8 @@ impl<'a> Lanes<'a> {
             }
             let mut queue = locked(&self.queue);
             queue.busy.remove(&key_of(&task));
-            match &sample {
-                Ok(sample) if sample.status == Status::Timeout => {
-                    *queue.timeouts.entry(cell_of(&task)).or_default() += 1
-                }
-                Ok(_) => {}
-                Err(_) => {}
+            if sample.as_ref().is_ok_and(|sample| sample.status == Status::Timeout) {
+                *queue.timeouts.entry(cell_of(&task)).or_default() += 1;
             }
             drop(queue);
             self.changed.notify_all();
