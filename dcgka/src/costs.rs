@@ -113,7 +113,7 @@ impl Seeded {
     }
 
     fn digest(&self) -> Counts {
-        let history = (self.acked && self.rules.tags_acks()).then_some(0);
+        let history = usize::from(self.acked && self.rules.tags_acks());
         blocks(envelope::digest_blocks_after(self.removes, true, history, self.body()))
     }
 }
@@ -243,9 +243,9 @@ fn process_signed_ack(body: usize) -> Counts {
     kdf(RATCHET_KDF_CALLS) + verify(true, false, body)
 }
 
-/// The tag of an acknowledgement, and its author's link.
+/// The tag of an acknowledgement.
 fn tag() -> Counts {
-    kdf(1) + digest(true, false, 0) + blocks(envelope::link_blocks())
+    kdf(1) + digest(true, false, 0)
 }
 
 /// Bytes of slots, and of the header before them.

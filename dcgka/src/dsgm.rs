@@ -29,7 +29,7 @@ use crate::rules::Rules;
 
 /// The version of an export, in its first byte. The same byte says the variant, so that no member continues under other
 /// rules.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 const PUBLISHED: u8 = 0x80;
 const LEAN_CHANNELS: u8 = 0x40;
 const TAGGED_ACKS: u8 = 0x20;
@@ -225,7 +225,7 @@ impl Dsgm {
             Invitation::decode(&message.group, message.author, &envelope)?;
         } else if group.has_no_room_for(&message.author, &envelope) {
             return Err(Error::QueueFull);
-        } else if !group.receive_tagged(&message.author, &envelope, &mut env)?
+        } else if !group.receive_tagged(&message.author, &envelope)?
             && group.order.receive_decoded(&message.author, &message.group, &envelope, checked)?
                 == Receipt::Equivocation
         {

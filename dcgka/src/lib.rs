@@ -58,7 +58,8 @@
 //! | invitations to one group | 16 (`MAX_INVITATIONS`) | the user | the new one replaces the oldest of the inviter of most of them | |
 //! | bytes of a message | 1,048,576 ([`MAX_MESSAGE_LEN`](protocol::wire::codec::MAX_MESSAGE_LEN)) | everybody, before anything is decoded | `Malformed` | |
 //! | bytes of a plaintext | 65,536 ([`MAX_PLAINTEXT_LEN`]) | the sender | `PlaintextTooLong` | send it in parts |
-//! | acknowledgements with tags between two signed messages | 64 ([`MAX_TAGGED`](protocol::causal_order::MAX_TAGGED)) | the author signs the next one | what is beyond is never taken ahead | |
+//! | acknowledgements with tags between two signed messages | 64 ([`MAX_TAGGED`](protocol::wire::envelope::MAX_TAGGED)) | the author signs the next one | it waits for the next signed message | |
+//! | waiting acknowledgements with tags of one author | 64 | the receiver | `QueueFull` | its author's next signed message brings it |
 //! | last numbers of an author under which a second body is noticed | 8 ([`EQUIVOCATION_WINDOW`](protocol::causal_order::EQUIVOCATION_WINDOW)) | the receiver | it counts as a duplicate | |
 //! | own messages | 4,293,918,719 (`LAST_NUMBER`) | the member, before anything else happens | `NumbersExhausted` | join again under a new id |
 //!
@@ -98,23 +99,22 @@
 //!
 //! # Acknowledgements with tags
 //!
-//! In the variants that have them, a member that knows the secret checks a tag when the acknowledgement arrives, and keeps none
-//! that is wrong. Any other member keeps one of each acknowledgement, whatever their tags are, until their author signs a
-//! message. What it names is taken, and all others under these numbers are dropped.
+//! In the variants that have them, a tag is checked at most once: when the acknowledgement arrives or, if it comes too early,
+//! when its turn comes. A member that does not know the secret keeps none. Of those that come too early, it keeps 64 for each
+//! author. What is lost in this way is in the author's next signed message.
 //!
 //! | what arrives | bytes | signatures verified | calls of HMAC or HKDF | envelopes decoded | hash blocks | bytes kept |
 //! |---|---|---|---|---|---|---|
 //! | 1,024 acknowledgements with wrong tags, at a member that has the secret | 36,864 | 0 | 1,024 | 1,024 | 3,072 | 0 |
-//! | then the genuine one | 36 | 0 | 3 | 1 | 5 | 31 |
-//! | 1,024 acknowledgements with wrong tags, at a joiner | 36,864 | 0 | 0 | 1,025 | 6,144 | 37 |
-//! | then 1,023 acknowledgements of messages that nobody has sent | 38,874 | 0 | 0 | 2,046 | 0 | 39,898 |
-//! | then the ADD-ACK of their author, which names the genuine one | 298 | 2 | 6 | 2,048 | 17 | 0 |
+//! | then the genuine one | 36 | 0 | 3 | 1 | 3 | 64 |
+//! | 1,024 acknowledgements with wrong tags, at a joiner | 36,864 | 0 | 0 | 1,024 | 3,072 | 0 |
+//! | then 1,024 acknowledgements of messages that nobody has sent | 38,912 | 0 | 0 | 1,024 | 0 | 1,792 |
+//! | then the ADD-ACK of their author, which brings the genuine one | 275 | 2 | 6 | 1 | 16 | 0 |
 //! | then the genuine one | 36 | 0 | 0 | 1 | 3 | 0 |
-//! | 1,023 acknowledgements of messages that nobody has sent, at a joiner | 38,874 | 0 | 0 | 2,046 | 0 | 39,898 |
-//! | then the ADD-ACK, which names another one | 298 | 1 | 0 | 2,049 | 3,076 | 0 |
-//! | then the one that it names | 36 | 1 | 6 | 4 | 19 | 0 |
-//! | 512 messages with wrong signatures under the next number but one, at a joiner | 40,448 | 0 | 0 | 512 | 0 | 40,961 |
-//! | then 512 acknowledgements of messages that nobody has sent | 19,456 | 0 | 0 | 1,536 | 0 | 19,968 |
+//! | 512 messages with wrong signatures and 64 acknowledgements each, at a joiner | 335,872 | 512 | 0 | 512 | 19,968 | 0 |
+//! | then 512 under a number whose turn has not come | 335,872 | 0 | 0 | 512 | 0 | 336,897 |
+//! | then 512 that acknowledge messages of an unknown user | 335,872 | 0 | 0 | 512 | 0 | 336,896 |
+//! | then the ADD-ACK | 275 | 514 | 6 | 513 | 19,984 | 0 |
 //!
 //! # Example
 //!

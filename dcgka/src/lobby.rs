@@ -198,7 +198,7 @@ impl Lobbies {
             out.extend_from_slice(&id.0);
             waiting.encode(out);
             put_len(out, invitations.len());
-            for Invitation { inviter, number, body, tried: _ } in invitations {
+            for Invitation { inviter, number, body, .. } in invitations {
                 out.extend_from_slice(&inviter.0);
                 put_varint(out, *number);
                 put_prefixed(out, body);
@@ -213,7 +213,7 @@ impl Lobbies {
             let mut lobby = Lobby { waiting: rules.order().read(reader)?, invitations: Vec::new() };
             for _ in 0..reader.count(1)? {
                 let (inviter, number) = (MemberId(reader.array()?), reader.varint()?);
-                lobby.invitations.push(Invitation { inviter, number, body: reader.prefixed()?.to_vec(), tried: None });
+                lobby.invitations.push(Invitation::new(inviter, number, reader.prefixed()?.to_vec()));
             }
             // Outside, nobody is known.
             if lobby.waiting.known() > 0 {

@@ -35,36 +35,21 @@ impl Group {
     /// Processes all messages that are ready.
     pub(crate) fn process_ready(&mut self, env: &mut Env<'_, '_>) -> Result<Continue, Error> {
         loop {
+            self.lose_unequal(env)?;
             let Some((author, message)) = self.next_message() else {
-                if self.settle_tagged()? { continue } else { break }
+                if self.settle_tagged() { continue } else { return Ok(Continue::Member) }
             };
             let index = self.membership.index(&author).ok_or(Error::Internal)?;
-            self.process_message_of(KnownUser { id: author, index }, &message, env)?;
+            match self.process(KnownUser { id: author, index }, &message, env) {
+                Ok(()) => {}
+                Err(Stop::Rule(rule)) => env.events.push(Event::Rejected { from: author, rule }),
+                Err(Stop::Bug(error)) => return Err(error),
+            }
             if !self.continues() {
                 return Ok(Continue::Removed);
             }
-        }
-        let unequal = self.order.take_unequal();
-        env.events.extend(unequal.into_iter().map(|by| Event::Equivocation { by }));
-        Ok(Continue::Member)
-    }
-
-    /// Processes one message, which is delivered.
-    fn process_message_of(
-        &mut self,
-        author: KnownUser,
-        message: &Verified,
-        env: &mut Env<'_, '_>,
-    ) -> Result<(), Error> {
-        match self.process(author, message, env) {
-            Ok(()) => {}
-            Err(Stop::Rule(rule)) => env.events.push(Event::Rejected { from: author.id, rule }),
-            Err(Stop::Bug(error)) => return Err(error),
-        }
-        if self.continues() {
             self.tidy();
         }
-        Ok(())
     }
 
     /// A message that breaks a rule is refused before it has changed anything.

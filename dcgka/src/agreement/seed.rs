@@ -77,14 +77,13 @@ impl Group {
         let commitment = seed.commitment(&self.id, number, env);
         let mut body = Seeded::encode_head(commitment.as_ref(), recipients.len(), env.user.rules);
         let mut carrier = self.carrier(number);
-        let returns = recipients.iter().any(|user| self.lacking.contains(user.index));
         self.send_seed(&seed, recipients, &mut carrier, env, &mut body);
         self.return_my_ratchet(recipients, &mut carrier, env, &mut body)?;
         self.apply_seed(Some(seed), ControlId { author: self.me(), number }, recipients);
         self.dirty = false;
         self.unconfirmed = false;
         let new_key = SigningKey::random(&mut *env.context.rng);
-        self.broadcast_after(kind, subject, &body, (Some(new_key), returns), env).map(drop)
+        self.broadcast(kind, subject, &body, Some(new_key), env).map(drop)
     }
 
     /// What everybody does with a seed: the recipients' member secrets are kept until they acknowledge, and the
@@ -158,7 +157,7 @@ impl Group {
             let fresh = if missing && inside { self.fresh_key(author.index, env) } else { Vec::new() };
             return self.broadcast(ACK_NONE, subject, &fresh, None, env).map(drop);
         }
-        let tag = own.as_ref().filter(|_| env.user.rules.tags_acks() && !self.order.must_sign()).cloned();
+        let tag = own.as_ref().filter(|_| env.user.rules.tags_acks() && !self.order.must_sign(&author.id)).cloned();
         let mut forwards = Vec::new();
         let mut crowded = false;
         if let Some(own) = own {

@@ -10,12 +10,12 @@ use protocol::error::Error;
 use protocol::id::{GroupId, MemberId};
 use protocol::member::{Context, Event, Outgoing, Recipients, Rule};
 use protocol::membership::{KnownUser, MemberIndex, MemberSet, Membership};
-use protocol::wire::envelope::{Draft, Kind, Link, NO_LINK, Subject};
+use protocol::wire::envelope::{Draft, Kind, Subject};
 use protocol::x3dh::PrekeySecrets;
 
 use super::sender::Sender;
 use crate::limits::LAST_NUMBER;
-use crate::messages::{self, ADD_ACK};
+use crate::messages;
 use crate::rules::Rules;
 use crate::two_party::lean::Ephemeral;
 use crate::two_party::{Binding, Header, Sealing, Slot, TwoParty};
@@ -260,26 +260,12 @@ impl Group {
         new_key: Option<SigningKey>,
         env: &mut Env<'_, '_>,
     ) -> Result<Digest, Error> {
-        // The joiner knows none of the secrets under which I have sent acknowledgements.
-        self.broadcast_after(kind, subject, body, (new_key, kind == ADD_ACK), env)
-    }
-
-    /// The same; `tells_each` says whether some member needs the digests of what I have sent under tags.
-    pub(crate) fn broadcast_after(
-        &mut self,
-        kind: Kind,
-        subject: Subject<MemberId>,
-        body: &[u8],
-        (new_key, tells_each): (Option<SigningKey>, bool),
-        env: &mut Env<'_, '_>,
-    ) -> Result<Digest, Error> {
         debug_assert!(!self.stolen, "a thief sends nothing");
         let number = self.next_number()?;
         let new_verification_key = new_key.as_ref().map(SigningKey::verification_key);
         let draft = Draft { kind, sender: env.user.id, number, subject, new_key: new_verification_key, body };
         let (sender, subject) = (self.handle(&env.user.id)?, subject.name().map(|id| self.handle(&id)).transpose()?);
-        let history = self.order.history(&env.user.id, tells_each);
-        let (bytes, digest) = draft.sign_after(&self.id, (sender, subject), history.as_ref(), &self.signing);
+        let (bytes, digest) = draft.sign_after(&self.id, (sender, subject), &self.order.history(), &self.signing);
         let key = self.signing.verification_key();
         self.order.sent(&env.user.id, number, digest, &key, new_verification_key);
         self.number = number;
@@ -296,20 +282,9 @@ impl Group {
 
     /// Makes a user known as an author and sender.
     pub(crate) fn introduce(&mut self, id: MemberId, key: VerificationKey, delivered: u32, sender: Sender) {
-        self.introduce_after(id, key, (delivered, NO_LINK), sender);
-    }
-
-    /// The same for an author whose last messages had tags.
-    pub(crate) fn introduce_after(
-        &mut self,
-        id: MemberId,
-        key: VerificationKey,
-        (delivered, link): (u32, Link),
-        sender: Sender,
-    ) {
         self.senders.push(sender);
         self.joined_at.push(delivered);
-        self.order.introduce_after(id, key, delivered, link, &self.id);
+        self.order.introduce(id, key, delivered, &self.id);
     }
 
     /// Whose acknowledgement of a control message is awaited: its recipients and the members of my view, except its

@@ -1,16 +1,18 @@
 //! Acknowledgements with tags: an acknowledgement that carries nothing, of a control message whose seed its author took, is
 //! authenticated by the member secret that it is about to use. Everybody who has the seed can check the tag, and could
-//! have made it. So the next signed message of its author says which ones it has sent
-//! ([`History`](protocol::wire::envelope::History)): a member that does not know the secret takes them by that, and any
-//! member notices if they are others than those that it took.
+//! have made it. So the next signed message of its author says what it has acknowledged in this way
+//! ([`History`](protocol::wire::envelope::History)): a member that does not know the secret takes it from there, and any
+//! member notices if it is not what was taken by tag.
 
+use protocol::causal_order::Tagged;
 use protocol::crypto::secret::Secret;
 use protocol::error::Error;
 use protocol::id::{MemberId, MessageId};
-use protocol::member::{Outgoing, Recipients};
-use protocol::membership::{KnownUser, MemberIndex};
+use protocol::member::{Event, Outgoing, Recipients};
+use protocol::membership::KnownUser;
 use protocol::wire::envelope::{Draft, Envelope, Subject};
 
+use super::sender::Sender;
 use super::state::{ControlId, Env, Group};
 use crate::messages::{self, TAGGED_ACK};
 
@@ -28,53 +30,59 @@ impl Group {
         let draft = Draft { kind: TAGGED_ACK, sender, number, subject, new_key: None, body: &[] };
         let handles = (self.handle(&sender)?, Some(self.handle(&author)?));
         let (bytes, digest) = draft.tag(&self.id, handles, secret);
-        self.order.sent_tagged(&sender, number, digest, &self.signing.verification_key());
+        let (key, acknowledged) = (self.signing.verification_key(), MessageId { author, number: acknowledged });
+        self.order.sent_tagged(&sender, number, digest, &key, acknowledged);
         self.number = number;
         env.outgoing.push(Outgoing { to: Recipients::Everyone, kind: messages::name(TAGGED_ACK), bytes });
         Ok(())
     }
 
-    /// Processes an acknowledgement with a tag that I can check as it arrives. Returns whether I could.
+    /// Receives an acknowledgement with a tag that can be checked as it arrives. Returns whether it is one. If I do not have the
+    /// secret, it is dropped: it is in its author's next signed message.
     ///
     /// [`Error::NotAuthentic`] if the tag is wrong.
-    pub(crate) fn receive_tagged(
-        &mut self,
-        author: &MemberId,
-        envelope: &Envelope<'_>,
-        env: &mut Env<'_, '_>,
-    ) -> Result<bool, Error> {
-        let Some(arrival) = self.order.arrives(author, &self.id, envelope) else { return Ok(false) };
-        let Some(from) = self.membership.index(author) else { return Ok(false) };
-        let Some(secret) = self.secret_of_tag(from, &arrival.acknowledged) else { return Ok(false) };
-        if !envelope.has_tag_of(&arrival.digest, secret) {
-            return Err(Error::NotAuthentic);
+    pub(crate) fn receive_tagged(&mut self, author: &MemberId, envelope: &Envelope<'_>) -> Result<bool, Error> {
+        let Some(tagged) = self.order.arrives(author, &self.id, envelope) else { return Ok(false) };
+        match self.secret_of_tag(author, &tagged.acknowledged).map(|secret| tagged.is_authentic(secret)) {
+            Some(false) => return Err(Error::NotAuthentic),
+            Some(true) => self.order.accept(author, &tagged),
+            None => {}
         }
-        let message = self.order.deliver_arrival(author, envelope, &arrival, &self.id).ok_or(Error::Internal)?;
-        self.process_message_of(KnownUser { id: *author, index: from }, &message, env).map(|()| true)
+        Ok(true)
     }
 
-    /// Settles acknowledgements with tags that have waited. Returns whether one was taken.
-    pub(super) fn settle_tagged(&mut self) -> Result<bool, Error> {
-        let id = self.id;
-        while let Some((author, candidates)) = self.order.due(&id) {
-            let from = self.membership.index(&author).ok_or(Error::Internal)?;
-            for tagged in candidates {
-                let secret = self.secret_of_tag(from, &tagged.acknowledged);
-                match secret.map(|secret| tagged.is_authentic(secret)) {
-                    Some(true) => return self.order.accept(&author, &tagged, &id).map(|()| true),
-                    Some(false) => self.order.refuse(&author, &tagged),
-                    None => {}
-                }
-            }
-            if self.order.reach(&author, &id)? {
-                return Ok(true);
+    /// Takes acknowledgements with tags that have waited, and can be checked now. Returns whether there was one.
+    pub(super) fn settle_tagged(&mut self) -> bool {
+        while let Some((author, candidates)) = self.order.due(&self.id) {
+            let is_authentic = |tagged: &&Tagged| {
+                let secret = self.secret_of_tag(&author, &tagged.acknowledged);
+                secret.is_some_and(|secret| tagged.is_authentic(secret))
+            };
+            if let Some(tagged) = candidates.iter().find(is_authentic) {
+                self.order.accept(&author, tagged);
+                return true;
             }
         }
-        Ok(false)
+        false
+    }
+
+    /// Reports members whose signed messages contradict what I took by tag. My copy of such a member's ratchet may have made
+    /// other steps, or in another order, so I give it up and ask for it.
+    pub(super) fn lose_unequal(&mut self, env: &mut Env<'_, '_>) -> Result<(), Error> {
+        for by in self.order.take_unequal() {
+            env.events.push(Event::Equivocation { by });
+            let index = self.membership.index(&by).ok_or(Error::Internal)?;
+            if let Some(sender) = self.sender(index) {
+                *sender = Sender::default();
+            }
+            self.ask(KnownUser { id: by, index }, env)?;
+        }
+        Ok(())
     }
 
     /// The member secret of this member for a control message, under which its tag must be; `None` if I do not have it.
-    fn secret_of_tag(&self, from: MemberIndex, acknowledged: &MessageId) -> Option<&Secret> {
+    fn secret_of_tag(&self, from: &MemberId, acknowledged: &MessageId) -> Option<&Secret> {
+        let from = self.membership.index(from)?;
         let author = self.membership.index(&acknowledged.author)?;
         self.pending.get(&ControlId { author, number: acknowledged.number })?.secrets.get(&from)
     }

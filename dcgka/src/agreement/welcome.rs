@@ -3,6 +3,9 @@
 //! The welcome is signed with the adder's identity key, names the hash of its ADD, and carries the key that verifies
 //! the ADD. The joiner needs both messages.
 
+use std::cell::OnceCell;
+
+use protocol::causal_order::Names;
 use protocol::crypto::hash::Digest;
 use protocol::crypto::label;
 use protocol::crypto::secret::Secret;
@@ -12,7 +15,7 @@ use protocol::id::{GroupId, MemberId, MessageId};
 use protocol::member::Event;
 use protocol::membership::{KnownUser, MemberIndex, MemberSet, Membership};
 use protocol::wire::codec::{Reader, put_varint};
-use protocol::wire::envelope::{Envelope, Link, NO_LINK, Subject};
+use protocol::wire::envelope::{Envelope, Subject};
 
 use super::sender::Sender;
 use super::state::{ControlId, Env, Group, Pending};
@@ -31,6 +34,8 @@ pub(crate) struct Invitation {
     /// What came of trying it with an add, so that the state is not decoded again for each forged copy of that add. Not
     /// exported.
     pub(crate) tried: Option<NotJoined>,
+    /// The users that the welcome names. They are looked for if the add names some. Not exported.
+    names: OnceCell<Names>,
 }
 
 /// Why a user does not join by a welcome and the adds that are here.
@@ -49,6 +54,10 @@ impl From<Error> for NotJoined {
 }
 
 impl Invitation {
+    pub(crate) fn new(inviter: MemberId, number: u32, body: Vec<u8>) -> Self {
+        Self { inviter, number, body, tried: None, names: OnceCell::new() }
+    }
+
     /// Takes a welcome whose signature and form are valid.
     pub(crate) fn decode(group: &GroupId, inviter: MemberId, envelope: &Envelope<'_>) -> Result<Self, Error> {
         if envelope.kind != WELCOME || envelope.sender != inviter.handle() {
@@ -58,7 +67,7 @@ impl Invitation {
         let digest = envelope.digest(group, &inviter, &Subject::None);
         envelope.verify(&digest, &key)?;
         Welcome::decode(envelope.body)?;
-        Ok(Self { inviter, number: envelope.number, body: envelope.body.to_vec(), tried: None })
+        Ok(Self::new(inviter, envelope.number, envelope.body.to_vec()))
     }
 
     pub(crate) fn is_same_as(&self, other: &Self) -> bool {
@@ -79,15 +88,31 @@ impl Invitation {
             return None;
         }
         let add = Add::decode(envelope.body, rules).ok().filter(|add| add.user == *me)?;
-        let digest = envelope.digest(group, &self.inviter, &Subject::None);
+        // The inviter has acknowledged messages of users that it knew.
+        let names = match envelope.history.is_empty() {
+            true => &Names::default(),
+            false => self.names.get_or_init(|| names_in(welcome.state)),
+        };
+        let digests = names.readings(envelope).ok()?;
+        let digest = digests
+            .map(|it| envelope.digest_after(group, &self.inviter, &it.subject, &it.history))
+            .find(|digest| *digest == welcome.add)?;
         let may_be_genuine = || match &self.tried {
             None => true,
             Some(NotJoined::Forged(key)) => envelope.verify(&digest, key).is_ok(),
             Some(NotJoined::Invalid(_)) => false,
         };
         let Add { commitment, slot, .. } = add;
-        (digest == welcome.add && may_be_genuine()).then_some(AddOfMe { envelope: *envelope, digest, commitment, slot })
+        may_be_genuine().then_some(AddOfMe { envelope: *envelope, digest, commitment, slot })
     }
+}
+
+fn names_in(state: &[u8]) -> Names {
+    let mut names = Names::default();
+    for id in Membership::users_in(state, &WELCOME_LIMITS).unwrap_or_default() {
+        names.insert(id.handle(), id);
+    }
+    names
 }
 
 /// What a joiner takes from its add. The signature has not been checked yet.
@@ -104,23 +129,13 @@ pub(crate) struct AddOfMe<'a> {
 struct Known {
     delivered: u32,
     key: VerificationKey,
-    /// What it has sent under tags, if its last messages had any.
-    link: Link,
 }
 
-const HAS_KEY: u8 = 1;
-const HAS_LINK: u8 = 2;
-
 impl Known {
-    fn decode(id: &MemberId, rules: Rules, reader: &mut Reader<'_>) -> Result<Self, Error> {
+    fn decode(id: &MemberId, reader: &mut Reader<'_>) -> Result<Self, Error> {
         let delivered = reader.varint()?;
-        let flags = reader.byte()?;
-        if flags > HAS_KEY + if rules.tags_acks() { HAS_LINK } else { 0 } {
-            return Err(Error::Malformed);
-        }
-        let key = if flags & HAS_KEY != 0 { reader.array()? } else { id.0 };
-        let link = if flags & HAS_LINK != 0 { reader.array()? } else { NO_LINK };
-        Ok(Self { delivered, key: VerificationKey::from_bytes(&key)?, link })
+        let key = if reader.flag()? { reader.array()? } else { id.0 };
+        Ok(Self { delivered, key: VerificationKey::from_bytes(&key)? })
     }
 }
 
@@ -132,14 +147,10 @@ impl Group {
         for member in self.membership.everybody() {
             let id = self.membership.id(member);
             let (delivered, key) = self.order.frontier(&id).unwrap_or((0, id.0));
-            let link = self.order.delivered_link(&id);
             put_varint(&mut out, delivered);
-            out.push(if key != id.0 { HAS_KEY } else { 0 } + if link != NO_LINK { HAS_LINK } else { 0 });
+            out.push((key != id.0).into());
             if key != id.0 {
                 out.extend_from_slice(&key);
-            }
-            if link != NO_LINK {
-                out.extend_from_slice(&link);
             }
         }
         out
@@ -169,14 +180,14 @@ impl Group {
         let me = group.me();
         for member in group.membership.everybody().filter(|member| *member != me) {
             let id = group.membership.id(member);
-            let mut known = Known::decode(&id, env.user.rules, &mut reader)?;
+            let mut known = Known::decode(&id, &mut reader)?;
             if member == adder {
                 let verified = |add: AddOfMe<'a>| Some((add.envelope.verify(&add.digest, &known.key).ok()??, add));
                 let Some((next_key, add)) = adds.find_map(verified) else {
                     return Err(NotJoined::Forged(Box::new(known.key)));
                 };
                 taken = Some((*known.key.as_bytes(), add));
-                known = Known { delivered: invitation.number, key: next_key, link: NO_LINK };
+                known = Known { delivered: invitation.number, key: next_key };
             }
             // A user that has been added and has not joined has the first state, which is public. By another add than the
             // one that the adder knew, it may join a group in which I am a member already, and I must follow it then. But
@@ -185,7 +196,7 @@ impl Group {
             let joined = group.membership.view(member).contains(member);
             let unused = known.delivered == 0 && *known.key.as_bytes() == id.0;
             let sender = if !joined && unused { Sender::initial() } else { Sender::default() };
-            group.introduce_after(id, known.key, (known.delivered, known.link), sender);
+            group.introduce(id, known.key, known.delivered, sender);
         }
         reader.finish()?;
         let (adders_key, add) = taken.ok_or(Error::Malformed)?;

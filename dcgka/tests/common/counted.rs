@@ -13,7 +13,7 @@ pub struct Row {
     pub bytes: usize,
     pub work: Counts,
     pub kept: usize,
-    /// How many of the messages were refused as not authentic.
+    /// How many of the messages were refused as not authentic, or for lack of room.
     pub refused: usize,
 }
 
@@ -31,7 +31,7 @@ pub fn arrive(world: &mut World, to: usize, arrives: &str, messages: &[(MemberId
         work += snapshot() - before;
         match received {
             Ok(_) => {}
-            Err(Error::NotAuthentic) => refused += 1,
+            Err(Error::NotAuthentic | Error::QueueFull) => refused += 1,
             Err(error) => panic!("{arrives}: {error}"),
         }
         if index + 1 + last == messages.len() {

@@ -1,42 +1,33 @@
 //! One author: how far its messages have been delivered and verified, and how one is verified.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 
 use super::message::{Checked, EQUIVOCATION_WINDOW, Receipt, Verified};
-use super::unverified::{Unverified, Waiting};
+use super::names::Reading;
+use super::unverified::Unverified;
 use crate::crypto::hash::Digest;
 use crate::crypto::signature::{VERIFICATION_KEY_LEN, VerificationKey};
 use crate::error::Error;
 use crate::id::{GroupId, Handle, MemberId, MessageId};
-use crate::wire::envelope::{Envelope, Link, NO_LINK, Subject};
+use crate::wire::envelope::{Envelope, Kind, MAX_TAGGED, tagged_digest};
 
 #[derive(Clone)]
 pub(super) struct Author {
     pub(super) handle: Handle,
     pub(super) delivered: u32,
     pub(super) delivered_key: [u8; VERIFICATION_KEY_LEN],
-    pub(super) verified: u32,
+    /// The number of the last message whose signature has been verified, or that counts as such a message.
+    pub(super) signed: u32,
+    /// The messages that the next ones acknowledge, as far as these have been verified by their tags.
+    pub(super) tagged: Vec<MessageId>,
+    /// The key of the next signed message.
     pub(super) verified_key: VerificationKey,
     /// Verified but not delivered, in order of numbers.
     pub(super) queue: VecDeque<Verified>,
     pub(super) unverified: Unverified,
     pub(super) window: VecDeque<Seen>,
-    /// The links after the last message that was delivered, and after the last that was verified.
-    pub(super) delivered_link: Link,
-    pub(super) verified_link: Link,
-    /// What the tagged messages under the next number acknowledge and has not been delivered.
-    pub(super) expects: BTreeSet<MessageId>,
-    /// A signed message with a later number, which was verified ahead of its turn: only messages with tags can come before
-    /// it. Not exported.
-    pub(super) ahead: Option<Box<Ahead>>,
-    /// Whether something has changed that matters to what waits here and has been looked at. Not exported.
-    pub(super) news: bool,
-}
-
-#[derive(Clone)]
-pub(super) struct Ahead {
-    pub(super) waiting: Waiting,
-    pub(super) verified: Verified,
+    /// What the tagged messages that wait under the next number acknowledge and has not been delivered.
+    pub(super) expects: BTreeSet<(Handle, u32)>,
 }
 
 #[derive(Clone, Copy)]
@@ -48,77 +39,113 @@ pub(super) struct Seen {
 
 impl Author {
     /// The author after its message `delivered`, whose next message this key verifies.
-    pub(super) fn new(handle: Handle, key: VerificationKey, delivered: u32, link: Link) -> Self {
+    pub(super) fn new(handle: Handle, key: VerificationKey, delivered: u32) -> Self {
         Self {
             handle,
             delivered,
             delivered_key: *key.as_bytes(),
-            verified: delivered,
+            signed: delivered,
+            tagged: Vec::new(),
             verified_key: key,
             queue: VecDeque::new(),
             unverified: Unverified::default(),
             window: VecDeque::new(),
-            delivered_link: link,
-            verified_link: link,
             expects: BTreeSet::new(),
-            ahead: None,
-            news: true,
         }
     }
 
-    /// Verifies the author's next message, unless it has been checked before. Returns it, and whether it agrees on what came
-    /// before it under tags.
-    pub(super) fn verify(
-        &mut self,
-        id: &MemberId,
-        envelope: &Envelope<'_>,
-        group: &GroupId,
-        candidates: Candidates<'_>,
-        checked: Option<Checked>,
-    ) -> Result<(Verified, bool), Error> {
-        let verified = match checked.filter(|checked| checked.0.is_of(envelope, &self.verified_key)) {
-            Some(Checked(verified)) => verified,
-            None => self.check(id, envelope, group, candidates)?,
-        };
-        let agrees = envelope.history.map_or(NO_LINK, |history| history.link) == self.verified_link;
-        self.take(&verified);
-        Ok((verified, agrees))
+    /// The number of the last message that has been verified.
+    pub(super) fn verified(&self) -> u32 {
+        self.signed + self.tagged.len() as u32
     }
 
-    /// Checks the signature of a message under the key of the next one. Changes nothing.
+    /// The number of the next message, if it can be one with a tag.
+    pub(super) fn next_tagged(&self) -> Option<u32> {
+        if self.tagged.len() < MAX_TAGGED { self.verified().checked_add(1) } else { None }
+    }
+
+    /// Checks the signature of the author's next signed message. Changes nothing.
     pub(super) fn check(
         &self,
         id: &MemberId,
         envelope: &Envelope<'_>,
         group: &GroupId,
-        candidates: Candidates<'_>,
-    ) -> Result<Verified, Error> {
-        let (subject, digest, new_key) = authenticate(id, envelope, group, candidates, &self.verified_key)?;
-        Ok(verified(envelope, subject, digest, new_key, &self.verified_key))
+        readings: impl Iterator<Item = Reading>,
+    ) -> Result<Checked, Error> {
+        authenticate(id, envelope, group, readings, &self.verified_key)
     }
 
-    /// Records that the author's next message is this one.
-    pub(super) fn take(&mut self, message: &Verified) {
-        self.record(message.number, message.digest, message.key, message.new_key, message.link);
+    /// Takes the author's next signed message, and the acknowledgements before it that have not been verified by their
+    /// tags. Returns whether it agrees with what has been taken before it. What it contradicts is taken back.
+    pub(super) fn take(&mut self, id: &MemberId, group: &GroupId, Checked { message, history }: Checked) -> bool {
+        let follows = message.number - 1 - history.len() as u32;
+        let (before, after) = history.split_at((self.signed.saturating_sub(follows) as usize).min(history.len()));
+        let is_equal = |(number, acknowledged): (u32, &MessageId)| {
+            let seen = self.window.iter().find(|seen| seen.number == number);
+            seen.is_none_or(|seen| seen.digest == tagged_digest(group, id, number, *acknowledged))
+        };
+        let agrees_before = (follows + 1..).zip(before).all(is_equal);
+        let same = self.tagged.iter().zip(after).take_while(|(taken, said)| taken == said).count();
+        let agrees = same == self.tagged.len();
+        if !agrees {
+            self.take_back(same);
+        }
+        for acknowledged in &after[same..] {
+            let number = self.verified() + 1;
+            self.take_tagged(number, *acknowledged, tagged_digest(group, id, number, *acknowledged));
+        }
+        self.record(message.number, message.digest, message.key, message.new_key);
+        self.queue.push_back(message);
+        agrees && agrees_before
     }
 
+    /// Takes an acknowledgement with a tag, which is the author's next message.
+    pub(super) fn take_tagged(&mut self, number: u32, acknowledged: MessageId, digest: Digest) {
+        let key = *self.verified_key.as_bytes();
+        self.see(number, digest, key);
+        self.tagged.push(acknowledged);
+        self.queue.push_back(Verified {
+            number,
+            kind: Kind::TAGGED,
+            subject: acknowledged.into(),
+            new_key: None,
+            header: Vec::new(),
+            body: Vec::new(),
+            digest,
+            key,
+        });
+    }
+
+    /// Takes back all but the first acknowledgements that have been verified by their tags.
+    fn take_back(&mut self, kept: usize) {
+        self.tagged.truncate(kept);
+        let last = self.verified();
+        self.delivered = self.delivered.min(last);
+        self.queue.retain(|message| message.number <= last);
+        self.window.retain(|seen| seen.number <= last);
+    }
+
+    /// Records a signed message.
     pub(super) fn record(
         &mut self,
         number: u32,
         digest: Digest,
         key: [u8; VERIFICATION_KEY_LEN],
         new_key: Option<VerificationKey>,
-        link: Link,
     ) {
-        self.verified_link = link;
+        self.see(number, digest, key);
+        self.signed = number;
+        self.tagged.clear();
+        if let Some(new_key) = new_key {
+            self.verified_key = new_key;
+        }
+    }
+
+    fn see(&mut self, number: u32, digest: Digest, key: [u8; VERIFICATION_KEY_LEN]) {
         if self.window.len() == EQUIVOCATION_WINDOW {
             self.window.pop_front();
         }
         self.window.push_back(Seen { number, digest, key });
-        self.verified = number;
-        if let Some(new_key) = new_key {
-            self.verified_key = new_key;
-        }
     }
 
     /// Judges a message under a number that has been verified before: the same message, another one that the author has
@@ -128,37 +155,18 @@ impl Author {
         id: &MemberId,
         envelope: &Envelope<'_>,
         group: &GroupId,
-        by_handle: &BTreeMap<Handle, Vec<MemberId>>,
+        readings: Result<impl Iterator<Item = Reading>, Handle>,
     ) -> Result<Receipt, Error> {
         let Some(seen) = self.window.iter().find(|seen| seen.number == envelope.number) else {
             return Ok(Receipt::Duplicate);
         };
-        let Some(candidates) = candidates(envelope, by_handle) else { return Err(Error::NotAuthentic) };
-        if candidates.subjects().any(|subject| envelope.digest(group, id, &subject) == seen.digest) {
+        let readings: Vec<Reading> = readings.map_err(|_| Error::NotAuthentic)?.collect();
+        let is_seen = |it: &Reading| envelope.digest_after(group, id, &it.subject, &it.history) == seen.digest;
+        if readings.iter().any(is_seen) {
             return Ok(Receipt::Duplicate);
         }
         let key = VerificationKey::from_bytes(&seen.key)?;
-        authenticate(id, envelope, group, candidates, &key).map(|_| Receipt::Equivocation)
-    }
-}
-
-pub(super) fn verified(
-    envelope: &Envelope<'_>,
-    subject: Subject<MemberId>,
-    digest: Digest,
-    new_key: Option<VerificationKey>,
-    key: &VerificationKey,
-) -> Verified {
-    Verified {
-        number: envelope.number,
-        kind: envelope.kind,
-        subject,
-        new_key,
-        header: envelope.header.to_vec(),
-        body: envelope.body.to_vec(),
-        digest,
-        key: *key.as_bytes(),
-        link: NO_LINK,
+        authenticate(id, envelope, group, readings.into_iter(), &key).map(|_| Receipt::Equivocation)
     }
 }
 
@@ -166,41 +174,15 @@ fn authenticate(
     id: &MemberId,
     envelope: &Envelope<'_>,
     group: &GroupId,
-    candidates: Candidates<'_>,
+    readings: impl Iterator<Item = Reading>,
     key: &VerificationKey,
-) -> Result<(Subject<MemberId>, Digest, Option<VerificationKey>), Error> {
-    for subject in candidates.subjects() {
-        let digest = envelope.digest(group, id, &subject);
+) -> Result<Checked, Error> {
+    for reading in readings {
+        let digest = envelope.digest_after(group, id, &reading.subject, &reading.history);
         match envelope.verify(&digest, key) {
             Err(Error::NotAuthentic) => {}
-            result => return result.map(|new_key| (subject, digest, new_key)),
+            result => return result.map(|new_key| Checked::new(envelope, reading, digest, new_key, key)),
         }
     }
     Err(Error::NotAuthentic)
-}
-
-/// The users that an envelope may name: every known user with the handle.
-#[derive(Clone, Copy)]
-pub(super) struct Candidates<'a> {
-    subject: Subject<Handle>,
-    ids: &'a [MemberId],
-}
-
-impl Candidates<'_> {
-    pub(super) fn subjects(self) -> impl Iterator<Item = Subject<MemberId>> {
-        let nobody = matches!(self.subject, Subject::None).then_some(Subject::None);
-        nobody.into_iter().chain(self.ids.iter().map(move |id| self.subject.map(|_| *id)))
-    }
-}
-
-/// `None` if the envelope names a user that is not known.
-pub(super) fn candidates<'a>(
-    envelope: &Envelope<'_>,
-    by_handle: &'a BTreeMap<Handle, Vec<MemberId>>,
-) -> Option<Candidates<'a>> {
-    let ids = match envelope.subject.name() {
-        None => &[][..],
-        Some(handle) => by_handle.get(&handle)?,
-    };
-    Some(Candidates { subject: envelope.subject, ids })
 }

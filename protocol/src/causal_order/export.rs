@@ -1,14 +1,14 @@
 //! The state as bytes. It includes the messages that wait: a member that has received a message does not get it again.
 
 use super::author::{Author, Seen};
-use super::unverified::{Unverified, Waiting};
-use super::{CausalOrder, EQUIVOCATION_WINDOW, MAX_STRANGERS, MAX_TAGGED, MAX_WAITING_PER_AUTHOR, Verified};
+use super::unverified::{Tagged, Unverified, Waiting};
+use super::{CausalOrder, EQUIVOCATION_WINDOW, MAX_STRANGERS, MAX_WAITING_PER_AUTHOR, Verified};
 use crate::crypto::hash::Digest;
 use crate::crypto::signature::{VERIFICATION_KEY_LEN, VerificationKey};
 use crate::error::Error;
-use crate::id::{Handle, MEMBER_ID_LEN, MemberId};
+use crate::id::{HANDLE_LEN, Handle, MEMBER_ID_LEN, MemberId, MessageId};
 use crate::wire::codec::{Reader, put_len, put_prefixed, put_varint};
-use crate::wire::envelope::{Envelope, Kind, LINK_LEN, NO_LINK, Subject};
+use crate::wire::envelope::{Envelope, Kind, MAX_TAGGED, Subject, TAG_LEN};
 
 impl CausalOrder {
     /// Appends the state.
@@ -21,11 +21,10 @@ impl CausalOrder {
         put_len(out, self.strangers.len());
         for (id, messages) in &self.strangers {
             out.extend_from_slice(&id.0);
-            messages.encode(out);
+            messages.encode(self.tags.is_some(), out);
         }
         if let Some(tags) = &self.tags {
-            put_len(out, tags.mine.len());
-            tags.mine.iter().for_each(|digest| out.extend_from_slice(digest));
+            put_messages(&tags.mine, out);
         }
     }
 
@@ -46,7 +45,7 @@ impl CausalOrder {
         for _ in 0..reader.count(MEMBER_ID_LEN + 2 * VERIFICATION_KEY_LEN)? {
             let id = take_id(reader, order.authors.last_key_value())?;
             let author = Author::decode(&id, order.tags.is_some(), reader)?;
-            order.by_handle.entry(author.handle).or_default().push(id);
+            order.names.insert(author.handle, id);
             order.waiting_bytes += author.queue.iter().map(|message| message.body.len()).sum::<usize>();
             order.waiting_bytes += author.unverified.bytes();
             order.authors.insert(id, author);
@@ -54,7 +53,7 @@ impl CausalOrder {
         let strangers = reader.count(MEMBER_ID_LEN)?;
         for _ in 0..strangers {
             let id = take_id(reader, order.strangers.last_key_value())?;
-            let messages = Unverified::decode(&id.handle(), reader)?;
+            let messages = Unverified::decode(&id.handle(), order.tags.is_some(), reader)?;
             order.waiting_bytes += messages.bytes();
             if messages.is_empty() || order.authors.contains_key(&id) {
                 return Err(Error::Malformed);
@@ -64,30 +63,28 @@ impl CausalOrder {
         if strangers > MAX_STRANGERS {
             return Err(Error::Malformed);
         }
+        if let Some(tags) = &mut order.tags {
+            tags.mine = take_messages(reader)?;
+        }
         for id in order.authors.keys().copied().collect::<Vec<_>>() {
             order.line_up(&id);
             order.find_unnamed(&id)?;
             order.find_tagged(&id);
         }
-        if let Some(tags) = &mut order.tags {
-            for _ in 0..reader.count(LINK_LEN)? {
-                tags.mine.push(reader.array()?);
-            }
-            if tags.mine.len() > MAX_TAGGED {
-                return Err(Error::Malformed);
-            }
-        }
         Ok(self)
     }
 
-    /// Finds what an author's next message waits for. It names an unknown user: any other would have been verified.
+    /// Finds what an author's next signed message waits for. It names an unknown user: any other would have been verified.
     fn find_unnamed(&mut self, id: &MemberId) -> Result<(), Error> {
-        let Some(author) = self.authors.get(id) else { return Ok(()) };
-        let Some(first) = author.unverified.iter().next() else { return Ok(()) };
-        let next = author.verified.checked_add(1).filter(|next| *next <= first.turn.number).ok_or(Error::Malformed)?;
-        for waiting in author.unverified.under(next).filter(|waiting| self.tags.is_none() || !waiting.is_tagged()) {
-            let name = waiting.turn.name.filter(|name| !self.by_handle.contains_key(name)).ok_or(Error::Malformed)?;
-            self.unnamed.insert((name, *id));
+        let Some(author) = self.authors.get_mut(id) else { return Ok(()) };
+        for waiting in author.unverified.take_reached(author.signed) {
+            let envelope = Envelope::decode(&waiting.bytes)?;
+            let (true, Err(unknown)) = (waiting.number > author.signed, self.names.readings(&envelope).map(drop))
+            else {
+                return Err(Error::Malformed);
+            };
+            self.unnamed.insert((unknown, *id));
+            author.unverified.signed.insert(Waiting { name: Some(unknown), ..waiting });
         }
         Ok(())
     }
@@ -97,11 +94,11 @@ impl Author {
     fn encode(&self, tags: bool, out: &mut Vec<u8>) {
         put_varint(out, self.delivered);
         out.extend_from_slice(&self.delivered_key);
-        put_varint(out, self.verified);
+        put_varint(out, self.signed);
         out.extend_from_slice(self.verified_key.as_bytes());
         put_len(out, self.queue.len());
-        self.queue.iter().for_each(|message| message.encode(tags, out));
-        self.unverified.encode(out);
+        self.queue.iter().for_each(|message| message.encode(out));
+        self.unverified.encode(tags, out);
         put_len(out, self.window.len());
         for Seen { number, digest, key } in &self.window {
             put_varint(out, *number);
@@ -109,56 +106,77 @@ impl Author {
             out.extend_from_slice(key);
         }
         if tags {
-            out.extend_from_slice(&self.delivered_link);
-            out.extend_from_slice(&self.verified_link);
+            put_messages(&self.tagged, out);
         }
     }
 
     fn decode(id: &MemberId, tags: bool, reader: &mut Reader<'_>) -> Result<Self, Error> {
-        let (delivered, delivered_key, verified) = (reader.varint()?, reader.array()?, reader.varint()?);
+        let (delivered, delivered_key, signed) = (reader.varint()?, reader.array()?, reader.varint()?);
         let verified_key = VerificationKey::from_bytes(&reader.array()?)?;
-        let mut author = Self { delivered_key, verified, ..Self::new(id.handle(), verified_key, delivered, NO_LINK) };
+        let mut author = Self { delivered_key, signed, ..Self::new(id.handle(), verified_key, delivered) };
         let mut last = author.delivered;
         for _ in 0..reader.count(1)? {
-            let message = Verified::decode(tags, reader)?;
+            let message = Verified::decode(reader)?;
             last = last.checked_add(1).filter(|next| *next == message.number).ok_or(Error::Malformed)?;
             author.queue.push_back(message);
         }
-        author.unverified = Unverified::decode(&author.handle, reader)?;
+        author.unverified = Unverified::decode(&author.handle, tags, reader)?;
         for _ in 0..reader.count(1)? {
             let (number, digest, key) = (reader.varint()?, Digest(reader.array()?), reader.array()?);
             author.window.push_back(Seen { number, digest, key });
         }
         if tags {
-            (author.delivered_link, author.verified_link) = (reader.array()?, reader.array()?);
+            author.tagged = take_messages(reader)?;
         }
-        let is_possible = last == author.verified && author.window.len() <= EQUIVOCATION_WINDOW;
+        let verified = author.signed.checked_add(author.tagged.len() as u32);
+        let waits = author.unverified.tagged.first().is_none_or(|tagged| Some(tagged.number) > verified);
+        let is_possible = verified == Some(last) && waits && author.window.len() <= EQUIVOCATION_WINDOW;
         if is_possible { Ok(author) } else { Err(Error::Malformed) }
     }
 }
 
 impl Unverified {
-    fn encode(&self, out: &mut Vec<u8>) {
-        put_len(out, self.len());
-        self.iter().for_each(|waiting| put_prefixed(out, &waiting.bytes));
+    fn encode(&self, tags: bool, out: &mut Vec<u8>) {
+        put_len(out, self.signed.len());
+        self.signed.iter().for_each(|waiting| put_prefixed(out, &waiting.bytes));
+        if tags {
+            put_len(out, self.tagged.len());
+            for Tagged { number, acknowledged: (handle, acknowledged), tag } in &self.tagged {
+                put_varint(out, *number);
+                out.extend_from_slice(&handle.0);
+                put_varint(out, *acknowledged);
+                out.extend_from_slice(tag);
+            }
+        }
     }
 
-    fn decode(author: &Handle, reader: &mut Reader<'_>) -> Result<Self, Error> {
+    fn decode(author: &Handle, tags: bool, reader: &mut Reader<'_>) -> Result<Self, Error> {
         let mut messages = Self::default();
         for _ in 0..reader.count(1)? {
             let envelope = Envelope::decode(reader.prefixed()?)?;
-            // One more, which was verified ahead of its turn.
-            let fits = envelope.sender == *author && messages.len() <= MAX_WAITING_PER_AUTHOR + MAX_TAGGED;
-            if !fits || !messages.push(Waiting::new(&envelope)) {
+            let waiting = Waiting::new(&envelope);
+            let has_form = envelope.sender == *author && !envelope.is_tagged() && (tags || envelope.history.is_empty());
+            let comes_last = messages.signed.last().is_none_or(|last| *last < waiting);
+            if !has_form || !comes_last || messages.signed.len() >= MAX_WAITING_PER_AUTHOR {
                 return Err(Error::Malformed);
             }
+            messages.signed.insert(waiting);
+        }
+        for _ in 0..if tags { reader.count(HANDLE_LEN + TAG_LEN)? } else { 0 } {
+            let (number, acknowledged) = (reader.varint()?, (Handle(reader.array()?), reader.varint()?));
+            let tagged = Tagged { number, acknowledged, tag: reader.array()? };
+            let comes_last = messages.tagged.last().is_none_or(|last| *last < tagged);
+            if !comes_last || messages.tagged.len() >= MAX_TAGGED {
+                return Err(Error::Malformed);
+            }
+            messages.tagged.insert(tagged);
         }
         Ok(messages)
     }
 }
 
 impl Verified {
-    fn encode(&self, tags: bool, out: &mut Vec<u8>) {
+    fn encode(&self, out: &mut Vec<u8>) {
         put_varint(out, self.number);
         out.push(self.kind.0);
         out.push(match self.subject {
@@ -176,12 +194,9 @@ impl Verified {
         put_prefixed(out, &self.body);
         out.extend_from_slice(self.digest.as_bytes());
         out.extend_from_slice(&self.key);
-        if tags {
-            out.extend_from_slice(&self.link);
-        }
     }
 
-    fn decode(tags: bool, reader: &mut Reader<'_>) -> Result<Self, Error> {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, Error> {
         let (number, kind) = (reader.varint()?, Kind(reader.byte()?));
         let subject = match reader.byte()? {
             0 => Subject::None,
@@ -192,9 +207,25 @@ impl Verified {
         let new_key = reader.flag()?.then(|| VerificationKey::from_bytes(&reader.array()?)).transpose()?;
         let (header, body) = (reader.prefixed()?.to_vec(), reader.prefixed()?.to_vec());
         let (digest, key) = (Digest(reader.array()?), reader.array()?);
-        let link = if tags { reader.array()? } else { NO_LINK };
-        Ok(Self { number, kind, subject, new_key, header, body, digest, key, link })
+        Ok(Self { number, kind, subject, new_key, header, body, digest, key })
     }
+}
+
+/// Messages that an author has acknowledged under tags.
+fn put_messages(messages: &[MessageId], out: &mut Vec<u8>) {
+    put_len(out, messages.len());
+    for MessageId { author, number } in messages {
+        out.extend_from_slice(&author.0);
+        put_varint(out, *number);
+    }
+}
+
+fn take_messages(reader: &mut Reader<'_>) -> Result<Vec<MessageId>, Error> {
+    let count = reader.count(MEMBER_ID_LEN + 1)?;
+    if count > MAX_TAGGED {
+        return Err(Error::Malformed);
+    }
+    (0..count).map(|_| Ok(MessageId { author: MemberId(reader.array()?), number: reader.varint()? })).collect()
 }
 
 /// An id that comes after the last one.

@@ -1,9 +1,10 @@
 //! What becomes of a message, and how much may wait.
 
+use super::names::Reading;
 use crate::crypto::hash::Digest;
 use crate::crypto::signature::{VERIFICATION_KEY_LEN, VerificationKey};
-use crate::id::MemberId;
-use crate::wire::envelope::{Envelope, Kind, Link, Subject};
+use crate::id::{MemberId, MessageId};
+use crate::wire::envelope::{Envelope, Kind, Subject};
 
 /// The number of messages that may wait for each author.
 pub const MAX_WAITING_PER_AUTHOR: usize = 1024;
@@ -15,14 +16,42 @@ pub const MAX_STRANGERS: usize = 1024;
 /// older number it counts as a duplicate.
 pub const EQUIVOCATION_WINDOW: usize = 8;
 
-/// The number of messages that one author may send under tags without a signed one between them.
-pub const MAX_TAGGED: usize = 64;
-
 /// How many messages are checked together at most: those of a larger batch in parts, of which a forgery spoils only its own.
 pub const MAX_TOGETHER: usize = 256;
 
 /// A message whose signature is valid under the key that its author has before it.
-pub struct Checked(pub(super) Verified);
+pub struct Checked {
+    pub(super) message: Verified,
+    /// What its author has acknowledged under tags since its last signed message.
+    pub(super) history: Vec<MessageId>,
+}
+
+impl Checked {
+    pub(super) fn new(
+        envelope: &Envelope<'_>,
+        reading: Reading,
+        digest: Digest,
+        new_key: Option<VerificationKey>,
+        key: &VerificationKey,
+    ) -> Self {
+        let message = Verified {
+            number: envelope.number,
+            kind: envelope.kind,
+            subject: reading.subject,
+            new_key,
+            header: envelope.header.to_vec(),
+            body: envelope.body.to_vec(),
+            digest,
+            key: *key.as_bytes(),
+        };
+        Self { message, history: reading.history }
+    }
+
+    /// Whether it can be this message, verified under this key.
+    pub(super) fn is_of(&self, envelope: &Envelope<'_>, key: &VerificationKey) -> bool {
+        (self.message.number, &self.message.key) == (envelope.number, key.as_bytes())
+    }
+}
 
 /// A message whose signature or tag has been verified.
 #[derive(Clone, Debug)]
@@ -35,7 +64,7 @@ pub struct Verified {
     pub subject: Subject<MemberId>,
     /// The author's verification key from its next message on, if it changes.
     pub new_key: Option<VerificationKey>,
-    /// Version, kind, sender and number, as received.
+    /// Version, kind, sender and number, as received. Empty if it has a tag.
     pub header: Vec<u8>,
     /// The protocol's part of the message.
     pub body: Vec<u8>,
@@ -43,15 +72,6 @@ pub struct Verified {
     pub digest: Digest,
     /// The verification key of its author for this message.
     pub key: [u8; VERIFICATION_KEY_LEN],
-    /// The link of its author's messages under tags, this one included.
-    pub(super) link: Link,
-}
-
-impl Verified {
-    /// Whether it can be this message, verified under this key.
-    pub(super) fn is_of(&self, envelope: &Envelope<'_>, key: &VerificationKey) -> bool {
-        (self.number, &self.key) == (envelope.number, key.as_bytes())
-    }
 }
 
 /// What happens to a message when it is received.

@@ -13,46 +13,49 @@
 //!
 //! The signatures of messages that arrive together can be [checked together](CausalOrder::check_together).
 //!
-//! An order made [`with_tags`](CausalOrder::with_tags) also takes acknowledgements that a tag authenticates. They wait
-//! until what they acknowledge has been delivered. Then the protocol, which knows the secret, checks the tag
-//! ([`due`](CausalOrder::due), [`arrives`](CausalOrder::arrives)). If it does not know the secret, they go on waiting for
-//! their author's next signed message, which says what was sent under tags.
+//! An order made [`with_tags`](CausalOrder::with_tags) also takes acknowledgements that a tag authenticates. The signed
+//! messages of an author do not depend on them: each says which acknowledgements the author has sent since the one before
+//! ([`History`](crate::wire::envelope::History)), and with it they are verified, whether they have arrived or not. A tag
+//! only lets a member take an acknowledgement earlier: when what it acknowledges has been delivered, the protocol, which
+//! knows the secret, checks the tag ([`arrives`](CausalOrder::arrives), [`due`](CausalOrder::due)). What the author's next
+//! signed message contradicts is [taken back](CausalOrder::take_unequal).
 
 mod author;
 mod export;
 mod message;
+mod names;
 mod tagged;
-mod tags;
 mod together;
 mod unverified;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use message::{
-    Checked, EQUIVOCATION_WINDOW, MAX_STRANGERS, MAX_TAGGED, MAX_TOGETHER, MAX_WAITING_BYTES, MAX_WAITING_PER_AUTHOR,
-    Receipt, Verified,
+    Checked, EQUIVOCATION_WINDOW, MAX_STRANGERS, MAX_TOGETHER, MAX_WAITING_BYTES, MAX_WAITING_PER_AUTHOR, Receipt,
+    Verified,
 };
-pub use tags::{Arrival, Tagged};
+pub use names::{Names, Reading};
+pub use tagged::Tagged;
 
 use crate::crypto::hash::Digest;
 use crate::crypto::signature::{VERIFICATION_KEY_LEN, VerificationKey};
 use crate::error::Error;
 use crate::id::{GroupId, Handle, MEMBER_ID_LEN, MemberId, MessageId};
-use crate::wire::envelope::{Envelope, Link, NO_LINK, Subject};
-use author::{Author, candidates};
-use tags::Tags;
-use unverified::{Turn, Unverified, Waiting};
+use crate::wire::envelope::{Envelope, Subject};
+use author::Author;
+use tagged::Tags;
+use unverified::{Unverified, Waiting};
 
 /// The authors' messages: what has been delivered, what has been verified, what waits.
 #[derive(Clone, Default)]
 pub struct CausalOrder {
     authors: BTreeMap<MemberId, Author>,
-    by_handle: BTreeMap<Handle, Vec<MemberId>>,
+    names: Names,
     /// Authors whose next verified message can be delivered.
     ready: BTreeSet<MemberId>,
     /// The other authors with verified messages, by what the next one acknowledges.
     depending: BTreeSet<(MessageId, MemberId)>,
-    /// Authors under whose next number a message waits, by the unknown user that it names.
+    /// Authors whose next signed message may be one that waits, by the unknown user that it names.
     unnamed: BTreeSet<(Handle, MemberId)>,
     strangers: BTreeMap<MemberId, Unverified>,
     waiting_bytes: usize,
@@ -65,28 +68,19 @@ impl CausalOrder {
     /// one. Messages that have waited for the author, or for a user with its handle, are verified if it is their turn.
     /// Has no effect on a known author.
     pub fn introduce(&mut self, id: MemberId, key: VerificationKey, delivered: u32, group: &GroupId) {
-        self.introduce_after(id, key, delivered, NO_LINK, group);
-    }
-
-    /// The same for an author that has sent messages under tags since its last signed one.
-    pub fn introduce_after(&mut self, id: MemberId, key: VerificationKey, delivered: u32, link: Link, group: &GroupId) {
         if self.authors.contains_key(&id) {
             return;
         }
         let handle = id.handle();
-        let mut author = Author::new(handle, key, delivered, link);
+        let mut author = Author::new(handle, key, delivered);
         author.unverified = self.strangers.remove(&id).unwrap_or_default();
-        self.by_handle.entry(handle).or_default().push(id);
+        self.names.insert(handle, id);
         self.authors.insert(id, author);
         self.verify_waiting(&id, group);
         let first = (handle, MemberId([0; MEMBER_ID_LEN]));
         while let Some(next) = self.unnamed.range(first..).next().copied().filter(|next| next.0 == handle) {
             self.unnamed.remove(&next);
-            if self.verify_one(&next.1, Some(handle), group) {
-                self.verify_waiting(&next.1, group);
-            } else {
-                self.find_tagged(&next.1);
-            }
+            self.verify_waiting(&next.1, group);
         }
     }
 
@@ -103,12 +97,6 @@ impl CausalOrder {
         self.authors.get(id).map(|author| (author.delivered, author.delivered_key))
     }
 
-    /// The link of an author after its last delivered message.
-    #[must_use]
-    pub fn delivered_link(&self, id: &MemberId) -> Link {
-        self.authors.get(id).map_or(NO_LINK, |author| author.delivered_link)
-    }
-
     /// The handle of an author; `None` if it is unknown.
     #[must_use]
     pub fn handle(&self, id: &MemberId) -> Option<Handle> {
@@ -121,10 +109,10 @@ impl CausalOrder {
         self.authors.get(author).is_some_and(|author| author.delivered >= number)
     }
 
-    /// Whether a message of this number has been verified: another one of that number is no news.
+    /// Whether a signed message of this number is no news: that number or a later one has been verified.
     #[must_use]
     pub fn has_verified(&self, author: &MemberId, number: u32) -> bool {
-        self.authors.get(author).is_some_and(|author| author.verified >= number)
+        self.authors.get(author).is_some_and(|author| author.signed >= number)
     }
 
     /// Records a message that this member has sent itself.
@@ -139,23 +127,21 @@ impl CausalOrder {
         if let Some(tags) = &mut self.tags {
             tags.mine.clear();
         }
-        self.sent_with(me, number, digest, key, new_key, NO_LINK);
+        self.record_sent(me, number, digest, key, new_key);
     }
 
-    fn sent_with(
+    fn record_sent(
         &mut self,
         me: &MemberId,
         number: u32,
         digest: Digest,
         key: &VerificationKey,
         new_key: Option<VerificationKey>,
-        link: Link,
     ) {
         if let Some(author) = self.authors.get_mut(me) {
-            author.record(number, digest, *key.as_bytes(), new_key, link);
+            author.record(number, digest, *key.as_bytes(), new_key);
             author.delivered = number;
             author.delivered_key = *author.verified_key.as_bytes();
-            author.delivered_link = link;
             self.wake(me, number);
         }
     }
@@ -180,10 +166,10 @@ impl CausalOrder {
         envelope: &Envelope<'_>,
         checked: Option<Checked>,
     ) -> Result<Receipt, Error> {
-        if self.tags.is_none() && (envelope.is_tagged() || envelope.history.is_some()) {
+        if self.tags.is_none() && (envelope.is_tagged() || !envelope.history.is_empty()) {
             return Err(Error::Malformed);
         }
-        let Some(author) = self.authors.get(id) else {
+        let Some(author) = self.authors.get_mut(id) else {
             if envelope.sender != id.handle() {
                 return Err(Error::WrongAuthor);
             }
@@ -192,49 +178,31 @@ impl CausalOrder {
         if envelope.sender != author.handle {
             return Err(Error::WrongAuthor);
         }
-        if envelope.number <= author.verified {
-            return author.compare(id, envelope, group, &self.by_handle);
+        if envelope.is_tagged() {
+            return self.receive_tagged(id, group, envelope);
         }
-        let is_next = author.verified.checked_add(1) == Some(envelope.number);
-        let candidates = candidates(envelope, &self.by_handle);
-        let is_named = candidates.is_some();
-        let Some(candidates) = candidates.filter(|_| is_next && !envelope.is_tagged()) else {
-            if self.waits_unchecked(id, group, envelope) {
-                return Ok(Receipt::Duplicate);
-            }
-            let named = self.is_named_ahead(id, group, envelope);
-            if named == Some(false) {
-                return Err(Error::NotAuthentic);
-            }
-            let author = self.authors.get_mut(id).ok_or(Error::Internal)?;
-            let receipt = match author.unverified.wait(envelope, &mut self.waiting_bytes) {
-                // One of each, whatever the room. As many as a signed message can name.
-                Err(Error::QueueFull) if named == Some(true) && !author.unverified.has_copy(envelope) => {
-                    author.unverified.insert(Waiting::new(envelope), &mut self.waiting_bytes);
-                    Receipt::Waits
-                }
-                Err(Error::QueueFull) if !is_next => self.wait_ahead(id, group, envelope)?,
-                receipt => receipt?,
-            };
-            if is_next
-                && !is_named
-                && let Some(name) = envelope.subject.name()
-            {
-                self.unnamed.insert((name, *id));
-            }
-            if receipt == Receipt::Waits {
-                self.find_tagged_with(id, envelope);
-            }
+        let readings = self.names.readings(envelope);
+        if envelope.number <= author.signed {
+            return author.compare(id, envelope, group, readings);
+        }
+        let is_next = envelope.follows() <= author.signed;
+        let unknown = readings.as_ref().err().copied();
+        let Some(readings) = readings.ok().filter(|_| is_next) else {
+            let receipt = author.unverified.wait(envelope, unknown, &mut self.waiting_bytes)?;
+            self.unnamed.extend(unknown.filter(|_| is_next).map(|name| (name, *id)));
             return Ok(receipt);
         };
-        let crowded = author.queue.len() >= MAX_WAITING_PER_AUTHOR || !self.has_room(envelope.bytes.len());
+        let queued = author.queue.len();
+        let crowded = queued >= MAX_WAITING_PER_AUTHOR || !has_room(self.waiting_bytes, envelope.bytes.len());
         // A message that has nothing to wait for is always accepted, even if forged messages fill the queues.
-        if crowded && (!author.queue.is_empty() || !self.may_be_ready(envelope)) {
+        if crowded && (queued > 0 || !self.may_be_ready(id, envelope)) {
             return Err(Error::QueueFull);
         }
-        let author = self.authors.get_mut(id).ok_or(Error::Internal)?;
-        let (verified, agrees) = author.verify(id, envelope, group, candidates, checked)?;
-        self.take(id, verified, agrees, group);
+        let author = self.authors.get(id).ok_or(Error::Internal)?;
+        let checked = checked.filter(|checked| checked.is_of(envelope, &author.verified_key));
+        let checked = checked.map_or_else(|| author.check(id, envelope, group, readings), Ok)?;
+        self.take(id, checked, group);
+        self.verify_waiting(id, group);
         Ok(Receipt::Verified)
     }
 
@@ -264,7 +232,6 @@ impl CausalOrder {
         if let Some(key) = &message.new_key {
             author.delivered_key = *key.as_bytes();
         }
-        author.delivered_link = message.link;
         self.waiting_bytes = self.waiting_bytes.saturating_sub(message.body.len());
         self.ready.remove(&id);
         self.wake(&id, message.number);
@@ -282,19 +249,19 @@ impl CausalOrder {
     /// [`deliver`](Self::deliver).
     #[must_use]
     pub fn has_room(&self, len: usize) -> bool {
-        self.waiting_bytes.saturating_add(len) <= MAX_WAITING_BYTES
+        has_room(self.waiting_bytes, len)
     }
 
-    /// The messages under a number of an author, known or not, that wait and have not been verified.
+    /// The signed messages under a number of an author, known or not, that wait and have not been verified.
     pub fn unverified(&self, id: &MemberId, number: u32) -> impl Iterator<Item = &[u8]> {
-        let messages = self.waiting_of(id).into_iter();
-        messages.flat_map(move |messages| messages.under(number)).map(|waiting| &*waiting.bytes)
+        let messages = self.waiting_of(id).into_iter().flat_map(|messages| &messages.signed);
+        messages.filter(move |waiting| waiting.number == number).map(|waiting| &*waiting.bytes)
     }
 
-    /// Whether this message of an author, known or not, waits and has not been verified.
+    /// Whether this signed message of an author, known or not, waits and has not been verified.
     #[must_use]
     pub fn keeps(&self, id: &MemberId, envelope: &Envelope<'_>) -> bool {
-        self.waiting_of(id).is_some_and(|messages| messages.keeps(&Waiting::new(envelope)))
+        self.waiting_of(id).is_some_and(|messages| messages.signed.contains(&Waiting::new(envelope)))
     }
 
     /// Whether nothing waits.
@@ -303,21 +270,30 @@ impl CausalOrder {
         self.is_idle_but_for(|_| false)
     }
 
-    /// The same without what waits of these authors under tags and after them: nobody may ever be able to settle the last
-    /// acknowledgements of a member that is gone.
+    /// The same without what waits of these authors under tags: a member that is gone may never say in a signed message
+    /// what it has sent before it.
     #[must_use]
     pub fn is_idle_but_for(&self, gone: impl Fn(&MemberId) -> bool) -> bool {
+        let is_idle = |(id, author): (&MemberId, &Author)| {
+            author.unverified.signed.is_empty() && (author.unverified.tagged.is_empty() || gone(id))
+        };
         self.ready.is_empty()
             && self.depending.is_empty()
             && self.strangers.is_empty()
-            && self.authors.iter().all(|(id, author)| author.unverified.is_empty() || self.tags.is_some() && gone(id))
+            && self.authors.iter().all(is_idle)
     }
 
-    /// Whether the message that the envelope acknowledges, if any, has been delivered.
-    fn may_be_ready(&self, envelope: &Envelope<'_>) -> bool {
-        let Subject::Acknowledged(handle, number) = envelope.subject else { return true };
-        let named = self.by_handle.get(&handle).map_or(&[][..], Vec::as_slice);
-        named.iter().any(|id| self.has_delivered(id, number))
+    /// Whether everything that the author's next signed message acknowledges has been delivered.
+    fn may_be_ready(&self, id: &MemberId, envelope: &Envelope<'_>) -> bool {
+        let verified = self.authors.get(id).map_or(0, Author::verified);
+        let history = (envelope.follows() + 1..).zip(envelope.history.iter());
+        let open = history.filter(|(number, _)| *number > verified).map(|(_, acknowledged)| acknowledged);
+        let subject = match envelope.subject {
+            Subject::Acknowledged(handle, number) => Some((handle, number)),
+            _ => None,
+        };
+        let is_delivered = |(handle, number)| self.names.with(&handle).iter().any(|id| self.has_delivered(id, number));
+        open.chain(subject).all(is_delivered)
     }
 
     fn waiting_of(&self, id: &MemberId) -> Option<&Unverified> {
@@ -326,77 +302,88 @@ impl CausalOrder {
 
     fn wait_as_stranger(&mut self, id: &MemberId, envelope: &Envelope<'_>) -> Result<Receipt, Error> {
         if let Some(messages) = self.strangers.get_mut(id) {
-            return messages.wait(envelope, &mut self.waiting_bytes);
+            return messages.wait(envelope, None, &mut self.waiting_bytes);
         }
         if self.strangers.len() >= MAX_STRANGERS {
             return Err(Error::QueueFull);
         }
         let mut messages = Unverified::default();
-        let receipt = messages.wait(envelope, &mut self.waiting_bytes)?;
+        let receipt = messages.wait(envelope, None, &mut self.waiting_bytes)?;
         self.strangers.insert(*id, messages);
         Ok(receipt)
     }
 
-    /// Verifies waiting messages of an author whose last verified number has changed, as far as they reach, and drops
-    /// those whose turn is over.
+    /// Verifies waiting messages of an author of which it may be the turn, and drops those whose turn is over.
     fn verify_waiting(&mut self, id: &MemberId, group: &GroupId) {
-        'turns: loop {
-            let Some(author) = self.authors.get_mut(id).filter(|author| !author.unverified.is_empty()) else { return };
-            while let Some(late) = author.unverified.take_through(author.verified) {
-                self.waiting_bytes = self.waiting_bytes.saturating_sub(late.bytes.len());
-                if let Some(name) = late.turn.name {
-                    self.unnamed.remove(&(name, *id));
+        loop {
+            let Some(author) = self.authors.get_mut(id) else { return };
+            let reached = author.unverified.take_reached(author.signed);
+            for name in reached.iter().filter_map(|waiting| waiting.name) {
+                self.unnamed.remove(&(name, *id));
+            }
+            let mut reached = reached.into_iter();
+            let mut verified = false;
+            for waiting in reached.by_ref() {
+                self.waiting_bytes = self.waiting_bytes.saturating_sub(waiting.bytes.len());
+                verified = self.verify_one(id, waiting, group);
+                if verified {
+                    break;
                 }
             }
-            let Some(number) = author.verified.checked_add(1) else { return };
-            let expects = core::mem::take(&mut author.expects);
-            if let Some(tags) = &mut self.tags {
-                expects.into_iter().for_each(|other| tags.forget(other, id));
-            }
-            let mut names: Vec<_> = author.unverified.under(number).map(|waiting| waiting.turn.name).collect();
-            names.dedup();
-            for name in names {
-                match name.filter(|name| !self.by_handle.contains_key(name)) {
-                    Some(unknown) => drop(self.unnamed.insert((unknown, *id))),
-                    None if self.verify_one(id, name, group) => continue 'turns,
-                    None => {}
-                }
-            }
-            return self.find_tagged(id);
+            // What has not been looked at.
+            let Some(author) = self.authors.get_mut(id).filter(|_| verified) else { break };
+            author.unverified.signed.extend(reached);
         }
+        self.find_tagged(id);
     }
 
-    /// Verifies the messages that wait under an author's next number and name this user until one is authentic, and
-    /// drops the forged ones. Returns whether one is.
-    fn verify_one(&mut self, id: &MemberId, name: Option<Handle>, group: &GroupId) -> bool {
-        let Some(author) = self.authors.get_mut(id) else { return false };
-        let Some(number) = author.verified.checked_add(1) else { return false };
-        while let Some(bytes) = author.unverified.take_signed(Turn { number, name }) {
-            self.waiting_bytes = self.waiting_bytes.saturating_sub(bytes.len());
-            let Ok(envelope) = Envelope::decode(&bytes) else { continue };
-            let Some(candidates) = candidates(&envelope, &self.by_handle) else { continue };
-            if let Ok((verified, agrees)) = author.verify(id, &envelope, group, candidates, None) {
-                self.enqueue(id, verified, agrees);
+    /// Verifies a message that has waited. Returns whether it is the author's next one. If it is not, it is dropped, unless it
+    /// names an unknown user.
+    fn verify_one(&mut self, id: &MemberId, waiting: Waiting, group: &GroupId) -> bool {
+        let Some(author) = self.authors.get_mut(id).filter(|author| waiting.number > author.signed) else {
+            return false;
+        };
+        // If this is clear, the message is not decoded.
+        let still_unknown = waiting.name.filter(|name| self.names.with(name).is_empty());
+        let checked = match still_unknown {
+            Some(unknown) => Err(unknown),
+            None => {
+                let Ok(envelope) = Envelope::decode(&waiting.bytes) else { return false };
+                self.names.readings(&envelope).map(|readings| author.check(id, &envelope, group, readings))
+            }
+        };
+        let unknown = match checked {
+            Err(unknown) => unknown,
+            Ok(Err(_)) => return false,
+            Ok(Ok(checked)) => {
+                self.take(id, checked, group);
                 return true;
             }
-        }
+        };
+        self.unnamed.insert((unknown, *id));
+        self.waiting_bytes += waiting.bytes.len();
+        author.unverified.signed.insert(Waiting { name: Some(unknown), ..waiting });
         false
     }
 
-    /// Takes an author's next message, which has been verified, and what has waited for it.
-    fn take(&mut self, id: &MemberId, message: Verified, agrees: bool, group: &GroupId) {
-        self.enqueue(id, message, agrees);
-        self.verify_waiting(id, group);
-    }
-
-    fn enqueue(&mut self, id: &MemberId, message: Verified, agrees: bool) {
-        if !agrees && let Some(tags) = &mut self.tags {
-            tags.unequal.push(*id);
-        }
+    /// Takes an author's next signed message.
+    fn take(&mut self, id: &MemberId, checked: Checked, group: &GroupId) {
         let Some(author) = self.authors.get_mut(id) else { return };
-        self.waiting_bytes += message.body.len();
-        author.queue.push_back(message);
-        if author.queue.len() == 1 {
+        let first = author.queue.front().map(|first| first.subject);
+        let length = checked.message.body.len();
+        let agrees = author.take(id, group, checked);
+        self.waiting_bytes += length;
+        if !agrees {
+            // What was first may have been taken back.
+            self.ready.remove(id);
+            if let Some(other) = first.and_then(|subject| subject.acknowledged()) {
+                self.depending.remove(&(other, *id));
+            }
+            if let Some(tags) = &mut self.tags {
+                tags.unequal.push(*id);
+            }
+        }
+        if first.is_none() || !agrees {
             self.line_up(id);
         }
     }
@@ -413,25 +400,18 @@ impl CausalOrder {
 
     /// Finds the authors that have waited for messages of another up to this number.
     fn wake(&mut self, author: &MemberId, number: u32) {
-        let expects_nothing = self.tags.as_ref().is_none_or(|tags| tags.expected.is_empty());
-        if self.depending.is_empty() && expects_nothing {
-            return;
-        }
         let first = (MessageId { author: *author, number: 0 }, MemberId([0; MEMBER_ID_LEN]));
         let last = (MessageId { author: *author, number }, MemberId([u8::MAX; MEMBER_ID_LEN]));
         while let Some(woken) = self.depending.range(first..=last).next().copied() {
             self.depending.remove(&woken);
             self.ready.insert(woken.1);
         }
-        let Some(tags) = &mut self.tags else { return };
-        while let Some(woken) = tags.expected.range(first..=last).next().copied() {
-            tags.expected.remove(&woken);
-            tags.due.insert(woken.1);
-            if let Some(author) = self.authors.get_mut(&woken.1) {
-                author.news = true;
-            }
-        }
+        self.wake_tagged(author, number);
     }
+}
+
+fn has_room(waiting_bytes: usize, len: usize) -> bool {
+    waiting_bytes.saturating_add(len) <= MAX_WAITING_BYTES
 }
 
 #[cfg(test)]
@@ -449,18 +429,26 @@ mod tests {
         let mut rng = ChaCha20Rng::seed_from_u64(1);
         let [alice, bob, carol] = core::array::from_fn(|_| SigningKey::random(&mut rng));
         let id = |key: &SigningKey| MemberId(*key.verification_key().as_bytes());
-        let mut order = CausalOrder::default();
+        let mut order = CausalOrder::with_tags();
         for key in [&alice, &bob, &carol] {
-            order.introduce(id(key), key.verification_key(), 0, &group);
+            order.introduce(id(key), key.verification_key(), if id(key) == id(&alice) { 0 } else { 9 }, &group);
         }
+        assert!(!order.must_sign(&id(&carol)));
         // Nobody can find such a pair within reason, so the test inserts one.
         let handle = id(&carol).handle();
-        order.by_handle.insert(handle, vec![id(&bob), id(&carol)]);
-        let subject = Subject::Member(id(&carol));
-        let draft = Draft { kind: Kind(1), sender: id(&alice), number: 1, subject, new_key: None, body: &[] };
-        let (bytes, _) = draft.sign(&group, id(&alice).handle(), Some(handle), &alice);
+        order.names.insert(handle, id(&bob));
+        let (subject, by_bob) = (Subject::Member(id(&carol)), MessageId { author: id(&bob), number: 5 });
+        let draft = Draft { kind: Kind(1), sender: id(&alice), number: 2, subject, new_key: None, body: &[] };
+        let sign = |history: &[_]| draft.sign_after(&group, (id(&alice).handle(), Some(handle)), history, &alice).0;
+        // A message cannot mean both of them.
+        let ambiguous = sign(&[(handle, by_bob)]);
+        assert_eq!(order.receive(&id(&alice), &group, &ambiguous), Err(Error::NotAuthentic));
+        let bytes = sign(&[(handle, MessageId { author: id(&carol), ..by_bob })]);
         assert_eq!(order.receive(&id(&alice), &group, &bytes), Ok(Receipt::Verified));
-        let (_, message) = order.deliver(|_, _, _| true).unwrap();
-        assert_eq!(message.subject, subject);
+        let delivered: Vec<_> = core::iter::from_fn(|| order.deliver(|_, _, _| true)).collect();
+        let subjects: Vec<_> = delivered.iter().map(|(_, message)| message.subject).collect();
+        assert_eq!(subjects, [Subject::Acknowledged(id(&carol), 5), subject]);
+        // So nobody sends an acknowledgement of one of them under a tag.
+        assert!(order.must_sign(&id(&carol)));
     }
 }

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use super::CausalOrder;
-use super::author::{candidates, verified};
 use super::message::Checked;
 use crate::crypto::signature::{VerificationKey, verify_together};
 use crate::id::{GroupId, MemberId};
@@ -19,25 +18,25 @@ impl CausalOrder {
         group: &GroupId,
         messages: &[Option<(MemberId, Envelope<'_>)>],
     ) -> Vec<Option<Checked>> {
-        // The number of each author's last message, and the key of the next one, if all before it are valid.
+        // The number of each author's last signed message, and the key of the next one, if all before it are valid.
         let mut latest = BTreeMap::new();
         let mut check = |id: &MemberId, envelope: &Envelope<'_>| -> Option<(Checked, VerificationKey)> {
             let author = self.authors.get(id).filter(|author| author.handle == envelope.sender)?;
-            let (number, key) = latest.get(id).copied().unwrap_or((author.verified, author.verified_key));
-            if number.checked_add(1) != Some(envelope.number) || envelope.is_tagged() {
+            let (number, key) = latest.get(id).copied().unwrap_or((author.signed, author.verified_key));
+            if envelope.number <= number || envelope.follows() > number || envelope.is_tagged() {
                 return None;
             }
-            let mut subjects = candidates(envelope, &self.by_handle)?.subjects();
-            let (subject, None) = (subjects.next()?, subjects.next()) else { return None };
+            let mut readings = self.names.readings(envelope).ok()?;
+            let (reading, None) = (readings.next()?, readings.next()) else { return None };
             let new_key = envelope.new_key.as_ref().map(VerificationKey::from_bytes).transpose().ok()?;
             latest.insert(*id, (envelope.number, new_key.unwrap_or(key)));
-            let digest = envelope.digest(group, id, &subject);
-            Some((Checked(verified(envelope, subject, digest, new_key, &key)), key))
+            let digest = envelope.digest_after(group, id, &reading.subject, &reading.history);
+            Some((Checked::new(envelope, reading, digest, new_key, &key), key))
         };
         let parts: Vec<_> = messages.iter().map(|it| it.as_ref().and_then(|(id, it)| check(id, it))).collect();
         let signed = parts.iter().zip(messages).filter_map(|(part, message)| {
             let ((checked, key), (_, envelope)) = (part.as_ref()?, message.as_ref()?);
-            Some((*key, &checked.0.digest.as_bytes()[..], envelope.signature()?))
+            Some((*key, &checked.message.digest.as_bytes()[..], envelope.signature()?))
         });
         let signed: Vec<_> = signed.collect();
         let valid = match &signed[..] {

@@ -12,8 +12,6 @@ pub const GROUP_ID: Label = b"dcgka-v1 group id";
 pub const MESSAGE: Label = b"dcgka-v1 message";
 /// What a tag covers, before the hash of the message.
 pub const TAG: Label = b"dcgka-v1 tag";
-/// One message more under a tag.
-pub const HISTORY: Label = b"dcgka-v1 history";
 /// What a bundle's signature covers.
 pub const BUNDLE: Label = b"dcgka-v1 bundle";
 /// The shared secret of first contact.
@@ -77,7 +75,6 @@ mod tests {
             GROUP_ID,
             MESSAGE,
             TAG,
-            HISTORY,
             BUNDLE,
             X3DH,
             X3DH_FRESH,

@@ -88,6 +88,14 @@ impl Membership {
         Ok(membership)
     }
 
+    /// The users in a state, without the rest of it.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`], if that can be seen without the rest.
+    pub fn users_in(mut state: &[u8], limits: &Limits) -> Result<Vec<MemberId>, Error> {
+        take_users(&mut state, limits).ok_or(Error::Malformed)
+    }
+
     /// Whether [`decode_within`](Self::decode_within) would accept this state for a user that is not in it.
     #[must_use]
     pub fn is_within(&self, limits: &Limits) -> bool {
@@ -116,13 +124,18 @@ impl Membership {
     }
 }
 
-fn read(me: MemberId, input: &mut &[u8], limits: &Limits) -> Option<Membership> {
-    let mut membership = Membership::empty();
+fn take_users(input: &mut &[u8], limits: &Limits) -> Option<Vec<MemberId>> {
     let count = take_count(input, MEMBER_ID_LEN)?;
     (count <= limits.known).then_some(())?;
-    for position in 0..count {
-        let id = input.split_off(..MEMBER_ID_LEN)?.try_into().ok()?;
-        (membership.introduce(MemberId(id)).to_usize() == position).then_some(())?;
+    (0..count).map(|_| Some(MemberId(input.split_off(..MEMBER_ID_LEN)?.try_into().ok()?))).collect()
+}
+
+fn read(me: MemberId, input: &mut &[u8], limits: &Limits) -> Option<Membership> {
+    let mut membership = Membership::empty();
+    let users = take_users(input, limits)?;
+    let count = users.len();
+    for (position, id) in users.into_iter().enumerate() {
+        (membership.introduce(id).to_usize() == position).then_some(())?;
     }
     membership.me = membership.introduce(me);
 

@@ -1,7 +1,7 @@
 //! The envelope around each message, and its signature.
 //!
 //! ```text
-//! version 1 | kind 1 | sender 8 | number 1..5 | [author 8 | number 1..5] | [member 8] | [new key 32] | [history 17..] | body | signature 64
+//! version 1 | kind 1 | sender 8 | number 1..5 | [author 8 | number 1..5] | [member 8] | [new key 32] | [history 10..] | body | signature 64
 //! ```
 //!
 //! The kind byte says which of the bracketed parts are there. The signed text contains group, sender and members by
@@ -9,8 +9,7 @@
 //!
 //! An acknowledgement can have a *tag* of 16 bytes in the place of the signature, and no body: HMAC of what a signature
 //! would cover, under a secret that the protocol chooses. It says that somebody who knows the secret has sent it. The next
-//! signed message of its author says which messages those were: by a hash, and if it must by the digest of each
-//! ([`History`]).
+//! signed message of its author says what the author has acknowledged in this way ([`History`]).
 
 use subtle::ConstantTimeEq as _;
 
@@ -21,8 +20,8 @@ use crate::crypto::label;
 use crate::crypto::secret::Secret;
 use crate::crypto::signature::{Signature, SigningKey, VERIFICATION_KEY_LEN, VerificationKey};
 use crate::error::Error;
-use crate::id::{GROUP_ID_LEN, GroupId, Handle, MEMBER_ID_LEN, MemberId, MessageId};
-use crate::wire::codec::{MAX_MESSAGE_LEN, Reader, put_len, put_varint, varint_len};
+use crate::id::{GROUP_ID_LEN, GroupId, HANDLE_LEN, Handle, MEMBER_ID_LEN, MemberId, MessageId};
+use crate::wire::codec::{MAX_MESSAGE_LEN, Reader, put_len, put_varint};
 
 /// Version of the wire format.
 pub const VERSION: u8 = 1;
@@ -43,6 +42,10 @@ impl Kind {
     /// An acknowledgement with a tag: no protocol chooses these four bits for another message.
     pub const TAGGED: Self = Self(0x0f | Self::ACKNOWLEDGES);
 
+    fn with_history(self, history: bool) -> Self {
+        Self(self.0 | if history { Self::HISTORY } else { 0 })
+    }
+
     fn without_history(self) -> Self {
         Self(self.0 & !Self::HISTORY)
     }
@@ -54,65 +57,56 @@ impl Kind {
 
 /// Bytes of a tag.
 pub const TAG_LEN: usize = 16;
-/// Bytes of a link or a short digest in a [`History`].
-pub const LINK_LEN: usize = 16;
+/// The number of acknowledgements that an author may send under tags without a signed message between them.
+pub const MAX_TAGGED: usize = 64;
+/// Bytes of an acknowledged message in the signed text.
+const ACKNOWLEDGED_LEN: usize = MEMBER_ID_LEN + 4;
 
-/// A hash of the messages that an author has sent under tags since its last signed message, one after the other:
-/// [`NO_LINK`] if there are none.
-pub type Link = [u8; LINK_LEN];
-
-/// The link of an author that has sent nothing under tags since its last signed message.
-pub const NO_LINK: Link = [0; LINK_LEN];
-
-/// The link after one more message with this digest. Counts the blocks of one hash.
-#[must_use]
-pub fn next_link(link: &Link, digest: &Digest) -> Link {
-    short(&hash::hash(label::HISTORY, &[link, digest.as_bytes()]))
-}
-
-/// The number of blocks that are hashed for one more link.
-#[must_use]
-pub fn link_blocks() -> u64 {
-    hash::blocks_of(label::HISTORY, &[LINK_LEN, hash::DIGEST_LEN])
-}
-
-/// The first half of a digest, which names a message in a [`History`].
-#[must_use]
-pub fn short(digest: &Digest) -> [u8; LINK_LEN] {
-    let mut short = [0; LINK_LEN];
-    short.copy_from_slice(&digest.0[..LINK_LEN]);
-    short
-}
-
-/// What an author has sent under tags since its last signed message. On the wire: link 16, count 1..5, short digests 16
-/// each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What an author has acknowledged under tags since its last signed message: from 1 to [`MAX_TAGGED`] messages, or none if
+/// the part is not there. The acknowledgements have the numbers just before the message that says so. On the wire: count
+/// 1, then for each the acknowledged message, author 8, number 1..5.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct History<'a> {
-    /// The hash of all of them.
-    pub link: Link,
-    /// The short digest of each of them, or nothing, where nobody needs it.
-    pub digests: &'a [[u8; LINK_LEN]],
+    count: u32,
+    messages: &'a [u8],
 }
 
 impl<'a> History<'a> {
-    fn decode(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let link = reader.array()?;
-        let count = reader.count(LINK_LEN)?;
-        let (digests, _) = reader.bytes(count * LINK_LEN)?.as_chunks();
-        Ok(Self { link, digests })
+    /// The history in a message with this number.
+    fn decode(number: u32, reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let count = reader.count(HANDLE_LEN + 1)?;
+        if !(1..=MAX_TAGGED).contains(&count) || count >= number as usize {
+            return Err(Error::Malformed);
+        }
+        let messages = reader.remaining();
+        for _ in 0..count {
+            acknowledged(reader)?;
+        }
+        let messages = &messages[..messages.len() - reader.remaining().len()];
+        Ok(Self { count: count as u32, messages })
     }
 
-    fn put(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.link);
-        put_len(out, self.digests.len());
-        self.digests.iter().for_each(|digest| out.extend_from_slice(digest));
-    }
-
-    /// Bytes in a message.
+    /// The number of acknowledgements.
     #[must_use]
-    pub fn len(digests: usize) -> usize {
-        LINK_LEN + varint_len(digests as u32) + digests * LINK_LEN
+    pub fn len(&self) -> u32 {
+        self.count
     }
+
+    /// Whether the author has sent no acknowledgement under a tag.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// The acknowledged messages, in the order of the acknowledgements.
+    pub fn iter(&self) -> impl Iterator<Item = (Handle, u32)> + use<'a> {
+        let mut reader = Reader::new(self.messages);
+        core::iter::from_fn(move || acknowledged(&mut reader).ok())
+    }
+}
+
+fn acknowledged(reader: &mut Reader<'_>) -> Result<(Handle, u32), Error> {
+    Ok((Handle(reader.array()?), positive(reader)?))
 }
 
 /// The user that an envelope names, on the wire and in the signed text.
@@ -176,8 +170,8 @@ pub struct Envelope<'a> {
     pub subject: Subject<Handle>,
     /// The key under which the sender's later messages are signed, if it changes. [`verify`](Self::verify) checks it.
     pub new_key: Option<[u8; VERIFICATION_KEY_LEN]>,
-    /// What the author has sent under tags.
-    pub history: Option<History<'a>>,
+    /// What the author has acknowledged under tags.
+    pub history: History<'a>,
     /// The protocol's part of the message.
     pub body: &'a [u8],
     /// Version, kind, sender and number, as received.
@@ -218,12 +212,18 @@ impl<'a> Envelope<'a> {
         let header = &signed[..signed.len() - reader.remaining().len()];
         let subject = match (kind.has(Kind::ACKNOWLEDGES), kind.has(Kind::NAMES)) {
             (true, true) => return Err(Error::Malformed),
-            (true, false) => Subject::Acknowledged(Handle(reader.array()?), positive(&mut reader)?),
+            (true, false) => {
+                let (author, number) = acknowledged(&mut reader)?;
+                Subject::Acknowledged(author, number)
+            }
             (false, true) => Subject::Member(Handle(reader.array()?)),
             (false, false) => Subject::None,
         };
         let new_key = kind.has(Kind::NEW_KEY).then(|| reader.array()).transpose()?;
-        let history = kind.has(Kind::HISTORY).then(|| History::decode(&mut reader)).transpose()?;
+        let history = match kind.has(Kind::HISTORY) {
+            true => History::decode(number, &mut reader)?,
+            false => History::default(),
+        };
         let body = reader.rest();
         if tagged && !body.is_empty() {
             return Err(Error::Malformed);
@@ -255,21 +255,50 @@ impl<'a> Envelope<'a> {
         }
     }
 
+    /// The tag; `None` if there is a signature.
+    #[must_use]
+    pub fn tag(&self) -> Option<[u8; TAG_LEN]> {
+        match self.seal {
+            Seal::Tag(tag) => Some(tag),
+            Seal::Signature(_) => None,
+        }
+    }
+
+    /// The number of its author's last signed message before it, as the message says. 0 if there is none.
+    #[must_use]
+    pub fn follows(&self) -> u32 {
+        self.number - 1 - self.history.len()
+    }
+
+    /// The users that the message names, the one that the envelope names first.
+    pub fn names(&self) -> impl Iterator<Item = Handle> + use<'a> {
+        self.subject.name().into_iter().chain(self.history.iter().map(|(author, _)| author))
+    }
+
     /// Whether the message has the tag of this [`digest`](Self::digest) under a secret. Counts one call of HMAC.
     #[must_use]
     pub fn has_tag_of(&self, digest: &Digest, secret: &Secret) -> bool {
-        match &self.seal {
-            Seal::Tag(theirs) => tag(digest, secret).ct_eq(theirs).into(),
-            Seal::Signature(_) => false,
-        }
+        self.tag().is_some_and(|theirs| is_tag_of(&theirs, digest, secret))
     }
 
     /// The hash that the signature covers, given the full ids of group, sender and subject. It identifies the message
     /// too: two messages with the same hash differ only in their signatures.
     #[must_use]
     pub fn digest(&self, group: &GroupId, sender: &MemberId, subject: &Subject<MemberId>) -> Digest {
-        let kind = Kind(self.kind.0 | if self.history.is_some() { Kind::HISTORY } else { 0 });
-        digest(kind, group, sender, self.number, subject, self.new_key.as_ref(), self.history, self.body)
+        self.digest_after(group, sender, subject, &[])
+    }
+
+    /// The same for a message with a [`History`], given the full ids in it too.
+    #[must_use]
+    pub fn digest_after(
+        &self,
+        group: &GroupId,
+        sender: &MemberId,
+        subject: &Subject<MemberId>,
+        history: &[MessageId],
+    ) -> Digest {
+        let kind = self.kind.with_history(!self.history.is_empty());
+        digest(kind, group, sender, self.number, subject, self.new_key.as_ref(), history, self.body)
     }
 
     /// Checks the signature over a [`digest`](Self::digest). Returns the new key, if there is one.
@@ -317,12 +346,12 @@ impl Draft<'_> {
     /// Version, kind, sender and number, as in the signed message: an encrypted body can be bound to them.
     #[must_use]
     pub fn header(&self, sender: Handle) -> Vec<u8> {
-        self.header_after(sender, None)
+        self.header_after(sender, false)
     }
 
-    /// The same after messages with tags.
+    /// The same; `history` says whether the message will have a [`History`].
     #[must_use]
-    pub fn header_after(&self, sender: Handle, history: Option<&History<'_>>) -> Vec<u8> {
+    pub fn header_after(&self, sender: Handle, history: bool) -> Vec<u8> {
         let mut out = vec![VERSION, self.kind_byte(history).0];
         out.extend_from_slice(&sender.0);
         put_varint(&mut out, self.number);
@@ -338,19 +367,21 @@ impl Draft<'_> {
         subject: Option<Handle>,
         key: &SigningKey,
     ) -> (Vec<u8>, Digest) {
-        self.sign_after(group, (sender, subject), None, key)
+        self.sign_after(group, (sender, subject), &[], key)
     }
 
-    /// The same after messages with tags, of which the message says this.
+    /// The same after acknowledgements with tags, of these messages: [`MAX_TAGGED`] at most. The handles are those of
+    /// their authors.
     #[must_use]
     pub fn sign_after(
         &self,
         group: &GroupId,
         handles: (Handle, Option<Handle>),
-        history: Option<&History<'_>>,
+        history: &[(Handle, MessageId)],
         key: &SigningKey,
     ) -> (Vec<u8>, Digest) {
-        let digest = self.digest(group, history);
+        let messages: Vec<MessageId> = history.iter().map(|(_, message)| *message).collect();
+        let digest = self.digest(group, &messages);
         let mut out = self.unsealed(handles, history);
         out.extend_from_slice(&key.sign(digest.as_bytes()).0);
         (out, digest)
@@ -360,14 +391,14 @@ impl Draft<'_> {
     /// the kind [`Kind::TAGGED`].
     #[must_use]
     pub fn tag(&self, group: &GroupId, handles: (Handle, Option<Handle>), secret: &Secret) -> (Vec<u8>, Digest) {
-        let digest = self.digest(group, None);
-        let mut out = self.unsealed(handles, None);
+        let digest = self.digest(group, &[]);
+        let mut out = self.unsealed(handles, &[]);
         out.extend_from_slice(&tag(&digest, secret));
         (out, digest)
     }
 
-    fn unsealed(&self, (sender, subject): (Handle, Option<Handle>), history: Option<&History<'_>>) -> Vec<u8> {
-        let mut out = self.header_after(sender, history);
+    fn unsealed(&self, (sender, subject): (Handle, Option<Handle>), history: &[(Handle, MessageId)]) -> Vec<u8> {
+        let mut out = self.header_after(sender, !history.is_empty());
         if let Some(handle) = subject {
             out.extend_from_slice(&handle.0);
         }
@@ -377,28 +408,44 @@ impl Draft<'_> {
         if let Some(new_key) = &self.new_key {
             out.extend_from_slice(new_key.as_bytes());
         }
-        if let Some(history) = history {
-            history.put(&mut out);
+        if !history.is_empty() {
+            put_len(&mut out, history.len());
+        }
+        for (author, message) in history {
+            out.extend_from_slice(&author.0);
+            put_varint(&mut out, message.number);
         }
         out.extend_from_slice(self.body);
         out
     }
 
-    fn digest(&self, group: &GroupId, history: Option<&History<'_>>) -> Digest {
-        let kind = self.kind_byte(history);
+    fn digest(&self, group: &GroupId, history: &[MessageId]) -> Digest {
+        let kind = self.kind_byte(!history.is_empty());
         let new_key = self.new_key.as_ref().map(VerificationKey::as_bytes);
-        digest(kind, group, &self.sender, self.number, &self.subject, new_key, history.copied(), self.body)
+        digest(kind, group, &self.sender, self.number, &self.subject, new_key, history, self.body)
     }
 
-    fn kind_byte(&self, history: Option<&History<'_>>) -> Kind {
+    fn kind_byte(&self, history: bool) -> Kind {
         let subject = match self.subject {
             Subject::None => 0,
             Subject::Acknowledged(..) => Kind::ACKNOWLEDGES,
             Subject::Member(_) => Kind::NAMES,
         };
         let new_key = if self.new_key.is_some() { Kind::NEW_KEY } else { 0 };
-        Kind(self.kind.0 | subject | new_key | if history.is_some() { Kind::HISTORY } else { 0 })
+        Kind(self.kind.0 | subject | new_key).with_history(history)
     }
+}
+
+/// The hash of an acknowledgement that an author sends under a tag.
+#[must_use]
+pub fn tagged_digest(group: &GroupId, sender: &MemberId, number: u32, acknowledged: MessageId) -> Digest {
+    digest(Kind::TAGGED, group, sender, number, &acknowledged.into(), None, &[], &[])
+}
+
+/// Whether a tag is that of a message with this digest under a secret. Counts one call of HMAC.
+#[must_use]
+pub fn is_tag_of(theirs: &[u8; TAG_LEN], digest: &Digest, secret: &Secret) -> bool {
+    tag(digest, secret).ct_eq(theirs).into()
 }
 
 /// HMAC of a label and the digest, cut to the length of a tag.
@@ -422,7 +469,7 @@ fn digest(
     number: u32,
     subject: &Subject<MemberId>,
     new_key: Option<&[u8; VERIFICATION_KEY_LEN]>,
-    history: Option<History<'_>>,
+    history: &[MessageId],
     body: &[u8],
 ) -> Digest {
     let subject_number = match *subject {
@@ -434,27 +481,29 @@ fn digest(
     numbers[6..].copy_from_slice(&subject_number.to_be_bytes());
     let named = subject.name();
     let (named, new_key) = (named.as_ref().map_or(&[][..], |id| &id.0), new_key.map_or(&[][..], |key| key));
-    match &history {
-        None => hash::hash(label::MESSAGE, &[&numbers, &group.0, &sender.0, named, new_key, body]),
-        Some(History { link, digests }) => {
-            let parts = [&numbers, &group.0[..], &sender.0, named, new_key, link, digests.as_flattened(), body];
-            hash::hash(label::MESSAGE, &parts)
-        }
+    if history.is_empty() {
+        return hash::hash(label::MESSAGE, &[&numbers, &group.0, &sender.0, named, new_key, body]);
     }
+    let mut acknowledged = Vec::with_capacity(history.len() * ACKNOWLEDGED_LEN);
+    for MessageId { author, number } in history {
+        acknowledged.extend_from_slice(&author.0);
+        acknowledged.extend_from_slice(&number.to_be_bytes());
+    }
+    hash::hash(label::MESSAGE, &[&numbers, &group.0, &sender.0, named, new_key, &acknowledged, body])
 }
 
 /// The number of blocks that are hashed for a message with these parts.
 #[must_use]
 pub fn digest_blocks(names: bool, new_key: bool, body: usize) -> u64 {
-    digest_blocks_after(names, new_key, None, body)
+    digest_blocks_after(names, new_key, 0, body)
 }
 
-/// The same after messages with tags. `history`: how many digests it has, if there is one.
+/// The same for a message with a [`History`] of this number of acknowledgements.
 #[must_use]
-pub fn digest_blocks_after(names: bool, new_key: bool, history: Option<usize>, body: usize) -> u64 {
+pub fn digest_blocks_after(names: bool, new_key: bool, history: usize, body: usize) -> u64 {
     let named = if names { MEMBER_ID_LEN } else { 0 };
     let key = if new_key { VERIFICATION_KEY_LEN } else { 0 };
     let before = [10, GROUP_ID_LEN, MEMBER_ID_LEN, named, key];
-    let history: Vec<usize> = history.into_iter().flat_map(|digests| [LINK_LEN, digests * LINK_LEN]).collect();
-    hash::blocks_of(label::MESSAGE, &[&before[..], &history, &[body]].concat())
+    let history: &[usize] = if history > 0 { &[history * ACKNOWLEDGED_LEN] } else { &[] };
+    hash::blocks_of(label::MESSAGE, &[&before[..], history, &[body]].concat())
 }

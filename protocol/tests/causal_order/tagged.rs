@@ -1,41 +1,62 @@
-//! Acknowledgements under tags that nobody here can check, and forgeries among them.
+//! Acknowledgements under tags: what a tag lets a member take early, and that the author's signed messages decide.
 
 use protocol::causal_order::{CausalOrder, MAX_WAITING_PER_AUTHOR, Receipt};
-use protocol::crypto::hash::Digest;
 use protocol::crypto::secret::Secret;
+use protocol::crypto::signature::SigningKey;
 use protocol::error::Error;
-use protocol::id::MemberId;
-use protocol::wire::envelope::{Draft, History, Kind, NO_LINK, Subject, next_link, short};
+use protocol::id::{MemberId, MessageId};
+use protocol::wire::codec::put_varint;
+use protocol::wire::envelope::{Draft, Envelope, Kind, MAX_TAGGED, Subject};
 
-use crate::{Author, GROUP, delivered, encode, receive};
+use crate::{Author, GROUP, KIND, delivered, encode, receive};
 
-const FULL: u32 = MAX_WAITING_PER_AUTHOR as u32;
+type Named = (MemberId, u32);
 
-/// An author's acknowledgement of a message under a tag, and its digest.
-fn tag(by: &Author, number: u32, (other, acknowledged): (MemberId, u32), secret: u8) -> (Vec<u8>, Digest) {
+const RIGHT: u8 = 7;
+const WRONG: u8 = 8;
+const LIMIT: u32 = MAX_TAGGED as u32;
+
+/// An author's acknowledgement of a message under a tag.
+fn tag(by: &Author, number: u32, (other, acknowledged): Named, secret: u8) -> Vec<u8> {
     let subject = Subject::Acknowledged(other, acknowledged);
     let draft = Draft { kind: Kind::TAGGED, sender: by.id, number, subject, new_key: None, body: &[] };
-    draft.tag(&GROUP, (by.id.handle(), Some(other.handle())), &Secret::new([secret; 32]))
+    draft.tag(&GROUP, (by.id.handle(), Some(other.handle())), &Secret::new([secret; 32])).0
 }
 
-/// A signed message after these, of which it says the digests, or one hash.
-fn sign(by: &Author, number: u32, subject: Subject<MemberId>, before: &[Digest], each: bool) -> Vec<u8> {
-    let link = before.iter().fold(NO_LINK, |link, digest| next_link(&link, digest));
-    let digests: Vec<_> = before.iter().map(short).collect();
-    let history = History { link, digests: if each { &digests } else { &[] } };
-    let draft = Draft { kind: Kind(1), sender: by.id, number, subject, new_key: None, body: b"" };
-    let handles = (by.id.handle(), subject.name().map(|id| id.handle()));
-    draft.sign_after(&GROUP, handles, Some(&history), &by.key).0
+/// A signed message after acknowledgements of these.
+fn sign_with(by: &Author, number: u32, history: &[Named], next: Option<&SigningKey>) -> Vec<u8> {
+    let new_key = next.map(SigningKey::verification_key);
+    let draft = Draft { kind: KIND, sender: by.id, number, subject: Subject::None, new_key, body: b"" };
+    let message = |&(author, number): &Named| (author.handle(), MessageId { author, number });
+    let history: Vec<_> = history.iter().map(message).collect();
+    draft.sign_after(&GROUP, (by.id.handle(), None), &history, &by.key).0
 }
 
-/// Settles what can be settled, at a member that finds the tags of these authors wrong, and cannot check those of others.
-fn settle(order: &mut CausalOrder, refused: &[MemberId]) {
-    while let Some((id, candidates)) = order.due(&GROUP) {
-        for tagged in candidates.iter().filter(|_| refused.contains(&id)) {
-            order.refuse(&id, tagged);
-        }
-        let _ = order.reach(&id, &GROUP).unwrap();
+fn sign(by: &Author, number: u32, history: &[Named]) -> Vec<u8> {
+    sign_with(by, number, history, None)
+}
+
+/// Receives at a member that has the right secret of every acknowledgement.
+fn receive_and_check(order: &mut CausalOrder, by: &Author, bytes: &[u8]) -> Result<Receipt, Error> {
+    let envelope = Envelope::decode(bytes).unwrap();
+    let Some(tagged) = order.arrives(&by.id, &GROUP, &envelope) else { return receive(order, by.id, bytes) };
+    if !tagged.is_authentic(&Secret::new([RIGHT; 32])) {
+        return Err(Error::NotAuthentic);
     }
+    order.accept(&by.id, &tagged);
+    Ok(Receipt::Verified)
+}
+
+/// Checks what has waited and can be checked. Returns how many were authentic.
+fn settle(order: &mut CausalOrder) -> usize {
+    let mut taken = 0;
+    while let Some((id, candidates)) = order.due(&GROUP) {
+        if let Some(tagged) = candidates.iter().find(|it| it.is_authentic(&Secret::new([RIGHT; 32]))) {
+            order.accept(&id, tagged);
+            taken += 1;
+        }
+    }
+    taken
 }
 
 /// An order that knows these authors, and has delivered messages of them up to these numbers.
@@ -47,169 +68,308 @@ fn order_of(authors: &[(&Author, u32)]) -> CausalOrder {
     order
 }
 
-/// A forged acknowledgement was the only one under the next number, and is gone when a user becomes known whom a later one
-/// names.
+/// Numbers of one author.
+fn numbers(of: &Author, messages: &[(MemberId, u32)]) -> Vec<u32> {
+    messages.iter().filter(|(id, _)| *id == of.id).map(|(_, number)| *number).collect()
+}
+
 #[test]
-fn what_names_a_new_user_is_looked_at_again_although_nothing_waits_before_it() {
-    let [alice, mut bob, mut carol] = [1, 2, 5].map(Author::new);
+fn a_signed_message_brings_the_acknowledgements_before_it() {
+    let [alice, mut bob] = [1, 2].map(Author::new);
     let mut order = order_of(&[(&alice, 0), (&bob, 0)]);
-    let (first, second) = (tag(&alice, 1, (bob.id, 1), 7), tag(&alice, 2, (carol.id, 1), 7));
-    let signed = sign(&alice, 3, Subject::None, &[first.1, second.1], false);
-    let forged = tag(&alice, 1, (bob.id, 1), 8).0;
-    for bytes in [&second.0, &signed, &forged] {
-        assert_eq!(receive(&mut order, alice.id, bytes), Ok(Receipt::Waits));
-        settle(&mut order, &[]);
+    let signed = sign(&alice, 3, &[(bob.id, 1), (bob.id, 2)]);
+    assert_eq!(receive(&mut order, alice.id, &signed), Ok(Receipt::Verified));
+    // In causal order, as if they had arrived.
+    assert_eq!(delivered(&mut order), []);
+    receive(&mut order, bob.id, &bob.send(b"one")).unwrap();
+    assert_eq!(delivered(&mut order), [(bob.id, 1), (alice.id, 1)]);
+    receive(&mut order, bob.id, &bob.send(b"two")).unwrap();
+    assert_eq!(delivered(&mut order), [(bob.id, 2), (alice.id, 2), (alice.id, 3)]);
+    // They are no news any more.
+    let late = tag(&alice, 1, (bob.id, 1), RIGHT);
+    assert_eq!(receive_and_check(&mut order, &alice, &late), Ok(Receipt::Duplicate));
+    assert!(order.is_idle() && order.take_unequal().is_empty());
+}
+
+#[test]
+fn what_was_taken_by_its_tag_is_not_delivered_again() {
+    let [alice, bob] = [1, 2].map(Author::new);
+    let mut order = order_of(&[(&alice, 0), (&bob, 9)]);
+    let history = [(bob.id, 4), (bob.id, 5)];
+    for (number, named) in (1..).zip(history) {
+        let genuine = tag(&alice, number, named, RIGHT);
+        assert_eq!(receive_and_check(&mut order, &alice, &tag(&alice, number, named, WRONG)), Err(Error::NotAuthentic));
+        assert_eq!(receive_and_check(&mut order, &alice, &genuine), Ok(Receipt::Verified));
+        assert_eq!(delivered(&mut order), [(alice.id, number)]);
+        assert_eq!(receive_and_check(&mut order, &alice, &genuine), Ok(Receipt::Duplicate));
     }
-    receive(&mut order, bob.id, &bob.send(b"acknowledged")).unwrap();
+    receive(&mut order, alice.id, &sign(&alice, 3, &history)).unwrap();
+    assert_eq!(delivered(&mut order), [(alice.id, 3)]);
+    assert!(order.take_unequal().is_empty());
+}
+
+/// Somebody who knows the secrets sends acknowledgements in the author's name. Each case: what it sends, from number 1 on, and
+/// what the author's signed message after the last number says.
+#[test]
+fn what_a_signed_message_contradicts_is_taken_back() {
+    let [alice, bob] = [1, 2].map(Author::new);
+    let [one, two, three] = [1, 2, 3].map(|number| (bob.id, number));
+    let cases: [(&[Named], &[Named], &[u32]); 7] = [
+        // The right ones, and twins in which one differs.
+        (&[one, two], &[one, two], &[3]),
+        (&[one, three], &[one, two], &[2, 3]),
+        (&[two, one], &[one, two], &[1, 2, 3]),
+        (&[one, two, three], &[one, two], &[3]),
+        (&[one], &[], &[1]),
+        (&[one, two], &[], &[1]),
+        (&[one], &[two, one, three], &[1, 2, 3, 4]),
+    ];
+    for delivers in [true, false] {
+        for (forged, said, redelivered) in cases {
+            let mut order = order_of(&[(&alice, 0), (&bob, 9)]);
+            for (number, named) in (1..).zip(forged) {
+                let bytes = tag(&alice, number, *named, RIGHT);
+                assert_eq!(receive_and_check(&mut order, &alice, &bytes), Ok(Receipt::Verified));
+            }
+            let before = if delivers { delivered(&mut order).len() } else { 0 };
+            assert_eq!(before, if delivers { forged.len() } else { 0 });
+            let next = Author::new(50).key;
+            let number = said.len() as u32 + 1;
+            let signed = sign_with(&alice, number, said, Some(&next));
+            assert_eq!(receive(&mut order, alice.id, &signed), Ok(Receipt::Verified), "{said:?}");
+            let after = numbers(&alice, &delivered(&mut order));
+            let all: Vec<u32> = (1..=number).collect();
+            assert_eq!(after, if delivers { redelivered } else { &all[..] }, "{said:?}");
+            let agrees = said.starts_with(forged);
+            assert_eq!(order.take_unequal(), if agrees { vec![] } else { vec![alice.id] }, "{said:?}");
+            // And the author is followed on, under its new key.
+            let next = Author { key: next, ..alice };
+            assert_eq!(receive(&mut order, alice.id, &sign(&next, number + 1, &[])), Ok(Receipt::Verified));
+            assert_eq!(delivered(&mut order), [(alice.id, number + 1)]);
+            assert!(order.take_unequal().is_empty() && order.is_idle());
+        }
+    }
+}
+
+/// Of what has been taken by tag and is taken back, the first has waited for what it acknowledges.
+#[test]
+fn what_is_taken_back_is_not_waited_for() {
+    let [alice, mut bob, mut carol] = [1, 2, 5].map(Author::new);
+    let mut order = order_of(&[(&alice, 0), (&bob, 0), (&carol, 0)]);
+    receive(&mut order, bob.id, &bob.send(b"one")).unwrap();
     assert_eq!(delivered(&mut order).len(), 1);
-    settle(&mut order, &[alice.id]);
-    order.introduce(carol.id, carol.key.verification_key(), 0, &GROUP);
-    receive(&mut order, carol.id, &carol.send(b"acknowledged too")).unwrap();
-    assert_eq!(delivered(&mut order).len(), 1);
-    settle(&mut order, &[]);
-    assert_eq!(receive(&mut order, alice.id, &first.0), Ok(Receipt::Waits));
-    settle(&mut order, &[]);
+    let forged = tag(&alice, 1, (bob.id, 1), RIGHT);
+    assert_eq!(receive_and_check(&mut order, &alice, &forged), Ok(Receipt::Verified));
+    receive(&mut order, alice.id, &sign(&alice, 2, &[(carol.id, 1)])).unwrap();
+    assert_eq!(delivered(&mut order), [], "it waits for carol, not for bob");
+    receive(&mut order, carol.id, &carol.send(b"one")).unwrap();
+    assert_eq!(delivered(&mut order), [(carol.id, 1), (alice.id, 1), (alice.id, 2)]);
+    assert_eq!(order.take_unequal(), [alice.id]);
+}
+
+#[test]
+fn an_author_that_calls_a_signed_message_an_acknowledgement_is_noticed() {
+    for lies in [false, true] {
+        let [alice, bob] = [1, 2].map(Author::new);
+        let mut order = order_of(&[(&alice, 0), (&bob, 9)]);
+        receive(&mut order, alice.id, &sign(&alice, 1, &[])).unwrap();
+        let history: &[Named] = if lies { &[(bob.id, 1), (bob.id, 2)] } else { &[(bob.id, 2)] };
+        assert_eq!(receive(&mut order, alice.id, &sign(&alice, 3, history)), Ok(Receipt::Verified));
+        assert_eq!(delivered(&mut order).len(), 3);
+        assert_eq!(!order.take_unequal().is_empty(), lies);
+    }
+}
+
+/// A member that has learnt of an author after some of its acknowledgements cannot compare them.
+#[test]
+fn a_joiner_takes_a_history_that_begins_before_it_joined() {
+    let [alice, bob] = [1, 2].map(Author::new);
+    let mut order = order_of(&[(&alice, 2), (&bob, 9)]);
+    let signed = sign(&alice, 4, &[(bob.id, 1), (bob.id, 2), (bob.id, 3)]);
+    assert_eq!(receive(&mut order, alice.id, &signed), Ok(Receipt::Verified));
+    assert_eq!(delivered(&mut order), [(alice.id, 3), (alice.id, 4)]);
+    assert!(order.take_unequal().is_empty());
+}
+
+#[test]
+fn signed_messages_are_verified_in_their_order_whatever_is_taken_by_tags() {
+    let [alice, bob] = [1, 2].map(Author::new);
+    let mut order = order_of(&[(&alice, 0), (&bob, 9)]);
+    let next = Author::new(50).key;
+    let first = sign_with(&alice, 2, &[(bob.id, 1)], Some(&next));
+    let rotated = Author { key: next, ..alice };
+    let second = sign(&rotated, 4, &[(bob.id, 2)]);
+    assert_eq!(receive(&mut order, alice.id, &second), Ok(Receipt::Waits));
+    // A member forges up to the number before it.
+    for (number, named) in [(1, 1), (2, 3), (3, 2)] {
+        let forged = tag(&alice, number, (bob.id, named), RIGHT);
+        assert_eq!(receive_and_check(&mut order, &alice, &forged), Ok(Receipt::Verified));
+    }
     assert_eq!(delivered(&mut order).len(), 3);
+    assert_eq!(receive(&mut order, alice.id, &first), Ok(Receipt::Verified));
+    assert_eq!(numbers(&alice, &delivered(&mut order)), [2, 3, 4]);
+    assert_eq!(order.take_unequal(), [alice.id]);
 }
 
-/// A user becomes known and a forged acknowledgement is refused before what waits is looked at.
 #[test]
-fn a_refused_forgery_does_not_hide_what_waits_behind_it() {
-    let [alice, mut bob, mut carol] = [1, 2, 5].map(Author::new);
+fn an_acknowledgement_that_overtakes_waits_for_its_turn() {
+    let [alice, mut bob] = [1, 2].map(Author::new);
     let mut order = order_of(&[(&alice, 0), (&bob, 0)]);
-    let genuine = tag(&alice, 1, (bob.id, 1), 7);
-    let signed = sign(&alice, 2, Subject::Acknowledged(carol.id, 1), &[genuine.1], false);
-    let forged = tag(&alice, 1, (bob.id, 1), 8).0;
-    for bytes in [&signed, &forged] {
-        assert_eq!(receive(&mut order, alice.id, bytes), Ok(Receipt::Waits));
-        settle(&mut order, &[]);
+    for (number, named) in [(2, 2), (1, 1), (3, 3)] {
+        let bytes = tag(&alice, number, (bob.id, named), RIGHT);
+        assert_eq!(receive_and_check(&mut order, &alice, &bytes), Ok(Receipt::Waits));
+        assert_eq!(receive_and_check(&mut order, &alice, &bytes), Ok(Receipt::Duplicate));
+        assert_eq!(settle(&mut order), 0);
     }
-    order.introduce(carol.id, carol.key.verification_key(), 0, &GROUP);
-    receive(&mut order, carol.id, &carol.send(b"acknowledged too")).unwrap();
-    receive(&mut order, bob.id, &bob.send(b"acknowledged")).unwrap();
-    assert_eq!(delivered(&mut order).len(), 2);
-    settle(&mut order, &[alice.id]);
-    assert_eq!(receive(&mut order, alice.id, &genuine.0), Ok(Receipt::Waits));
-    settle(&mut order, &[]);
-    assert_eq!(delivered(&mut order).len(), 2);
+    for count in 1..=3 {
+        receive(&mut order, bob.id, &bob.send(b"acknowledged")).unwrap();
+        assert_eq!(delivered(&mut order), [(bob.id, count)]);
+        assert_eq!(settle(&mut order), 1);
+        assert_eq!(delivered(&mut order), [(alice.id, count)]);
+    }
+    assert!(order.is_idle());
 }
 
-/// The queue is full of forgeries under far numbers.
+/// Wrong tags wait beside the right one, of the same message and of others.
 #[test]
-fn forgeries_under_far_numbers_do_not_keep_out_what_a_signed_message_names() {
+fn forgeries_that_wait_do_not_displace_the_genuine_acknowledgement() {
+    let [alice, mut bob] = [1, 2].map(Author::new);
+    let mut order = order_of(&[(&alice, 0), (&bob, 0)]);
+    for bytes in [
+        tag(&alice, 1, (bob.id, 1), WRONG),
+        tag(&alice, 1, (bob.id, 2), RIGHT),
+        tag(&alice, 1, (bob.id, 1), RIGHT),
+        tag(&alice, 1, (bob.id, 1), WRONG + 1),
+    ] {
+        assert_eq!(receive_and_check(&mut order, &alice, &bytes), Ok(Receipt::Waits));
+    }
+    receive(&mut order, bob.id, &bob.send(b"acknowledged")).unwrap();
+    assert_eq!(delivered(&mut order), [(bob.id, 1)]);
+    assert_eq!(settle(&mut order), 1);
+    assert_eq!(delivered(&mut order), [(alice.id, 1)]);
+    assert!(order.is_idle(), "the turn of the others is over");
+}
+
+/// An outsider fills the room for tags, and that for signed messages.
+#[test]
+fn floods_keep_nothing_that_is_signed_from_being_taken() {
     let [alice, bob] = [1, 2].map(Author::new);
     let mut order = order_of(&[(&alice, 0), (&bob, 5000)]);
-    let genuine = tag(&alice, 1, (bob.id, 4000), 7);
-    for index in 1..=FULL {
-        let forged = tag(&alice, 1000 + index, (bob.id, 1), 8).0;
-        assert_eq!(receive(&mut order, alice.id, &forged), Ok(Receipt::Waits));
-        settle(&mut order, &[]);
-    }
-    let signed = sign(&alice, 2, Subject::None, &[genuine.1], true);
-    assert_eq!(receive(&mut order, alice.id, &signed), Ok(Receipt::Waits));
-    settle(&mut order, &[]);
-    assert_eq!(receive(&mut order, alice.id, &genuine.0), Ok(Receipt::Waits));
-    settle(&mut order, &[]);
-    assert_eq!(delivered(&mut order).len(), 2);
-}
-
-/// The queue is full under the next number, and the next signed message but one comes first, or not.
-#[test]
-fn a_nearer_signed_message_takes_the_place_of_a_later_one() {
-    for first in [false, true] {
-        let [alice, bob] = [1, 2].map(Author::new);
-        let mut order = order_of(&[(&alice, 0), (&bob, 5000)]);
-        let (one, three) = (tag(&alice, 1, (bob.id, 4000), 7), tag(&alice, 3, (bob.id, 4001), 7));
-        let two = sign(&alice, 2, Subject::None, &[one.1], true);
-        let four = sign(&alice, 4, Subject::None, &[three.1], true);
-        // Of messages that nobody has sent.
-        for index in 1..=FULL {
-            receive(&mut order, alice.id, &tag(&alice, 1, (bob.id, 10_000 + index), 8).0).unwrap();
-            settle(&mut order, &[]);
-        }
-        let mut all = vec![four, two, one.0, three.0];
-        if first {
-            all.swap(0, 1);
-        }
-        let mut count = 0;
-        for _ in 0..5 {
-            for bytes in &all {
-                let _ = receive(&mut order, alice.id, bytes);
-                settle(&mut order, &[]);
-                count += delivered(&mut order).len();
-            }
-        }
-        assert_eq!(count, 4, "in order: {first}");
-    }
-}
-
-/// One forged acknowledgement stands under the number of a signed message, so that the signed message after it is looked
-/// at first.
-#[test]
-fn a_forgery_under_the_number_of_a_signed_message_does_not_hide_it() {
-    for forged in [false, true] {
-        let [alice, bob] = [1, 2].map(Author::new);
-        let mut order = order_of(&[(&alice, 0), (&bob, 9)]);
-        let (one, three) = (tag(&alice, 1, (bob.id, 1), 7), tag(&alice, 3, (bob.id, 2), 7));
-        let two = sign(&alice, 2, Subject::None, &[one.1], true);
-        let four = sign(&alice, 4, Subject::None, &[three.1], true);
-        if forged {
-            receive(&mut order, alice.id, &tag(&alice, 2, (bob.id, 3), 8).0).unwrap();
-        }
-        for bytes in [&one.0, &three.0, &four, &two] {
-            assert_eq!(receive(&mut order, alice.id, bytes), Ok(Receipt::Waits));
-            settle(&mut order, &[]);
-        }
-        assert_eq!(delivered(&mut order).len(), 4, "with a forgery: {forged}");
-    }
-}
-
-/// Forgeries that arrive after the signed message that does not name them. With one before them that names an unknown
-/// user, or without.
-#[test]
-fn forgeries_after_the_signed_message_do_not_keep_the_genuine_one_out() {
-    for unknown in [false, true] {
-        let [alice, bob, carol] = [1, 2, 5].map(Author::new);
-        let mut order = order_of(&[(&alice, 0), (&bob, 9)]);
-        let genuine = tag(&alice, 1, (bob.id, 9), 7);
-        receive(&mut order, alice.id, &sign(&alice, 2, Subject::None, &[genuine.1], true)).unwrap();
-        if unknown {
-            receive(&mut order, alice.id, &tag(&alice, 1, (carol.id, 1), 8).0).unwrap();
-            settle(&mut order, &[]);
-        }
-        let mut refused = 0;
-        for index in 0..FULL {
-            let forged = tag(&alice, 1, (bob.id, 1_000_000 + index), 8).0;
-            refused += u32::from(receive(&mut order, alice.id, &forged) == Err(Error::NotAuthentic));
-            settle(&mut order, &[]);
-        }
-        // The first one shows that there is a gap.
-        assert!(refused >= FULL - 1, "unknown: {unknown}");
-        let receipt = receive(&mut order, alice.id, &genuine.0);
-        settle(&mut order, &[]);
-        assert_eq!((receipt, delivered(&mut order).len()), (Ok(Receipt::Waits), 2), "unknown: {unknown}");
-    }
-}
-
-/// Copies of the acknowledgement that the signed message names, under other tags, while the queue is full.
-#[test]
-fn copies_of_what_a_signed_message_names_do_not_exceed_the_limit() {
-    let [alice, bob] = [1, 2].map(Author::new);
-    let mut order = order_of(&[(&alice, 0), (&bob, 0)]);
-    for index in 1..=FULL {
-        let forged = tag(&alice, 1000 + index, (bob.id, 1), 8).0;
-        assert_eq!(receive(&mut order, alice.id, &forged), Ok(Receipt::Waits));
-    }
-    let named = tag(&alice, 1, (bob.id, 9), 7);
-    let signed = sign(&alice, 2, Subject::None, &[named.1], true);
-    assert_eq!(receive(&mut order, alice.id, &signed), Ok(Receipt::Waits));
-    settle(&mut order, &[]);
-    assert_eq!(receive(&mut order, alice.id, &named.0), Ok(Receipt::Waits));
     let size = encode(&order).len();
-    for secret in 8..200 {
-        let copy = tag(&alice, 1, (bob.id, 9), secret).0;
-        assert_eq!(receive(&mut order, alice.id, &copy), Err(Error::QueueFull));
-        settle(&mut order, &[]);
+    for index in 0..LIMIT {
+        let forged = tag(&alice, 1 + index % 2, (bob.id, 1_000_000 + index), WRONG);
+        assert_eq!(receive_and_check(&mut order, &alice, &forged), Ok(Receipt::Waits));
     }
-    assert_eq!(encode(&order).len(), size);
+    for index in 0..MAX_WAITING_PER_AUTHOR as u32 {
+        let forged = sign(&alice.forger(), 1000 + index, &[]);
+        assert_eq!(receive(&mut order, alice.id, &forged), Ok(Receipt::Waits));
+    }
+    for index in 0..1000 {
+        let forged = tag(&alice, 2, (bob.id, 2_000_000 + index), WRONG);
+        assert_eq!(receive_and_check(&mut order, &alice, &forged), Err(Error::QueueFull));
+    }
+    // What can be checked needs no room.
+    let genuine = tag(&alice, 1, (bob.id, 4000), RIGHT);
+    assert_eq!(receive_and_check(&mut order, &alice, &genuine), Ok(Receipt::Verified));
+    let signed = sign(&alice, 3, &[(bob.id, 4000), (bob.id, 4001)]);
+    assert_eq!(receive(&mut order, alice.id, &signed), Ok(Receipt::Verified));
+    assert_eq!(delivered(&mut order).len(), 3);
+    receive(&mut order, alice.id, &sign(&alice, 5000, &[])).unwrap_err();
+    let waiting = MAX_WAITING_PER_AUTHOR * (sign(&alice, 1000, &[]).len() + 1);
+    assert!(encode(&order).len() < size + waiting + 500, "nothing of the tags is left");
+}
+
+/// Two users of the history are not known yet.
+#[test]
+fn a_history_waits_until_everybody_in_it_is_known() {
+    let [alice, bob, carol] = [1, 2, 5].map(Author::new);
+    let mut order = order_of(&[(&alice, 0)]);
+    let signed = sign(&alice, 3, &[(bob.id, 1), (carol.id, 1)]);
+    assert_eq!(receive(&mut order, alice.id, &signed), Ok(Receipt::Waits));
+    let forged = sign(&alice.forger(), 2, &[(carol.id, 1)]);
+    assert_eq!(receive(&mut order, alice.id, &forged), Ok(Receipt::Waits));
+    for user in [&carol, &bob] {
+        assert_eq!(delivered(&mut order), []);
+        order.introduce(user.id, user.key.verification_key(), 1, &GROUP);
+    }
+    assert_eq!(delivered(&mut order).len(), 3);
+    assert!(order.is_idle());
+}
+
+#[test]
+fn no_more_than_the_limit_are_taken_by_tags_without_a_signed_message() {
+    let [alice, bob] = [1, 2].map(Author::new);
+    let mut order = order_of(&[(&alice, 0), (&bob, 9000)]);
+    let named = |number| (bob.id, number);
+    for number in 1..=LIMIT {
+        let genuine = tag(&alice, number, named(number), RIGHT);
+        assert_eq!(receive_and_check(&mut order, &alice, &genuine), Ok(Receipt::Verified));
+    }
+    let next = tag(&alice, LIMIT + 1, named(LIMIT + 1), RIGHT);
+    assert_eq!(receive_and_check(&mut order, &alice, &next), Ok(Receipt::Waits));
+    assert_eq!(settle(&mut order), 0);
+    let history: Vec<Named> = (1..=LIMIT).map(named).collect();
+    receive(&mut order, alice.id, &sign(&alice, LIMIT + 1, &history)).unwrap();
+    assert_eq!(delivered(&mut order).len(), MAX_TAGGED + 1);
+    assert!(order.take_unequal().is_empty() && order.is_idle());
+}
+
+#[test]
+fn an_author_signs_when_it_has_sent_the_limit_and_says_all_of_them() {
+    let [alice, bob] = [1, 2].map(Author::new);
+    let mut order = order_of(&[(&alice, 0), (&bob, 9000)]);
+    let key = alice.key.verification_key();
+    for number in 1..=LIMIT {
+        assert!(!order.must_sign(&bob.id));
+        let acknowledged = MessageId { author: bob.id, number };
+        let envelope = tag(&alice, number, (bob.id, number), RIGHT);
+        let envelope = Envelope::decode(&envelope).unwrap();
+        let digest = envelope.digest(&GROUP, &alice.id, &Subject::Acknowledged(bob.id, number));
+        order.sent_tagged(&alice.id, number, digest, &key, acknowledged);
+        assert_eq!(order.history().last(), Some(&(bob.id.handle(), acknowledged)));
+    }
+    assert!(order.must_sign(&bob.id) && order.history().len() == MAX_TAGGED);
+    let (_, digest) =
+        Draft { kind: KIND, sender: alice.id, number: LIMIT + 1, subject: Subject::None, new_key: None, body: b"" }
+            .sign_after(&GROUP, (alice.id.handle(), None), &order.history(), &alice.key);
+    order.sent(&alice.id, LIMIT + 1, digest, &key, None);
+    assert!(!order.must_sign(&bob.id) && order.history().is_empty());
+    assert_eq!(order.frontier(&alice.id).map(|(number, _)| number), Some(LIMIT + 1));
+}
+
+/// A history has from 1 to 64 messages, each with a number, and begins after number 0.
+#[test]
+fn a_history_has_one_form() {
+    let [alice, bob] = [1, 2].map(Author::new);
+    let encoded = |number: u32, count: u32, messages: &[u32]| {
+        let mut bytes = sign(&alice, number, &[(bob.id, 1)]);
+        let start = bytes.len() - 64 - (1 + 8 + 1);
+        bytes.truncate(start);
+        put_varint(&mut bytes, count);
+        for message in messages {
+            bytes.extend_from_slice(&bob.id.handle().0);
+            put_varint(&mut bytes, *message);
+        }
+        bytes.extend_from_slice(&[0; 64]);
+        bytes
+    };
+    let decode = |bytes: &[u8]| Envelope::decode(bytes).map(|envelope| (envelope.follows(), envelope.history.len()));
+    let most = vec![5; MAX_TAGGED];
+    assert_eq!(decode(&encoded(2, 1, &[1])), Ok((0, 1)));
+    assert_eq!(decode(&encoded(65, LIMIT, &most)), Ok((0, LIMIT)));
+    for (number, count, messages) in [
+        (2, 0, &[][..]),
+        (2, 2, &[1, 1]),
+        (1, 1, &[1]),
+        (64, LIMIT, &most),
+        (99, LIMIT + 1, &[&most[..], &[1]].concat()),
+        (9, 1, &[0]),
+        (9, 2, &[1]),
+    ] {
+        assert_eq!(decode(&encoded(number, count, messages)), Err(Error::Malformed), "{number} {count}");
+    }
+    // Without tags, there is none.
+    let mut order = CausalOrder::default();
+    order.introduce(alice.id, alice.key.verification_key(), 0, &GROUP);
+    assert_eq!(receive(&mut order, alice.id, &sign(&alice, 2, &[(alice.id, 1)])), Err(Error::Malformed));
 }

@@ -483,17 +483,20 @@ fn read_by_thieves(rules: Rules, seed: u64) -> (usize, BTreeSet<usize>) {
     (net.sent.len(), read_by(&net, &states))
 }
 
-/// `SCHEDULES` and `FIRST` choose other schedules than the usual ones.
+/// Acknowledgements with tags arrive with later messages too, so only variants with the same acknowledgements follow the same
+/// schedule. `SCHEDULES` and `FIRST` choose other schedules than the usual ones.
 #[test]
-fn thieves_read_the_same_in_the_lean_variants() {
+fn thieves_read_the_same_over_lean_channels() {
     let setting = |name: &str, usual: u64| std::env::var(name).map_or(usual, |value| value.parse().unwrap());
-    let (first, count) = (setting("FIRST", 0), setting("SCHEDULES", 30));
-    let (mut read, mut sent) = (0, 0);
-    for seed in first..first + count {
-        let [faithful, channels, lean] = SECRET.map(|rules| read_by_thieves(rules, seed));
-        assert!(faithful == channels && faithful == lean, "schedule {seed}");
-        (sent, read) = (sent + lean.0, read + lean.1.len());
+    let (first, count) = (setting("FIRST", 0), setting("SCHEDULES", 20));
+    for [faithful, lean] in [[Rules::Corrected, Rules::LeanChannels], [Rules::TaggedAcks, Rules::Lean]] {
+        let (mut read, mut sent) = (0, 0);
+        for seed in first..first + count {
+            let [faithful, lean] = [faithful, lean].map(|rules| read_by_thieves(rules, seed));
+            assert!(faithful == lean, "schedule {seed}");
+            (sent, read) = (sent + lean.0, read + lean.1.len());
+        }
+        assert!(read > 0 && read < sent, "{read} of {sent}");
+        println!("{lean:?}: thieves read {read} of {sent} messages");
     }
-    assert!(read > 0 && read < sent, "{read} of {sent}");
-    println!("thieves read {read} of {sent} messages");
 }
