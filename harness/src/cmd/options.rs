@@ -53,7 +53,7 @@ pub(super) struct Conditions {
     /// Resume the interrupted run in --out; samples that crashed or timed out are measured again
     #[arg(long)]
     pub(super) resume: bool,
-    /// Time limit for one iteration of one operation, its set-up included
+    /// Time limit for one iteration of one operation, its set-up included, in a group of up to 128 members; larger ones have more in proportion
     #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = whole::<u64>(SECONDS))]
     pub(super) timeout: u64,
 }

@@ -56,6 +56,9 @@ const OPENING: Counts = Counts {
     ..Counts::NOTHING
 };
 
+/// How many bytes of a message may bring one more block of hashing: a handle of 8 bytes and a number stand for 36.
+const BYTES_PER_BLOCK: u64 = 16;
+
 /// An operation that has ended, and what is known of it.
 pub struct Finished<'a> {
     /// The operation that was carried out.
@@ -423,7 +426,12 @@ fn probe_once(network: &mut Network, prober: usize, stream: &mut ChaCha20Rng) ->
 /// Checks that no member has left work of the operation for the first message of an author. Members that have acknowledged
 /// the operation have nothing left. Others may open the channels that a message needs, or renew their keys: the author with
 /// each other member, and each of those with the author.
+///
+/// The first message may also say something of the operation: then it is longer, and everybody hashes more.
 fn nothing_put_off(network: &Network, prober: usize, probes: [&Record; 2], acknowledged: bool) -> Result<(), Refusal> {
+    let [first, second] = probes.map(|record| record.traffic.values().map(|volume| volume.bytes_sent).sum::<u64>());
+    let longer = first.saturating_sub(second);
+    let hashed = if longer > 0 { 1 + longer.div_ceil(BYTES_PER_BLOCK) } else { 0 };
     for (index, participant) in network.participants().iter().enumerate() {
         let [first, second] = probes.map(|record| record.effort(index));
         let peers = if index == prober { network.participants().len() as u64 - 1 } else { 1 };
@@ -433,7 +441,8 @@ fn nothing_put_off(network: &Network, prober: usize, probes: [&Record; 2], ackno
             // Only what has been fetched is verified.
             (false, false) => peers * Counts { verify: 0, ..OPENING },
         };
-        if let Some(what) = beyond(first.counts, second.counts + opened) {
+        let hashed = Counts { hash_blocks: hashed, ..Counts::NOTHING };
+        if let Some(what) = beyond(first.counts, second.counts + opened + hashed) {
             return Err(Refusal::LeftForMessage { role: participant.role, what });
         }
     }

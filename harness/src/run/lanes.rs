@@ -155,7 +155,7 @@ impl<'a> Lanes<'a> {
                 *sample
             }
             Answer::Timeout => {
-                let reason = format!("no answer within {:?}", self.plan.timeout);
+                let reason = format!("no answer within {:?}", self.plan.time_for(request.group_size));
                 failed(&task.choice, request, Status::Timeout, reason)
             }
             Answer::Crash(reason) => failed(&task.choice, request, Status::Crash, reason),
@@ -168,9 +168,10 @@ impl<'a> Lanes<'a> {
     }
 
     fn ask(&self, lane: usize, runner: &mut Runner, request: &Request) -> Answer {
+        let within = self.plan.time_for(request.group_size);
         match self.plan.lanes() {
-            1 => runner.ask(request, self.plan.timeout),
-            _ => runner.ask_among_others(request, self.plan.timeout, (&self.turns, lane)),
+            1 => runner.ask(request, within),
+            _ => runner.ask_among_others(request, within, (&self.turns, lane)),
         }
     }
 

@@ -30,7 +30,8 @@ pub struct Plan {
     pub jobs: usize,
     /// Whether each backend must pass the conformance suite before it is measured. Only tests turn this off.
     pub conformance: bool,
-    /// How long a cell may take, including its set-up, and how long the conformance suite of a backend may take.
+    /// How long a cell of a group of at most 128 members may take, including its set-up, and how long the conformance suite of
+    /// a backend may take.
     pub timeout: Duration,
     /// Whether the first iteration of each cell also gives its peak memory, measured in a separate process.
     pub peak: bool,
@@ -152,6 +153,9 @@ impl Choice {
     }
 }
 
+/// The largest group for which the time limit holds as it is.
+const WITHIN_TIMEOUT: u32 = 128;
+
 impl Plan {
     /// All tasks in the order in which they run.
     ///
@@ -165,6 +169,12 @@ impl Plan {
         self.check()?;
         let last = self.iterations.values().copied().max().unwrap_or(0);
         Ok((0..last).flat_map(|iteration| self.block(iteration)).collect())
+    }
+
+    /// How long a cell of this group size may take. The set-up takes longer in larger groups, so they have more time.
+    #[must_use]
+    pub fn time_for(&self, group_size: u32) -> Duration {
+        self.timeout * group_size.div_ceil(WITHIN_TIMEOUT).max(1)
     }
 
     /// The options that must be the same when the run is resumed.
