@@ -72,10 +72,11 @@ impl Group {
         for by in self.order.take_unequal() {
             env.events.push(Event::Equivocation { by });
             let index = self.membership.index(&by).ok_or(Error::Internal)?;
-            if let Some(sender) = self.sender(index) {
-                *sender = Sender::default();
+            let given_up = self.sender(index).map(core::mem::take).and_then(|sender: Sender| sender.ratchet);
+            // Once, whatever the member says next.
+            if given_up.is_some() {
+                self.ask(KnownUser { id: by, index }, env)?;
             }
-            self.ask(KnownUser { id: by, index }, env)?;
         }
         Ok(())
     }

@@ -3,11 +3,12 @@
 use protocol::crypto::secret::Secret;
 use protocol::directory::Directory as _;
 use protocol::error::Error;
-use protocol::id::MemberId;
+use protocol::id::{MemberId, MessageId};
 use protocol::member::{Backend as _, Event};
 use protocol::wire::envelope::{Draft, Envelope, Kind, Subject};
 
 use super::concurrency::common::{World, carry, says_none};
+use super::concurrency::identity_key;
 
 pub(super) fn group(members: usize, users: usize, seed: u64) -> World {
     let mut world = World::with_group(members, users, seed);
@@ -188,6 +189,24 @@ fn two_acknowledgements_that_a_member_has_swapped() {
     }
     world.say(1, "signed");
     follows_again(world);
+}
+
+/// It says again and again that what it has signed was an acknowledgement.
+#[test]
+fn a_member_that_contradicts_itself_is_asked_once() {
+    let mut world = group(4, 4, 908);
+    let (id, key) = (world.id(1), identity_key(&world, 1, 908));
+    let signed = *world.users[1].member.delivered().unwrap().iter().find(|(user, _)| *user == id).unwrap();
+    let named = MessageId { author: world.id(0), number: 1 };
+    for lie in 1..=3 {
+        let (number, subject, body) = (signed.1 + 2 * lie, Subject::None, &[]);
+        let draft = Draft { kind: Kind(9), sender: id, number, subject, new_key: None, body };
+        let history = [(named.author.handle(), named); 2];
+        let (bytes, _) = draft.sign_after(&world.group, (id.handle(), None), &history, &key);
+        let received = world.receive(1, &bytes, 2).unwrap();
+        assert!(received.events.contains(&Event::Equivocation { by: id }), "{lie}");
+        assert_eq!(received.outgoing.len(), usize::from(lie == 1), "{lie}");
+    }
 }
 
 /// 1,024 acknowledgements under the number of the genuine one, at a member that can check tags, and at a joiner that cannot.
