@@ -25,6 +25,7 @@ mod export;
 mod message;
 mod names;
 mod tagged;
+mod tags;
 mod together;
 mod unverified;
 
@@ -35,7 +36,7 @@ pub use message::{
     Verified,
 };
 pub use names::{Names, Reading};
-pub use tagged::Tagged;
+pub use tags::Tagged;
 
 use crate::crypto::hash::Digest;
 use crate::crypto::signature::{VERIFICATION_KEY_LEN, VerificationKey};
@@ -43,7 +44,7 @@ use crate::error::Error;
 use crate::id::{GroupId, Handle, MEMBER_ID_LEN, MemberId, MessageId};
 use crate::wire::envelope::{Envelope, Subject};
 use author::Author;
-use tagged::Tags;
+use tags::Tags;
 use unverified::{Unverified, Waiting};
 
 /// The authors' messages: what has been delivered, what has been verified, what waits.

@@ -1,49 +1,14 @@
 //! Acknowledgements that a tag authenticates.
 
+use std::collections::BTreeSet;
+
+use super::tags::Tagged;
 use super::{CausalOrder, Receipt};
 use crate::crypto::hash::Digest;
-use crate::crypto::secret::Secret;
 use crate::crypto::signature::VerificationKey;
 use crate::error::Error;
 use crate::id::{GroupId, Handle, MemberId, MessageId};
-use crate::wire::envelope::{Envelope, MAX_TAGGED, Subject, TAG_LEN, is_tag_of, tagged_digest};
-use std::collections::BTreeSet;
-
-/// What an order keeps of acknowledgements with tags, besides those that wait.
-#[derive(Clone, Default)]
-pub(super) struct Tags {
-    /// Authors whose next message may be one that waits, with a tag that can be checked now.
-    due: BTreeSet<MemberId>,
-    /// The others under whose next number tagged messages wait, by what these acknowledge and has not been delivered.
-    expected: BTreeSet<(Handle, u32, MemberId)>,
-    /// What this member has acknowledged under tags since its last signed message.
-    pub(super) mine: Vec<MessageId>,
-    /// Authors whose signed messages contradict what was taken under tags.
-    pub(super) unequal: Vec<MemberId>,
-}
-
-/// An acknowledgement with a tag that may be its author's next message. What it acknowledges has been delivered, so the
-/// protocol can check the tag.
-#[derive(Clone)]
-pub struct Tagged {
-    /// What it acknowledges.
-    pub acknowledged: MessageId,
-    number: u32,
-    digest: Digest,
-    tag: [u8; TAG_LEN],
-}
-
-impl Tagged {
-    fn new((number, tag): (u32, [u8; TAG_LEN]), author: &MemberId, acknowledged: MessageId, group: &GroupId) -> Self {
-        Self { acknowledged, number, digest: tagged_digest(group, author, number, acknowledged), tag }
-    }
-
-    /// Whether it has the tag of its author under this secret. Counts one call of HMAC.
-    #[must_use]
-    pub fn is_authentic(&self, secret: &Secret) -> bool {
-        is_tag_of(&self.tag, &self.digest, secret)
-    }
-}
+use crate::wire::envelope::{Envelope, MAX_TAGGED, Subject};
 
 impl CausalOrder {
     /// An order whose messages may have tags.
