@@ -249,30 +249,33 @@ pub fn restored<'a>(
         other => other,
     };
     let slower = if matches!(scope, Scope::Child(_)) { FOREIGN } else { 1 };
-    states
-        .map(|state| {
-            let (member, effort) = scope.measure(|| backend.restore(state));
-            let (bytes, parts) = (state.len() as u64, (state.len() / ristretto::PUBLIC_KEY_LEN) as u64);
-            // The public key of each private one, and each public key decoded.
-            let most = Counts {
-                sign_keygen: SPARE_KEYS,
-                keygen: parts,
-                ristretto_coding: parts,
-                hash_blocks: parts,
-                ..Counts::default()
-            };
-            let Counts { points, ristretto_coding, keygen, .. } = effort.counts;
-            let keys = points + ristretto_coding + keygen;
-            let most_ns = slower * (SHOWN_NS + bytes * SHOWN_NS_PER_BYTE + keys.min(parts) * 3 * CODING_NS);
-            match beyond_in(effort, most) {
-                Some(what) if !adapts => Err(Refusal::WorkOutside { call: "restore", what }),
-                _ if !adapts && effort.cpu_ns > most_ns => {
-                    Err(Refusal::LateWork { call: "restore", us: effort.cpu_ns / 1000 })
-                }
-                _ => member.map_err(Refusal::NotRestored),
-            }
-        })
-        .collect()
+    let (mut members, mut late_ns) = (Vec::new(), 0);
+    for state in states {
+        let (member, effort) = scope.measure(|| backend.restore(state));
+        let (bytes, parts) = (state.len() as u64, (state.len() / ristretto::PUBLIC_KEY_LEN) as u64);
+        // The public key of each private one, and each public key decoded.
+        let most = Counts {
+            sign_keygen: SPARE_KEYS,
+            keygen: parts,
+            ristretto_coding: parts,
+            hash_blocks: parts,
+            ..Counts::default()
+        };
+        let Counts { points, ristretto_coding, keygen, .. } = effort.counts;
+        let keys = points + ristretto_coding + keygen;
+        let most_ns = slower * (SHOWN_NS + bytes * SHOWN_NS_PER_BYTE + keys.min(parts) * 3 * CODING_NS);
+        if let Some(what) = beyond_in(effort, most).filter(|_| !adapts) {
+            return Err(Refusal::WorkOutside { call: "restore", what });
+        }
+        late_ns += effort.cpu_ns.saturating_sub(most_ns);
+        members.push(member.map_err(Refusal::NotRestored)?);
+    }
+    // A single call can take much longer on a busy machine.
+    let noise = slower * (PUT_OFF_NS + PUT_OFF_NS_PER_MEMBER * members.len() as u64);
+    if !adapts && late_ns > noise {
+        return Err(Refusal::LateWork { call: "restore", us: late_ns / 1000 });
+    }
+    Ok(members)
 }
 
 /// Looks at all participants for work that an operation of this CPU time has put off. Must be called right after it.

@@ -191,7 +191,10 @@ impl<'a> Lanes<'a> {
         let mut runners = self.runners();
         let deterministic = runners.about.get(&task.choice.full_name()).is_none_or(|about| about.deterministic);
         if deterministic && !same_exactly(sample, &again) {
-            let reason = "with the same seed, another process had other bytes or primitive counts".to_owned();
+            let reason = match again.status {
+                Status::Ok => "with the same seed, another process had other bytes or primitive counts".to_owned(),
+                _ => format!("in another process: {}", again.reason),
+            };
             *sample = failed(&task.choice, &request, Status::Refused, reason);
         } else {
             sample.peak_bytes = again.peak_bytes;
