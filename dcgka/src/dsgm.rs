@@ -225,7 +225,7 @@ impl Dsgm {
             Invitation::decode(&message.group, message.author, &envelope)?;
         } else if group.has_no_room_for(&message.author, &envelope) {
             return Err(Error::QueueFull);
-        } else if !group.receive_tagged(&message.author, &envelope)?
+        } else if !group.receive_tagged(&message.author, &envelope, &mut env)?
             && group.order.receive_decoded(&message.author, &message.group, &envelope, checked)?
                 == Receipt::Equivocation
         {
@@ -407,7 +407,7 @@ impl Member for Dsgm {
         let Some(group) = self.present() else { return Some(Vec::new()) };
         let everybody = group.membership.everybody().map(|member| group.membership.id(member));
         let mut delivered: Vec<_> =
-            everybody.filter_map(|id| group.order.frontier(&id).map(|(number, _)| (id, number))).collect();
+            everybody.filter_map(|id| group.order.latest(&id).map(|number| (id, number))).collect();
         delivered.sort_unstable();
         Some(delivered)
     }

@@ -106,15 +106,15 @@
 //! | what arrives | bytes | signatures verified | calls of HMAC or HKDF | envelopes decoded | hash blocks | bytes kept |
 //! |---|---|---|---|---|---|---|
 //! | 1,024 acknowledgements with wrong tags, at a member that has the secret | 36,864 | 0 | 1,024 | 1,024 | 3,072 | 0 |
-//! | then the genuine one | 36 | 0 | 3 | 1 | 3 | 64 |
+//! | then the genuine one | 36 | 0 | 3 | 1 | 3 | 70 |
 //! | 1,024 acknowledgements with wrong tags, at a joiner | 36,864 | 0 | 0 | 1,024 | 3,072 | 0 |
 //! | then 1,024 acknowledgements of messages that nobody has sent | 38,912 | 0 | 0 | 1,024 | 0 | 1,792 |
-//! | then the ADD-ACK of their author, which brings the genuine one | 275 | 2 | 6 | 1 | 16 | 0 |
-//! | then the genuine one | 36 | 0 | 0 | 1 | 3 | 0 |
+//! | then the ADD-ACK of their author, which brings the genuine one | 275 | 2 | 6 | 1 | 13 | 0 |
+//! | then the genuine one | 36 | 0 | 0 | 1 | 0 | 0 |
 //! | 512 messages with wrong signatures and 64 acknowledgements each, at a joiner | 335,872 | 512 | 0 | 512 | 19,968 | 0 |
 //! | then 512 under a number whose turn has not come | 335,872 | 0 | 0 | 512 | 0 | 336,897 |
 //! | then 512 that acknowledge messages of an unknown user | 335,872 | 0 | 0 | 512 | 0 | 336,896 |
-//! | then the ADD-ACK | 275 | 514 | 6 | 513 | 19,984 | 0 |
+//! | then the ADD-ACK | 275 | 514 | 6 | 513 | 19,981 | 0 |
 //!
 //! # Example
 //!

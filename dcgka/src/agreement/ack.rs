@@ -47,6 +47,7 @@ impl Group {
         &mut self,
         from: KnownUser,
         message: &Verified,
+        is_taken: bool,
         env: &mut Env<'_, '_>,
     ) -> Result<(), Stop> {
         let acknowledged = message.subject.acknowledged().ok_or(Rule::Form)?;
@@ -78,8 +79,17 @@ impl Group {
         {
             channel.acknowledged(acknowledged.number);
         }
-        env.events.push(Event::Acked { by: from.id });
+        if !is_taken {
+            env.events.push(Event::Acked { by: from.id });
+        }
         let lost = match content {
+            // The ratchet has stepped already.
+            _ if is_taken => {
+                if let Some(pending) = self.pending.get_mut(&control) {
+                    pending.secrets.remove(&from.index);
+                }
+                false
+            }
             Content::Ack(forwards) => self.take_secret(from, (control, joins), message, &forwards, env),
             Content::AddAck(answer) => self.take_ratchet(from, added, message, &answer, env),
             Content::None(fresh) => {

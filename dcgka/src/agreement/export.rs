@@ -1,6 +1,6 @@
 //! The state of a group as bytes, secrets included, and back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use protocol::crypto::secret::{SECRET_LEN, Secret};
 use protocol::crypto::signature::SigningKey;
@@ -10,7 +10,7 @@ use protocol::membership::{MemberIndex, MemberSet, Membership};
 use protocol::wire::codec::{Reader, put_len, put_prefixed, put_varint};
 
 use super::sender::Sender;
-use super::state::{ControlId, Group, Pending, User};
+use super::state::{ControlId, Group, Pending, Taken, User};
 use crate::message_ratchet::Chain;
 use crate::rules::Rules;
 use crate::two_party::TwoParty;
@@ -30,9 +30,17 @@ impl Group {
             channel.encode(rules, out);
         }
         put_len(out, self.senders.len());
-        for Sender { ratchet, chain } in &self.senders {
-            put_optional(out, ratchet.as_ref());
-            put_optional(out, chain.as_ref().map(Chain::as_secret));
+        self.senders.iter().for_each(|sender| put_sender(out, sender));
+        if rules.tags_acks() {
+            put_len(out, self.taken.len());
+            for (member, taken) in &self.taken {
+                put_varint(out, member.0);
+                put_len(out, taken.len());
+                for Taken { control, before } in taken {
+                    put_control(out, control);
+                    put_sender(out, before);
+                }
+            }
         }
         put_len(out, self.pending.len());
         for (control, Pending { recipients, secrets, waiting, covered }) in &self.pending {
@@ -70,8 +78,15 @@ impl Group {
             group.two_party.insert(member, TwoParty::decode(reader, user.rules)?);
         }
         for _ in 0..reader.count(1)? {
-            let (ratchet, chain) = (take_optional(reader)?, take_optional(reader)?.map(Chain::new));
-            group.senders.push(Sender { ratchet, chain });
+            group.senders.push(take_sender(reader)?);
+        }
+        for _ in 0..if user.rules.tags_acks() { reader.count(1)? } else { 0 } {
+            let member = MemberIndex(reader.varint()?);
+            let mut taken = VecDeque::new();
+            for _ in 0..reader.count(1)? {
+                taken.push_back(Taken { control: take_control(reader)?, before: take_sender(reader)? });
+            }
+            group.taken.insert(member, taken);
         }
         for _ in 0..reader.count(1)? {
             let control = take_control(reader)?;
@@ -115,6 +130,15 @@ fn put_secret(out: &mut Vec<u8>, secret: &Secret) {
 
 fn take_secret(reader: &mut Reader<'_>) -> Result<Secret, Error> {
     reader.array().map(Secret::new)
+}
+
+fn put_sender(out: &mut Vec<u8>, Sender { ratchet, chain }: &Sender) {
+    put_optional(out, ratchet.as_ref());
+    put_optional(out, chain.as_ref().map(Chain::as_secret));
+}
+
+fn take_sender(reader: &mut Reader<'_>) -> Result<Sender, Error> {
+    Ok(Sender { ratchet: take_optional(reader)?, chain: take_optional(reader)?.map(Chain::new) })
 }
 
 fn put_optional(out: &mut Vec<u8>, secret: Option<&Secret>) {

@@ -35,14 +35,21 @@ impl Group {
     /// Processes all messages that are ready.
     pub(crate) fn process_ready(&mut self, env: &mut Env<'_, '_>) -> Result<Continue, Error> {
         loop {
-            self.lose_unequal(env)?;
-            let Some((author, message)) = self.next_message() else {
-                if self.settle_tagged() { continue } else { return Ok(Continue::Member) }
-            };
-            let index = self.membership.index(&author).ok_or(Error::Internal)?;
-            match self.process(KnownUser { id: author, index }, &message, env) {
+            self.settle_tagged(env)?;
+            let contradicting = self.order.take_contradicting();
+            env.events.extend(contradicting.into_iter().map(|by| Event::Equivocation { by }));
+            let Some((id, message)) = self.next_message() else { return Ok(Continue::Member) };
+            let author = KnownUser { id, index: self.membership.index(&id).ok_or(Error::Internal)? };
+            let before = self.confirm(author, &message, env);
+            let is_taken = before.is_some();
+            match self.process(author, &message, is_taken, env) {
                 Ok(()) => {}
-                Err(Stop::Rule(rule)) => env.events.push(Event::Rejected { from: author, rule }),
+                Err(Stop::Rule(rule)) => {
+                    env.events.push(Event::Rejected { from: id, rule });
+                    if let Some(before) = before {
+                        self.go_back(author.index, before);
+                    }
+                }
                 Err(Stop::Bug(error)) => return Err(error),
             }
             if !self.continues() {
@@ -53,13 +60,20 @@ impl Group {
     }
 
     /// A message that breaks a rule is refused before it has changed anything.
-    fn process(&mut self, author: KnownUser, message: &Verified, env: &mut Env<'_, '_>) -> Result<(), Stop> {
+    /// `is_taken`: whether it is an acknowledgement that I have taken by its tag.
+    fn process(
+        &mut self,
+        author: KnownUser,
+        message: &Verified,
+        is_taken: bool,
+        env: &mut Env<'_, '_>,
+    ) -> Result<(), Stop> {
         match message.kind {
             CREATE => self.process_create(author, message, env),
             ADD => self.process_add(author, message, env),
             REMOVE => self.process_remove(author, message, env),
             UPDATE => self.process_update(author, message, env),
-            ACK | ACK_NONE | ADD_ACK | TAGGED_ACK => self.process_ack(author, message, env),
+            ACK | ACK_NONE | ADD_ACK | TAGGED_ACK => self.process_ack(author, message, is_taken, env),
             MESSAGE => self.process_message(author, message, env),
             ASK => self.process_ask(author, message, env),
             _ => Err(Rule::Form.into()),

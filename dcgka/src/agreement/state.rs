@@ -1,6 +1,6 @@
 //! What a member knows of its group, and the steps that all control messages share.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use protocol::causal_order::CausalOrder;
 use protocol::crypto::hash::Digest;
@@ -105,6 +105,8 @@ pub(crate) struct Group {
     /// By member index, for everybody ever known.
     pub(crate) senders: Vec<Sender>,
     pub(crate) pending: BTreeMap<ControlId, Pending>,
+    /// What I have taken from members by tag and they have not signed yet, in the order in which they have sent it.
+    pub(crate) taken: BTreeMap<MemberIndex, VecDeque<Taken>>,
     /// My view has lost a member since a seed last gave everybody in it new secrets, so I update before I send.
     pub(crate) dirty: bool,
     /// My update secret comes from the add by which I joined. Members that the adder has deceived do not know it.
@@ -120,6 +122,14 @@ pub(crate) struct Group {
     /// Whether this is a stolen state. A thief sends nothing. What its owner sends reaches it like any other message, and
     /// it processes that as the other members do. Only an attack has such a state, so no export says this.
     pub(crate) stolen: bool,
+}
+
+/// An acknowledgement that I have taken by its tag. Its author's next signed message shows whether the author has sent it.
+#[derive(Clone)]
+pub(crate) struct Taken {
+    pub(crate) control: ControlId,
+    /// What I knew of its author before.
+    pub(crate) before: Sender,
 }
 
 /// A control message that some member has not acknowledged.
@@ -148,6 +158,7 @@ impl Group {
             two_party: BTreeMap::new(),
             senders: Vec::new(),
             pending: BTreeMap::new(),
+            taken: BTreeMap::new(),
             dirty: false,
             unconfirmed: false,
             lacking: MemberSet::new(),
@@ -347,6 +358,7 @@ impl Group {
         self.retired.insert(member);
         self.lacking.remove(member);
         self.two_party.remove(&member);
+        self.taken.remove(&member);
         if let Some(sender) = self.sender(member) {
             *sender = Sender::default();
         }

@@ -1,19 +1,22 @@
 //! Acknowledgements with tags: an acknowledgement that carries nothing, of a control message whose seed its author took, is
 //! authenticated by the member secret that it is about to use. Everybody who has the seed can check the tag, and could
 //! have made it. So the next signed message of its author says what it has acknowledged in this way
-//! ([`History`](protocol::wire::envelope::History)): a member that does not know the secret takes it from there, and any
-//! member notices if it is not what was taken by tag.
+//! ([`History`](protocol::wire::envelope::History)): a member that does not know the secret takes it from there.
+//!
+//! What a tag alone vouches for is provisional. The author's ratchet steps, and nothing else changes: the secret, who is awaited,
+//! what the author knows of the membership and which of my keys it uses stay as they were until the author's signed message is
+//! there. If that says something else, the ratchet goes back to where it was.
 
-use protocol::causal_order::Tagged;
+use protocol::causal_order::{Tagged, Verified};
 use protocol::crypto::secret::Secret;
 use protocol::error::Error;
 use protocol::id::{MemberId, MessageId};
 use protocol::member::{Event, Outgoing, Recipients};
-use protocol::membership::KnownUser;
+use protocol::membership::{KnownUser, MemberIndex};
 use protocol::wire::envelope::{Draft, Envelope, Subject};
 
 use super::sender::Sender;
-use super::state::{ControlId, Env, Group};
+use super::state::{ControlId, Env, Group, Taken};
 use crate::messages::{self, TAGGED_ACK};
 
 impl Group {
@@ -41,50 +44,84 @@ impl Group {
     /// secret, it is dropped: it is in its author's next signed message.
     ///
     /// [`Error::NotAuthentic`] if the tag is wrong.
-    pub(crate) fn receive_tagged(&mut self, author: &MemberId, envelope: &Envelope<'_>) -> Result<bool, Error> {
+    pub(crate) fn receive_tagged(
+        &mut self,
+        author: &MemberId,
+        envelope: &Envelope<'_>,
+        env: &mut Env<'_, '_>,
+    ) -> Result<bool, Error> {
         let Some(tagged) = self.order.arrives(author, &self.id, envelope) else { return Ok(false) };
-        match self.secret_of_tag(author, &tagged.acknowledged).map(|secret| tagged.is_authentic(secret)) {
-            Some(false) => return Err(Error::NotAuthentic),
-            Some(true) => self.order.accept(author, &tagged),
-            None => {}
+        match self.is_authentic(author, &tagged) {
+            Some(true) => self.take(author, &tagged, env).map(|()| true),
+            Some(false) => Err(Error::NotAuthentic),
+            None => Ok(true),
         }
-        Ok(true)
     }
 
-    /// Takes acknowledgements with tags that have waited, and can be checked now. Returns whether there was one.
-    pub(super) fn settle_tagged(&mut self) -> bool {
+    /// Takes acknowledgements with tags that have waited, and can be checked now.
+    pub(super) fn settle_tagged(&mut self, env: &mut Env<'_, '_>) -> Result<(), Error> {
         while let Some((author, candidates)) = self.order.due(&self.id) {
-            let is_authentic = |tagged: &&Tagged| {
-                let secret = self.secret_of_tag(&author, &tagged.acknowledged);
-                secret.is_some_and(|secret| tagged.is_authentic(secret))
-            };
-            if let Some(tagged) = candidates.iter().find(is_authentic) {
-                self.order.accept(&author, tagged);
-                return true;
-            }
-        }
-        false
-    }
-
-    /// Reports members whose signed messages contradict what I took by tag. My copy of such a member's ratchet may have made
-    /// other steps, or in another order, so I give it up and ask for it.
-    pub(super) fn lose_unequal(&mut self, env: &mut Env<'_, '_>) -> Result<(), Error> {
-        for by in self.order.take_unequal() {
-            env.events.push(Event::Equivocation { by });
-            let index = self.membership.index(&by).ok_or(Error::Internal)?;
-            let given_up = self.sender(index).map(core::mem::take).and_then(|sender: Sender| sender.ratchet);
-            // Once, whatever the member says next.
-            if given_up.is_some() {
-                self.ask(KnownUser { id: by, index }, env)?;
+            if let Some(tagged) = candidates.iter().find(|it| self.is_authentic(&author, it) == Some(true)) {
+                self.take(&author, tagged, env)?;
             }
         }
         Ok(())
     }
 
-    /// The member secret of this member for a control message, under which its tag must be; `None` if I do not have it.
-    fn secret_of_tag(&self, from: &MemberId, acknowledged: &MessageId) -> Option<&Secret> {
-        let from = self.membership.index(from)?;
-        let author = self.membership.index(&acknowledged.author)?;
-        self.pending.get(&ControlId { author, number: acknowledged.number })?.secrets.get(&from)
+    /// Takes an acknowledgement by its tag.
+    fn take(&mut self, author: &MemberId, tagged: &Tagged, env: &mut Env<'_, '_>) -> Result<(), Error> {
+        let by = self.membership.index(author).ok_or(Error::Internal)?;
+        let control = self.control(&tagged.acknowledged).ok_or(Error::Internal)?;
+        let secret = self.pending.get(&control).and_then(|pending| pending.secrets.get(&by)).cloned();
+        let (Some(secret), Some(sender)) = (secret, self.sender(by)) else { return Err(Error::Internal) };
+        let before = sender.clone();
+        sender.advance(secret.expose());
+        self.taken.entry(by).or_default().push_back(Taken { control, before });
+        self.order.taken(author);
+        env.events.push(Event::Acked { by: *author });
+        Ok(())
+    }
+
+    /// Compares the next signed message of a member, or the next acknowledgement that it names, with what I have taken by tag.
+    /// Returns what I knew of the member before, if this is the acknowledgement that I have taken. If it is not, I go back to
+    /// there, and report it.
+    pub(super) fn confirm(&mut self, author: KnownUser, message: &Verified, env: &mut Env<'_, '_>) -> Option<Sender> {
+        if self.taken.is_empty() {
+            return None;
+        }
+        let acknowledged = message.subject.acknowledged().filter(|_| message.kind == TAGGED_ACK);
+        let said = acknowledged.and_then(|acknowledged| self.control(&acknowledged));
+        let taken = self.taken.get_mut(&author.index)?;
+        let Taken { control, before } = taken.pop_front()?;
+        if said == Some(control) {
+            if taken.is_empty() {
+                self.taken.remove(&author.index);
+            }
+            return Some(before);
+        }
+        self.go_back(author.index, before);
+        env.events.push(Event::Equivocation { by: author.id });
+        None
+    }
+
+    /// Forgets everything that I have taken from a member by tag, from where I knew this of it.
+    pub(super) fn go_back(&mut self, member: MemberIndex, before: Sender) {
+        self.taken.remove(&member);
+        if let Some(sender) = self.sender(member) {
+            *sender = before;
+        }
+    }
+
+    /// Whether an acknowledgement has its author's tag; `None` if I cannot tell, or have taken it already.
+    fn is_authentic(&self, author: &MemberId, tagged: &Tagged) -> Option<bool> {
+        let by = self.membership.index(author)?;
+        let control = self.control(&tagged.acknowledged)?;
+        let is_taken = self.taken.get(&by).is_some_and(|taken| taken.iter().any(|other| other.control == control));
+        let secret = self.pending.get(&control)?.secrets.get(&by).filter(|_| !is_taken)?;
+        Some(tagged.is_authentic(secret))
+    }
+
+    fn control(&self, message: &MessageId) -> Option<ControlId> {
+        Some(ControlId { author: self.membership.index(&message.author)?, number: message.number })
     }
 }

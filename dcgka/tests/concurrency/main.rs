@@ -86,7 +86,7 @@ fn ends_with(world: &mut World, members: &[usize]) {
 
 /// The identity key of a user, generated again as the world has generated it. It signs until the user announces a new
 /// key.
-pub fn identity_key(world: &World, user: usize, seed: u64) -> SigningKey {
+pub(crate) fn identity_key(world: &World, user: usize, seed: u64) -> SigningKey {
     let mut rng = ChaCha20Rng::seed_from_u64(seed);
     for _ in 0..user {
         crate::VARIANT.new_user(64, &mut rng);

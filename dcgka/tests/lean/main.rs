@@ -4,6 +4,7 @@
 
 #[path = "../concurrency/main.rs"]
 mod concurrency;
+mod forgers;
 mod hostile;
 mod tagged_acks;
 mod worst_cases;

@@ -8,32 +8,34 @@ use super::unverified::Unverified;
 use crate::crypto::hash::Digest;
 use crate::crypto::signature::{VERIFICATION_KEY_LEN, VerificationKey};
 use crate::error::Error;
-use crate::id::{GroupId, Handle, MemberId, MessageId};
-use crate::wire::envelope::{Envelope, Kind, MAX_TAGGED, tagged_digest};
+use crate::id::{GroupId, Handle, MemberId};
+use crate::wire::envelope::{Envelope, Kind, MAX_TAGGED};
 
 #[derive(Clone)]
 pub(super) struct Author {
     pub(super) handle: Handle,
     pub(super) delivered: u32,
     pub(super) delivered_key: [u8; VERIFICATION_KEY_LEN],
-    /// The number of the last message whose signature has been verified, or that counts as such a message.
+    /// The number of the last message that has been verified.
     pub(super) signed: u32,
-    /// The messages that the next ones acknowledge, as far as these have been verified by their tags.
-    pub(super) tagged: Vec<MessageId>,
+    /// How many of the next messages the protocol has taken by their tags. They are not delivered before the next signed
+    /// message says what they were.
+    pub(super) taken: u32,
     /// The key of the next signed message.
     pub(super) verified_key: VerificationKey,
     /// Verified but not delivered, in order of numbers.
     pub(super) queue: VecDeque<Verified>,
     pub(super) unverified: Unverified,
     pub(super) window: VecDeque<Seen>,
-    /// What the tagged messages that wait under the next number acknowledge and has not been delivered.
+    /// What the tagged messages that wait under the next number acknowledge and has not been delivered. Not exported.
     pub(super) expects: BTreeSet<(Handle, u32)>,
 }
 
 #[derive(Clone, Copy)]
 pub(super) struct Seen {
     pub(super) number: u32,
-    pub(super) digest: Digest,
+    /// `None` for an acknowledgement that a later message has named.
+    pub(super) digest: Option<Digest>,
     pub(super) key: [u8; VERIFICATION_KEY_LEN],
 }
 
@@ -45,7 +47,7 @@ impl Author {
             delivered,
             delivered_key: *key.as_bytes(),
             signed: delivered,
-            tagged: Vec::new(),
+            taken: 0,
             verified_key: key,
             queue: VecDeque::new(),
             unverified: Unverified::default(),
@@ -54,14 +56,10 @@ impl Author {
         }
     }
 
-    /// The number of the last message that has been verified.
-    pub(super) fn verified(&self) -> u32 {
-        self.signed + self.tagged.len() as u32
-    }
-
-    /// The number of the next message, if it can be one with a tag.
+    /// The number of the next message, if it can be taken by its tag now: all before it have been delivered or taken.
     pub(super) fn next_tagged(&self) -> Option<u32> {
-        if self.tagged.len() < MAX_TAGGED { self.verified().checked_add(1) } else { None }
+        let has_room = self.queue.is_empty() && (self.taken as usize) < MAX_TAGGED;
+        if has_room { self.signed.checked_add(self.taken)?.checked_add(1) } else { None }
     }
 
     /// Checks the signature of the author's next signed message. Changes nothing.
@@ -75,57 +73,32 @@ impl Author {
         authenticate(id, envelope, group, readings, &self.verified_key)
     }
 
-    /// Takes the author's next signed message, and the acknowledgements before it that have not been verified by their
-    /// tags. Returns whether it agrees with what has been taken before it. What it contradicts is taken back.
-    pub(super) fn take(&mut self, id: &MemberId, group: &GroupId, Checked { message, history }: Checked) -> bool {
+    /// Takes the author's next signed message, and the acknowledgements before it. Returns whether it agrees with the signed
+    /// messages before it: it may not call one of them an acknowledgement.
+    pub(super) fn take(&mut self, Checked { message, digest, history }: Checked) -> bool {
         let follows = message.number - 1 - history.len() as u32;
-        let (before, after) = history.split_at((self.signed.saturating_sub(follows) as usize).min(history.len()));
-        let is_equal = |(number, acknowledged): (u32, &MessageId)| {
-            let seen = self.window.iter().find(|seen| seen.number == number);
-            seen.is_none_or(|seen| seen.digest == tagged_digest(group, id, number, *acknowledged))
-        };
-        let agrees_before = (follows + 1..).zip(before).all(is_equal);
-        let same = self.tagged.iter().zip(after).take_while(|(taken, said)| taken == said).count();
-        let agrees = same == self.tagged.len();
-        if !agrees {
-            self.take_back(same);
+        let (key, signed) = (*self.verified_key.as_bytes(), self.signed);
+        let agrees =
+            !self.window.iter().any(|seen| seen.digest.is_some() && (follows + 1..=signed).contains(&seen.number));
+        let acknowledgements = (follows + 1..message.number).zip(history).filter(|(number, _)| *number > signed);
+        for (number, acknowledged) in acknowledgements {
+            self.see(Seen { number, digest: None, key });
+            self.queue.push_back(Verified {
+                number,
+                kind: Kind::TAGGED,
+                subject: acknowledged.into(),
+                new_key: None,
+                header: Vec::new(),
+                body: Vec::new(),
+                key,
+            });
         }
-        for acknowledged in &after[same..] {
-            let number = self.verified() + 1;
-            self.take_tagged(number, *acknowledged, tagged_digest(group, id, number, *acknowledged));
-        }
-        self.record(message.number, message.digest, message.key, message.new_key);
+        self.record(message.number, digest, message.key, message.new_key);
         self.queue.push_back(message);
-        agrees && agrees_before
+        agrees
     }
 
-    /// Takes an acknowledgement with a tag, which is the author's next message.
-    pub(super) fn take_tagged(&mut self, number: u32, acknowledged: MessageId, digest: Digest) {
-        let key = *self.verified_key.as_bytes();
-        self.see(number, digest, key);
-        self.tagged.push(acknowledged);
-        self.queue.push_back(Verified {
-            number,
-            kind: Kind::TAGGED,
-            subject: acknowledged.into(),
-            new_key: None,
-            header: Vec::new(),
-            body: Vec::new(),
-            digest,
-            key,
-        });
-    }
-
-    /// Takes back all but the first acknowledgements that have been verified by their tags.
-    fn take_back(&mut self, kept: usize) {
-        self.tagged.truncate(kept);
-        let last = self.verified();
-        self.delivered = self.delivered.min(last);
-        self.queue.retain(|message| message.number <= last);
-        self.window.retain(|seen| seen.number <= last);
-    }
-
-    /// Records a signed message.
+    /// Records a message.
     pub(super) fn record(
         &mut self,
         number: u32,
@@ -133,19 +106,19 @@ impl Author {
         key: [u8; VERIFICATION_KEY_LEN],
         new_key: Option<VerificationKey>,
     ) {
-        self.see(number, digest, key);
+        self.see(Seen { number, digest: Some(digest), key });
         self.signed = number;
-        self.tagged.clear();
+        self.taken = 0;
         if let Some(new_key) = new_key {
             self.verified_key = new_key;
         }
     }
 
-    fn see(&mut self, number: u32, digest: Digest, key: [u8; VERIFICATION_KEY_LEN]) {
+    fn see(&mut self, seen: Seen) {
         if self.window.len() == EQUIVOCATION_WINDOW {
             self.window.pop_front();
         }
-        self.window.push_back(Seen { number, digest, key });
+        self.window.push_back(seen);
     }
 
     /// Judges a message under a number that has been verified before: the same message, another one that the author has
@@ -161,7 +134,7 @@ impl Author {
             return Ok(Receipt::Duplicate);
         };
         let readings: Vec<Reading> = readings.map_err(|_| Error::NotAuthentic)?.collect();
-        let is_seen = |it: &Reading| envelope.digest_after(group, id, &it.subject, &it.history) == seen.digest;
+        let is_seen = |it: &Reading| Some(envelope.digest_after(group, id, &it.subject, &it.history)) == seen.digest;
         if readings.iter().any(is_seen) {
             return Ok(Receipt::Duplicate);
         }

@@ -102,11 +102,14 @@ impl Author {
         put_len(out, self.window.len());
         for Seen { number, digest, key } in &self.window {
             put_varint(out, *number);
-            out.extend_from_slice(digest.as_bytes());
+            if tags {
+                out.push(digest.is_some().into());
+            }
+            digest.iter().for_each(|digest| out.extend_from_slice(digest.as_bytes()));
             out.extend_from_slice(key);
         }
         if tags {
-            put_messages(&self.tagged, out);
+            put_varint(out, self.taken);
         }
     }
 
@@ -122,15 +125,20 @@ impl Author {
         }
         author.unverified = Unverified::decode(&author.handle, tags, reader)?;
         for _ in 0..reader.count(1)? {
-            let (number, digest, key) = (reader.varint()?, Digest(reader.array()?), reader.array()?);
-            author.window.push_back(Seen { number, digest, key });
+            let number = reader.varint()?;
+            let digest = (!tags || reader.flag()?).then(|| reader.array().map(Digest)).transpose()?;
+            author.window.push_back(Seen { number, digest, key: reader.array()? });
         }
         if tags {
-            author.tagged = take_messages(reader)?;
+            author.taken = reader.varint()?;
         }
-        let verified = author.signed.checked_add(author.tagged.len() as u32);
-        let waits = author.unverified.tagged.first().is_none_or(|tagged| Some(tagged.number) > verified);
-        let is_possible = verified == Some(last) && waits && author.window.len() <= EQUIVOCATION_WINDOW;
+        let reached = author.signed.checked_add(author.taken).filter(|_| author.taken as usize <= MAX_TAGGED);
+        let waits = author.unverified.tagged.first().is_none_or(|tagged| Some(tagged.number) > reached);
+        let is_possible = author.signed == last
+            && reached.is_some()
+            && waits
+            && (author.taken == 0 || author.queue.is_empty())
+            && author.window.len() <= EQUIVOCATION_WINDOW;
         if is_possible { Ok(author) } else { Err(Error::Malformed) }
     }
 }
@@ -192,7 +200,6 @@ impl Verified {
         out.extend(self.new_key.iter().flat_map(|key| key.as_bytes()));
         put_prefixed(out, &self.header);
         put_prefixed(out, &self.body);
-        out.extend_from_slice(self.digest.as_bytes());
         out.extend_from_slice(&self.key);
     }
 
@@ -206,8 +213,7 @@ impl Verified {
         };
         let new_key = reader.flag()?.then(|| VerificationKey::from_bytes(&reader.array()?)).transpose()?;
         let (header, body) = (reader.prefixed()?.to_vec(), reader.prefixed()?.to_vec());
-        let (digest, key) = (Digest(reader.array()?), reader.array()?);
-        Ok(Self { number, kind, subject, new_key, header, body, digest, key })
+        Ok(Self { number, kind, subject, new_key, header, body, key: reader.array()? })
     }
 }
 

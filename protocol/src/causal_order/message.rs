@@ -22,6 +22,8 @@ pub const MAX_TOGETHER: usize = 256;
 /// A message whose signature is valid under the key that its author has before it.
 pub struct Checked {
     pub(super) message: Verified,
+    /// The hash that is signed.
+    pub(super) digest: Digest,
     /// What its author has acknowledged under tags since its last signed message.
     pub(super) history: Vec<MessageId>,
 }
@@ -41,10 +43,9 @@ impl Checked {
             new_key,
             header: envelope.header.to_vec(),
             body: envelope.body.to_vec(),
-            digest,
             key: *key.as_bytes(),
         };
-        Self { message, history: reading.history }
+        Self { message, digest, history: reading.history }
     }
 
     /// Whether it can be this message, verified under this key.
@@ -53,7 +54,7 @@ impl Checked {
     }
 }
 
-/// A message whose signature or tag has been verified.
+/// A message that has been verified: by its signature, or an acknowledgement that a signed message names.
 #[derive(Clone, Debug)]
 pub struct Verified {
     /// The message's place among its author's messages, from 1.
@@ -68,8 +69,6 @@ pub struct Verified {
     pub header: Vec<u8>,
     /// The protocol's part of the message.
     pub body: Vec<u8>,
-    /// The hash that is signed.
-    pub digest: Digest,
     /// The verification key of its author for this message.
     pub key: [u8; VERIFICATION_KEY_LEN],
 }

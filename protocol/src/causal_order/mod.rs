@@ -15,10 +15,10 @@
 //!
 //! An order made [`with_tags`](CausalOrder::with_tags) also takes acknowledgements that a tag authenticates. The signed
 //! messages of an author do not depend on them: each says which acknowledgements the author has sent since the one before
-//! ([`History`](crate::wire::envelope::History)), and with it they are verified, whether they have arrived or not. A tag
-//! only lets a member take an acknowledgement earlier: when what it acknowledges has been delivered, the protocol, which
-//! knows the secret, checks the tag ([`arrives`](CausalOrder::arrives), [`due`](CausalOrder::due)). What the author's next
-//! signed message contradicts is [taken back](CausalOrder::take_unequal).
+//! ([`History`](crate::wire::envelope::History)), and with it they are verified and delivered, whether they have arrived or
+//! not. Nothing here waits for less: what is delivered, and in which order, is the same whatever tags arrive. A tag only lets
+//! the protocol, which knows the secret, take an acknowledgement earlier, for itself and until the author's next signed message
+//! decides ([`arrives`](CausalOrder::arrives), [`due`](CausalOrder::due), [`taken`](CausalOrder::taken)).
 
 mod author;
 mod export;
@@ -180,7 +180,7 @@ impl CausalOrder {
             return Err(Error::WrongAuthor);
         }
         if envelope.is_tagged() {
-            return self.receive_tagged(id, group, envelope);
+            return self.receive_tagged(id, envelope);
         }
         let readings = self.names.readings(envelope);
         if envelope.number <= author.signed {
@@ -202,7 +202,7 @@ impl CausalOrder {
         let author = self.authors.get(id).ok_or(Error::Internal)?;
         let checked = checked.filter(|checked| checked.is_of(envelope, &author.verified_key));
         let checked = checked.map_or_else(|| author.check(id, envelope, group, readings), Ok)?;
-        self.take(id, checked, group);
+        self.take(id, checked);
         self.verify_waiting(id, group);
         Ok(Receipt::Verified)
     }
@@ -234,9 +234,13 @@ impl CausalOrder {
             author.delivered_key = *key.as_bytes();
         }
         self.waiting_bytes = self.waiting_bytes.saturating_sub(message.body.len());
+        let is_last = author.queue.is_empty();
         self.ready.remove(&id);
         self.wake(&id, message.number);
         self.line_up(&id);
+        if is_last {
+            self.find_tagged(&id);
+        }
         Some((id, message))
     }
 
@@ -286,9 +290,9 @@ impl CausalOrder {
 
     /// Whether everything that the author's next signed message acknowledges has been delivered.
     fn may_be_ready(&self, id: &MemberId, envelope: &Envelope<'_>) -> bool {
-        let verified = self.authors.get(id).map_or(0, Author::verified);
+        let signed = self.authors.get(id).map_or(0, |author| author.signed);
         let history = (envelope.follows() + 1..).zip(envelope.history.iter());
-        let open = history.filter(|(number, _)| *number > verified).map(|(_, acknowledged)| acknowledged);
+        let open = history.filter(|(number, _)| *number > signed).map(|(_, acknowledged)| acknowledged);
         let subject = match envelope.subject {
             Subject::Acknowledged(handle, number) => Some((handle, number)),
             _ => None,
@@ -357,7 +361,7 @@ impl CausalOrder {
             Err(unknown) => unknown,
             Ok(Err(_)) => return false,
             Ok(Ok(checked)) => {
-                self.take(id, checked, group);
+                self.take(id, checked);
                 return true;
             }
         };
@@ -368,23 +372,16 @@ impl CausalOrder {
     }
 
     /// Takes an author's next signed message.
-    fn take(&mut self, id: &MemberId, checked: Checked, group: &GroupId) {
+    fn take(&mut self, id: &MemberId, checked: Checked) {
         let Some(author) = self.authors.get_mut(id) else { return };
-        let first = author.queue.front().map(|first| first.subject);
-        let length = checked.message.body.len();
-        let agrees = author.take(id, group, checked);
-        self.waiting_bytes += length;
-        if !agrees {
-            // What was first may have been taken back.
-            self.ready.remove(id);
-            if let Some(other) = first.and_then(|subject| subject.acknowledged()) {
-                self.depending.remove(&(other, *id));
-            }
-            if let Some(tags) = &mut self.tags {
-                tags.unequal.push(*id);
-            }
+        self.waiting_bytes += checked.message.body.len();
+        let was_idle = author.queue.is_empty();
+        if !author.take(checked)
+            && let Some(tags) = &mut self.tags
+        {
+            tags.contradicting.push(*id);
         }
-        if first.is_none() || !agrees {
+        if was_idle {
             self.line_up(id);
         }
     }

@@ -17,6 +17,12 @@ impl CausalOrder {
         Self { tags: Some(Box::default()), ..Self::default() }
     }
 
+    /// Whether messages may have tags.
+    #[must_use]
+    pub fn has_tags(&self) -> bool {
+        self.tags.is_some()
+    }
+
     /// Records an acknowledgement of `acknowledged` that this member has sent itself, under a tag. `key` verifies its signed
     /// messages.
     pub fn sent_tagged(
@@ -48,14 +54,19 @@ impl CausalOrder {
         full || self.handle(author).is_none_or(|handle| self.names.with(&handle).len() > 1)
     }
 
-    /// Authors whose signed messages contradict what was taken for them under tags, since the last call: a member that knows
-    /// the secrets has sent it in their names, or they tell each member something else. It has been taken back.
-    pub fn take_unequal(&mut self) -> Vec<MemberId> {
-        self.tags.as_mut().map(|tags| core::mem::take(&mut tags.unequal)).unwrap_or_default()
+    /// Authors that have called something signed an acknowledgement, since the last call.
+    pub fn take_contradicting(&mut self) -> Vec<MemberId> {
+        self.tags.as_mut().map(|tags| core::mem::take(&mut tags.contradicting)).unwrap_or_default()
+    }
+
+    /// The number of an author's last message that has been delivered, or that the protocol has taken by its tag.
+    #[must_use]
+    pub fn latest(&self, id: &MemberId) -> Option<u32> {
+        self.authors.get(id).map(|author| author.delivered + author.taken)
     }
 
     /// What a message with a tag is, if that can be checked at once: it is its author's next message, and what it acknowledges
-    /// has been delivered. The caller checks it, and takes it ([`accept`](Self::accept)) or refuses it.
+    /// has been delivered. The caller checks it, and says so if it takes it ([`taken`](Self::taken)).
     #[must_use]
     pub fn arrives(&self, id: &MemberId, group: &GroupId, envelope: &Envelope<'_>) -> Option<Tagged> {
         let tag = envelope.tag().filter(|_| self.tags.is_some())?;
@@ -70,20 +81,17 @@ impl CausalOrder {
         self.has_delivered(other, number).then(|| Tagged::new((envelope.number, tag), id, acknowledged, group))
     }
 
-    /// Takes an authentic message as its author's next one.
-    pub fn accept(&mut self, id: &MemberId, tagged: &Tagged) {
-        let Some(author) = self.authors.get_mut(id).filter(|it| it.next_tagged() == Some(tagged.number)) else {
-            return;
-        };
-        author.take_tagged(tagged.number, tagged.acknowledged, tagged.digest);
-        if author.queue.len() == 1 {
-            self.line_up(id);
+    /// Records that the protocol has taken an author's next message by its tag. It is delivered again with the author's next
+    /// signed message, or something else is in its place.
+    pub fn taken(&mut self, id: &MemberId) {
+        if let Some(author) = self.authors.get_mut(id) {
+            author.taken += 1;
         }
         self.find_tagged(id);
     }
 
-    /// An author, and what may be its next message. The caller takes what is authentic ([`accept`](Self::accept)). The
-    /// others are forgotten: if nobody here can check a message, its author's next signed message says what it was.
+    /// An author, and what may be its next message. The caller says so if it takes one ([`taken`](Self::taken)). The others are
+    /// forgotten: if nobody here can check a message, its author's next signed message says what it was.
     pub fn due(&mut self, group: &GroupId) -> Option<(MemberId, Vec<Tagged>)> {
         let id = self.tags.as_mut()?.due.pop_first()?;
         let Some(number) = self.authors.get(&id).and_then(|author| author.next_tagged()) else {
@@ -106,15 +114,10 @@ impl CausalOrder {
     }
 
     /// Receives a message with a tag that does not [arrive](Self::arrives) in time to be checked.
-    pub(super) fn receive_tagged(
-        &mut self,
-        id: &MemberId,
-        group: &GroupId,
-        envelope: &Envelope<'_>,
-    ) -> Result<Receipt, Error> {
+    pub(super) fn receive_tagged(&mut self, id: &MemberId, envelope: &Envelope<'_>) -> Result<Receipt, Error> {
         let author = self.authors.get_mut(id).ok_or(Error::Internal)?;
-        if envelope.number <= author.verified() {
-            return author.compare(id, envelope, group, self.names.readings(envelope));
+        if envelope.number <= author.signed + author.taken {
+            return Ok(Receipt::Duplicate);
         }
         let receipt = author.unverified.wait(envelope, None, &mut self.waiting_bytes)?;
         if author.next_tagged() == Some(envelope.number) {
@@ -126,7 +129,7 @@ impl CausalOrder {
     /// Forgets the messages with tags whose turn is over, and finds out what those wait for whose turn it is.
     pub(super) fn find_tagged(&mut self, id: &MemberId) {
         let (Some(author), Some(tags)) = (self.authors.get_mut(id), &mut self.tags) else { return };
-        author.unverified.forget_tagged(author.verified());
+        author.unverified.forget_tagged(author.signed + author.taken);
         for (handle, number) in core::mem::take(&mut author.expects) {
             tags.expected.remove(&(handle, number, *id));
         }

@@ -16,8 +16,8 @@ pub(super) struct Tags {
     pub(super) expected: BTreeSet<(Handle, u32, MemberId)>,
     /// What this member has acknowledged under tags since its last signed message.
     pub(super) mine: Vec<MessageId>,
-    /// Authors whose signed messages contradict what was taken under tags.
-    pub(super) unequal: Vec<MemberId>,
+    /// Authors that have called something signed an acknowledgement.
+    pub(super) contradicting: Vec<MemberId>,
 }
 
 /// An acknowledgement with a tag that may be its author's next message. What it acknowledges has been delivered, so the
@@ -26,8 +26,7 @@ pub(super) struct Tags {
 pub struct Tagged {
     /// What it acknowledges.
     pub acknowledged: MessageId,
-    pub(super) number: u32,
-    pub(super) digest: Digest,
+    digest: Digest,
     tag: [u8; TAG_LEN],
 }
 
@@ -38,7 +37,7 @@ impl Tagged {
         acknowledged: MessageId,
         group: &GroupId,
     ) -> Self {
-        Self { acknowledged, number, digest: tagged_digest(group, author, number, acknowledged), tag }
+        Self { acknowledged, digest: tagged_digest(group, author, number, acknowledged), tag }
     }
 
     /// Whether it has the tag of its author under this secret. Counts one call of HMAC.

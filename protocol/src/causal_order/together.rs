@@ -36,7 +36,7 @@ impl CausalOrder {
         let parts: Vec<_> = messages.iter().map(|it| it.as_ref().and_then(|(id, it)| check(id, it))).collect();
         let signed = parts.iter().zip(messages).filter_map(|(part, message)| {
             let ((checked, key), (_, envelope)) = (part.as_ref()?, message.as_ref()?);
-            Some((*key, &checked.message.digest.as_bytes()[..], envelope.signature()?))
+            Some((*key, &checked.digest.as_bytes()[..], envelope.signature()?))
         });
         let signed: Vec<_> = signed.collect();
         let valid = match &signed[..] {

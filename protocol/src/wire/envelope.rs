@@ -225,10 +225,11 @@ impl<'a> Envelope<'a> {
             false => History::default(),
         };
         let body = reader.rest();
-        if tagged && !body.is_empty() {
+        let kind = kind.without_history();
+        // Only a tag makes a message one of this kind.
+        if tagged && !body.is_empty() || !tagged && kind == Kind::TAGGED {
             return Err(Error::Malformed);
         }
-        let kind = kind.without_history();
         Ok(Self { kind, sender, number, subject, new_key, history, body, header, bytes, seal })
     }
 
