@@ -180,7 +180,7 @@ mod tests {
 
     #[test]
     fn a_sample_is_written_as_it_was_read() {
-        let file = "../results/2026-11-27-amd-epyc-2-cores/samples.jsonl";
+        let file = "../results/2026-11-28-amd-epyc-2-cores/samples.jsonl";
         let recorded = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();
         for line in recorded.lines().step_by(97) {
             let sample: Sample = serde_json::from_str(line).unwrap();

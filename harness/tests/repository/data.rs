@@ -16,7 +16,7 @@ use harness::report::{export, files};
 use protocol::operation::{Phase, Role};
 use serde_json::Value;
 
-const RUN: &str = "results/2026-11-27-compare-amd-epyc-2-cores";
+const RUN: &str = "results/2026-11-28-compare-amd-epyc-2-cores";
 
 /// The rows of the tables below a heading, each as its cells.
 fn rows(heading: &str) -> Vec<Vec<String>> {

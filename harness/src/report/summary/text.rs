@@ -35,9 +35,6 @@ pub(super) fn conditions(manifest: &Manifest, samples: &[Sample]) -> String {
     lines.join("\n") + "\n" + &left_out.collect::<String>() + &speed(samples) + &noise(samples, &manifest.machine)
 }
 
-/// How many cells without a sample at the fastest speed are named.
-const NAMED: usize = 8;
-
 /// At which speeds of the machine the samples ran, as a line. Empty if that is not known.
 pub(super) fn speed(samples: &[Sample]) -> String {
     let cells = Cells::new(samples);
@@ -45,16 +42,9 @@ pub(super) fn speed(samples: &[Sample]) -> String {
     let (all, fast) =
         cells.iter().fold((0, 0), |(all, fast), (_, runs)| (all + runs.all().len(), fast + runs.at(Speed::Fast).len()));
     let share = 100.0 * fast as f64 / all as f64;
-    let slow: Vec<_> = cells.iter().filter(|(_, runs)| runs.fast_share() == 0.0).map(|(cell, _)| cell).collect();
-    let named: Vec<String> = slow.iter().take(NAMED).map(ToString::to_string).collect();
-    let others = match (slow.len(), slow.len().saturating_sub(NAMED)) {
-        (0, _) => String::new(),
-        (_, 0) => format!(" Of all samples, because none ran at it: {}.", named.join(", ")),
-        (_, more) => format!(" Of all samples, because none ran at it: {}, and {more} more.", named.join(", ")),
-    };
     format!(
         "- Speed: {share:.0} % of {all} samples ran at the fastest speed of the machine in this run, at which a key agreement \
-         takes at most {:.1} us. Times are of these samples.{others}\n",
+         takes at most {:.1} us. Times are of these samples, or of all others in a cell that has none of them.\n",
         limit / 1e3
     )
 }
