@@ -240,7 +240,7 @@ pub(super) fn group_size(text: &str) -> Result<u32, String> {
     match text.parse() {
         Ok(size) if size as usize >= MIN_GROUP_SIZE && size <= MAX_GROUP_SIZE => Ok(size),
         _ => Err(format!(
-            "a group size must be a whole number from {MIN_GROUP_SIZE} to {MAX_GROUP_SIZE}; several are separated by commas, as in \
+            "it must be a whole number of at least {MIN_GROUP_SIZE} members and at most {MAX_GROUP_SIZE}, or several with commas; try \
              --sizes 8,16,32"
         )),
     }

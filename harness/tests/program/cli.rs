@@ -50,6 +50,8 @@ fn usage_errors_say_what_to_try() {
     let directory = empty_directory("usage");
     let sizes = complaint(2, &["measure", "--sizes", "0"], &directory);
     assert!(sizes.contains("at least 2 members") && sizes.contains("--sizes 8,16,32"), "{sizes}");
+    let range = complaint(2, &["measure", "--sizes", "8-16"], &directory);
+    assert!(range.contains("a whole number") && range.contains("try --sizes 8,16,32"), "{range}");
     let backend = complaint(2, &["measure", "--backend", "nobody"], &directory);
     assert!(backend.contains("`nobody`") && backend.contains("dcgka"), "{backend}");
     let operation = complaint(2, &["measure", "--operation", "updat"], &directory);
