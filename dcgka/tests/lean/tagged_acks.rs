@@ -185,6 +185,22 @@ fn two_acknowledgements_that_a_member_has_swapped() {
     nothing_is_lost(world);
 }
 
+/// The same acknowledgement under the next number, with a tag that is right.
+#[test]
+fn a_secret_serves_one_tag() {
+    let mut world = group(4, 4, 909);
+    let update = world.update(0);
+    carry(&mut world, &[&update], &[2, 3]);
+    let ack = carry(&mut world, &[&update], &[1])[0];
+    let secret = secret_of(&world, 3, &world.sent[ack].bytes).unwrap();
+    carry(&mut world, &[&[ack]], &[2]);
+    let before = export(&world, 2);
+    let name = (0, number(&world, update[0]));
+    let again = forge(&world, world.id(1), number(&world, ack) + 1, name, &secret);
+    assert_eq!(world.receive(1, &again, 2).unwrap().events, []);
+    assert!(export(&world, 2) == before);
+}
+
 /// It says again and again that what it has signed was an acknowledgement. Each time that is reported, and nobody sends anything.
 #[test]
 fn a_member_that_contradicts_itself_is_reported() {

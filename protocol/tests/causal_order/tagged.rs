@@ -275,6 +275,38 @@ fn floods_keep_nothing_that_is_signed_from_being_taken() {
     assert!(encode(&order).len() < size + waiting + 500, "nothing of the tags is left");
 }
 
+#[test]
+fn an_altered_history_is_refused() {
+    let [alice, bob] = [1, 2].map(Author::new);
+    let mut order = order_of(&[(&alice, 0), (&bob, 9)]);
+    let genuine = sign(&alice, 2, &[(bob.id, 1)]);
+    for at in genuine.len() - 64 - 9..genuine.len() - 64 {
+        let mut altered = genuine.clone();
+        altered[at] ^= 2;
+        // Another handle is that of nobody.
+        assert_ne!(receive(&mut order, alice.id, &altered), Ok(Receipt::Verified), "{at}");
+    }
+    let mut altered = genuine.clone();
+    altered[genuine.len() - 65] = 2;
+    assert_eq!(receive(&mut order, alice.id, &altered), Err(Error::NotAuthentic));
+    assert_eq!(receive(&mut order, alice.id, &genuine), Ok(Receipt::Verified));
+}
+
+/// The signed message before it waits for what it acknowledges.
+#[test]
+fn an_acknowledgement_is_found_when_the_signed_message_before_it_is_delivered() {
+    let [mut alice, mut bob, carol] = [1, 2, 5].map(Author::new);
+    let mut order = order_of(&[(&alice, 0), (&bob, 0), (&carol, 9)]);
+    let signed = alice.acknowledge(&bob, 1);
+    assert_eq!(receive(&mut order, alice.id, &signed), Ok(Receipt::Verified));
+    let tagged = tag(&alice, 2, (carol.id, 1), RIGHT);
+    assert_eq!(receive_and_check(&mut order, &alice, &tagged), Ok(Receipt::Waits));
+    assert_eq!(settle(&mut order), 0);
+    receive(&mut order, bob.id, &bob.send(b"acknowledged")).unwrap();
+    assert_eq!(delivered(&mut order), [(bob.id, 1), (alice.id, 1)]);
+    assert_eq!((settle(&mut order), order.latest(&alice.id)), (1, Some(2)));
+}
+
 /// Two users of the history are not known yet.
 #[test]
 fn a_history_waits_until_everybody_in_it_is_known() {
