@@ -157,7 +157,7 @@ impl Group {
             let fresh = if missing && inside { self.fresh_key(author.index, env) } else { Vec::new() };
             return self.broadcast(ACK_NONE, subject, &fresh, None, env).map(drop);
         }
-        let tag = own.as_ref().filter(|_| env.user.rules.tags_acks() && !self.order.must_sign(&author.id)).cloned();
+        let tag = own.as_ref().filter(|_| !self.order.must_sign(&author.id)).cloned();
         let mut forwards = Vec::new();
         let mut crowded = false;
         if let Some(own) = own {

@@ -165,7 +165,7 @@ impl Net {
         self.settle();
         // Some may repair before they speak, and the others acknowledge that.
         for user in [members, members].concat() {
-            if self.group(user).order.has_tags() {
+            if self.users[user].0.rules().tags_acks() {
                 self.act(user, |member, context| member.send(b"signed", context));
                 self.settle();
             }

@@ -56,10 +56,15 @@ impl Author {
         }
     }
 
+    /// The number of the last message that has been verified or taken by its tag.
+    pub(super) fn reached(&self) -> u32 {
+        self.signed + self.taken
+    }
+
     /// The number of the next message, if it can be taken by its tag now: all before it have been delivered or taken.
     pub(super) fn next_tagged(&self) -> Option<u32> {
         let has_room = self.queue.is_empty() && (self.taken as usize) < MAX_TAGGED;
-        if has_room { self.signed.checked_add(self.taken)?.checked_add(1) } else { None }
+        if has_room { self.reached().checked_add(1) } else { None }
     }
 
     /// Checks the signature of the author's next signed message. Changes nothing.

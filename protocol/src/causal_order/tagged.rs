@@ -7,7 +7,7 @@ use super::{CausalOrder, Receipt};
 use crate::crypto::hash::Digest;
 use crate::crypto::signature::VerificationKey;
 use crate::error::Error;
-use crate::id::{GroupId, Handle, MemberId, MessageId};
+use crate::id::{GroupId, Handle, MEMBER_ID_LEN, MemberId, MessageId};
 use crate::wire::envelope::{Envelope, MAX_TAGGED, Subject};
 
 impl CausalOrder {
@@ -15,12 +15,6 @@ impl CausalOrder {
     #[must_use]
     pub fn with_tags() -> Self {
         Self { tags: Some(Box::default()), ..Self::default() }
-    }
-
-    /// Whether messages may have tags.
-    #[must_use]
-    pub fn has_tags(&self) -> bool {
-        self.tags.is_some()
     }
 
     /// Records an acknowledgement of `acknowledged` that this member has sent itself, under a tag. `key` verifies its signed
@@ -46,8 +40,8 @@ impl CausalOrder {
         mine.iter().filter_map(|message| Some((self.handle(&message.author)?, *message))).collect()
     }
 
-    /// Whether this member must sign its acknowledgement of a message by this author: it has sent [`MAX_TAGGED`] without a
-    /// signature, or two known users share the author's handle, so that its next signed message would be ambiguous.
+    /// Whether this member must sign its acknowledgement of a message by this author: messages have no tags here, or it has sent
+    /// [`MAX_TAGGED`] without a signature, or two known users share the author's handle, so that its next signed message would be ambiguous.
     #[must_use]
     pub fn must_sign(&self, author: &MemberId) -> bool {
         let full = self.tags.as_ref().is_none_or(|tags| tags.mine.len() >= MAX_TAGGED);
@@ -116,7 +110,7 @@ impl CausalOrder {
     /// Receives a message with a tag that does not [arrive](Self::arrives) in time to be checked.
     pub(super) fn receive_tagged(&mut self, id: &MemberId, envelope: &Envelope<'_>) -> Result<Receipt, Error> {
         let author = self.authors.get_mut(id).ok_or(Error::Internal)?;
-        if envelope.number <= author.signed + author.taken {
+        if envelope.number <= author.reached() {
             return Ok(Receipt::Duplicate);
         }
         let receipt = author.unverified.wait(envelope, None, &mut self.waiting_bytes)?;
@@ -129,7 +123,7 @@ impl CausalOrder {
     /// Forgets the messages with tags whose turn is over, and finds out what those wait for whose turn it is.
     pub(super) fn find_tagged(&mut self, id: &MemberId) {
         let (Some(author), Some(tags)) = (self.authors.get_mut(id), &mut self.tags) else { return };
-        author.unverified.forget_tagged(author.signed + author.taken);
+        author.unverified.forget_tagged(author.reached());
         for (handle, number) in core::mem::take(&mut author.expects) {
             tags.expected.remove(&(handle, number, *id));
         }
@@ -152,7 +146,7 @@ impl CausalOrder {
     pub(super) fn wake_tagged(&mut self, author: &MemberId, number: u32) {
         let Some(tags) = self.tags.as_mut().filter(|tags| !tags.expected.is_empty()) else { return };
         let Some(handle) = self.authors.get(author).map(|author| author.handle) else { return };
-        let (first, last) = (MemberId([0; 32]), MemberId([u8::MAX; 32]));
+        let (first, last) = (MemberId([0; MEMBER_ID_LEN]), MemberId([u8::MAX; MEMBER_ID_LEN]));
         let woken: Vec<_> = tags.expected.range((handle, 0, first)..=(handle, number, last)).copied().collect();
         for woken in woken {
             tags.expected.remove(&woken);
