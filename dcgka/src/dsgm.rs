@@ -29,7 +29,7 @@ use crate::rules::Rules;
 
 /// The version of an export, in its first byte. The same byte says the variant, so that no member continues under other
 /// rules.
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
 const PUBLISHED: u8 = 0x80;
 const LEAN_CHANNELS: u8 = 0x40;
 const TAGGED_ACKS: u8 = 0x20;

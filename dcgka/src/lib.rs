@@ -52,7 +52,7 @@
 //! | pending control messages of one author | 512 ([`MAX_PENDING`]) | receivers | the author's next update or add, and what follows it, waits until another member has acknowledged it | nothing: it continues with the acknowledgements |
 //! | two-party ciphertexts that a member has not acknowledged | 1,024 ([`MAX_KEPT_KEYS`]) | the sender | that member gets empty slots, and says `none` | remove it |
 //! | waiting messages of one author | 1,024 ([`MAX_WAITING_PER_AUTHOR`](protocol::causal_order::MAX_WAITING_PER_AUTHOR)) | the receiver | `QueueFull` | receive it again later |
-//! | waiting bytes in one group | 16,777,216 ([`MAX_WAITING_BYTES`](protocol::causal_order::MAX_WAITING_BYTES)) | the receiver; a message that is ready needs no room | `QueueFull` | receive it again later |
+//! | waiting bytes in one group, 80 for each acknowledgement that a signed message names | 16,777,216 ([`MAX_WAITING_BYTES`](protocol::causal_order::MAX_WAITING_BYTES)) | the receiver; a message that is ready needs no room | `QueueFull` | receive it again later |
 //! | unknown authors whose messages wait | 1,024 ([`MAX_STRANGERS`](protocol::causal_order::MAX_STRANGERS)) | the receiver | `QueueFull` | receive it again later |
 //! | groups whose messages wait for an invitation | 8 (`MAX_LOBBIES`) | the user; a confirmed invitation replaces a group without one, or one of the inviter of most groups | `QueueFull` | receive it again later |
 //! | invitations to one group | 16 (`MAX_INVITATIONS`) | the user | the new one replaces the oldest of the inviter of most of them | |

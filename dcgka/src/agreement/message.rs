@@ -22,7 +22,7 @@ impl Group {
     fn send_clean(&mut self, plaintext: &[u8], env: &mut Env<'_, '_>) -> Result<(), Error> {
         let (sender, number) = (env.user.id, self.next_number()?);
         let draft = Draft { kind: MESSAGE, sender, number, subject: Subject::None, new_key: None, body: &[] };
-        let header = draft.header_after(self.handle(&sender)?, !self.order.history().is_empty());
+        let header = draft.header_after(self.handle(&sender)?, self.order.has_history());
         let me = self.me();
         let chain = self.sender(me).and_then(|sender| sender.chain.as_mut()).ok_or(Error::Internal)?;
         let body = chain.next_key().seal(plaintext, &header)?;

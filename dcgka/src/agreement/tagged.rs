@@ -16,7 +16,7 @@ use protocol::membership::{KnownUser, MemberIndex};
 use protocol::wire::envelope::{Draft, Envelope, Subject};
 
 use super::sender::Sender;
-use super::state::{ControlId, Env, Group, Taken};
+use super::state::{ControlId, Env, Group, Pending, Taken};
 use crate::messages::{self, TAGGED_ACK};
 
 impl Group {
@@ -84,7 +84,7 @@ impl Group {
 
     /// Compares the next signed message of a member, or the next acknowledgement that it names, with what I have taken by tag.
     /// Returns what I knew of the member before, if this is the acknowledgement that I have taken. If it is not, I go back to
-    /// there, and report it.
+    /// there, and report it, unless somebody outside may have forged the tag.
     pub(super) fn confirm(&mut self, author: KnownUser, message: &Verified, env: &mut Env<'_, '_>) -> Option<Sender> {
         if self.taken.is_empty() {
             return None;
@@ -100,8 +100,16 @@ impl Group {
             return Some(before);
         }
         self.go_back(author.index, before);
-        env.events.push(Event::Equivocation { by: author.id });
+        if !self.is_known_outside(&control) {
+            env.events.push(Event::Equivocation { by: author.id });
+        }
         None
+    }
+
+    /// Whether a user outside my view has the seed of a control message. It could have made a tag in any member's name.
+    fn is_known_outside(&self, control: &ControlId) -> bool {
+        let inside = |pending: &Pending| pending.recipients.is_subset(self.view());
+        !self.view().contains(control.author) || !self.pending.get(control).is_some_and(inside)
     }
 
     /// Forgets everything that I have taken from a member by tag, from where I knew this of it.
@@ -117,7 +125,8 @@ impl Group {
         let by = self.membership.index(author)?;
         let control = self.control(&tagged.acknowledged)?;
         let is_taken = self.taken.get(&by).is_some_and(|taken| taken.iter().any(|other| other.control == control));
-        let secret = self.pending.get(&control)?.secrets.get(&by).filter(|_| !is_taken)?;
+        let secret =
+            self.pending.get(&control)?.secrets.get(&by).filter(|_| !is_taken && !self.retired.contains(by))?;
         Some(tagged.is_authentic(secret))
     }
 

@@ -11,7 +11,7 @@ use rand_core::{Rng as _, SeedableRng as _};
 
 use super::concurrency::common::{Sent, World, carry, says_none};
 use super::concurrency::identity_key;
-use super::tagged_acks::{forge, group, number, secret_of};
+use super::tagged_acks::{forge, group, is_tagged, number, secret_of};
 
 /// Sends something. Returns its places.
 type Sends = fn(&mut World) -> Vec<usize>;
@@ -216,4 +216,64 @@ fn a_step_by_a_tag_that_breaks_a_rule_is_undone() {
     }
     let shown = |user: usize| world.users[user].member.fingerprints().unwrap().into_iter().find(|(of, _)| *of == id);
     assert_eq!(shown(1), shown(2));
+}
+
+#[test]
+fn a_removed_member_that_is_honest_is_not_reported() {
+    let mut world = group(4, 4, 7001);
+    let equivocation = Event::Equivocation { by: world.id(3) };
+    // User 3 acknowledges an update of user 1 under a tag, which user 0 takes.
+    let first = world.update(1);
+    carry(&mut world, &[&first], &[0]);
+    let one = carry(&mut world, &[&first], &[3]);
+    assert!(is_tagged(&world, one[0]));
+    carry(&mut world, &[&one], &[0]);
+    // User 0 removes user 3 and user 2. User 1 has acknowledged the first removal alone: user 0 keeps nothing of user 3.
+    let removes3 = world.remove(0, 3);
+    let removes2 = world.remove(0, 2);
+    let acks = carry(&mut world, &[&removes3], &[1]);
+    let said = world.say(1, "signed");
+    carry(&mut world, &[&acks, &said], &[0]);
+    // User 2 knows nothing of it and updates. User 3 knows nothing either, and acknowledges that.
+    let second = world.update(2);
+    carry(&mut world, &[&second], &[0]);
+    let two = carry(&mut world, &[&second], &[3]);
+    assert!(is_tagged(&world, two[0]));
+    carry(&mut world, &[&two], &[0]);
+    let said = world.say(3, "what I have acknowledged");
+    carry(&mut world, &[&said], &[0]);
+    let _ = removes2;
+    assert!(!world.users[0].events.contains(&equivocation), "user 3 has not equivocated: {:?}", world.users[0].events);
+}
+
+/// User 3 has been removed, and every member has acknowledged that under its signature. But user 2 still waits for an
+/// acknowledgement of the update, whose seed user 3 got.
+#[test]
+fn a_removed_member_cannot_have_a_member_reported() {
+    let mut world = group(4, 4, 7101);
+    // User 1 gets the update last.
+    let update = world.update(0);
+    let mut all = carry(&mut world, &[&update], &[2, 3]);
+    let removes = world.remove(2, 3);
+    all.extend(carry(&mut world, &[&removes], &[1]));
+    all.extend(world.say(1, "I know that user 3 is gone"));
+    all.extend(carry(&mut world, &[&removes], &[0]));
+    all.extend(world.say(0, "I too"));
+    all.extend(world.say(2, "I too"));
+    carry(&mut world, &[&all], &[2]);
+    carry(&mut world, &[&all, &removes], &[0]);
+    assert_eq!(world.members(2), [0, 1, 2]);
+    // What user 1 would answer to the update: user 3 has its secret.
+    let (mut copy, mut rng) = (world.users[1].member.duplicate(), world.users[1].rng.clone());
+    let mut context = Context { rng: &mut rng, directory: &world.directory, confirm_inviter: &|_| true };
+    let incoming = Incoming { group: world.group, author: world.id(0), bytes: &world.sent[update[0]].bytes };
+    let genuine = copy.receive_one(&incoming, &mut context).unwrap().outgoing[0].bytes.clone();
+    // User 3 did not know of its removal then: its state is what it was.
+    let secret = secret_of(&world, 3, &genuine).unwrap();
+    let said = world.say(1, "without the update");
+    let forged = forge(&world, world.id(1), number(&world, said[0]), (0, number(&world, update[0])), &secret);
+    let received = world.receive(1, &forged, 2).map(|received| received.events);
+    carry(&mut world, &[&said], &[2]);
+    let reported = world.users[2].events.contains(&Event::Equivocation { by: world.id(1) });
+    assert!(!reported, "the forgery of an outsider: {received:?}");
 }

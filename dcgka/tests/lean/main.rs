@@ -6,6 +6,7 @@
 mod concurrency;
 mod forgers;
 mod hostile;
+mod lists;
 mod tagged_acks;
 mod worst_cases;
 

@@ -8,8 +8,8 @@ use super::unverified::Unverified;
 use crate::crypto::hash::Digest;
 use crate::crypto::signature::{VERIFICATION_KEY_LEN, VerificationKey};
 use crate::error::Error;
-use crate::id::{GroupId, Handle, MemberId};
-use crate::wire::envelope::{Envelope, Kind, MAX_TAGGED};
+use crate::id::{GroupId, Handle, MemberId, MessageId};
+use crate::wire::envelope::{Envelope, Kind, MAX_TAGGED, Subject, tagged_digest};
 
 #[derive(Clone)]
 pub(super) struct Author {
@@ -145,6 +145,25 @@ impl Author {
         }
         let key = VerificationKey::from_bytes(&seen.key)?;
         authenticate(id, envelope, group, readings.into_iter(), &key).map(|_| Receipt::Equivocation)
+    }
+
+    /// Judges an acknowledgement with a tag under a number that is known: the author's own message, one that a later message
+    /// names, or something else than what the author has there.
+    pub(super) fn compare_tagged<'n, N: Iterator<Item = &'n MemberId>>(
+        &self,
+        id: &MemberId,
+        group: &GroupId,
+        envelope: &Envelope<'_>,
+        known: impl Fn(&Handle) -> N,
+    ) -> Result<Receipt, Error> {
+        let seen = self.window.iter().find(|seen| seen.number == envelope.number).and_then(|seen| seen.digest);
+        let (Some(digest), Subject::Acknowledged(handle, number)) = (seen, envelope.subject) else {
+            return Ok(Receipt::Duplicate);
+        };
+        let is_seen = |author: &MemberId| {
+            tagged_digest(group, id, envelope.number, MessageId { author: *author, number }) == digest
+        };
+        if known(&handle).any(is_seen) { Ok(Receipt::Duplicate) } else { Err(Error::NotAuthentic) }
     }
 }
 

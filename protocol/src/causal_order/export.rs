@@ -25,6 +25,8 @@ impl CausalOrder {
         }
         if let Some(tags) = &self.tags {
             put_messages(&tags.mine, out);
+            put_len(out, tags.contradicting.len());
+            tags.contradicting.iter().for_each(|id| out.extend_from_slice(&id.0));
         }
     }
 
@@ -46,15 +48,15 @@ impl CausalOrder {
             let id = take_id(reader, order.authors.last_key_value())?;
             let author = Author::decode(&id, order.tags.is_some(), reader)?;
             order.names.insert(author.handle, id);
-            order.waiting_bytes += author.queue.iter().map(|message| message.body.len()).sum::<usize>();
-            order.waiting_bytes += author.unverified.bytes();
+            order.waiting_bytes += author.queue.iter().map(Verified::weight).sum::<usize>();
+            order.waiting_bytes += author.unverified.weight();
             order.authors.insert(id, author);
         }
         let strangers = reader.count(MEMBER_ID_LEN)?;
         for _ in 0..strangers {
             let id = take_id(reader, order.strangers.last_key_value())?;
             let messages = Unverified::decode(&id.handle(), order.tags.is_some(), reader)?;
-            order.waiting_bytes += messages.bytes();
+            order.waiting_bytes += messages.weight();
             if messages.is_empty() || order.authors.contains_key(&id) {
                 return Err(Error::Malformed);
             }
@@ -65,6 +67,9 @@ impl CausalOrder {
         }
         if let Some(tags) = &mut order.tags {
             tags.mine = take_messages(reader)?;
+            for _ in 0..reader.count(MEMBER_ID_LEN)? {
+                tags.contradicting.push(MemberId(reader.array()?));
+            }
         }
         for id in order.authors.keys().copied().collect::<Vec<_>>() {
             order.line_up(&id);
@@ -84,7 +89,7 @@ impl CausalOrder {
                 return Err(Error::Malformed);
             };
             self.unnamed.insert((unknown, *id));
-            author.unverified.signed.insert(Waiting { name: Some(unknown), ..waiting });
+            author.unverified.signed.insert(waiting);
         }
         Ok(())
     }

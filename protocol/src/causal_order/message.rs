@@ -16,6 +16,9 @@ pub const MAX_STRANGERS: usize = 1024;
 /// older number it counts as a duplicate.
 pub const EQUIVOCATION_WINDOW: usize = 8;
 
+/// The room that an acknowledgement takes which a signed message names: more than the ten bytes there.
+pub(super) const NAMED_BYTES: usize = 80;
+
 /// How many messages are checked together at most: those of a larger batch in parts, of which a forgery spoils only its own.
 pub const MAX_TOGETHER: usize = 256;
 
@@ -71,6 +74,13 @@ pub struct Verified {
     pub body: Vec<u8>,
     /// The verification key of its author for this message.
     pub key: [u8; VERIFICATION_KEY_LEN],
+}
+
+impl Verified {
+    /// The room that it takes while it waits.
+    pub(super) fn weight(&self) -> usize {
+        if self.kind == Kind::TAGGED { NAMED_BYTES } else { self.body.len() }
+    }
 }
 
 /// What happens to a message when it is received.

@@ -45,7 +45,7 @@ use crate::id::{GroupId, Handle, MEMBER_ID_LEN, MemberId, MessageId};
 use crate::wire::envelope::{Envelope, Subject};
 use author::Author;
 use tags::Tags;
-use unverified::{Unverified, Waiting};
+use unverified::{Unverified, Waiting, weight_of};
 
 /// The authors' messages: what has been delivered, what has been verified, what waits.
 #[derive(Clone, Default)]
@@ -180,7 +180,7 @@ impl CausalOrder {
             return Err(Error::WrongAuthor);
         }
         if envelope.is_tagged() {
-            return self.receive_tagged(id, envelope);
+            return self.receive_tagged(id, group, envelope);
         }
         let readings = self.names.readings(envelope);
         if envelope.number <= author.signed {
@@ -189,12 +189,12 @@ impl CausalOrder {
         let is_next = envelope.follows() <= author.signed;
         let unknown = readings.as_ref().err().copied();
         let Some(readings) = readings.ok().filter(|_| is_next) else {
-            let receipt = author.unverified.wait(envelope, unknown, &mut self.waiting_bytes)?;
+            let receipt = author.unverified.wait(envelope, &mut self.waiting_bytes)?;
             self.unnamed.extend(unknown.filter(|_| is_next).map(|name| (name, *id)));
             return Ok(receipt);
         };
         let queued = author.queue.len();
-        let crowded = queued >= MAX_WAITING_PER_AUTHOR || !has_room(self.waiting_bytes, envelope.bytes.len());
+        let crowded = queued >= MAX_WAITING_PER_AUTHOR || !has_room(self.waiting_bytes, weight_of(envelope));
         // A message that has nothing to wait for is always accepted, even if forged messages fill the queues.
         if crowded && (queued > 0 || !self.may_be_ready(id, envelope)) {
             return Err(Error::QueueFull);
@@ -233,7 +233,7 @@ impl CausalOrder {
         if let Some(key) = &message.new_key {
             author.delivered_key = *key.as_bytes();
         }
-        self.waiting_bytes = self.waiting_bytes.saturating_sub(message.body.len());
+        self.waiting_bytes = self.waiting_bytes.saturating_sub(message.weight());
         let is_last = author.queue.is_empty();
         self.ready.remove(&id);
         self.wake(&id, message.number);
@@ -291,14 +291,19 @@ impl CausalOrder {
     /// Whether everything that the author's next signed message acknowledges has been delivered.
     fn may_be_ready(&self, id: &MemberId, envelope: &Envelope<'_>) -> bool {
         let signed = self.authors.get(id).map_or(0, |author| author.signed);
-        let history = (envelope.follows() + 1..).zip(envelope.history.iter());
+        let history = (envelope.follows() + 1..envelope.number).zip(envelope.history.iter());
         let open = history.filter(|(number, _)| *number > signed).map(|(_, acknowledged)| acknowledged);
         let subject = match envelope.subject {
             Subject::Acknowledged(handle, number) => Some((handle, number)),
             _ => None,
         };
-        let is_delivered = |(handle, number)| self.names.with(&handle).iter().any(|id| self.has_delivered(id, number));
-        open.chain(subject).all(is_delivered)
+        open.chain(subject).all(|(handle, number)| self.delivered_of(handle, number).next().is_some())
+    }
+
+    /// The messages that a handle and a number can stand for, of those that have been delivered.
+    fn delivered_of(&self, handle: Handle, number: u32) -> impl Iterator<Item = MessageId> {
+        let authors = self.names.with(&handle).iter().filter(move |author| self.has_delivered(author, number));
+        authors.map(move |author| MessageId { author: *author, number })
     }
 
     fn waiting_of(&self, id: &MemberId) -> Option<&Unverified> {
@@ -307,13 +312,13 @@ impl CausalOrder {
 
     fn wait_as_stranger(&mut self, id: &MemberId, envelope: &Envelope<'_>) -> Result<Receipt, Error> {
         if let Some(messages) = self.strangers.get_mut(id) {
-            return messages.wait(envelope, None, &mut self.waiting_bytes);
+            return messages.wait(envelope, &mut self.waiting_bytes);
         }
         if self.strangers.len() >= MAX_STRANGERS {
             return Err(Error::QueueFull);
         }
         let mut messages = Unverified::default();
-        let receipt = messages.wait(envelope, None, &mut self.waiting_bytes)?;
+        let receipt = messages.wait(envelope, &mut self.waiting_bytes)?;
         self.strangers.insert(*id, messages);
         Ok(receipt)
     }
@@ -323,13 +328,13 @@ impl CausalOrder {
         loop {
             let Some(author) = self.authors.get_mut(id) else { return };
             let reached = author.unverified.take_reached(author.signed);
-            for name in reached.iter().filter_map(|waiting| waiting.name) {
-                self.unnamed.remove(&(name, *id));
+            for name in reached.iter().flat_map(|waiting| &waiting.names) {
+                self.unnamed.remove(&(*name, *id));
             }
             let mut reached = reached.into_iter();
             let mut verified = false;
             for waiting in reached.by_ref() {
-                self.waiting_bytes = self.waiting_bytes.saturating_sub(waiting.bytes.len());
+                self.waiting_bytes = self.waiting_bytes.saturating_sub(waiting.weight());
                 verified = self.verify_one(id, waiting, group);
                 if verified {
                     break;
@@ -348,40 +353,31 @@ impl CausalOrder {
         let Some(author) = self.authors.get_mut(id).filter(|author| waiting.number > author.signed) else {
             return false;
         };
-        // If this is clear, the message is not decoded.
-        let still_unknown = waiting.name.filter(|name| self.names.with(name).is_empty());
-        let checked = match still_unknown {
-            Some(unknown) => Err(unknown),
-            None => {
-                let Ok(envelope) = Envelope::decode(&waiting.bytes) else { return false };
-                self.names.readings(&envelope).map(|readings| author.check(id, &envelope, group, readings))
-            }
-        };
-        let unknown = match checked {
-            Err(unknown) => unknown,
-            Ok(Err(_)) => return false,
-            Ok(Ok(checked)) => {
-                self.take(id, checked);
-                return true;
-            }
-        };
-        self.unnamed.insert((unknown, *id));
-        self.waiting_bytes += waiting.bytes.len();
-        author.unverified.signed.insert(Waiting { name: Some(unknown), ..waiting });
-        false
+        // It is decoded once, when all that it names are known.
+        if let Some(unknown) = waiting.names.iter().find(|name| self.names.with(name).is_empty()) {
+            self.unnamed.insert((*unknown, *id));
+            self.waiting_bytes += waiting.weight();
+            author.unverified.signed.insert(waiting);
+            return false;
+        }
+        let Ok(envelope) = Envelope::decode(&waiting.bytes) else { return false };
+        let Ok(readings) = self.names.readings(&envelope) else { return false };
+        let Ok(checked) = author.check(id, &envelope, group, readings) else { return false };
+        self.take(id, checked);
+        true
     }
 
     /// Takes an author's next signed message.
     fn take(&mut self, id: &MemberId, checked: Checked) {
         let Some(author) = self.authors.get_mut(id) else { return };
-        self.waiting_bytes += checked.message.body.len();
-        let was_idle = author.queue.is_empty();
+        let before = author.queue.len();
         if !author.take(checked)
             && let Some(tags) = &mut self.tags
         {
             tags.contradicting.push(*id);
         }
-        if was_idle {
+        self.waiting_bytes += author.queue.range(before..).map(Verified::weight).sum::<usize>();
+        if before == 0 {
             self.line_up(id);
         }
     }

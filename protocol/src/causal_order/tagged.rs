@@ -40,6 +40,12 @@ impl CausalOrder {
         mine.iter().filter_map(|message| Some((self.handle(&message.author)?, *message))).collect()
     }
 
+    /// Whether this member has acknowledged anything under a tag since its last signed message.
+    #[must_use]
+    pub fn has_history(&self) -> bool {
+        self.tags.as_ref().is_some_and(|tags| !tags.mine.is_empty())
+    }
+
     /// Whether this member must sign its acknowledgement of a message by this author: messages have no tags here, or it has sent
     /// [`MAX_TAGGED`] without a signature, or two known users share the author's handle, so that its next signed message would be ambiguous.
     #[must_use]
@@ -87,33 +93,46 @@ impl CausalOrder {
     /// An author, and what may be its next message. The caller says so if it takes one ([`taken`](Self::taken)). The others are
     /// forgotten: if nobody here can check a message, its author's next signed message says what it was.
     pub fn due(&mut self, group: &GroupId) -> Option<(MemberId, Vec<Tagged>)> {
-        let id = self.tags.as_mut()?.due.pop_first()?;
-        let Some(number) = self.authors.get(&id).and_then(|author| author.next_tagged()) else {
-            return Some((id, Vec::new()));
-        };
+        loop {
+            let id = self.tags.as_mut()?.due.pop_first()?;
+            let found = self.take_due(&id, group).unwrap_or_default();
+            if !found.is_empty() {
+                return Some((id, found));
+            }
+        }
+    }
+
+    /// Takes what may be an author's next message from what waits.
+    fn take_due(&mut self, id: &MemberId, group: &GroupId) -> Option<Vec<Tagged>> {
+        let author = self.authors.get(id)?;
+        let number = author.next_tagged()?;
+        let waiting: Vec<_> = author.unverified.tagged_under(number).copied().collect();
         let mut found = Vec::new();
-        let waiting: Vec<_> = self.authors.get(&id)?.unverified.tagged_under(number).copied().collect();
         for waiting in waiting {
             let (handle, acknowledged) = waiting.acknowledged;
-            let authors = self.names.with(&handle).iter().filter(|other| self.has_delivered(other, acknowledged));
-            let delivered: Vec<_> = authors.map(|author| MessageId { author: *author, number: acknowledged }).collect();
-            if !delivered.is_empty()
-                && let Some(author) = self.authors.get_mut(&id)
-            {
-                author.unverified.tagged.remove(&waiting);
+            let before = found.len();
+            let delivered = self.delivered_of(handle, acknowledged);
+            found.extend(delivered.map(|it| Tagged::new((number, waiting.tag), id, it, group)));
+            if found.len() > before {
+                self.authors.get_mut(id)?.unverified.tagged.remove(&waiting);
             }
-            found.extend(delivered.into_iter().map(|it| Tagged::new((number, waiting.tag), &id, it, group)));
         }
-        Some((id, found))
+        Some(found)
     }
 
     /// Receives a message with a tag that does not [arrive](Self::arrives) in time to be checked.
-    pub(super) fn receive_tagged(&mut self, id: &MemberId, envelope: &Envelope<'_>) -> Result<Receipt, Error> {
+    pub(super) fn receive_tagged(
+        &mut self,
+        id: &MemberId,
+        group: &GroupId,
+        envelope: &Envelope<'_>,
+    ) -> Result<Receipt, Error> {
         let author = self.authors.get_mut(id).ok_or(Error::Internal)?;
         if envelope.number <= author.reached() {
-            return Ok(Receipt::Duplicate);
+            let names = |name: &Handle| self.names.with(name).iter();
+            return author.compare_tagged(id, group, envelope, names);
         }
-        let receipt = author.unverified.wait(envelope, None, &mut self.waiting_bytes)?;
+        let receipt = author.unverified.wait(envelope, &mut self.waiting_bytes)?;
         if author.next_tagged() == Some(envelope.number) {
             self.find_tagged(id);
         }
@@ -128,18 +147,17 @@ impl CausalOrder {
             tags.expected.remove(&(handle, number, *id));
         }
         let Some(number) = author.next_tagged().filter(|_| !author.unverified.tagged.is_empty()) else { return };
-        let expects: BTreeSet<_> = author.unverified.tagged_under(number).map(|tagged| tagged.acknowledged).collect();
-        for (handle, number) in expects {
-            let mut named = self.names.with(&handle).iter();
-            let is_delivered =
-                named.any(|other| self.authors.get(other).is_some_and(|other| other.delivered >= number));
-            if is_delivered {
-                tags.due.insert(*id);
-            } else if let Some(author) = self.authors.get_mut(id) {
-                author.expects.insert((handle, number));
-                tags.expected.insert((handle, number, *id));
-            }
+        let under = author.unverified.tagged_under(number).map(|tagged| tagged.acknowledged);
+        let (delivered, expects): (BTreeSet<_>, BTreeSet<_>) = under
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .partition(|(handle, number)| self.delivered_of(*handle, *number).next().is_some());
+        let (Some(author), Some(tags)) = (self.authors.get_mut(id), &mut self.tags) else { return };
+        if !delivered.is_empty() {
+            tags.due.insert(*id);
         }
+        tags.expected.extend(expects.iter().map(|(handle, number)| (*handle, *number, *id)));
+        author.expects = expects;
     }
 
     /// Finds the authors whose messages with tags have waited for messages of another up to this number.

@@ -3,7 +3,7 @@
 use core::cmp::Ordering;
 use std::collections::BTreeSet;
 
-use super::message::{MAX_WAITING_BYTES, MAX_WAITING_PER_AUTHOR, Receipt};
+use super::message::{MAX_WAITING_BYTES, MAX_WAITING_PER_AUTHOR, NAMED_BYTES, Receipt};
 use crate::error::Error;
 use crate::id::{HANDLE_LEN, Handle};
 use crate::wire::envelope::{Envelope, MAX_TAGGED, Subject, TAG_LEN};
@@ -24,8 +24,8 @@ pub(super) struct Waiting {
     pub(super) follows: u32,
     pub(super) number: u32,
     pub(super) bytes: Vec<u8>,
-    /// A user that it names: an unknown one, if there was one when it was looked at. Not exported.
-    pub(super) name: Option<Handle>,
+    /// The users that it names. Not exported.
+    pub(super) names: Vec<Handle>,
 }
 
 /// An acknowledgement with a tag: this is all that is in it.
@@ -39,12 +39,26 @@ pub(super) struct Tagged {
 impl Waiting {
     pub(super) fn new(envelope: &Envelope<'_>) -> Self {
         let (follows, number, bytes) = (envelope.follows(), envelope.number, envelope.bytes.to_vec());
-        Self { follows, number, bytes, name: envelope.names().next() }
+        Self { follows, number, bytes, names: envelope.names().collect() }
+    }
+
+    /// The room that it takes.
+    pub(super) fn weight(&self) -> usize {
+        weight(self.bytes.len(), self.number, self.follows)
     }
 
     fn order(&self) -> (u32, u32, &[u8]) {
         (self.follows, self.number, &self.bytes)
     }
+}
+
+/// The room that a signed message takes while it waits: enough for the acknowledgements that it names, too.
+pub(super) fn weight_of(envelope: &Envelope<'_>) -> usize {
+    weight(envelope.bytes.len(), envelope.number, envelope.follows())
+}
+
+fn weight(len: usize, number: u32, follows: u32) -> usize {
+    len + NAMED_BYTES * number.saturating_sub(follows).saturating_sub(1) as usize
 }
 
 impl PartialEq for Waiting {
@@ -84,30 +98,24 @@ impl Unverified {
         self.signed.is_empty() && self.tagged.is_empty()
     }
 
-    /// Bytes of the messages with signatures.
-    pub(super) fn bytes(&self) -> usize {
-        self.signed.iter().map(|waiting| waiting.bytes.len()).sum()
+    /// The room that the messages with signatures take.
+    pub(super) fn weight(&self) -> usize {
+        self.signed.iter().map(Waiting::weight).sum()
     }
 
-    /// Lets a message wait, which may name an unknown user. After an error nothing has changed.
-    pub(super) fn wait(
-        &mut self,
-        envelope: &Envelope<'_>,
-        unknown: Option<Handle>,
-        waiting_bytes: &mut usize,
-    ) -> Result<Receipt, Error> {
+    /// Lets a message wait. After an error nothing has changed.
+    pub(super) fn wait(&mut self, envelope: &Envelope<'_>, waiting_bytes: &mut usize) -> Result<Receipt, Error> {
         if let Some(tagged) = Tagged::new(envelope) {
             return self.wait_tagged(tagged);
         }
         let waiting = Waiting::new(envelope);
-        let waiting = Waiting { name: unknown.or(waiting.name), ..waiting };
         if self.signed.contains(&waiting) {
             return Ok(Receipt::Duplicate);
         }
-        if self.signed.len() >= MAX_WAITING_PER_AUTHOR || *waiting_bytes + waiting.bytes.len() > MAX_WAITING_BYTES {
+        if self.signed.len() >= MAX_WAITING_PER_AUTHOR || *waiting_bytes + waiting.weight() > MAX_WAITING_BYTES {
             return Err(Error::QueueFull);
         }
-        *waiting_bytes += waiting.bytes.len();
+        *waiting_bytes += waiting.weight();
         self.signed.insert(waiting);
         Ok(Receipt::Waits)
     }
@@ -126,7 +134,7 @@ impl Unverified {
     /// Takes the signed messages whose turn is over or has come, now that this number has been reached.
     pub(super) fn take_reached(&mut self, signed: u32) -> BTreeSet<Waiting> {
         let Some(later) = signed.checked_add(1) else { return core::mem::take(&mut self.signed) };
-        let first = Waiting { follows: later, number: 0, bytes: Vec::new(), name: None };
+        let first = Waiting { follows: later, number: 0, bytes: Vec::new(), names: Vec::new() };
         let later = self.signed.split_off(&first);
         core::mem::replace(&mut self.signed, later)
     }

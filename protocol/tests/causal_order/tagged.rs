@@ -5,8 +5,8 @@ use protocol::crypto::secret::Secret;
 use protocol::crypto::signature::SigningKey;
 use protocol::error::Error;
 use protocol::id::{MemberId, MessageId};
-use protocol::wire::codec::put_varint;
-use protocol::wire::envelope::{Draft, Envelope, Kind, MAX_TAGGED, Subject};
+use protocol::wire::codec::{MAX_MESSAGE_LEN, put_varint};
+use protocol::wire::envelope::{Draft, Envelope, Kind, MAX_TAGGED, Subject, tagged_digest};
 
 use crate::{Author, GROUP, KIND, delivered, encode, receive};
 
@@ -405,4 +405,46 @@ fn a_history_has_one_form() {
     let mut order = CausalOrder::default();
     order.introduce(alice.id, alice.key.verification_key(), 0, &GROUP);
     assert_eq!(receive(&mut order, alice.id, &sign(&alice, 2, &[(alice.id, 1)])), Err(Error::Malformed));
+}
+
+#[test]
+fn a_message_with_the_last_number_is_judged_where_there_is_no_room() {
+    let [alice, bob] = [1, 2].map(Author::new);
+    let mut order = CausalOrder::with_tags();
+    order.introduce(alice.id, alice.key.verification_key(), u32::MAX - 1, &GROUP);
+    order.introduce(bob.id, bob.key.verification_key(), 0, &GROUP);
+    let sign = |by: MemberId, number, body: &[u8]| {
+        let draft = Draft { kind: KIND, sender: by, number, subject: Subject::None, new_key: None, body };
+        draft.sign(&GROUP, by.handle(), None, &bob.key).0
+    };
+    // Version, kind, sender, number of two bytes, signature.
+    let body = vec![0; MAX_MESSAGE_LEN - 1 - 1 - 8 - 2 - 64];
+    for number in 1000..1016 {
+        assert_eq!(receive(&mut order, bob.id, &sign(bob.id, number, &body)), Ok(Receipt::Waits));
+    }
+    assert_eq!(receive(&mut order, bob.id, &sign(bob.id, 1016, &body)), Err(Error::QueueFull));
+    // It has nothing to wait for, so it needs no room.
+    assert_eq!(receive(&mut order, alice.id, &sign(alice.id, u32::MAX, b"")), Err(Error::NotAuthentic));
+}
+
+#[test]
+fn a_tag_under_the_number_of_something_else_is_not_authentic() {
+    let [alice, bob] = [1, 2].map(Author::new);
+    let mut order = CausalOrder::with_tags();
+    order.introduce(alice.id, alice.key.verification_key(), 0, &GROUP);
+    order.introduce(bob.id, bob.key.verification_key(), 9, &GROUP);
+    let signed = sign_with(&alice, 1, &[], None);
+    assert_eq!(receive(&mut order, alice.id, &signed), Ok(Receipt::Verified));
+    let (mine, other) = ((bob.id, 5), (bob.id, 6));
+    assert_eq!(receive(&mut order, alice.id, &tag(&alice, 1, mine, RIGHT)), Err(Error::NotAuthentic));
+    // What a member has sent itself is its own, and another message under its number is not.
+    let mut order = CausalOrder::with_tags();
+    order.introduce(alice.id, alice.key.verification_key(), 0, &GROUP);
+    order.introduce(bob.id, bob.key.verification_key(), 9, &GROUP);
+    let own = tag(&alice, 1, mine, RIGHT);
+    let acknowledged = MessageId { author: mine.0, number: mine.1 };
+    let digest = tagged_digest(&GROUP, &alice.id, 1, acknowledged);
+    order.sent_tagged(&alice.id, 1, digest, &alice.key.verification_key(), acknowledged);
+    assert_eq!(receive(&mut order, alice.id, &own), Ok(Receipt::Duplicate));
+    assert_eq!(receive(&mut order, alice.id, &tag(&alice, 1, other, RIGHT)), Err(Error::NotAuthentic));
 }
