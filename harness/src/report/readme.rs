@@ -159,6 +159,8 @@ fn around(text: &str, part: Part) -> Option<(&str, &str)> {
 mod tests {
     use std::collections::BTreeMap;
 
+    use protocol::operation::Operation;
+
     use super::*;
     use crate::record::about::About;
     use crate::record::manifest::{Manifest, Options};
@@ -230,6 +232,9 @@ mod tests {
         recorded.manifest.options.backends.push("dcgka:lean".to_owned());
         let once = spliced(&text, &recorded).unwrap();
         assert!(once.contains("- **Lean.** `dcgka:lean`") && once.contains("sends 32,020 bytes: 1.00 times"), "{once}");
+        // A finding that was measured is not left out in silence.
+        recorded.samples.retain(|sample| sample.variant != "lean" || sample.operation == Operation::Create);
+        assert_eq!(spliced(&text, &recorded), Err(ReadmeError::NoFindings));
     }
 
     #[test]

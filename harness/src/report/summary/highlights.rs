@@ -38,7 +38,7 @@ pub fn shown(compared: &Comparison<'_>) -> Vec<String> {
 }
 
 /// Findings on an update: bytes, CPU time, what acknowledgements cost, and what the leanest form saves, if it was measured.
-/// `None` if one of the other backends that they are about was not measured.
+/// `None` if one of the other backends that they are about was not measured, or if a figure has no counting sample.
 #[must_use]
 pub fn findings(compared: &Comparison<'_>, size: u32) -> Option<String> {
     let without_acks = without_acks_of(DCGKA);
@@ -74,7 +74,8 @@ pub fn findings(compared: &Comparison<'_>, size: u32) -> Option<String> {
         thousands(of(&without_acks, BYTES)?),
         ms(of(&without_acks, RECIPIENT)),
     );
-    Some(findings + &lean().unwrap_or_default())
+    let is_measured = |row: &str| compared.rows().iter().any(|measured| measured == row);
+    Some(findings + &if is_measured(LEAN) { lean()? } else { String::new() })
 }
 
 /// Two times compared. Ratios near 1 are within the noise of a shared machine.
