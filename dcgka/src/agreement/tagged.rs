@@ -125,8 +125,7 @@ impl Group {
         let by = self.membership.index(author)?;
         let control = self.control(&tagged.acknowledged)?;
         let is_taken = self.taken.get(&by).is_some_and(|taken| taken.iter().any(|other| other.control == control));
-        let secret =
-            self.pending.get(&control)?.secrets.get(&by).filter(|_| !is_taken && !self.retired.contains(by))?;
+        let secret = self.pending.get(&control)?.secrets.get(&by).filter(|_| !is_taken)?;
         Some(tagged.is_authentic(secret))
     }
 

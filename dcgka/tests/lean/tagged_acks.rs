@@ -190,7 +190,7 @@ fn two_acknowledgements_that_a_member_has_swapped() {
 fn a_secret_serves_one_tag() {
     let mut world = group(4, 4, 909);
     let update = world.update(0);
-    carry(&mut world, &[&update], &[2, 3]);
+    let others = carry(&mut world, &[&update], &[2, 3]);
     let ack = carry(&mut world, &[&update], &[1])[0];
     let secret = secret_of(&world, 3, &world.sent[ack].bytes).unwrap();
     carry(&mut world, &[&[ack]], &[2]);
@@ -198,6 +198,14 @@ fn a_secret_serves_one_tag() {
     let name = (0, number(&world, update[0]));
     let again = forge(&world, world.id(1), number(&world, ack) + 1, name, &secret);
     assert_eq!(world.receive(1, &again, 2).unwrap().events, []);
+    assert!(export(&world, 2) == before);
+    // Once its author has signed that, nobody has the secret any more, and no other one stands in for it.
+    let said = world.say(1, "what I have acknowledged");
+    carry(&mut world, &[&said], &[2]);
+    let before = export(&world, 2);
+    let of_user_3 = secret_of(&world, 2, &world.sent[others[1]].bytes).unwrap();
+    let forged = forge(&world, world.id(1), number(&world, said[0]) + 1, name, &of_user_3);
+    assert_eq!(world.receive(1, &forged, 2).unwrap().events, []);
     assert!(export(&world, 2) == before);
 }
 
