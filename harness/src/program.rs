@@ -55,13 +55,19 @@ mod serving {
     use std::ffi::OsString;
     use std::process::ExitCode;
 
+    use crate::record::exposure::Order;
+    use crate::record::name::join;
     use crate::record::program::Program;
     use crate::registry::{Constructor, Registry};
     use crate::run::child::Launch;
-    use crate::run::{apart, describe, runner};
+    use crate::run::{apart, attacks, describe, runner};
 
     fn serve_described(registry: &Registry) -> Result<(), Box<dyn Error>> {
         describe::serve(&describe::Described::of(registry)?).map_err(Into::into)
+    }
+
+    fn attack(registry: &Registry, name: &str, seed: &str, quick: bool) -> Result<(), Box<dyn Error>> {
+        Ok(attacks::serve(&registry.constructor(name)?, Order { seed: seed.parse()?, quick })?)
     }
 
     pub(super) fn main(program: Program, backends: &'static [Constructor]) -> ExitCode {
@@ -76,6 +82,11 @@ mod serving {
             [runner::VERB, "--backend", backend, "--variant", variant] => {
                 let parts = Launch::subcommand(apart::VERB).ok();
                 runner::serve(&registry, backend, variant, parts.as_ref()).map_err(Into::into)
+            }
+            [attacks::VERB, "--backend", backend, "--variant", variant, "--seed", seed, quick @ ..]
+                if quick.is_empty() || *quick == [attacks::QUICK] =>
+            {
+                attack(&registry, &join(backend, variant), seed, !quick.is_empty())
             }
             _ => Err(format!(
                 "{} {} holds backends for the program `harness`, which starts it; try `harness backends`",

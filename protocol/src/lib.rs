@@ -14,6 +14,7 @@
 //! | [`agreement`] | whether members agree on who is a member and on each member's key material |
 //! | [`attack`] | an attacker that has stolen states of members |
 //! | `conformance` | the suite that every backend must pass before it is measured (feature `conformance`) |
+//! | `security` | what an attacker reads in named situations (feature `conformance`) |
 //! | `simulation` | random schedules of members on a network without order, and what must hold in them (feature `simulation`) |
 
 pub mod agreement;
@@ -28,7 +29,11 @@ pub mod id;
 pub mod member;
 pub mod membership;
 pub mod operation;
+#[cfg(feature = "conformance")]
+pub mod security;
 #[cfg(feature = "simulation")]
 pub mod simulation;
+#[cfg(feature = "conformance")]
+mod stage;
 pub mod wire;
 pub mod x3dh;

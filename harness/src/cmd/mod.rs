@@ -17,6 +17,7 @@ mod plot;
 mod report;
 mod reproduce;
 mod running;
+mod security;
 mod soak;
 mod time_left;
 
@@ -26,12 +27,13 @@ use std::process::ExitCode;
 use clap::{Arg, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::gate::instructions;
+use crate::record::exposure::Order;
 use crate::record::name::join;
 use crate::record::program::Program;
 use crate::registry::{Constructor, Registry};
 use crate::run::child::Launch;
 use crate::run::describe::Described;
-use crate::run::{apart, describe, external, runner};
+use crate::run::{apart, attacks, describe, external, runner};
 use failure::{ERROR, EXIT_CODES, Failure, OK};
 use output::{complain, print};
 
@@ -61,6 +63,8 @@ enum Verb {
     Gate(gate::Options),
     /// Run random schedules with crashes, partitions and damaged messages; shrink one that fails to the steps it needs.
     Soak(soak::Options),
+    /// Attack backends with stolen states, and show what is read.
+    Security(security::Options),
     /// Check backends as before a measurement, and print what was checked and what could not be.
     Conformance(conformance::Options),
     /// List the backends in programs of their own, and build them.
@@ -76,6 +80,9 @@ enum Verb {
     /// Repeat one member's part, which is read from standard input.
     #[command(hide = true)]
     Part(Piped),
+    /// Attack a backend, and write what is found in one line of JSON.
+    #[command(hide = true)]
+    Attack(Attack),
     /// Become the program behind a pipe.
     #[command(hide = true)]
     Become {
@@ -99,6 +106,16 @@ struct Runner {
     variant: String,
     #[command(flatten)]
     piped: Piped,
+}
+
+#[derive(Args)]
+struct Attack {
+    #[command(flatten)]
+    runner: Runner,
+    #[arg(long)]
+    seed: u64,
+    #[arg(long)]
+    quick: bool,
 }
 
 #[derive(Args)]
@@ -141,6 +158,8 @@ fn run(program: Program, verb: Verb, registry: &Registry) -> Result<u8, Failure>
         Verb::Report(options) => report::run(&options),
         Verb::Gate(options) => gate::run(program, &options, registry),
         Verb::Soak(options) => soak::run(&options, registry),
+        Verb::Security(options) => security::run(program, &options, registry),
+        Verb::Attack(options) => attack(registry, &options),
         Verb::Conformance(options) => conformance::run(&options, registry),
         Verb::Backends(options) => backends::run(&options, registry),
         Verb::List(options) => list::run(&options, registry),
@@ -161,6 +180,16 @@ fn serve(registry: &Registry, options: &Runner) -> Result<u8, Failure> {
     let pipe = external::pipe(directory)?;
     let make = pipe.constructor(&join(backend, variant))?;
     Ok(runner::serve_made(&make, parts.map(|launch| launch.piped(directory)).as_ref()).map(|()| OK)?)
+}
+
+fn attack(registry: &Registry, options: &Attack) -> Result<u8, Failure> {
+    let Attack { runner: Runner { backend, variant, piped: Piped { piped } }, seed, quick } = options;
+    let (name, order) = (join(backend, variant), Order { seed: *seed, quick: *quick });
+    let served = match piped {
+        None => attacks::serve(&registry.constructor(&name)?, order),
+        Some(directory) => attacks::serve(&external::pipe(directory)?.constructor(&name)?, order),
+    };
+    served.map(|()| OK).map_err(|error| Failure::new(ERROR, &error))
 }
 
 fn describe(registry: &Registry, piped: Option<&Path>) -> Result<u8, Failure> {

@@ -384,7 +384,9 @@ fn revision(commit: &str, dirty: Option<bool>) -> String {
 }
 
 impl Machine {
-    fn this() -> Self {
+    /// This machine.
+    #[must_use]
+    pub fn this() -> Self {
         let cpu_info = load::read("/proc/cpuinfo");
         let model = cpu_info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
         Self {

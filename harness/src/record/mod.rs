@@ -2,6 +2,7 @@
 
 pub mod about;
 pub(crate) mod by_name;
+pub mod exposure;
 pub mod manifest;
 pub mod metric;
 pub mod name;

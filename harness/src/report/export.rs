@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::analysis::cell_costs::{Cost, bytes_sent, cpu_of_all};
 use crate::analysis::measurement::{self, When, Who};
+use crate::record::exposure::Findings;
 use crate::record::metric::Metric;
 use crate::record::name::join;
 use crate::record::sample::{Sample, Status};
@@ -148,6 +149,116 @@ fn protocol_name(sample: &Sample) -> String {
 
 fn milliseconds(nanoseconds: Option<&u64>) -> String {
     nanoseconds.map(|ns| (*ns as f64 / 1e6).to_string()).unwrap_or_default()
+}
+
+/// Writes what attackers have read in each situation.
+///
+/// # Errors
+/// The rows cannot be written.
+pub fn write_situations(findings: &Findings, out: impl Write) -> csv::Result<()> {
+    let mut writer = csv::Writer::from_writer(out);
+    writer.write_record([
+        "backend",
+        "situation",
+        "status",
+        "tried",
+        "exposed",
+        "by_thieves",
+        "by_derivation",
+        "twin_tried",
+        "twin_read",
+        "reason",
+    ])?;
+    for attacked in &findings.backends {
+        for played in &attacked.situations {
+            let derived = played.by_derivation.map_or_else(String::new, |count| count.to_string());
+            writer.write_record([
+                &attacked.backend,
+                &played.situation,
+                played.status.name(),
+                &played.tried.to_string(),
+                &played.exposed.to_string(),
+                &played.by_thieves.to_string(),
+                &derived,
+                &played.twin_tried.to_string(),
+                &played.twin_read.to_string(),
+                &played.reason,
+            ])?;
+        }
+    }
+    Ok(writer.flush()?)
+}
+
+/// Writes what thefts expose of a conversation, and what it costs.
+///
+/// # Errors
+/// The rows cannot be written.
+pub fn write_exposure(findings: &Findings, out: impl Write) -> csv::Result<()> {
+    let mut writer = csv::Writer::from_writer(out);
+    writer.write_record([
+        "backend",
+        "derived",
+        "update_every",
+        "status",
+        "members",
+        "messages",
+        "bytes",
+        "cpu_ns",
+        "public_key_operations",
+        "thefts",
+        "mean_exposed",
+        "most_exposed",
+        "exposed_before",
+        "mean_until",
+        "reason",
+    ])?;
+    for attacked in &findings.backends {
+        for ran in &attacked.workloads {
+            writer.write_record([
+                &attacked.backend,
+                &attacked.derived.to_string(),
+                &ran.update_every.map_or_else(|| "never".to_owned(), |every| every.to_string()),
+                ran.status.name(),
+                &ran.members.to_string(),
+                &ran.messages.to_string(),
+                &ran.bytes.to_string(),
+                &ran.cpu_ns.to_string(),
+                &ran.public_key.map_or_else(String::new, |count| count.to_string()),
+                &ran.thefts.len().to_string(),
+                &ran.mean_exposed().to_string(),
+                &ran.most_exposed().to_string(),
+                &ran.before().to_string(),
+                &ran.mean_until().to_string(),
+                &ran.reason,
+            ])?;
+        }
+    }
+    Ok(writer.flush()?)
+}
+
+/// Writes what states expose while a member is away.
+///
+/// # Errors
+/// The rows cannot be written.
+pub fn write_absence(findings: &Findings, out: impl Write) -> csv::Result<()> {
+    let mut writer = csv::Writer::from_writer(out);
+    writer.write_record([
+        "backend",
+        "messages",
+        "absent_exposes",
+        "present_exposes",
+        "absent_state",
+        "largest_state",
+    ])?;
+    for attacked in &findings.backends {
+        for moment in &attacked.absence {
+            let figures = [moment.messages, moment.absent, moment.present, moment.absent_state, moment.largest_state];
+            writer.write_record(
+                std::iter::once(attacked.backend.clone()).chain(figures.map(|figure| figure.to_string())),
+            )?;
+        }
+    }
+    Ok(writer.flush()?)
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use crate::analysis::cell_costs::Cells;
 use crate::analysis::comparison::Comparison;
 use crate::analysis::measurement;
 use crate::analysis::paper::Paper;
+use crate::record::exposure::Findings;
 use crate::record::sample::Sample;
 use crate::system::directory::Directory;
 
@@ -30,6 +31,17 @@ pub const COMPARISON: &str = "compare.csv";
 const FIGURES: [&str; 2] = ["traffic", "cpu"];
 /// The figures of several backends, each as SVG and PNG.
 const COMPARISON_FIGURES: [&str; 3] = ["compare-traffic", "compare-cpu", "compare-overview"];
+
+/// What attackers have read in each situation.
+pub const SITUATIONS: &str = "situations.csv";
+/// What thefts expose of a conversation, and what it costs.
+pub const EXPOSURE: &str = "exposure.csv";
+/// What states expose while a member is away.
+pub const ABSENCE: &str = "absence.csv";
+/// Everything that attacks have found.
+pub const FINDINGS: &str = "findings.json";
+/// The figures of what thefts expose, each as SVG and PNG.
+const EXPOSURE_FIGURES: [&str; 2] = ["exposure-bytes", "exposure-cpu"];
 
 /// Why a file was not made.
 #[derive(Debug, thiserror::Error)]
@@ -160,6 +172,25 @@ fn draw<'a>(
         let name = name_of("png");
         written.push(directory.place(&name, |fresh| figure.write_png(fresh)).map_err(failed("png"))?);
     }
+    Ok(written)
+}
+
+/// Writes findings.json, the CSV files and the figures of what attacks have found.
+///
+/// # Errors
+/// A file cannot be made.
+pub fn write_exposure(directory: &Directory, findings: &Findings) -> Result<Vec<PathBuf>, ReportError> {
+    let text = serde_json::to_string(findings).map_err(io::Error::from);
+    let text = text.map_err(at(&directory.path().join(FINDINGS)))?;
+    let mut written = vec![
+        write(directory, FINDINGS, (text + "\n").as_bytes())?,
+        write_csv(directory, SITUATIONS, |out| export::write_situations(findings, out))?,
+        write_csv(directory, EXPOSURE, |out| export::write_exposure(findings, out))?,
+        write_csv(directory, ABSENCE, |out| export::write_absence(findings, out))?,
+    ];
+    let figures = [plot::exposed_by_bytes(findings), plot::exposed_by_cpu(findings)];
+    let drawn = EXPOSURE_FIGURES.into_iter().zip(figures).filter(|(_, figure)| figure.points().next().is_some());
+    written.extend(draw(directory, drawn)?);
     Ok(written)
 }
 

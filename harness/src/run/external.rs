@@ -264,12 +264,6 @@ impl External {
         self.declared.run.split_first().map_or((DIRECTORY, &[][..]), |(program, args)| (program, args))
     }
 
-    /// How to start its runners.
-    #[must_use]
-    pub fn launch(&self) -> Launch {
-        self.subcommand(runner::VERB)
-    }
-
     /// A program in its directory, or one that the system finds by its name.
     fn path_of(&self, program: &str) -> PathBuf {
         if program.contains('/') { self.directory.join(program) } else { PathBuf::from(program) }
@@ -492,8 +486,14 @@ impl<'a> Catalog<'a> {
     /// How to start the runners of the external ones among these backends, by the backend's name.
     #[must_use]
     pub fn launches(&self, choices: &[Choice]) -> BTreeMap<String, Launch> {
+        self.launches_of(runner::VERB, choices)
+    }
+
+    /// The same for another subcommand of their programs.
+    #[must_use]
+    pub fn launches_of(&self, verb: &str, choices: &[Choice]) -> BTreeMap<String, Launch> {
         let chosen = |it: &&External| choices.iter().any(|choice| choice.backend == it.declared.name);
-        let launch = |it: &External| (it.declared.name.clone(), it.launch());
+        let launch = |it: &External| (it.declared.name.clone(), it.subcommand(verb));
         self.external.iter().filter(chosen).map(launch).collect()
     }
 }

@@ -1,6 +1,7 @@
 //! A run: the parent, which decides what is measured and keeps the samples, and the runner processes, which measure.
 
 pub mod apart;
+pub mod attacks;
 pub mod cell_protocol;
 pub mod child;
 pub mod describe;

@@ -7,6 +7,7 @@ mod checks_later;
 mod delivery;
 mod evasions;
 mod exact_costs;
+mod exposure;
 #[path = "../faulty/mod.rs"]
 mod faulty;
 mod faulty_backends;

@@ -7,6 +7,7 @@ use crate::texts::root;
 use harness::analysis::{comparison, measurement};
 use harness::gate::comparison::{Change, Subject, Verdict};
 use harness::gate::report::{Outcome, Report};
+use harness::record::exposure::{self, Findings, Order};
 use harness::record::manifest::Build;
 use harness::record::metric::Metric;
 use harness::record::program::Program;
@@ -53,6 +54,17 @@ fn header(write: impl FnOnce(&mut Vec<u8>) -> csv::Result<()>) -> Vec<String> {
 
 fn recorded() -> Recorded {
     Recorded::open(&root().join(RUN)).unwrap()
+}
+
+#[test]
+fn what_attacks_have_found_is_described() {
+    let order = Order { seed: 1, quick: true };
+    let (program, argv, cpu, backends) = (String::new(), Vec::new(), String::new(), Vec::new());
+    let findings = Findings { version: exposure::VERSION, program, argv, cpu, order, backends };
+    assert_eq!(described(files::SITUATIONS), set(header(|out| export::write_situations(&findings, out))));
+    assert_eq!(described(files::EXPOSURE), set(header(|out| export::write_exposure(&findings, out))));
+    assert_eq!(described(files::ABSENCE), set(header(|out| export::write_absence(&findings, out))));
+    assert_eq!(described(files::FINDINGS), fields(&serde_json::to_value(&findings).unwrap()));
 }
 
 #[test]

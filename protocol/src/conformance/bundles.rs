@@ -3,11 +3,11 @@
 
 use super::exports::places;
 use super::trial::Trial;
-use super::verdict::{Verdict, ensure};
-use super::world::{Action, World};
 use crate::directory::Directory as _;
 use crate::error::Error;
 use crate::operation::Operation;
+use crate::stage::verdict::{Verdict, ensure};
+use crate::stage::world::{Action, World};
 
 const SIZE: usize = 3;
 /// The number of places at either end of a bundle at which it is damaged, and between.

@@ -2,9 +2,9 @@
 //! arrive. In a total order they may collide, and then one of them is made again.
 
 use super::trial::Trial;
-use super::verdict::{Verdict, ensure};
-use super::world::{Action, World};
 use crate::operation::{Operation, Phase, Start};
+use crate::stage::verdict::{Verdict, ensure};
+use crate::stage::world::{Action, World};
 
 const SIZE: usize = 5;
 /// The users that act concurrently.

@@ -2,12 +2,12 @@
 //! read by somebody it is not for, and in the end all members agree.
 
 use super::flight::{Flight, below};
-use super::recorder::Recorder;
 use super::trial::Trial;
-use super::verdict::Verdict;
-use super::world::{Action, World, stream};
 use crate::member::Ordering;
 use crate::operation::{Operation, Start};
+use crate::stage::recorder::Recorder;
+use crate::stage::verdict::Verdict;
+use crate::stage::world::{Action, World, stream};
 
 /// The size of groups in which all orders are tried.
 const SMALL: usize = 4;

@@ -1,9 +1,9 @@
 //! Messages that arrive in the wrong order, or together after the others are done.
 
 use super::trial::Trial;
-use super::verdict::Verdict;
-use super::world::{Action, World};
 use crate::operation::{Operation, Phase};
+use crate::stage::verdict::Verdict;
+use crate::stage::world::{Action, World};
 
 const SIZE: usize = 4;
 

@@ -3,13 +3,11 @@
 
 use std::collections::BTreeSet;
 
-use super::search::{BLOCK, blocks};
-use super::verdict::{Verdict, ensure};
-use super::world::{Sent, World};
+use super::search::blocks;
 use crate::crypto::tap::Derived;
-
-/// Bytes of a secret: a longer output is several.
-const SECRET: usize = 32;
+use crate::stage::derivations::Recording;
+use crate::stage::verdict::{Verdict, ensure};
+use crate::stage::world::{Sent, World};
 
 /// A secret that is sent in clear is a derived value from which or with which members go on. Values that are derived to be
 /// shown are none.
@@ -28,49 +26,16 @@ pub(super) fn in_clear(world: &World<'_>, derived: &Derived) -> Verdict {
 
 /// With everything that a state holds, and everything that was sent, derives what can be derived: none of the keys from the
 /// number `first` on.
-pub(super) fn forgotten(world: &World<'_>, derived: &Derived, first: usize) -> Verdict {
+pub(super) fn forgotten(world: &World<'_>, recording: Recording, first: usize) -> Verdict {
+    let (all, keys) = recording.end(world);
+    // A secret in clear is found in another way.
+    let public = all.public_but_secrets(world.log.iter().map(|sent| &sent.bytes[..]));
     for user in world.insiders() {
-        ensure(!follows(world, derived, first, &world.state(user), &mut world.log.iter()), || {
+        let known = all.with(&public, [&world.state(user)[..]]);
+        ensure(!keys[first..].iter().any(|key| all.knows(&known, key)), || {
             "the key of a message that was read can be derived from the state of a member, which is declared otherwise"
                 .to_owned()
         })?;
     }
     Ok(())
-}
-
-/// Whether a key from the number `first` on follows from this state and these messages. It does not depend on the code of a
-/// thief: a stolen state that leaves unused what it holds opens nothing, whatever its thief could do.
-pub(super) fn follows(
-    world: &World<'_>,
-    derived: &Derived,
-    first: usize,
-    state: &[u8],
-    heard: &mut dyn Iterator<Item = &Sent>,
-) -> bool {
-    let start = |value: &[u8]| value.first_chunk::<BLOCK>().copied().map(u128::from_be_bytes);
-    let parts = |output: &'_ Vec<u8>| output.chunks(SECRET).filter_map(start).collect::<Vec<_>>();
-    let drawn = world.users.iter().flat_map(|user| &user.rng.draws).filter_map(|draw| start(draw));
-    let secrets: BTreeSet<u128> = derived.outputs.iter().flat_map(|(_, output)| parts(output)).chain(drawn).collect();
-    // A secret in clear is found in another way.
-    let public = heard.flat_map(|sent| blocks(&sent.bytes)).filter(|block| !secrets.contains(block));
-    let mut known: BTreeSet<u128> = public.collect();
-    known.extend(blocks(state));
-    for (inputs, output) in &derived.outputs {
-        let inputs = derived.inputs.get(*inputs).map_or(&[][..], Vec::as_slice);
-        if inputs.iter().all(|input| is_known(input, &known, &secrets)) {
-            known.extend(parts(output));
-        }
-    }
-    derived.keys[first..].iter().filter_map(|key| start(key)).any(|key| known.contains(&key))
-}
-
-/// Whether somebody who knows these secrets knows an input: all secrets that are parts of it, or a constant. What is
-/// neither may have come about in another way.
-fn is_known(input: &[u8], known: &BTreeSet<u128>, secrets: &BTreeSet<u128>) -> bool {
-    let parts: Vec<u128> = blocks(input).filter(|block| secrets.contains(block)).collect();
-    let constant = input.len() < SECRET || input.iter().collect::<BTreeSet<_>>().len() <= 1;
-    match parts[..] {
-        [] => constant || blocks(input).all(|block| known.contains(&block)),
-        _ => parts.iter().all(|part| known.contains(part)),
-    }
 }

@@ -3,11 +3,11 @@
 
 use super::hostile::{Parcel, receive, silent, without_effect};
 use super::trial::Trial;
-use super::verdict::{Verdict, ensure};
-use super::world::{Action, World, stream};
 use crate::id::GroupId;
 use crate::member::{Event, Received};
 use crate::operation::{Operation, Start};
+use crate::stage::verdict::{Verdict, ensure};
+use crate::stage::world::{Action, World, stream};
 
 const SIZE: usize = 3;
 

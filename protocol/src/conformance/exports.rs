@@ -1,9 +1,9 @@
 //! Damaged exports are refused. That undamaged ones are restored, all other checks show.
 
 use super::trial::Trial;
-use super::verdict::{Verdict, ensure};
 use crate::error::Error;
 use crate::operation::Start;
+use crate::stage::verdict::{Verdict, ensure};
 
 const SIZE: usize = 3;
 /// The number of places at either end of an export at which it is damaged.

@@ -2,13 +2,13 @@
 
 use rand_core::Rng as _;
 
-use super::recorder::Recorder;
-use super::verdict::{Verdict, ensure};
-use super::world::{Action, Sent, User, World};
 use crate::error::Error;
 use crate::id::MemberId;
 use crate::member::{Context, Event, Incoming, Outgoing, Received};
 use crate::operation::PLAINTEXT_LEN;
+use crate::stage::recorder::Recorder;
+use crate::stage::verdict::{Verdict, ensure};
+use crate::stage::world::{Action, Sent, User, World};
 
 /// The greatest number of messages that arrive in a small group: a protocol that still sends after them sends for ever.
 const MAX_ARRIVALS: usize = 5_000;

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 
 use super::exports::places;
 use super::trial::Trial;
-use super::verdict::{Verdict, ensure};
-use super::world::{Action, User, World};
 use crate::error::Error;
 use crate::id::{GroupId, MemberId};
 use crate::member::{Context, Event, Incoming, Member, Received, Recipients};
 use crate::operation::Operation;
+use crate::stage::verdict::{Verdict, ensure};
+use crate::stage::world::{Action, User, World};
 
 const SIZE: usize = 3;
 /// The number of places at which the first message of a kind is altered: at either end, and between.

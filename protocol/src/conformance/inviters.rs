@@ -2,11 +2,11 @@
 
 use super::hostile::{Parcel, receive_if};
 use super::trial::Trial;
-use super::verdict::{Verdict, ensure};
-use super::world::{Action, World};
 use crate::error::Error;
 use crate::member::Received;
 use crate::operation::Operation;
+use crate::stage::verdict::{Verdict, ensure};
+use crate::stage::world::{Action, World};
 
 const SIZE: usize = 3;
 

@@ -5,10 +5,10 @@ use super::crossings;
 use super::healing::heal;
 use super::secrecy::{forgotten, joiner, removed};
 use super::trial::Trial;
-use super::verdict::Verdict;
 use super::wire::all_sent;
-use super::world::World;
 use crate::operation::{Operation, Start};
+use crate::stage::verdict::Verdict;
+use crate::stage::world::World;
 
 /// The most members that speak in a conversation: the creator, the next one, and the last.
 const MOST_SPEAKERS: usize = 3;

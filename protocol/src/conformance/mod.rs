@@ -10,7 +10,6 @@
 
 mod bundles;
 mod concurrency;
-mod copies;
 mod crossings;
 mod delivery;
 mod derived;
@@ -24,19 +23,15 @@ mod large;
 mod operations;
 mod prekeys;
 mod randomness;
-mod recorder;
 mod replays;
 mod report;
 mod rounds;
 mod search;
 mod secrecy;
 mod sequences;
-mod talk;
 mod theft;
 mod trial;
-mod verdict;
 mod wire;
-mod world;
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -45,8 +40,8 @@ pub use report::{Attack, Report, Violation};
 
 use crate::crypto::count::Counted;
 use crate::member::Backend;
+use crate::stage::verdict::Verdict;
 use trial::{SIZES, Trial};
-use verdict::Verdict;
 
 /// The checks, with their names in data.
 const CHECKS: [(&str, Check); 15] = [
@@ -155,7 +150,7 @@ fn make_one<'a, T>(
 }
 
 /// A panic in words. Of a backend behind a pipe, they say what its program did.
-fn said_in(panic: &(dyn Any + Send)) -> String {
+pub(crate) fn said_in(panic: &(dyn Any + Send)) -> String {
     let words = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
     words.map_or_else(|| "the backend panicked".to_owned(), |words| format!("the backend panicked: {words}"))
 }

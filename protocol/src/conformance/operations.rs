@@ -1,12 +1,12 @@
 //! Each operation in groups of several sizes: it is there or refused as a whole, it costs what the formula says, and
 //! afterwards all members agree and read each other. All formulas that are wrong at one group size are reported together.
 
-use super::talk::disjoint;
 use super::trial::{SIZES, Trial};
-use super::verdict::{Verdict, ensure};
-use super::world::{Action, World};
 use crate::error::Error;
 use crate::operation::{Operation, Start};
+use crate::stage::talk::disjoint;
+use crate::stage::verdict::{Verdict, ensure};
+use crate::stage::world::{Action, World};
 
 /// The length of a plaintext that cannot be missed in the length of a message.
 const LONG: usize = 1_000;

@@ -5,13 +5,13 @@
 //! these bytes are in the user's export before the prekey is used, or before its owner is removed, they must not be there
 //! afterwards.
 
-use super::recorder::Alters;
 use super::trial::Trial;
-use super::verdict::{Verdict, ensure};
-use super::world::{Action, World, stream};
 use crate::directory::Directory as _;
 use crate::member::{Backend, NewUser};
 use crate::operation::Operation;
+use crate::stage::recorder::Alters;
+use crate::stage::verdict::{Verdict, ensure};
+use crate::stage::world::{Action, World, stream};
 
 const PREKEYS: usize = 3;
 /// The shortest draw that counts as a secret: fewer bytes would be found by chance.

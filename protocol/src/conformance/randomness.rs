@@ -1,12 +1,12 @@
 //! The same randomness gives the same bytes if the backend declares so, and only then. Other randomness gives other bytes
 //! and other keys, for all that act, and not only the first time.
 
-use super::talk::disjoint;
 use super::trial::Trial;
-use super::verdict::{Verdict, ensure};
-use super::world::{Action, Sent, World, stream};
 use crate::member::Fingerprints;
 use crate::operation::{Operation, Role, Start};
+use crate::stage::talk::disjoint;
+use crate::stage::verdict::{Verdict, ensure};
+use crate::stage::world::{Action, Sent, World, stream};
 
 const SIZE: usize = 4;
 

@@ -2,9 +2,9 @@
 
 use super::hostile::{Parcel, without_effect};
 use super::trial::Trial;
-use super::verdict::Verdict;
-use super::world::{Action, World};
 use crate::operation::{Operation, PLAINTEXT_LEN, Phase, Start};
+use crate::stage::verdict::Verdict;
+use crate::stage::world::{Action, World};
 
 const SIZE: usize = 3;
 

@@ -2,13 +2,13 @@
 //! effect, the others have theirs, and the genuine one has its effect when it arrives later.
 
 use super::hostile::Parcel;
-use super::recorder::Recorder;
 use super::trial::Trial;
-use super::verdict::{Verdict, ensure};
-use super::world::{Action, World};
 use crate::error::Error;
 use crate::member::{Context, Incoming, Member, Received};
 use crate::operation::{Operation, PLAINTEXT_LEN, Phase, Start};
+use crate::stage::recorder::Recorder;
+use crate::stage::verdict::{Verdict, ensure};
+use crate::stage::world::{Action, World};
 
 /// A group in which an operation is acknowledged by five members at once.
 const SIZE: usize = 6;

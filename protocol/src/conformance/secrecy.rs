@@ -4,14 +4,15 @@
 use std::ops::Range;
 
 use super::derived;
-use super::theft::{Attempt, NONE, Passage, Reading};
+use super::theft::Attempt;
 use super::trial::{SIZES, Trial};
-use super::verdict::{Verdict, ensure};
-use super::world::{Action, Sent, World};
-use crate::crypto::tap::Tap;
 use crate::error::Error;
 use crate::member::{Context, Incoming, Ordering};
 use crate::operation::{Operation, PLAINTEXT_LEN, Start};
+use crate::stage::derivations::Recording;
+use crate::stage::theft::{NONE, Passage, Reading};
+use crate::stage::verdict::{Verdict, ensure};
+use crate::stage::world::{Action, Sent, World};
 
 /// The number of earlier messages that a state may remember.
 const REMEMBERED: usize = 128;
@@ -79,6 +80,7 @@ pub(super) fn removed(
     let (updates, adds) = (more && capabilities.pcs_update, more && trial.supports(Operation::Add, trial.group_size));
     let mut listening = world.fork()?;
     let heard_late = cross_removal(trial, &mut listening, operator, target)?;
+    let recording = Recording::of(world);
     let older = world.state(target);
     let before = world.passage(|world| world.converse_without(target))?;
     let last = world.state(target);
@@ -91,7 +93,6 @@ pub(super) fn removed(
     })?;
     let inboxes: Vec<_> = world.users.iter_mut().map(|user| core::mem::take(&mut user.inbox)).collect();
     let first = world.log.len();
-    let tap = Tap::start();
     world.begin(operator, &Action::Remove(target))?;
     let calls = first..world.log.len();
     world.settle(None)?;
@@ -100,7 +101,7 @@ pub(super) fn removed(
         world.users[number].inbox.extend(inbox);
     }
     world.settle(None)?;
-    let first_key = tap.derived().keys.len();
+    let first_key = recording.keys();
     let afterwards = world.passage(|world| {
         world.converse()?;
         if updates {
@@ -113,8 +114,7 @@ pub(super) fn removed(
         }
         Ok(())
     })?;
-    let derived = tap.derived();
-    drop(tap);
+    let (all, keys) = recording.end(world);
     let (end, itself) = (afterwards.sent.end, world.state(target));
     let known = world.attack(&older, before.sent.clone(), &NONE, &before.said)?;
     let late = heard_late.map(|late| late.reading(&listening)).transpose()?;
@@ -130,7 +130,7 @@ pub(super) fn removed(
             known: &known,
             followed,
         })?;
-        world.shut_out(what, &derived, first_key, state, heard)?;
+        world.shut_out(what, (&all, &keys[first_key..]), state, heard)?;
     }
     if !crossing.said.is_empty() {
         trial.judge(&Attempt {
@@ -300,11 +300,11 @@ fn joiner_in_haste(trial: &mut Trial<'_>, world: &mut World<'_>, joiner: usize) 
 /// A protocol that drops what it has received by its number reads no old message, whatever it keeps. So the keys are
 /// sought in the states.
 fn keys_forgotten(trial: &mut Trial<'_>) -> Verdict {
-    let tap = Tap::start();
+    let recording = Recording::start();
     let mut world = trial.world(Start::Conversed, 0)?;
-    let first = tap.derived().keys.len();
+    let first = recording.keys();
     world.converse()?;
-    derived::forgotten(&world, &tap.derived(), first)
+    derived::forgotten(&world, recording, first)
 }
 
 /// A state does not grow with each message: it may remember some of the last messages, but nothing of all.

@@ -1,9 +1,9 @@
 //! A longer life of a group, in which joiners do everything and the founders leave.
 
 use super::trial::Trial;
-use super::verdict::{Verdict, ensure};
-use super::world::Action;
 use crate::operation::{Operation, Start};
+use crate::stage::verdict::{Verdict, ensure};
+use crate::stage::world::Action;
 
 pub(super) fn check(trial: &mut Trial<'_>) -> Verdict {
     for size in [2, 4] {

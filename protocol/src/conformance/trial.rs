@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 
 use super::report::{Attack, Violation};
-use super::verdict::Verdict;
-use super::world::{Action, World};
 use crate::member::{Backend, Capabilities, Ordering};
 use crate::operation::{CostMismatch, Operation, Start};
+use crate::stage::verdict::Verdict;
+use crate::stage::world::{Action, World};
 
 /// The sizes of the groups in which each operation is tried.
 pub(super) const SIZES: [usize; 4] = [2, 3, 5, 8];

@@ -11,15 +11,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use rand_core::Rng as _;
 
 use super::derived;
-use super::recorder::Alters;
 use super::search::{BLOCK, Keystreams, Known, blocks, repeats};
-use super::talk::disjoint;
 use super::trial::Trial;
-use super::verdict::{Verdict, ensure};
-use super::world::{Action, Sent, World, stream};
 use crate::crypto::tap::Tap;
 use crate::member::COMMIT;
 use crate::operation::{Operation, PLAINTEXT_LEN, Start};
+use crate::stage::recorder::Alters;
+use crate::stage::talk::disjoint;
+use crate::stage::verdict::{Verdict, ensure};
+use crate::stage::world::{Action, Sent, World, stream};
 
 const SIZE: usize = 3;
 /// The length of the plaintexts.
@@ -53,7 +53,7 @@ pub(super) fn check(trial: &mut Trial<'_>) -> Verdict {
             trial.enter(operation.name(), SIZE);
             let tap = Tap::start();
             let world = operate(trial.world(operation.start(), 1)?, operation, &mut public)?;
-            derived::in_clear(&world, &tap.derived())?;
+            derived::in_clear(&world, &tap.end())?;
         }
     }
     trial.enter("several operations", SIZE);

@@ -42,6 +42,7 @@ impl<Cipher: Aead + AeadCore<NonceSize = NonceSize> + KeyInit, const N: usize> O
     pub fn seal(self, plaintext: &[u8], associated: &[u8]) -> Result<Vec<u8>, Error> {
         count::record(|tally| tally.aead_bytes.add(plaintext.len() as u64));
         let (cipher, nonce) = self.cipher()?;
+        tap::carries(self.0.expose(), plaintext);
         cipher.encrypt(&nonce, Payload { msg: plaintext, aad: associated }).map_err(|_| Error::PlaintextTooLong)
     }
 
@@ -53,7 +54,9 @@ impl<Cipher: Aead + AeadCore<NonceSize = NonceSize> + KeyInit, const N: usize> O
         count::record(|tally| tally.aead_bytes.add(ciphertext.len().saturating_sub(OVERHEAD) as u64));
         let (cipher, nonce) = self.cipher()?;
         let plaintext = cipher.decrypt(&nonce, Payload { msg: ciphertext, aad: associated });
-        plaintext.map(SecretBytes::new).map_err(|_| Error::NotAuthentic)
+        let plaintext = plaintext.map(SecretBytes::new).map_err(|_| Error::NotAuthentic)?;
+        tap::carries(self.0.expose(), plaintext.expose());
+        Ok(plaintext)
     }
 
     /// Fails only if `N` is not the length of such a key with its nonce, which no type above allows.

@@ -60,7 +60,12 @@ impl PrivateKey {
     #[must_use]
     pub fn plus(&self, other: &Self) -> Self {
         let inputs = tap::takes(&[self.0.as_bytes(), other.0.as_bytes()]);
-        Self(Zeroizing::new(*self.0 + *other.0)).tapped(inputs)
+        let sum = Self(Zeroizing::new(*self.0 + *other.0)).tapped(inputs);
+        // Who knows the sum and one of the keys knows the other.
+        for (one, rest) in [(self, other), (other, self)] {
+            tap::gives(tap::takes(&[sum.0.as_bytes(), one.0.as_bytes()]), rest.0.as_bytes());
+        }
+        sum
     }
 
     fn tapped(self, inputs: tap::Inputs) -> Self {

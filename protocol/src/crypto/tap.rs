@@ -16,9 +16,11 @@ mod recording {
     pub(in super::super) fn gives(_inputs: super::Inputs, _output: &[u8]) {}
 
     pub(in super::super) fn encrypts(_key: &[u8]) {}
+
+    pub(in super::super) fn carries(_key: &[u8], _plaintext: &[u8]) {}
 }
 
-pub(super) use recording::{encrypts, gives, takes};
+pub(super) use recording::{carries, encrypts, gives, takes};
 
 #[cfg(feature = "conformance")]
 mod recording {
@@ -32,6 +34,8 @@ mod recording {
         pub(crate) inputs: Vec<Vec<Vec<u8>>>,
         pub(crate) outputs: Vec<(Inputs, Vec<u8>)>,
         pub(crate) keys: Vec<Vec<u8>>,
+        /// The plaintext of each ciphertext, with its key.
+        pub(crate) plaintexts: Vec<(Vec<u8>, Vec<u8>)>,
     }
 
     thread_local! {
@@ -49,10 +53,15 @@ mod recording {
             Self(())
         }
 
-        /// What was recorded so far.
+        /// The number of keys that have been used so far.
         #[expect(clippy::unused_self, reason = "only while it records")]
-        pub(crate) fn derived(&self) -> Derived {
-            DERIVED.with_borrow(Clone::clone)
+        pub(crate) fn keys(&self) -> usize {
+            DERIVED.with_borrow(|derived| derived.keys.len())
+        }
+
+        /// What was recorded.
+        pub(crate) fn end(self) -> Derived {
+            DERIVED.take()
         }
     }
 
@@ -88,6 +97,14 @@ mod recording {
     pub(in super::super) fn encrypts(key: &[u8]) {
         if IS_ON.get() {
             DERIVED.with_borrow_mut(|derived| derived.keys.push(key.to_vec()));
+        }
+    }
+
+    /// What a ciphertext that was made or opened with a key gives to everybody who has the key.
+    #[inline]
+    pub(in super::super) fn carries(key: &[u8], plaintext: &[u8]) {
+        if IS_ON.get() {
+            DERIVED.with_borrow_mut(|derived| derived.plaintexts.push((key.to_vec(), plaintext.to_vec())));
         }
     }
 }

@@ -7,7 +7,7 @@ use super::content::{
     BLACK, BLUE, CPU_AXIS, GREEN, ORANGE, PURPLE, SKY, TRAFFIC_AXIS, TRAFFIC_CAPTION, VERMILLION, dashed, drawn,
     explained, heading,
 };
-use super::figure::{Curve, Entry, Figure, Marker, Panel, Point, Section, Stroke, Style};
+use super::figure::{Curve, Entry, Figure, Marker, Panel, Point, Section, Stroke, Style, XAxis};
 use crate::analysis::cell_costs::Cost;
 use crate::analysis::comparison::{Comparison, Quantity, derived_from};
 use crate::record::metric::Metric;
@@ -77,6 +77,7 @@ impl Shown<'_> {
                 .into_iter()
                 .flatten()
                 .collect(),
+            x_axis: XAxis::Sizes,
             y_title: y_title.to_owned(),
             legend: explained(self.rows.iter().map(entry).collect(), &sections),
             sections,
@@ -117,7 +118,7 @@ impl Shown<'_> {
 }
 
 /// The look of the backend at this position. When the colours have been used up, they are used again with other marks.
-fn style_of(index: usize) -> Style {
+pub(super) fn style_of(index: usize) -> Style {
     let marker = MARKERS[(index + index / COLOURS.len()) % MARKERS.len()];
     Style { colour: COLOURS[index % COLOURS.len()], stroke: Stroke::Solid, marker }
 }

@@ -3,7 +3,7 @@
 use plotters::style::RGBColor;
 use protocol::operation::{Operation, Role};
 
-use super::figure::{Curve, Entry, Figure, Marker, Panel, Point, Section, Stroke, Style};
+use super::figure::{Curve, Entry, Figure, Marker, Panel, Point, Section, Stroke, Style, XAxis};
 use crate::analysis::cell_costs::{Cells, Cost};
 use crate::analysis::paper::Paper;
 use crate::analysis::statistics::Summary;
@@ -45,6 +45,7 @@ pub fn traffic(cells: &Cells<'_>, backend: &str, paper: &Paper) -> Figure {
     Figure {
         title: "Network traffic of one operation".to_owned(),
         caption: vec![TRAFFIC_CAPTION.to_owned()],
+        x_axis: XAxis::Sizes,
         y_title: TRAFFIC_AXIS.to_owned(),
         legend: explained(legend, &sections),
         sections,
@@ -66,6 +67,7 @@ pub fn cpu(cells: &Cells<'_>, backend: &str, paper: &Paper) -> Figure {
             "Means over all members and samples at the machine's faster speed. Bars: one standard deviation, cut off at the bottom of the axis."
                 .to_owned(),
         ],
+        x_axis: XAxis::Sizes,
         y_title: CPU_AXIS.to_owned(),
         legend: explained(legend, &sections),
         sections,

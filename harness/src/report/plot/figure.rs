@@ -9,12 +9,23 @@ pub struct Figure {
     pub title: String,
     /// Lines in smaller type below it: what the marks and bars are.
     pub caption: Vec<String>,
+    /// What the horizontal axes show.
+    pub x_axis: XAxis,
     /// What the vertical axes show, with the unit.
     pub y_title: String,
     /// Groups of panels, from top to bottom.
     pub sections: Vec<Section>,
     /// The entries of the legend, row by row.
     pub legend: Vec<Entry>,
+}
+
+/// What a horizontal axis shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum XAxis {
+    /// Group sizes.
+    Sizes,
+    /// Something else, with its unit.
+    Values(String),
 }
 
 /// Panels under one heading.
@@ -40,7 +51,7 @@ pub struct Panel {
 pub struct Curve {
     /// The look of its line and its marks.
     pub style: Style,
-    /// Its points, ascending by group size.
+    /// Its points, in the order in which a line connects them.
     pub points: Vec<Point>,
     /// How far to the right of its place it is drawn, in units of the layout, so that equal curves can be distinguished.
     pub shift: f64,
@@ -49,7 +60,7 @@ pub struct Curve {
 /// One point.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Point {
-    /// The group size, in members.
+    /// The group size in members, or another value above 0.
     pub size: f64,
     /// The measured value, above 0.
     pub value: f64,

@@ -5,7 +5,7 @@ use plotters::style::text_anchor::HPos;
 
 use super::canvas::{Canvas, Type};
 use super::error::Error;
-use super::figure::{Entry, Figure, Section, Style};
+use super::figure::{Entry, Figure, Section, Style, XAxis};
 use super::panel::{self, Frame};
 use super::scale::LogScale;
 
@@ -48,7 +48,12 @@ pub(super) fn draw<B: DrawingBackend>(figure: &Figure, canvas: &Canvas<'_, B>) -
 where
     B::ErrorType: 'static,
 {
-    let sizes = LogScale::sizes(figure.points().map(|point| point.size)).ok_or(Error::Empty)?;
+    let places = figure.points().map(|point| point.size);
+    let (sizes, x_title) = match &figure.x_axis {
+        XAxis::Sizes => (LogScale::sizes(places), "Group size (members)"),
+        XAxis::Values(title) => (LogScale::values(places), title.as_str()),
+    };
+    let sizes = sizes.ok_or(Error::Empty)?;
     let tops = figure.points().map(|point| point.value + point.deviation.unwrap_or(0.0));
     let values = LogScale::values(figure.points().map(|point| point.value).chain(tops)).ok_or(Error::Empty)?;
     canvas.clear()?;
@@ -59,7 +64,7 @@ where
     }
     let mut top = head(figure);
     for section in &figure.sections {
-        draw_section(section, &figure.y_title, top, (&sizes, &values), canvas)?;
+        draw_section(section, (x_title, &figure.y_title), top, (&sizes, &values), canvas)?;
         top += section_height(section);
     }
     draw_legend(&figure.legend, top, canvas)
@@ -88,7 +93,7 @@ fn panel_height(section: &Section) -> f64 {
 
 fn draw_section<B: DrawingBackend>(
     section: &Section,
-    y_title: &str,
+    (x_title, y_title): (&str, &str),
     mut top: f64,
     scales: (&LogScale, &LogScale),
     canvas: &Canvas<'_, B>,
@@ -119,7 +124,7 @@ where
     let height = rows(section) as f64 * (ROW_HEAD + panel_height);
     canvas.text_upwards(y_title, (18.0, top + (height + ROW_HEAD) / 2.0), AXIS_TITLE)?;
     let middle = LEFT + (WIDTH - LEFT - RIGHT) / 2.0;
-    canvas.text("Group size (members)", (middle, top + height + 33.0), HPos::Center, AXIS_TITLE)
+    canvas.text(x_title, (middle, top + height + 33.0), HPos::Center, AXIS_TITLE)
 }
 
 fn draw_legend<B: DrawingBackend>(legend: &[Entry], top: f64, canvas: &Canvas<'_, B>) -> Result<(), Error>

@@ -6,7 +6,7 @@ use crate::member::Member;
 
 impl<'a> World<'a> {
     /// A copy that lives in other instances of the backend. What waits for a user also waits for its copy.
-    pub(super) fn fork(&self) -> Verdict<Self> {
+    pub(crate) fn fork(&self) -> Verdict<Self> {
         let copy = |user: &User| {
             let User { id, inside, hears, .. } = *user;
             let (member, rng) = (self.revive(&*user.member)?, user.rng.clone());
@@ -27,11 +27,13 @@ impl<'a> World<'a> {
             cost: self.cost.clone(),
             plaintexts: self.plaintexts.clone(),
             most_speakers: self.most_speakers,
+            clock: self.clock,
+            busy: self.busy,
         })
     }
 
     /// A copy of a member that another instance of the backend has restored.
-    pub(super) fn revive(&self, member: &dyn Member) -> Verdict<Box<dyn Member>> {
+    pub(crate) fn revive(&self, member: &dyn Member) -> Verdict<Box<dyn Member>> {
         let state = member.export();
         ensure(member.duplicate().export() == state, || "a duplicate exports another state".to_owned())?;
         let revived = (self.make)().restore(&state);

@@ -25,7 +25,7 @@ const OPERATIONS: u64 = 1 << 16;
 
 /// What a user does. Users are named by their numbers.
 #[derive(Clone, Debug)]
-pub(super) enum Action {
+pub(crate) enum Action {
     Create(Vec<usize>),
     CreateMesh(Vec<usize>),
     Add(usize),
@@ -37,7 +37,7 @@ pub(super) enum Action {
 impl Action {
     /// An operation in a group of the first `group_size` users: who acts, and what it does. The joiner is the next
     /// user. An operation of several members, which the suite does not run, begins like this.
-    pub(super) fn of(operation: Operation, group_size: usize) -> (usize, Self) {
+    pub(crate) fn of(operation: Operation, group_size: usize) -> (usize, Self) {
         let others = || (1..group_size).collect();
         match operation {
             Operation::Create => (0, Self::Create(others())),
@@ -54,78 +54,92 @@ impl Action {
     }
 }
 
-pub(super) struct User {
-    pub(super) id: MemberId,
-    pub(super) member: Box<dyn Member>,
-    pub(super) rng: Recorder,
+pub(crate) struct User {
+    pub(crate) id: MemberId,
+    pub(crate) member: Box<dyn Member>,
+    pub(crate) rng: Recorder,
     /// Whether the user should be a member.
-    pub(super) inside: bool,
+    pub(crate) inside: bool,
     /// Whether broadcasts reach the user: they reach a removed member until the operation that removes it ends.
-    pub(super) hears: bool,
+    pub(crate) hears: bool,
     /// The positions in the log of the messages that are on their way to the user.
-    pub(super) inbox: Vec<usize>,
+    pub(crate) inbox: Vec<usize>,
     /// The positions in the log of the messages that the user has received.
-    pub(super) received: BTreeSet<usize>,
+    pub(crate) received: BTreeSet<usize>,
     /// What the user has read since the last operation began.
-    pub(super) read: Vec<(MemberId, Vec<u8>)>,
+    pub(crate) read: Vec<(MemberId, Vec<u8>)>,
 }
 
 /// A message that a user has sent.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Sent {
-    pub(super) author: usize,
+pub(crate) struct Sent {
+    pub(crate) author: usize,
     /// The user that it is for; `None` if it is for everybody.
-    pub(super) to: Option<usize>,
-    pub(super) kind: &'static str,
-    pub(super) bytes: Vec<u8>,
+    pub(crate) to: Option<usize>,
+    pub(crate) kind: &'static str,
+    pub(crate) bytes: Vec<u8>,
 }
 
 /// A call that a user has made.
 #[derive(Clone)]
-pub(super) struct Call {
-    pub(super) author: usize,
-    pub(super) action: Action,
+pub(crate) struct Call {
+    pub(crate) author: usize,
+    pub(crate) action: Action,
     /// The number of messages that had been sent before.
-    pub(super) sent: usize,
+    pub(crate) sent: usize,
     /// How often each user had drawn before.
-    pub(super) drawn: Vec<usize>,
+    pub(crate) drawn: Vec<usize>,
 }
 
-pub(super) struct World<'a> {
-    pub(super) make: &'a dyn Fn() -> Box<dyn Backend>,
+pub(crate) struct World<'a> {
+    pub(crate) make: &'a dyn Fn() -> Box<dyn Backend>,
     /// Whether the backend declares that it needs threads.
-    pub(super) threads: bool,
+    pub(crate) threads: bool,
     /// Whether the backend needs a total order. Then the log is that order, and messages reach their authors too.
-    pub(super) total: bool,
-    pub(super) users: Vec<User>,
-    pub(super) directory: InMemoryDirectory,
-    pub(super) group: GroupId,
+    pub(crate) total: bool,
+    pub(crate) users: Vec<User>,
+    pub(crate) directory: InMemoryDirectory,
+    pub(crate) group: GroupId,
     /// All messages that were ever sent.
-    pub(super) log: Vec<Sent>,
+    pub(crate) log: Vec<Sent>,
     /// All calls that were not refused.
-    pub(super) calls: Vec<Call>,
+    pub(crate) calls: Vec<Call>,
     /// Everything that members have said, with its author.
-    pub(super) said: Vec<(usize, Vec<u8>)>,
-    pub(super) roles: Vec<Role>,
+    pub(crate) said: Vec<(usize, Vec<u8>)>,
+    pub(crate) roles: Vec<Role>,
     /// What the last operation has cost so far.
-    pub(super) cost: Measured,
-    pub(super) plaintexts: Recorder,
+    pub(crate) cost: Measured,
+    pub(crate) plaintexts: Recorder,
     /// The most members that speak in a conversation.
-    pub(super) most_speakers: usize,
+    pub(crate) most_speakers: usize,
+    /// Reads the clock by which calls are timed.
+    pub(crate) clock: &'a dyn Fn() -> u64,
+    /// The time that all calls have taken so far, by this clock.
+    pub(crate) busy: u64,
 }
 
 /// The stream of randomness with this number.
-pub(super) fn stream(seed: u64, number: u64) -> Recorder {
+pub(crate) fn stream(seed: u64, number: u64) -> Recorder {
     Recorder::new(ChaCha20Rng::seed_from_u64(seed | number << 32))
 }
 
 impl<'a> World<'a> {
     /// This number of users with enough prekeys, in no group.
-    pub(super) fn new(make: &'a dyn Fn() -> Box<dyn Backend>, users: usize, seed: u64) -> Verdict<Self> {
+    pub(crate) fn new(make: &'a dyn Fn() -> Box<dyn Backend>, users: usize, seed: u64) -> Verdict<Self> {
+        Self::with_prekeys(make, users, users + SPARE_PREKEYS, seed)
+    }
+
+    /// This number of users with this number of one-time prekeys each, in no group.
+    pub(crate) fn with_prekeys(
+        make: &'a dyn Fn() -> Box<dyn Backend>,
+        users: usize,
+        one_time: usize,
+        seed: u64,
+    ) -> Verdict<Self> {
         let (mut made, mut draws) = (Vec::new(), Vec::new());
         for number in 0..users {
             let mut rng = stream(seed, 1 + number as u64);
-            made.push(make().new_user(users + SPARE_PREKEYS, &mut rng));
+            made.push(make().new_user(one_time, &mut rng));
             draws.push(rng.draws);
         }
         let mut world = Self::of(make, made, seed)?;
@@ -134,7 +148,7 @@ impl<'a> World<'a> {
     }
 
     /// These users, in no group.
-    pub(super) fn of(make: &'a dyn Fn() -> Box<dyn Backend>, made: Vec<NewUser>, seed: u64) -> Verdict<Self> {
+    pub(crate) fn of(make: &'a dyn Fn() -> Box<dyn Backend>, made: Vec<NewUser>, seed: u64) -> Verdict<Self> {
         let directory = InMemoryDirectory::default();
         let mut users = Vec::<User>::new();
         for NewUser { id, member, bundle, one_time } in made {
@@ -149,7 +163,7 @@ impl<'a> World<'a> {
         let roles = vec![Role::Recipient; users.len()];
         let Capabilities { threads, ordering, .. } = make().description().capabilities;
         let (total, group, plaintexts) = (ordering == Ordering::Total, GroupId([0; 32]), stream(seed, 0));
-        let most_speakers = usize::MAX;
+        let (most_speakers, clock, busy): (_, &'a dyn Fn() -> u64, _) = (usize::MAX, &|| 0, 0);
         Ok(Self {
             make,
             threads,
@@ -164,18 +178,20 @@ impl<'a> World<'a> {
             cost,
             plaintexts,
             most_speakers,
+            clock,
+            busy,
         })
     }
 
     /// From now on, all users draw from the streams with the numbers from `first` on.
-    pub(super) fn redraw(&mut self, seed: u64, first: u64) {
+    pub(crate) fn redraw(&mut self, seed: u64, first: u64) {
         for (number, user) in self.users.iter_mut().enumerate() {
             user.rng = stream(seed, first + number as u64);
         }
     }
 
     /// Runs an operation until the network is quiet, and checks who has read what.
-    pub(super) fn run(&mut self, operator: usize, action: &Action) -> Verdict<Measured> {
+    pub(crate) fn run(&mut self, operator: usize, action: &Action) -> Verdict<Measured> {
         self.begin(operator, action)?;
         self.settle(None)?;
         self.end(operator, action)?;
@@ -183,7 +199,7 @@ impl<'a> World<'a> {
     }
 
     /// Makes the call, and puts the messages that it returns on their way.
-    pub(super) fn begin(&mut self, operator: usize, action: &Action) -> Verdict {
+    pub(crate) fn begin(&mut self, operator: usize, action: &Action) -> Verdict {
         let before = self.awaited(operator);
         if !before.is_empty() {
             let answers = self.receive(operator, &before, Phase::Process)?;
@@ -219,13 +235,13 @@ impl<'a> World<'a> {
     }
 
     /// From now on broadcasts reach the user.
-    pub(super) fn admit(&mut self, user: usize) {
+    pub(crate) fn admit(&mut self, user: usize) {
         self.users[user].inside = true;
         self.users[user].hears = true;
     }
 
     /// From now on broadcasts no longer reach a removed member. Checks who has read what.
-    pub(super) fn end(&mut self, operator: usize, action: &Action) -> Verdict {
+    pub(crate) fn end(&mut self, operator: usize, action: &Action) -> Verdict {
         let sender = self.users[operator].id;
         for (number, user) in self.users.iter_mut().enumerate() {
             user.hears = user.inside;
@@ -242,12 +258,13 @@ impl<'a> World<'a> {
     }
 
     /// Makes the call and nothing else.
-    pub(super) fn call(&mut self, user: usize, action: &Action) -> Result<Vec<Outgoing>, Error> {
+    pub(crate) fn call(&mut self, user: usize, action: &Action) -> Result<Vec<Outgoing>, Error> {
         let ids: Vec<MemberId> = self.users.iter().map(|user| user.id).collect();
         let (sent, drawn) = (self.log.len(), self.drawn());
         let of = |users: &[usize]| users.iter().map(|user| ids[*user]).collect::<Vec<_>>();
         let User { member, rng, .. } = &mut self.users[user];
         let context = &mut Context { rng, directory: &self.directory, confirm_inviter: &|_| true };
+        let before = (self.clock)();
         let result = match action {
             Action::Create(others) => member.create(&of(others), context),
             Action::CreateMesh(others) => member.create_mesh(&of(others), context),
@@ -256,6 +273,7 @@ impl<'a> World<'a> {
             Action::Update => member.update(context),
             Action::Send(plaintext) => member.send(plaintext, context),
         };
+        self.busy += (self.clock)().saturating_sub(before);
         if result.is_ok() {
             self.calls.push(Call { author: user, action: action.clone(), sent, drawn });
         }
@@ -263,12 +281,12 @@ impl<'a> World<'a> {
     }
 
     /// How often each user has drawn.
-    pub(super) fn drawn(&self) -> Vec<usize> {
+    pub(crate) fn drawn(&self) -> Vec<usize> {
         self.users.iter().map(|user| user.rng.draws.len()).collect()
     }
 
     /// Lets messages arrive in rounds until none is on its way, except to a user whose messages are `held` back.
-    pub(super) fn settle(&mut self, held: Option<usize>) -> Verdict {
+    pub(crate) fn settle(&mut self, held: Option<usize>) -> Verdict {
         let mut phase = Phase::Process;
         for _ in 0..MAX_ROUNDS {
             let mut answers = Vec::new();
@@ -290,7 +308,7 @@ impl<'a> World<'a> {
     }
 
     /// Lets messages arrive at a user, in one batch. Returns its answers.
-    pub(super) fn receive(&mut self, user: usize, places: &[usize], phase: Phase) -> Verdict<Vec<Outgoing>> {
+    pub(crate) fn receive(&mut self, user: usize, places: &[usize], phase: Phase) -> Verdict<Vec<Outgoing>> {
         let incoming = |place: &usize| {
             let Sent { author, bytes, .. } = &self.log[*place];
             Incoming { group: self.group, author: self.users[*author].id, bytes }
@@ -298,8 +316,9 @@ impl<'a> World<'a> {
         let batch: Vec<Incoming<'_>> = places.iter().map(incoming).collect();
         let User { member, rng, .. } = &mut self.users[user];
         let mut context = Context { rng, directory: &self.directory, confirm_inviter: &|_| true };
-        let watch = Watch::start();
+        let (watch, before) = (Watch::start(), (self.clock)());
         let results = member.receive(&batch, &mut context);
+        self.busy += (self.clock)().saturating_sub(before);
         ensure(results.len() == batch.len(), || "a batch did not yield one result for each message".to_owned())?;
         self.count(user, phase, watch)?;
         let mut answers = Vec::new();
@@ -321,7 +340,7 @@ impl<'a> World<'a> {
 
     /// Records what a user has read, and refuses what should not happen among honest members. Returns the user's
     /// answers.
-    pub(super) fn accept(&mut self, user: usize, place: usize, received: Received) -> Verdict<Vec<Outgoing>> {
+    pub(crate) fn accept(&mut self, user: usize, place: usize, received: Received) -> Verdict<Vec<Outgoing>> {
         let (kind, reader) = (self.log[place].kind, &mut self.users[user]);
         reader.received.insert(place);
         for event in received.events {
@@ -344,7 +363,7 @@ impl<'a> World<'a> {
     }
 
     /// Takes what a user must receive before it acts out of its inbox: all up to its own commit, if that is under way.
-    pub(super) fn awaited(&mut self, user: usize) -> Vec<usize> {
+    pub(crate) fn awaited(&mut self, user: usize) -> Vec<usize> {
         let log = &self.log;
         let own = |place: &usize| log[*place].author == user && log[*place].kind == COMMIT;
         let inbox = &mut self.users[user].inbox;
@@ -353,18 +372,18 @@ impl<'a> World<'a> {
     }
 
     /// Whether a sequencer drops these messages: they have a commit, and their author has not received the last one.
-    pub(super) fn drops(&self, author: usize, sent: &[Outgoing]) -> bool {
+    pub(crate) fn drops(&self, author: usize, sent: &[Outgoing]) -> bool {
         let is_new = |place: &usize| self.log[*place].kind == COMMIT;
         self.total && sent.iter().any(|message| message.kind == COMMIT) && self.users[author].inbox.iter().any(is_new)
     }
 
     /// Whether messages for this user, or for everybody, are for a user.
-    pub(super) fn addresses(&self, author: usize, to: Option<usize>, user: usize) -> bool {
+    pub(crate) fn addresses(&self, author: usize, to: Option<usize>, user: usize) -> bool {
         to.map_or(self.users[user].hears && (self.total || user != author), |to| to == user)
     }
 
     /// Puts messages on their way.
-    pub(super) fn post(&mut self, author: usize, sent: Vec<Outgoing>) -> Verdict {
+    pub(crate) fn post(&mut self, author: usize, sent: Vec<Outgoing>) -> Verdict {
         if self.drops(author, &sent) {
             return Ok(());
         }

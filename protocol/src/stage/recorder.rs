@@ -7,11 +7,11 @@ use rand_core::{Rng as _, TryCryptoRng, TryRng};
 
 /// A generator that records what is drawn, and can alter it.
 #[derive(Clone)]
-pub(super) struct Recorder {
+pub(crate) struct Recorder {
     rng: ChaCha20Rng,
     alters: Alters,
     /// What was drawn. Small draws in a row count as one: they can be the parts of a secret.
-    pub(super) draws: Vec<Vec<u8>>,
+    pub(crate) draws: Vec<Vec<u8>>,
     in_parts: bool,
 }
 
@@ -20,19 +20,19 @@ const SMALL: usize = 16;
 
 /// The draws that a recorder alters, by their positions.
 #[derive(Clone)]
-pub(super) enum Alters {
+pub(crate) enum Alters {
     None,
     One(usize),
     AllBut(Vec<usize>),
 }
 
 impl Recorder {
-    pub(super) fn new(rng: ChaCha20Rng) -> Self {
+    pub(crate) fn new(rng: ChaCha20Rng) -> Self {
         Self { rng, alters: Alters::None, draws: Vec::new(), in_parts: false }
     }
 
     /// The same generator, which alters some of its draws from now on. Those that it has recorded count.
-    pub(super) fn altering(self, alters: Alters) -> Self {
+    pub(crate) fn altering(self, alters: Alters) -> Self {
         Self { alters, ..self }
     }
 }

@@ -10,12 +10,12 @@ use crate::operation::PLAINTEXT_LEN;
 
 impl World<'_> {
     /// All members, by their numbers.
-    pub(super) fn insiders(&self) -> Vec<usize> {
+    pub(crate) fn insiders(&self) -> Vec<usize> {
         (0..self.users.len()).filter(|user| self.users[*user].inside).collect()
     }
 
     /// The members that speak in a conversation: all, or of many the first and the last.
-    pub(super) fn speakers(&self) -> Vec<usize> {
+    pub(crate) fn speakers(&self) -> Vec<usize> {
         let mut speakers = self.insiders();
         if speakers.len() > self.most_speakers {
             speakers.drain(self.most_speakers - 1..speakers.len() - 1);
@@ -24,13 +24,13 @@ impl World<'_> {
     }
 
     /// Every speaker but one sends a message that all others read.
-    pub(super) fn converse_without(&mut self, silent: usize) -> Verdict {
+    pub(crate) fn converse_without(&mut self, silent: usize) -> Verdict {
         let speakers = self.speakers().into_iter().filter(|user| *user != silent);
         speakers.collect::<Vec<_>>().into_iter().try_for_each(|speaker| self.say(speaker, PLAINTEXT_LEN))
     }
 
     /// Every speaker sends a message that all others read. The first member comes last.
-    pub(super) fn converse(&mut self) -> Verdict {
+    pub(crate) fn converse(&mut self) -> Verdict {
         let mut speakers = self.speakers();
         if !speakers.is_empty() {
             speakers.rotate_left(1);
@@ -39,7 +39,7 @@ impl World<'_> {
     }
 
     /// A member sends `len` random bytes, which all others read.
-    pub(super) fn say(&mut self, speaker: usize, len: usize) -> Verdict {
+    pub(crate) fn say(&mut self, speaker: usize, len: usize) -> Verdict {
         let mut plaintext = vec![0; len];
         self.plaintexts.fill_bytes(&mut plaintext);
         self.said.push((speaker, plaintext.clone()));
@@ -48,7 +48,7 @@ impl World<'_> {
 
     /// Checks that everybody knows the right members and the same key material; returns the fingerprints, if there are
     /// any.
-    pub(super) fn agree(&self) -> Verdict<Option<Fingerprints>> {
+    pub(crate) fn agree(&self) -> Verdict<Option<Fingerprints>> {
         let users = self.users.iter();
         let users = users.map(|User { id, member, inside, .. }| agreement::User {
             id: *id,
@@ -64,7 +64,7 @@ impl World<'_> {
 }
 
 /// Whether no fingerprint is in both.
-pub(super) fn disjoint(one: &Option<Fingerprints>, other: &Option<Fingerprints>) -> bool {
+pub(crate) fn disjoint(one: &Option<Fingerprints>, other: &Option<Fingerprints>) -> bool {
     match (one, other) {
         (Some(one), Some(other)) => one.iter().all(|entry| !other.contains(entry)),
         _ => true,

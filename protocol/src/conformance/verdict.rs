@@ -1,8 +1,0 @@
-//! How a check says what it has found.
-
-/// The error says what is wrong.
-pub(super) type Verdict<T = ()> = Result<T, String>;
-
-pub(super) fn ensure(holds: bool, what: impl FnOnce() -> String) -> Verdict {
-    if holds { Ok(()) } else { Err(what()) }
-}

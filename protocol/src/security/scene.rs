@@ -1,0 +1,236 @@
+//! A group in which something happens, and the states that are stolen meanwhile.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use rand_core::Rng as _;
+
+use crate::attack::{Attacker, Overheard};
+use crate::crypto::count::Counted;
+use crate::error::Error;
+use crate::member::{Backend, Capabilities, Context, Event, Incoming};
+use crate::operation::{Operation, PLAINTEXT_LEN, Phase};
+use crate::stage::derivations::Recording;
+use crate::stage::verdict::Verdict;
+use crate::stage::world::{Action, Sent, World, stream};
+
+/// What an attacker has tried to read, and what it has read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reads {
+    /// The messages that it has tried to read.
+    pub tried: usize,
+    /// Those that it has read in either way.
+    pub read: usize,
+    /// Those that a thief has read.
+    pub by_thieves: usize,
+    /// Those that follow from the stolen states together; `None` if the backend's derivations are not recorded.
+    pub by_derivation: Option<usize>,
+}
+
+/// What was tried in a situation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tried {
+    /// What the situation asks about.
+    pub secret: Reads,
+    /// What the same attacker should read.
+    pub twin: Reads,
+    /// Whether the backend lets a thief follow the owner of a stolen state. If not, what was not read may only be out of reach.
+    pub follows: bool,
+}
+
+/// A group, and an attacker that steals states of its members.
+pub(super) struct Scene<'a> {
+    pub(super) world: World<'a>,
+    recording: Option<Recording>,
+    stolen: Vec<Vec<u8>>,
+    secret: BTreeSet<usize>,
+    twin: BTreeSet<usize>,
+    /// The places of messages that should shut the attacker out.
+    decisive: BTreeSet<usize>,
+    /// The user that is offline.
+    pub(super) away: Option<usize>,
+}
+
+impl<'a> Scene<'a> {
+    /// A group of the first `members` users, in which everybody has spoken. All have this number of one-time prekeys.
+    pub(super) fn new(
+        make: &'a dyn Fn() -> Box<dyn Backend>,
+        (members, users): (usize, usize),
+        one_time: usize,
+        seed: u64,
+    ) -> Verdict<Self> {
+        let recorded = make().description().capabilities.counted == Counted::All;
+        let recording = recorded.then(Recording::start);
+        let mut world = World::with_prekeys(make, users, one_time, seed)?;
+        world.run(0, &Action::Create((1..members).collect()))?;
+        let (stolen, secret, twin, decisive) = (Vec::new(), BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        let mut scene = Self { world, recording, stolen, secret, twin, decisive, away: None };
+        scene.speak(&[])?;
+        Ok(scene)
+    }
+
+    pub(super) fn capabilities(&self) -> Capabilities {
+        (self.world.make)().description().capabilities
+    }
+
+    pub(super) fn supports(&self, operation: Operation) -> bool {
+        (self.world.make)().supports(operation, self.world.insiders().len())
+    }
+
+    /// Takes a member's state.
+    pub(super) fn steal(&mut self, user: usize) {
+        let state = self.world.state(user);
+        self.stolen.push(state);
+    }
+
+    /// The state that was stolen last.
+    pub(super) fn last_stolen(&self) -> &[u8] {
+        self.stolen.last().map_or(&[], Vec::as_slice)
+    }
+
+    /// The situation is about whether these messages can be read.
+    pub(super) fn secret(&mut self, said: Range<usize>) {
+        self.secret.extend(said);
+    }
+
+    /// The attacker should read these messages.
+    pub(super) fn twin(&mut self, said: Range<usize>) {
+        self.twin.extend(said);
+    }
+
+    /// Every member speaks but these and who is away. Returns what they say.
+    pub(super) fn speak(&mut self, but: &[usize]) -> Verdict<Range<usize>> {
+        let first = self.world.said.len();
+        let speaks = |user: &usize| !but.contains(user) && Some(*user) != self.away;
+        let speakers: Vec<usize> = self.world.insiders().into_iter().filter(speaks).collect();
+        speakers.into_iter().try_for_each(|speaker| self.say(speaker).map(drop))?;
+        Ok(first..self.world.said.len())
+    }
+
+    /// A member speaks, and everybody hears it.
+    pub(super) fn say(&mut self, speaker: usize) -> Verdict<Range<usize>> {
+        let said = self.begin_to_say(speaker)?;
+        self.settle()?;
+        Ok(said)
+    }
+
+    /// A member speaks, and nobody has heard it yet.
+    pub(super) fn begin_to_say(&mut self, speaker: usize) -> Verdict<Range<usize>> {
+        let mut text = vec![0; PLAINTEXT_LEN];
+        self.world.plaintexts.fill_bytes(&mut text);
+        self.world.said.push((speaker, text.clone()));
+        self.world.begin(speaker, &Action::Send(text))?;
+        Ok(self.world.said.len() - 1..self.world.said.len())
+    }
+
+    /// A member does something, and everything that follows happens. What it sends should shut the attacker out.
+    pub(super) fn act(&mut self, user: usize, action: &Action) -> Verdict {
+        self.begin(user, action)?;
+        self.settle()
+    }
+
+    /// Members act, and nobody knows of the others' actions yet. Where a sequencer lets one of them win, the others make their
+    /// calls again. The situation needs that the protocol can.
+    pub(super) fn at_once(&mut self, actions: &[(usize, Action)]) -> Verdict {
+        if self.world.total {
+            return actions.iter().try_for_each(|(user, action)| self.act(*user, action));
+        }
+        // Everything that happens at once is sent to the joiners too.
+        for (_, action) in actions {
+            if let Action::Add(joiner) = action {
+                self.world.users[*joiner].hears = true;
+            }
+        }
+        actions.iter().try_for_each(|(user, action)| self.begin(*user, action))?;
+        self.settle()
+    }
+
+    /// A member does something, and nothing else happens yet.
+    pub(super) fn begin(&mut self, user: usize, action: &Action) -> Verdict {
+        let first = self.world.log.len();
+        self.world.begin(user, action)?;
+        self.decisive.extend(first..self.world.log.len());
+        Ok(())
+    }
+
+    /// A member updates. In a protocol without updates, it speaks instead.
+    pub(super) fn update(&mut self, user: usize) -> Verdict {
+        if self.capabilities().pcs_update {
+            return self.act(user, &Action::Update);
+        }
+        self.say(user).map(drop)
+    }
+
+    /// What is on its way reaches a member, whose answers are sent.
+    pub(super) fn catch_up(&mut self, user: usize) -> Verdict {
+        let places = core::mem::take(&mut self.world.users[user].inbox);
+        let answers = self.world.receive(user, &places, Phase::Process)?;
+        self.world.post(user, answers)
+    }
+
+    /// Everything reaches everybody who is not away.
+    pub(super) fn settle(&mut self) -> Verdict {
+        self.world.settle(self.away)?;
+        self.world.users.iter_mut().for_each(|user| user.hears = user.inside);
+        Ok(())
+    }
+
+    /// Ends the scene: the attacker tries to read everything.
+    pub(super) fn end(self) -> Verdict<Tried> {
+        let Self { world, recording, stolen, secret, twin, decisive, .. } = self;
+        let mut attacker = Attacker::default();
+        let mut follows = true;
+        for state in &stolen {
+            let steal = attacker.steal(&*(world.make)(), state);
+            follows &= steal.map_err(|error| format!("a state cannot be restored for a thief: {error}"))?;
+        }
+        let mut rng = stream(0, u64::from(u32::MAX));
+        let mut context = Context { rng: &mut rng, directory: &world.directory, confirm_inviter: &|_| true };
+        let messages = world.log.iter().enumerate().map(|(place, Sent { author, bytes, .. })| Overheard {
+            author: world.users[*author].id,
+            bytes,
+            decisive: decisive.contains(&place),
+        });
+        attacker.hear(world.group, messages, &mut context);
+        // What thieves derive is recorded too: some messages reach nobody else who could open them.
+        let derived = recording.map(|recording| {
+            let (all, _) = recording.end(&world);
+            let public = all.public(world.log.iter().map(|sent| &sent.bytes[..]));
+            let known = all.with(&public, stolen.iter().map(Vec::as_slice));
+            world.said.iter().map(|(_, said)| all.knows(&known, said)).collect::<Vec<bool>>()
+        });
+        let stole = |said: usize| attacker.has_read(&world.said[said].1);
+        let follows_from = |said: usize| derived.as_ref().is_some_and(|derived| derived[said]);
+        let reads = |asked: &BTreeSet<usize>| {
+            let count = |is: &dyn Fn(usize) -> bool| asked.iter().filter(|said| is(**said)).count();
+            Reads {
+                tried: asked.len(),
+                read: count(&|said| stole(said) || follows_from(said)),
+                by_thieves: count(&stole),
+                by_derivation: derived.as_ref().map(|_| count(&follows_from)),
+            }
+        };
+        Ok(Tried { secret: reads(&secret), twin: reads(&twin), follows })
+    }
+
+    /// How many of the messages for this user have an effect if they arrive again, at the state that was stolen last.
+    pub(super) fn replayed(&self, user: usize) -> Verdict<(usize, usize)> {
+        let restored = (self.world.make)().restore(self.last_stolen());
+        let mut member = restored.map_err(|error| format!("an export cannot be restored: {error}"))?;
+        let mut rng = stream(0, u64::from(u32::MAX));
+        let mut context = Context { rng: &mut rng, directory: &self.world.directory, confirm_inviter: &|_| true };
+        let (mut tried, mut taken) = (0, 0);
+        for Sent { author, to, bytes, .. } in &self.world.log {
+            if *author == user || to.is_some_and(|to| to != user) {
+                continue;
+            }
+            let incoming = Incoming { group: self.world.group, author: self.world.users[*author].id, bytes };
+            let result: Result<_, Error> = member.receive_one(&incoming, &mut context);
+            let has_effect =
+                |event: &Event| matches!(event, Event::Message { .. } | Event::Joined { .. } | Event::Added { .. });
+            tried += 1;
+            taken += usize::from(result.is_ok_and(|received| received.events.iter().any(has_effect)));
+        }
+        Ok((tried, taken))
+    }
+}
