@@ -343,9 +343,9 @@ impl Group {
     }
 
     /// Forgets removed members whose removal every member knows, and control messages that nobody has to acknowledge
-    /// any more.
+    /// any more. A thief forgets nobody: it opens what a removed member sends all the same.
     pub(crate) fn tidy(&mut self) {
-        if !self.leaving.is_empty() {
+        if !self.leaving.is_empty() && !self.stolen {
             for member in self.membership.removals_acknowledged_by_all(&self.leaving).iter() {
                 self.retire(member);
             }

@@ -13,6 +13,7 @@
 
 mod absence;
 mod scene;
+pub mod schedules;
 mod situations;
 mod thefts;
 mod workload;

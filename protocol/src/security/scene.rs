@@ -12,7 +12,7 @@ use crate::member::{Backend, Capabilities, Context, Event, Incoming};
 use crate::operation::{Operation, PLAINTEXT_LEN, Phase};
 use crate::stage::derivations::Recording;
 use crate::stage::verdict::Verdict;
-use crate::stage::world::{Action, Sent, World, stream};
+use crate::stage::world::{Action, Happened, Sent, World, stream};
 
 /// What an attacker has tried to read, and what it has read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,6 +38,15 @@ pub struct Tried {
     pub follows: bool,
 }
 
+/// For each text, whether it was read.
+struct Read {
+    /// By thieves.
+    stolen: Vec<bool>,
+    /// By derivation, if that is recorded.
+    derived: Option<Vec<bool>>,
+    follows: bool,
+}
+
 /// A group, and an attacker that steals states of its members.
 pub(super) struct Scene<'a> {
     pub(super) world: World<'a>,
@@ -59,14 +68,23 @@ impl<'a> Scene<'a> {
         one_time: usize,
         seed: u64,
     ) -> Verdict<Self> {
-        let recorded = make().description().capabilities.counted == Counted::All;
-        let recording = recorded.then(Recording::start);
-        let mut world = World::with_prekeys(make, users, one_time, seed)?;
-        world.run(0, &Action::Create((1..members).collect()))?;
-        let (stolen, secret, twin, decisive) = (Vec::new(), BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-        let mut scene = Self { world, recording, stolen, secret, twin, decisive, away: None };
+        let mut scene = Self::with_prekeys(make, users, one_time, seed)?;
+        scene.world.run(0, &Action::Create((1..members).collect()))?;
         scene.speak(&[])?;
         Ok(scene)
+    }
+
+    /// Users in no group, with enough prekeys for everything that can happen.
+    pub(super) fn empty(make: &'a dyn Fn() -> Box<dyn Backend>, users: usize, seed: u64) -> Verdict<Self> {
+        Self::with_prekeys(make, users, users * users, seed)
+    }
+
+    fn with_prekeys(make: &'a dyn Fn() -> Box<dyn Backend>, users: usize, one_time: usize, seed: u64) -> Verdict<Self> {
+        let recorded = make().description().capabilities.counted == Counted::All;
+        let recording = recorded.then(Recording::start);
+        let world = World::with_prekeys(make, users, one_time, seed)?;
+        let (stolen, secret, twin, decisive) = (Vec::new(), BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        Ok(Self { world, recording, stolen, secret, twin, decisive, away: None })
     }
 
     pub(super) fn capabilities(&self) -> Capabilities {
@@ -80,6 +98,7 @@ impl<'a> Scene<'a> {
     /// Takes a member's state.
     pub(super) fn steal(&mut self, user: usize) {
         let state = self.world.state(user);
+        self.world.happened.push(Happened::Stolen(user));
         self.stolen.push(state);
     }
 
@@ -177,7 +196,30 @@ impl<'a> Scene<'a> {
 
     /// Ends the scene: the attacker tries to read everything.
     pub(super) fn end(self) -> Verdict<Tried> {
-        let Self { world, recording, stolen, secret, twin, decisive, .. } = self;
+        let (secret, twin) = (self.secret.clone(), self.twin.clone());
+        let Read { stolen, derived, follows } = self.read()?;
+        let follows_from = |said: usize| derived.as_ref().is_some_and(|derived| derived[said]);
+        let reads = |asked: &BTreeSet<usize>| {
+            let count = |is: &dyn Fn(usize) -> bool| asked.iter().filter(|said| is(**said)).count();
+            Reads {
+                tried: asked.len(),
+                read: count(&|said| stolen[said] || follows_from(said)),
+                by_thieves: count(&|said| stolen[said]),
+                by_derivation: derived.as_ref().map(|_| count(&follows_from)),
+            }
+        };
+        Ok(Tried { secret: reads(&secret), twin: reads(&twin), follows })
+    }
+
+    /// Ends the scene. Returns for each text whether the attacker knows it.
+    pub(super) fn exposed(self) -> Verdict<Vec<bool>> {
+        let Read { stolen, derived, .. } = self.read()?;
+        let Some(derived) = derived else { return Ok(stolen) };
+        Ok(derived.into_iter().zip(stolen).map(|(one, other)| one || other).collect())
+    }
+
+    fn read(self) -> Verdict<Read> {
+        let Self { world, recording, stolen, decisive, .. } = self;
         let mut attacker = Attacker::default();
         let mut follows = true;
         for state in &stolen {
@@ -197,20 +239,10 @@ impl<'a> Scene<'a> {
             let (all, _) = recording.end(&world);
             let public = all.public(world.log.iter().map(|sent| &sent.bytes[..]));
             let known = all.with(&public, stolen.iter().map(Vec::as_slice));
-            world.said.iter().map(|(_, said)| all.knows(&known, said)).collect::<Vec<bool>>()
+            world.said.iter().map(|(_, said)| all.knows(&known, said)).collect()
         });
-        let stole = |said: usize| attacker.has_read(&world.said[said].1);
-        let follows_from = |said: usize| derived.as_ref().is_some_and(|derived| derived[said]);
-        let reads = |asked: &BTreeSet<usize>| {
-            let count = |is: &dyn Fn(usize) -> bool| asked.iter().filter(|said| is(**said)).count();
-            Reads {
-                tried: asked.len(),
-                read: count(&|said| stole(said) || follows_from(said)),
-                by_thieves: count(&stole),
-                by_derivation: derived.as_ref().map(|_| count(&follows_from)),
-            }
-        };
-        Ok(Tried { secret: reads(&secret), twin: reads(&twin), follows })
+        let stolen = world.said.iter().map(|(_, said)| attacker.has_read(said)).collect();
+        Ok(Read { stolen, derived, follows })
     }
 
     /// How many of the messages for this user have an effect if they arrive again, at the state that was stolen last.

@@ -458,9 +458,27 @@ pub fn examine(make: &dyn Fn() -> Box<dyn Backend>, situation: &Situation, seed:
     }
 }
 
+/// The scene of a situation, in the end.
+pub(super) fn scene<'a>(
+    make: &'a dyn Fn() -> Box<dyn Backend>,
+    situation: &Situation,
+    seed: u64,
+) -> Result<Scene<'a>, String> {
+    let mut scene = Scene::new(make, (MEMBERS, USERS), one_time(situation), seed)?;
+    match (situation.play)(&mut scene) {
+        Ok(_) => Ok(scene),
+        Err(Trouble::NotPossible(why)) => Err(why.to_owned()),
+        Err(Trouble::Failed(what)) => Err(what),
+    }
+}
+
+/// The number of one-time prekeys of each user.
+pub(super) fn one_time(situation: &Situation) -> usize {
+    if situation.name == NO_PREKEYS { 0 } else { ONE_TIME }
+}
+
 fn play(make: &dyn Fn() -> Box<dyn Backend>, situation: &Situation, seed: u64) -> Result<Tried, Trouble> {
-    let one_time = if situation.name == NO_PREKEYS { 0 } else { ONE_TIME };
-    let mut scene = Scene::new(make, (MEMBERS, USERS), one_time, seed)?;
+    let mut scene = Scene::new(make, (MEMBERS, USERS), one_time(situation), seed)?;
     let attempts = (situation.play)(&mut scene)?;
     let mut tried = scene.end()?;
     if let Some((secret, twin)) = attempts {

@@ -22,6 +22,7 @@ impl<'a> World<'a> {
             group: self.group,
             log: self.log.clone(),
             calls: self.calls.clone(),
+            happened: self.happened.clone(),
             said: self.said.clone(),
             roles: self.roles.clone(),
             cost: self.cost.clone(),

@@ -80,6 +80,17 @@ pub(crate) struct Sent {
     pub(crate) bytes: Vec<u8>,
 }
 
+/// What has happened in a world.
+#[derive(Clone)]
+pub(crate) enum Happened {
+    /// A user has made a call that was not refused.
+    Called(usize, Action),
+    /// The message at this position in the log has reached a user.
+    Received(usize, usize),
+    /// A user's state was taken.
+    Stolen(usize),
+}
+
 /// A call that a user has made.
 #[derive(Clone)]
 pub(crate) struct Call {
@@ -104,6 +115,8 @@ pub(crate) struct World<'a> {
     pub(crate) log: Vec<Sent>,
     /// All calls that were not refused.
     pub(crate) calls: Vec<Call>,
+    /// Calls, and messages that have arrived, in order.
+    pub(crate) happened: Vec<Happened>,
     /// Everything that members have said, with its author.
     pub(crate) said: Vec<(usize, Vec<u8>)>,
     pub(crate) roles: Vec<Role>,
@@ -159,7 +172,8 @@ impl<'a> World<'a> {
             let (inbox, received, read) = (Vec::new(), BTreeSet::new(), Vec::new());
             users.push(User { id, member, rng, inside: false, hears: false, inbox, received, read });
         }
-        let (log, calls, said, cost) = (Vec::new(), Vec::new(), Vec::new(), Measured::default());
+        let (log, calls, happened, said) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let cost = Measured::default();
         let roles = vec![Role::Recipient; users.len()];
         let Capabilities { threads, ordering, .. } = make().description().capabilities;
         let (total, group, plaintexts) = (ordering == Ordering::Total, GroupId([0; 32]), stream(seed, 0));
@@ -173,6 +187,7 @@ impl<'a> World<'a> {
             group,
             log,
             calls,
+            happened,
             said,
             roles,
             cost,
@@ -275,6 +290,7 @@ impl<'a> World<'a> {
         };
         self.busy += (self.clock)().saturating_sub(before);
         if result.is_ok() {
+            self.happened.push(Happened::Called(user, action.clone()));
             self.calls.push(Call { author: user, action: action.clone(), sent, drawn });
         }
         result
@@ -314,6 +330,7 @@ impl<'a> World<'a> {
             Incoming { group: self.group, author: self.users[*author].id, bytes }
         };
         let batch: Vec<Incoming<'_>> = places.iter().map(incoming).collect();
+        self.happened.extend(places.iter().map(|place| Happened::Received(user, *place)));
         let User { member, rng, .. } = &mut self.users[user];
         let mut context = Context { rng, directory: &self.directory, confirm_inviter: &|_| true };
         let (watch, before) = (Watch::start(), (self.clock)());
@@ -336,6 +353,16 @@ impl<'a> World<'a> {
             }
         }
         Ok(answers)
+    }
+
+    /// Lets a message arrive at a user, and judges nothing. Returns its answers.
+    pub(crate) fn hand(&mut self, user: usize, place: usize) -> Vec<Outgoing> {
+        self.happened.push(Happened::Received(user, place));
+        let Sent { author, bytes, .. } = &self.log[place];
+        let incoming = Incoming { group: self.group, author: self.users[*author].id, bytes };
+        let User { member, rng, .. } = &mut self.users[user];
+        let mut context = Context { rng, directory: &self.directory, confirm_inviter: &|_| true };
+        member.receive_one(&incoming, &mut context).unwrap_or_default().outgoing
     }
 
     /// Records what a user has read, and refuses what should not happen among honest members. Returns the user's

@@ -48,6 +48,15 @@ impl Naive {
         self.acknowledged.entry(self.me).or_default().insert(id);
     }
 
+    /// The user that a change adds, if it adds one.
+    #[allow(dead_code, reason = "only another test asks for it")]
+    pub(crate) fn added_by(&self, id: ChangeId) -> Option<User> {
+        match &self.changes.get(&id)?.kind {
+            Kind::Adds(users) if users.len() == 1 => users.first().copied(),
+            _ => None,
+        }
+    }
+
     pub(crate) fn all(&self) -> BTreeSet<ChangeId> {
         self.changes.keys().copied().collect()
     }
