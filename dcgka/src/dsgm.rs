@@ -56,6 +56,31 @@ impl Dcgka {
     pub const LEAN: Self = Self { rules: Rules::Lean };
 }
 
+/// How costs grow with the group: each recipient of an update verifies an acknowledgement by each other.
+const GROWTH: &[&str] = &[
+    "create sender bytes linear",
+    "add sender bytes linear",
+    "remove sender bytes linear",
+    "update sender bytes linear",
+    "update recipient bytes constant",
+    "update sender public-key linear",
+    "update recipient public-key linear",
+    "update group public-key quadratic",
+    "message sender bytes constant",
+];
+/// The same where acknowledgements have tags.
+const GROWTH_WITH_TAGS: &[&str] = &[
+    "create sender bytes linear",
+    "add sender bytes linear",
+    "remove sender bytes linear",
+    "update sender bytes linear",
+    "update recipient bytes constant",
+    "update sender public-key linear",
+    "update recipient public-key constant",
+    "update group public-key linear",
+    "message sender bytes constant",
+];
+
 impl Backend for Dcgka {
     fn description(&self) -> Description {
         let (variant, summary) = match self.rules {
@@ -87,17 +112,7 @@ impl Backend for Dcgka {
             },
             adapts: None,
             caveats: &[],
-            growth: &[
-                "create sender bytes linear",
-                "add sender bytes linear",
-                "remove sender bytes linear",
-                "update sender bytes linear",
-                "update recipient bytes constant",
-                "update sender public-key linear",
-                "update recipient public-key linear",
-                "update group public-key quadratic",
-                "message sender bytes constant",
-            ],
+            growth: if self.rules.tags_acks() { GROWTH_WITH_TAGS } else { GROWTH },
         }
     }
 

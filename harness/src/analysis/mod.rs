@@ -13,6 +13,7 @@ pub mod noise;
 #[cfg(feature = "cli")]
 pub mod paper;
 #[cfg(feature = "cli")]
+pub mod promises;
 pub mod published;
 pub mod speed;
 pub mod statistics;

@@ -2,12 +2,14 @@
 //! validation compares messages and counts with the backend's formulas, so a sample that counts equals them.
 
 use dcgka::Dcgka;
+use harness::analysis::growth::{Claim, Cost, fit};
+use harness::analysis::measurement::Who;
 use harness::measure::cell::{Bench, Cell, Outcome};
 use harness::measure::randomness::Origin;
 use harness::measure::validation::Refusal;
 use harness::registry::{Registry, full_name};
-use protocol::member::Backend;
-use protocol::operation::Operation;
+use protocol::member::{Backend, Description};
+use protocol::operation::{Expected, Operation, Role};
 
 const SMALL: [usize; 3] = [2, 3, 8];
 const GRID: [usize; 8] = [11, 16, 22, 32, 45, 64, 90, 128];
@@ -133,4 +135,29 @@ fn bytes_and_counts_depend_on_the_seed_alone() {
     };
     assert_eq!(exact(1), exact(1));
     assert_eq!(exact(1), exact(4));
+}
+
+/// What the backends of this workspace claim of their growth follows from their formulas.
+#[test]
+fn claims_of_growth_follow_from_the_formulas() {
+    let sizes = [8, 16, 32, 64, 128, 256, 512];
+    let mut checked = 0;
+    for backend in Registry::built_in().all() {
+        let Description { name, variant, growth, .. } = backend.description();
+        for claim in growth.iter().map(|claim| claim.parse::<Claim>().unwrap()) {
+            let Claim { operation, who, cost: Cost::PublicKey, class } = claim else { continue };
+            let points = sizes.map(|size: usize| {
+                let Expected { counts, .. } = backend.expected(operation, size).unwrap();
+                let counts = counts.iter().filter(|(role, ..)| who == Who::Group || who == Who::Role(*role));
+                let all: u64 =
+                    counts.flat_map(|(_, _, counts)| counts.public_key().named().map(|(_, count)| count)).sum();
+                let members = if who == Who::Role(Role::Recipient) { size - 1 } else { 1 };
+                (size as f64, all as f64 / members as f64)
+            });
+            let fit = fit(&points).unwrap();
+            assert!(fit.class == class, "{name}:{variant} {operation}: {fit}, claimed {class:?}");
+            checked += 1;
+        }
+    }
+    assert!(checked > 8);
 }

@@ -7,6 +7,7 @@ use protocol::security::{SITUATIONS, Situation, Topic};
 
 use super::table::Table;
 use super::text::bytes;
+use crate::analysis::promises::{PROMISES, Promise, promises};
 use crate::record::exposure::{Attacked, Ended, Findings, Order, Played};
 
 const TOPICS: [(Topic, &str); 6] = [
@@ -32,7 +33,7 @@ pub fn exposure(findings: &Findings) -> String {
     text += "## Situations\n\nEach cell: what the attacker has read, of what the situation asks about. `-`: the protocol does not have \
              what the situation needs. `?`: the same attacker reads nothing where it should, so the cell says nothing. Backends marked \
              with a star do not record what they derive: there, thieves run the protocol's own code, and may miss what somebody \
-             else would find.\n\n";
+             else would find. `!`: the protocol's publication promises that nothing is read; what it promises stands below.\n\n";
     let mut notes = Notes::default();
     for (topic, title) in TOPICS {
         let _ = writeln!(text, "### {title}\n");
@@ -53,6 +54,7 @@ pub fn exposure(findings: &Findings) -> String {
         text.push('\n');
     }
     text += &notes.text();
+    text += &promised(findings);
     text += &workloads(findings);
     text += &absence(findings);
     text
@@ -63,15 +65,16 @@ fn cell(attacked: &Attacked, situation: &Situation, notes: &mut Notes) -> String
         return String::new();
     };
     let Played { status, reason, tried, exposed, by_thieves, twin_read, .. } = played;
+    let broken = if *exposed > 0 && promises(&attacked.backend, situation.name).next().is_some() { " !" } else { "" };
     match status {
         Ended::NotPossible => "-".to_owned(),
         Ended::Failed => format!("failed{}", notes.mark(reason)),
         Ended::Measured if *twin_read == 0 => "?".to_owned(),
         Ended::Measured if by_thieves < exposed => {
             let more = "some of it follows from the stolen states together, and no thief reads it alone";
-            format!("{exposed}/{tried}{}", notes.mark(more))
+            format!("{exposed}/{tried}{broken}{}", notes.mark(more))
         }
-        Ended::Measured => format!("{exposed}/{tried}"),
+        Ended::Measured => format!("{exposed}/{tried}{broken}"),
     }
 }
 
@@ -91,6 +94,18 @@ impl Notes {
         let lines: String = notes.iter().map(|(number, note)| format!("[{number}] {note}.\n\n")).collect();
         lines
     }
+}
+
+/// What the publications of these backends promise.
+fn promised(findings: &Findings) -> String {
+    let mut text = "### What is promised\n\nThat nothing is read, as the publications say it:\n\n".to_owned();
+    let is_here = |name: &&str| findings.backends.iter().any(|attacked| attacked.backend.starts_with(name));
+    for Promise { backends, situations, source } in PROMISES {
+        if backends.iter().any(&is_here) {
+            let _ = writeln!(text, "- {source}: {}.", situations.join(", "));
+        }
+    }
+    text + "\n"
 }
 
 fn workloads(findings: &Findings) -> String {
