@@ -7,12 +7,14 @@ use rand_core::Rng as _;
 
 use crate::attack::{Attacker, Overheard};
 use crate::crypto::count::Counted;
+use crate::crypto::secret::{SECRET_LEN, Secret};
 use crate::error::Error;
-use crate::member::{Backend, Capabilities, Context, Event, Incoming};
+use crate::member::{ACK, Backend, Capabilities, Context, Event, Incoming};
 use crate::operation::{Operation, PLAINTEXT_LEN, Phase};
 use crate::stage::derivations::Recording;
 use crate::stage::verdict::Verdict;
 use crate::stage::world::{Action, Happened, Sent, World, stream};
+use crate::wire::envelope::{Envelope, Subject};
 
 /// What an attacker has tried to read, and what it has read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -264,5 +266,49 @@ impl<'a> Scene<'a> {
             taken += usize::from(result.is_ok_and(|received| received.events.iter().any(has_effect)));
         }
         Ok((tried, taken))
+    }
+
+    /// How many members take an acknowledgement in a victim's name, of what is on its way to it: first one that the state that was
+    /// stolen last can forge, then the victim's own. `None` if the victim acknowledges nothing.
+    ///
+    /// Who has a state can sign with the keys in it, which are not the victim's. But it can make each tag whose secret is in it.
+    pub(super) fn forged_ack(&self, victim: usize) -> Verdict<Option<(usize, usize)>> {
+        let world = &self.world;
+        let mut rng = stream(0, u64::from(u32::MAX));
+        let mut context = Context { rng: &mut rng, directory: &world.directory, confirm_inviter: &|_| true };
+        let mut copy = world.revive(&*world.users[victim].member)?;
+        let mut answers = Vec::new();
+        for place in &world.users[victim].inbox {
+            let Sent { author, bytes, .. } = &world.log[*place];
+            let incoming = Incoming { group: world.group, author: world.users[*author].id, bytes };
+            answers.extend(copy.receive_one(&incoming, &mut context).unwrap_or_default().outgoing);
+        }
+        let Some(genuine) = answers.iter().find(|answer| answer.kind == ACK) else { return Ok(None) };
+        let mut taken_by = |bytes: &[u8]| -> Verdict<usize> {
+            let mut taken = 0;
+            for reader in world.insiders().into_iter().filter(|user| *user != victim) {
+                let mut reader = world.revive(&*world.users[reader].member)?;
+                let incoming = Incoming { group: world.group, author: world.users[victim].id, bytes };
+                let received = reader.receive_one(&incoming, &mut context).unwrap_or_default();
+                taken += usize::from(received.events.iter().any(|event| matches!(event, Event::Acked { .. })));
+            }
+            Ok(taken)
+        };
+        let forged = if self.has_tag_in(victim, &genuine.bytes) { taken_by(&genuine.bytes)? } else { 0 };
+        Ok(Some((forged, taken_by(&genuine.bytes)?)))
+    }
+
+    /// Whether a message has a tag whose secret is in the state that was stolen last.
+    fn has_tag_in(&self, author: usize, bytes: &[u8]) -> bool {
+        let Ok(envelope) = Envelope::decode(bytes) else { return false };
+        let Subject::Acknowledged(handle, number) = envelope.subject else { return false };
+        let ids = || self.world.users.iter().map(|user| user.id);
+        let Some(acknowledged) = ids().find(|id| id.handle() == handle).filter(|_| envelope.is_tagged()) else {
+            return false;
+        };
+        let subject = Subject::Acknowledged(acknowledged, number);
+        let digest = envelope.digest(&self.world.group, &self.world.users[author].id, &subject);
+        let secrets = self.last_stolen().windows(SECRET_LEN).filter_map(|window| window.try_into().ok());
+        secrets.map(Secret::new).any(|secret| envelope.has_tag_of(&digest, &secret))
     }
 }

@@ -393,6 +393,27 @@ pub const SITUATIONS: &[Situation] = &[
         },
     },
     Situation {
+        name: "forged-acknowledgement",
+        topic: Topic::Forging,
+        what: "the state of a member that has received an update is taken, and the thief acknowledges it in another member's name",
+        secret: "members that take it for the other member's, until that signs something",
+        twin: "members that take the acknowledgement of the other member itself",
+        play: |scene| {
+            needs_update(scene)?;
+            scene.begin(OTHER, &Action::Update)?;
+            for user in scene.world.insiders().into_iter().filter(|user| ![VICTIM, OTHER].contains(user)) {
+                scene.catch_up(user)?;
+            }
+            scene.steal(SECOND);
+            let others = scene.world.insiders().len() - 1;
+            let attempts = |read| Reads { tried: others, read, by_thieves: read, by_derivation: None };
+            match scene.forged_ack(VICTIM)? {
+                Some((forged, genuine)) => Ok(Some((attempts(forged), attempts(genuine)))),
+                None => Err(Trouble::NotPossible("nobody acknowledges")),
+            }
+        },
+    },
+    Situation {
         name: "before-joining",
         topic: Topic::Prekeys,
         what: "the state of a user with unused one-time prekeys is taken, and it is added and updates",
