@@ -8,7 +8,7 @@ use clap::Args;
 use protocol::security::SITUATIONS;
 use rayon::prelude::*;
 
-use super::failure::{ERROR, Failure, INCOMPLETE, OK, USAGE};
+use super::failure::{Failure, INCOMPLETE, OK, USAGE};
 use super::options::{self, SEED, whole};
 use super::output::{complain, print};
 use super::running;
@@ -20,7 +20,8 @@ use crate::registry::{Constructor, Registry};
 use crate::report::{files, summary};
 use crate::run::attacks;
 use crate::run::external::Catalog;
-use crate::run::plan::Choice;
+use crate::run::plan::{self, Choice};
+use crate::run::schedule::MeasureError;
 use crate::system::directory::Directory;
 
 /// The directory of the files by default.
@@ -51,6 +52,8 @@ pub(super) fn run(program: Program, options: &Options, registry: &Registry) -> R
             (choices, !left_out.is_empty())
         }
     };
+    let names: Vec<String> = choices.iter().map(|choice| format!("backend {}", choice.full_name())).collect();
+    plan::no_twice(&names).map_err(MeasureError::from)?;
     let path = options.out.clone().unwrap_or_else(|| SECURITY.into());
     let out = Directory::lock(&path)?;
     if options.out.is_some() && path.join(files::FINDINGS).exists() {
@@ -129,9 +132,15 @@ fn attack_all(
         let Some(launch) = launches.get(&choice.backend) else { continue };
         match attacks::ask(launch, (&choice.backend, &choice.variant), order) {
             Ok(attacked) => found.push(attacked),
-            Err(why) => {
-                return Err(Failure { code: ERROR, message: format!("{name} was not attacked: {why}") });
-            }
+            // The others are shown all the same.
+            Err(absence_reason) => found.push(Attacked {
+                backend: name,
+                derived: false,
+                situations: Vec::new(),
+                workloads: Vec::new(),
+                absence: Vec::new(),
+                absence_reason,
+            }),
         }
         bar.inc(1);
     }

@@ -446,3 +446,37 @@ fn the_suite_alone_says_what_it_checked_and_what_an_attacker_tried() {
     let unknown = complaint(2, &["conformance", "--backend", "nobody"], &directory);
     assert!(unknown.contains("`nobody`") && unknown.contains("dcgka"), "{unknown}");
 }
+
+#[test]
+fn attacks_are_recorded_and_drawn() {
+    let directory = empty_directory("attacks");
+    let attack = ["security", "--quick", "--backend", "sender-keys:lazy", "--out", "found"];
+    let text = expect(0, &attack, &directory);
+    assert!(text.contains("| own-update ") && text.contains("| sender-keys:lazy | never "), "{text}");
+    assert!(text.contains("`taken-twice`: a state is taken, its owner updates"), "{text}");
+    let found = directory.join("found");
+    assert_eq!(fs::read_to_string(found.join("summary.md")).unwrap(), text.split("Made in ").next().unwrap());
+    let rows = fs::read_to_string(found.join("situations.csv")).unwrap();
+    assert!(rows.contains("\nsender-keys:lazy,own-update,measured,6,6,6,6,5,5,\n"), "{rows}");
+    let exposed = fs::read_to_string(found.join("exposure.csv")).unwrap();
+    assert!(
+        exposed.lines().count() == 2 && exposed.contains("\nsender-keys:lazy,true,never,measured,16,200,"),
+        "{exposed}"
+    );
+    for name in ["absence.csv", "findings.json", "exposure-bytes.svg", "exposure-cpu.png"] {
+        assert!(found.join(name).exists(), "{name}");
+    }
+    // The same seed exposes the same messages.
+    let again = ["security", "--quick", "--backend", "sender-keys:lazy", "--out", "again"];
+    expect(0, &again, &directory);
+    for name in ["situations.csv", "absence.csv"] {
+        assert_eq!(fs::read(found.join(name)).unwrap(), fs::read(directory.join("again").join(name)).unwrap());
+    }
+    let earlier = complaint(2, &attack, &directory);
+    assert!(earlier.contains("found has findings already; try another --out"), "{earlier}");
+    let unknown = complaint(2, &["security", "--backend", "dcgka,nobody"], &directory);
+    assert!(unknown.contains("`nobody`") && unknown.contains("dcgka"), "{unknown}");
+    let twice = complaint(2, &["security", "--backend", "dcgka,dcgka"], &directory);
+    assert!(twice.contains("backend dcgka is named twice"), "{twice}");
+    assert!(!directory.join("results").exists());
+}

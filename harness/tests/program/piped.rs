@@ -123,3 +123,24 @@ fn a_program_that_is_not_what_it_should_be_is_broken_and_says_why() {
         assert!(String::from_utf8(output.stderr).unwrap().contains("not measured: the backend `python-toy` is broken"));
     }
 }
+
+/// A program that fails is said to, in each situation, and the others are attacked.
+#[test]
+fn a_program_that_fails_under_attack_keeps_no_other_from_being_attacked() {
+    if !python() {
+        return;
+    }
+    let directory = with_toy("piped-attack", "call == \"update\": sys.exit(3)");
+    expect(0, &["backends", "--build", "python-toy"], &directory);
+    let attack = ["security", "--quick", "--backend", "sender-keys:lazy,python-toy", "--out", "found"];
+    let output = harness(&attack, &directory);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(4), "{said}");
+    assert!(said.contains("python-toy, own-update: ") && said.contains("it has ended: exit status: 3"), "{said}");
+    let rows = fs::read_to_string(directory.join("found/situations.csv")).unwrap();
+    assert!(
+        rows.contains("\nsender-keys:lazy,own-update,measured,") && rows.contains("\npython-toy,own-update,failed,"),
+        "{rows}"
+    );
+    assert_eq!(processes_in(&directory), [""; 0]);
+}

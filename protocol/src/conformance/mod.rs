@@ -33,14 +33,11 @@ mod theft;
 mod trial;
 mod wire;
 
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 pub use report::{Attack, Report, Violation};
 
 use crate::crypto::count::Counted;
 use crate::member::Backend;
-use crate::stage::verdict::Verdict;
+use crate::stage::verdict::{Verdict, caught};
 use trial::{SIZES, Trial};
 
 /// The checks, with their names in data.
@@ -141,18 +138,10 @@ fn make_one<'a, T>(
     check: impl FnOnce(&mut Trial<'a>) -> Verdict<T>,
 ) -> Result<T, Violation> {
     trial.tried = 0;
-    // The panic drops the members, so nothing sees a state that it has left behind.
-    let verdict = catch_unwind(AssertUnwindSafe(|| check(trial)));
-    let verdict = verdict.unwrap_or_else(|panic| Err(said_in(&*panic)));
+    let verdict = caught(|| check(trial));
     let result = verdict.map_err(|what| trial.violation(name, what))?;
     report.passed.push((name, trial.tried));
     Ok(result)
-}
-
-/// A panic in words. Of a backend behind a pipe, they say what its program did.
-pub(crate) fn said_in(panic: &(dyn Any + Send)) -> String {
-    let words = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
-    words.map_or_else(|| "the backend panicked".to_owned(), |words| format!("the backend panicked: {words}"))
 }
 
 fn end(trial: Trial<'_>, mut report: Report) -> Report {

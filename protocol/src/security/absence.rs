@@ -5,7 +5,7 @@ use rand_core::Rng as _;
 use super::thefts::{Theft, Thefts};
 use crate::member::Backend;
 use crate::operation::PLAINTEXT_LEN;
-use crate::stage::verdict::Verdict;
+use crate::stage::verdict::{Verdict, caught};
 use crate::stage::world::{Action, World};
 
 /// What happens.
@@ -39,6 +39,10 @@ pub struct Away {
 /// # Errors
 /// What has gone wrong, in words.
 pub fn absent(make: &dyn Fn() -> Box<dyn Backend>, absence: &Absence) -> Result<Vec<Away>, String> {
+    caught(|| run(make, absence))
+}
+
+fn run(make: &dyn Fn() -> Box<dyn Backend>, absence: &Absence) -> Result<Vec<Away>, String> {
     let mut thefts = Thefts::start(make);
     let mut world = World::new(make, absence.members, absence.seed)?;
     world.run(0, &Action::Create((1..absence.members).collect()))?;

@@ -1,12 +1,9 @@
 //! The situations, each in words and as it is played.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use super::scene::{Reads, Scene, Tried};
-use crate::conformance::said_in;
 use crate::member::{Backend, Capabilities, Ordering};
 use crate::operation::Operation;
-use crate::stage::verdict::Verdict;
+use crate::stage::verdict::{Verdict, caught};
 use crate::stage::world::Action;
 
 /// What a situation is about.
@@ -470,9 +467,7 @@ const NO_PREKEYS: &str = "no-prekeys-left";
 
 /// Plays a situation with a backend. The same seed gives the same answer.
 pub fn examine(make: &dyn Fn() -> Box<dyn Backend>, situation: &Situation, seed: u64) -> Answer {
-    // The panic drops the members, so nothing sees a state that it has left behind.
-    let played = catch_unwind(AssertUnwindSafe(|| play(make, situation, seed)));
-    match played.unwrap_or_else(|panic| Err(Trouble::Failed(said_in(&*panic)))) {
+    match caught(|| play(make, situation, seed)) {
         Ok(tried) => Answer::Tried(tried),
         Err(Trouble::NotPossible(why)) => Answer::NotPossible(why.to_owned()),
         Err(Trouble::Failed(what)) => Answer::Failed(what),

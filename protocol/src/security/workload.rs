@@ -7,6 +7,7 @@ use super::thefts::{Theft, Thefts};
 use crate::crypto::count::Counts;
 use crate::member::Backend;
 use crate::operation::{Operation, PLAINTEXT_LEN};
+use crate::stage::verdict::caught;
 use crate::stage::world::{Action, World};
 
 /// What happens.
@@ -57,6 +58,10 @@ pub fn expose(
     workload: &Workload,
     clock: &dyn Fn() -> u64,
 ) -> Result<Exposed, String> {
+    caught(|| run(make, workload, clock))
+}
+
+fn run(make: &dyn Fn() -> Box<dyn Backend>, workload: &Workload, clock: &dyn Fn() -> u64) -> Result<Exposed, String> {
     let Workload { members, messages, update_every, change_every, .. } = *workload;
     let mut rng = ChaCha20Rng::seed_from_u64(workload.seed);
     let mut below = |n: usize| usize::try_from(rng.next_u64() % n.max(1) as u64).unwrap_or(0);
