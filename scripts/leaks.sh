@@ -24,7 +24,7 @@ export CARGO_TARGET_DIR="$scratch/target"
 
 # The rows of a backend that say what was exposed: situation or frequency of updates, and the number.
 attack() {
-    (cd "$scratch/copy" && cargo run -q --release -p harness -- security --quick --backend "$1" --out "$2" >/dev/null 2>&1) || true
+    (cd "$scratch/copy" && cargo run -q -p harness -- security --quick --backend "$1" --out "$2" >/dev/null 2>&1) || true
     awk -F, 'FNR > 1 { print $2, $5 }' "$2/situations.csv"
     awk -F, 'FNR > 1 { print "update-every-" $3, $11 }' "$2/exposure.csv"
 }
