@@ -41,6 +41,12 @@ impl LogScale {
         Some(Self { low, high, lines: labels.clone(), labels })
     }
 
+    /// The same without the numbers at its ends, which would run into those of a panel beside it.
+    pub(super) fn without_ends(self) -> Self {
+        let labels = self.labels.iter().copied().filter(|label| (0.02..=0.98).contains(&self.place(*label))).collect();
+        Self { labels, ..self }
+    }
+
     /// The value at the lower end.
     pub(super) fn low(&self) -> f64 {
         self.low
@@ -101,6 +107,7 @@ mod tests {
         assert_eq!(scale.labels, [0.1, 1.0, 10.0, 100.0]);
         let narrow = LogScale::values([300.0, 900.0].into_iter()).unwrap();
         assert_eq!(narrow.labels, [200.0, 500.0, 1000.0, 2000.0]);
+        assert_eq!(narrow.without_ends().labels, [500.0, 1000.0]);
         assert_eq!(LogScale::values([0.0].into_iter()), None);
     }
 
