@@ -9,7 +9,6 @@ cd "$(dirname "$0")/.."
 leaks=(
     "dcgka/mutants/14-member-secret-kept.patch dcgka"
     "dcgka/mutants/19-two-party-keys-kept-after-use.patch dcgka"
-    "dcgka/mutants/20-two-party-keys-kept-after-acks.patch dcgka"
     "dcgka/mutants/43-message-key-kept.patch dcgka"
     "scripts/leaks/lean-ephemeral-kept.patch dcgka:lean"
     "scripts/leaks/sender-key-not-renewed.patch sender-keys:eager"

@@ -77,9 +77,9 @@ pub const PROMISES: &[Promise] = &[
         source: "BeeKEM: a member that renews its key heals (Keyhive notebook, 02, Group Key Agreement with BeeKEM)",
     },
     Promise {
-        backends: &["dcgka", "pairwise", "sender-keys", "vodozemac", "p2panda"],
+        backends: &["dcgka", "pairwise", "sender-keys", "p2panda"],
         situations: &["replayed"],
-        source: "X3DH specification, section 4.3: one-time prekeys keep an initial message from being used again",
+        source: "X3DH specification, section 4.2: one-time prekeys keep an initial message from being replayed",
     },
 ];
 

@@ -16,6 +16,7 @@ use super::time_left::TimeLeft;
 use crate::record::exposure::{Attacked, Ended, Findings, Order, Played, VERSION};
 use crate::record::manifest::{Build, Machine};
 use crate::record::program::Program;
+use crate::record::store;
 use crate::registry::{Constructor, Registry};
 use crate::report::{files, summary};
 use crate::run::attacks;
@@ -56,8 +57,9 @@ pub(super) fn run(program: Program, options: &Options, registry: &Registry) -> R
     plan::no_twice(&names).map_err(MeasureError::from)?;
     let path = options.out.clone().unwrap_or_else(|| SECURITY.into());
     let out = Directory::lock(&path)?;
-    if options.out.is_some() && path.join(files::FINDINGS).exists() {
-        let message = format!("{} has findings already; try another --out", path.display());
+    let taken = [files::FINDINGS, files::SUMMARY, store::SAMPLES].into_iter().find(|name| path.join(name).exists());
+    if let Some(name) = taken.filter(|_| options.out.is_some()) {
+        let message = format!("{} has a {name} already; try another --out", path.display());
         return Err(Failure { code: USAGE, message });
     }
     running::end_on_interrupt(None)?;

@@ -94,6 +94,8 @@ pub struct Played {
     pub twin_tried: usize,
     /// What it has read of that.
     pub twin_read: usize,
+    /// Whether the backend lets a thief follow the owner of a stolen state. If not, what was not read may only be out of reach.
+    pub follows: bool,
 }
 
 /// A workload as it was run with a backend.
@@ -178,10 +180,10 @@ impl Ran {
         self.thefts.iter().map(|theft| theft.before + theft.after).max().unwrap_or(0)
     }
 
-    /// Exposed messages from before the thefts, over all of them.
+    /// The mean number of messages from before it that a theft exposes.
     #[must_use]
-    pub fn before(&self) -> usize {
-        self.thefts.iter().map(|theft| theft.before).sum()
+    pub fn mean_before(&self) -> f64 {
+        self.mean(|theft| theft.before)
     }
 
     fn mean(&self, of: impl Fn(&Theft) -> usize) -> f64 {

@@ -167,6 +167,7 @@ pub fn write_situations(findings: &Findings, out: impl Write) -> csv::Result<()>
         "by_derivation",
         "twin_tried",
         "twin_read",
+        "follows",
         "reason",
     ])?;
     for attacked in &findings.backends {
@@ -182,6 +183,7 @@ pub fn write_situations(findings: &Findings, out: impl Write) -> csv::Result<()>
                 &derived,
                 &played.twin_tried.to_string(),
                 &played.twin_read.to_string(),
+                &played.follows.to_string(),
                 &played.reason,
             ])?;
         }
@@ -208,7 +210,7 @@ pub fn write_exposure(findings: &Findings, out: impl Write) -> csv::Result<()> {
         "thefts",
         "mean_exposed",
         "most_exposed",
-        "exposed_before",
+        "mean_before",
         "mean_until",
         "reason",
     ])?;
@@ -227,7 +229,7 @@ pub fn write_exposure(findings: &Findings, out: impl Write) -> csv::Result<()> {
                 &ran.thefts.len().to_string(),
                 &ran.mean_exposed().to_string(),
                 &ran.most_exposed().to_string(),
-                &ran.before().to_string(),
+                &ran.mean_before().to_string(),
                 &ran.mean_until().to_string(),
                 &ran.reason,
             ])?;
@@ -244,18 +246,24 @@ pub fn write_absence(findings: &Findings, out: impl Write) -> csv::Result<()> {
     let mut writer = csv::Writer::from_writer(out);
     writer.write_record([
         "backend",
+        "derived",
         "messages",
         "absent_exposes",
         "present_exposes",
         "absent_state",
         "largest_state",
+        "reason",
     ])?;
     for attacked in &findings.backends {
+        let backend = || [attacked.backend.clone(), attacked.derived.to_string()].into_iter();
+        if !attacked.absence_reason.is_empty() {
+            let figures = std::iter::repeat_n(String::new(), 5);
+            writer.write_record(backend().chain(figures).chain([attacked.absence_reason.clone()]))?;
+        }
         for moment in &attacked.absence {
             let figures = [moment.messages, moment.absent, moment.present, moment.absent_state, moment.largest_state];
-            writer.write_record(
-                std::iter::once(attacked.backend.clone()).chain(figures.map(|figure| figure.to_string())),
-            )?;
+            let figures = figures.map(|figure| figure.to_string());
+            writer.write_record(backend().chain(figures).chain([String::new()]))?;
         }
     }
     Ok(writer.flush()?)

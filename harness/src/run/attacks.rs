@@ -59,15 +59,17 @@ pub fn play(make: Make<'_>, situation: &Situation, order: Order) -> Played {
         by_derivation: None,
         twin_tried: 0,
         twin_read: 0,
+        follows: true,
     };
     match security::examine(make, situation, order.seed) {
-        Answer::Tried(Tried { secret, twin, .. }) => Played {
+        Answer::Tried(Tried { secret, twin, follows }) => Played {
             tried: secret.tried,
             exposed: secret.read,
             by_thieves: secret.by_thieves,
             by_derivation: secret.by_derivation,
             twin_tried: twin.tried,
             twin_read: twin.read,
+            follows,
             ..empty
         },
         Answer::NotPossible(reason) => Played { status: Ended::NotPossible, reason, ..empty },

@@ -6,10 +6,12 @@ use baselines::{Pairwise, SenderKeys};
 use dcgka::Dcgka;
 use harness::record::exposure::{Ended, Order, Played};
 use harness::run::attacks;
-use protocol::member::Backend;
+use protocol::error::Error;
+use protocol::member::{Backend, Context, Incoming, Member, Received};
 use protocol::security::{SITUATIONS, Workload, expose};
 
 use crate::faulty::{FakesUpdates, Fault, Faulty, Hoards, KeepsPrekeys};
+use crate::masked::Masked;
 
 const ORDER: Order = Order { seed: 1, quick: true };
 
@@ -45,13 +47,14 @@ const EXPOSED: &[(&str, &str)] = &[
     ("update-beside-update", "0/6 0/6 0/6 - - 0/6"),
     ("update-beside-removal", "0/5 0/5 0/5 - - 0/5"),
     ("taken-twice", "0/6 0/6 5/6 6/6 6/6 6/6"),
+    ("later-another", "0/6 0/6 0/6 6/6 6/6 0/6"),
     ("removed", "0/5 0/5 0/5 0/5 0/5 0/5"),
     ("two-removed", "0/4 0/4 0/4 0/4 0/4 0/4"),
     ("two-removed-at-once", "0/4 4/4 0/4 0/4 0/4 0/4"),
     ("removed-beside-add", "0/6 1/6 0/6 0/6 0/6 0/6"),
     ("removed-adds", "0/5 5/5 0/5 0/5 0/5 0/5"),
     ("joiner", "0/6 0/6 0/6 0/6 0/6 0/6"),
-    ("speaks-after-update", "0/5 0/5 0/5 0/5 0/5 0/5"),
+    ("speaks-after-update", "0/5 0/5 0/5 5/5 5/5 0/5"),
     ("forged-acknowledgement", "0/5 0/5 - - - -"),
     ("before-joining", "0/7 0/7 0/7 6/7 6/7 0/7"),
     ("used-prekeys", "0/7 0/7 0/7 0/7 0/7 0/7"),
@@ -120,6 +123,10 @@ fn one_seed_exposes_the_same_messages_again() {
             expose(&make, &workload, &|| 0).unwrap()
         };
         let (first, other) = (run(7), run(8));
+        // The conversation does not depend on how many states are taken.
+        let fewer = Workload { update_every: updates.then_some(10), thefts: 2, ..workload(7) };
+        let fewer = expose(&make, &fewer, &|| 0).unwrap();
+        assert_eq!((fewer.bytes, fewer.counts), (first.bytes, first.counts));
         assert_eq!(first, run(7));
         assert_ne!(first.thefts, other.thefts);
         assert!(first.derived && first.thefts.len() == 9 && first.busy == 0);
@@ -129,4 +136,45 @@ fn one_seed_exposes_the_same_messages_again() {
         let by_user: BTreeMap<usize, usize> = first.thefts.iter().map(|theft| (theft.user, theft.after)).collect();
         assert!(by_user.len() > 1);
     }
+}
+
+const SHORT: Workload = Workload { members: 4, messages: 40, update_every: None, change_every: 40, thefts: 4, seed: 3 };
+
+/// Otherwise it would expose nothing, since derivations begin with what a state shows.
+#[test]
+fn a_state_that_hides_what_it_holds_is_refused() {
+    for inner in COLUMNS {
+        let make = || -> Box<dyn Backend> { Box::new(Masked(inner())) };
+        let hides = "a thief reads what does not follow from the states";
+        let Played { status, reason, .. } = played(&make, "others-update");
+        assert!(status == Ended::Failed && reason.starts_with(hides), "{reason}");
+        let refused = expose(&make, &SHORT, &|| 0).unwrap_err();
+        assert!(refused.starts_with(hides), "{refused}");
+        assert!(expose(&inner, &SHORT, &|| 0).is_ok());
+    }
+}
+
+/// It panics at the 20th message that it receives.
+#[derive(Clone)]
+struct PanicsLate(u32);
+
+impl Fault for PanicsLate {
+    fn receive(
+        &mut self,
+        inner: &mut Box<dyn Member>,
+        message: &Incoming<'_>,
+        context: &mut Context<'_>,
+    ) -> Result<Received, Error> {
+        self.0 += 1;
+        assert!(self.0 < 20, "a late panic");
+        inner.receive_one(message, context)
+    }
+}
+
+#[test]
+fn a_panic_is_a_finding_like_any_other() {
+    let make = || -> Box<dyn Backend> { Box::new(Faulty::new(Box::new(Dcgka::CORRECTED), PanicsLate(0))) };
+    assert_eq!(expose(&make, &SHORT, &|| 0).unwrap_err(), "the backend panicked: a late panic");
+    let (found, reason) = attacks::absence(&make, ORDER);
+    assert!(found.is_empty() && reason == "the backend panicked: a late panic", "{reason}");
 }

@@ -20,6 +20,8 @@ mod key_in_clear;
 mod large_groups;
 #[path = "../faulty/layer.rs"]
 mod layer;
+#[path = "../faulty/masked.rs"]
+mod masked;
 mod partition;
 #[cfg(target_os = "linux")]
 mod piped;

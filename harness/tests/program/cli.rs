@@ -457,7 +457,7 @@ fn attacks_are_recorded_and_drawn() {
     let found = directory.join("found");
     assert_eq!(fs::read_to_string(found.join("summary.md")).unwrap(), text.split("Made in ").next().unwrap());
     let rows = fs::read_to_string(found.join("situations.csv")).unwrap();
-    assert!(rows.contains("\nsender-keys:lazy,own-update,measured,6,6,6,6,5,5,\n"), "{rows}");
+    assert!(rows.contains("\nsender-keys:lazy,own-update,measured,6,6,6,6,5,5,true,\n"), "{rows}");
     let exposed = fs::read_to_string(found.join("exposure.csv")).unwrap();
     assert!(
         exposed.lines().count() == 2 && exposed.contains("\nsender-keys:lazy,true,never,measured,16,200,"),
@@ -473,7 +473,7 @@ fn attacks_are_recorded_and_drawn() {
         assert_eq!(fs::read(found.join(name)).unwrap(), fs::read(directory.join("again").join(name)).unwrap());
     }
     let earlier = complaint(2, &attack, &directory);
-    assert!(earlier.contains("found has findings already; try another --out"), "{earlier}");
+    assert!(earlier.contains("found has a findings.json already; try another --out"), "{earlier}");
     let unknown = complaint(2, &["security", "--backend", "dcgka,nobody"], &directory);
     assert!(unknown.contains("`nobody`") && unknown.contains("dcgka"), "{unknown}");
     let twice = complaint(2, &["security", "--backend", "dcgka,dcgka"], &directory);

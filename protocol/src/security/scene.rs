@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::member::{ACK, Backend, Capabilities, Context, Event, Incoming};
 use crate::operation::{Operation, PLAINTEXT_LEN, Phase};
 use crate::stage::derivations::Recording;
-use crate::stage::verdict::Verdict;
+use crate::stage::verdict::{Verdict, ensure};
 use crate::stage::world::{Action, Happened, Sent, World, stream};
 use crate::wire::envelope::{Envelope, Subject};
 
@@ -49,6 +49,15 @@ struct Read {
     follows: bool,
 }
 
+/// What a thief reads follows from the state. If it does not, the state does not show what it holds, or members use other
+/// primitives than those that record.
+pub(super) fn agrees(stolen: &[bool], derived: &[bool]) -> Verdict {
+    ensure(stolen.iter().zip(derived).all(|(stolen, derived)| *derived || !stolen), || {
+        "a thief reads what does not follow from the states: they hide what they hold, or members use primitives that are not counted"
+            .to_owned()
+    })
+}
+
 /// A group, and an attacker that steals states of its members.
 pub(super) struct Scene<'a> {
     pub(super) world: World<'a>,
@@ -76,12 +85,13 @@ impl<'a> Scene<'a> {
         Ok(scene)
     }
 
-    /// Users in no group, with enough prekeys for everything that can happen.
-    pub(super) fn empty(make: &'a dyn Fn() -> Box<dyn Backend>, users: usize, seed: u64) -> Verdict<Self> {
-        Self::with_prekeys(make, users, users * users, seed)
-    }
-
-    fn with_prekeys(make: &'a dyn Fn() -> Box<dyn Backend>, users: usize, one_time: usize, seed: u64) -> Verdict<Self> {
+    /// Users in no group, with this number of one-time prekeys each.
+    pub(super) fn with_prekeys(
+        make: &'a dyn Fn() -> Box<dyn Backend>,
+        users: usize,
+        one_time: usize,
+        seed: u64,
+    ) -> Verdict<Self> {
         let recorded = make().description().capabilities.counted == Counted::All;
         let recording = recorded.then(Recording::start);
         let world = World::with_prekeys(make, users, one_time, seed)?;
@@ -241,9 +251,12 @@ impl<'a> Scene<'a> {
             let (all, _) = recording.end(&world);
             let public = all.public(world.log.iter().map(|sent| &sent.bytes[..]));
             let known = all.with(&public, stolen.iter().map(Vec::as_slice));
-            world.said.iter().map(|(_, said)| all.knows(&known, said)).collect()
+            world.said.iter().map(|(_, said)| all.knows(&known, said)).collect::<Vec<bool>>()
         });
-        let stolen = world.said.iter().map(|(_, said)| attacker.has_read(said)).collect();
+        let stolen: Vec<bool> = world.said.iter().map(|(_, said)| attacker.has_read(said)).collect();
+        if let Some(derived) = &derived {
+            agrees(&stolen, derived)?;
+        }
         Ok(Read { stolen, derived, follows })
     }
 

@@ -85,6 +85,8 @@ pub struct Length {
     pub steps: usize,
     /// States that are taken, at random moments.
     pub thefts: usize,
+    /// One-time prekeys of each user.
+    pub one_time: usize,
 }
 
 /// Plays a random schedule: members act, and messages reach them late and in any order. In the end everything reaches everybody, and
@@ -93,9 +95,9 @@ pub struct Length {
 /// # Errors
 /// What has gone wrong, in words.
 pub fn random(make: &dyn Fn() -> Box<dyn Backend>, length: Length, seed: u64) -> Result<Trace, String> {
-    let Length { users, founders, steps, thefts } = length;
+    let Length { users, founders, steps, thefts, one_time } = length;
     let mut game = Game {
-        scene: Scene::empty(make, users, seed)?,
+        scene: Scene::with_prekeys(make, users, one_time, seed)?,
         rng: ChaCha20Rng::seed_from_u64(seed),
         invited: vec![false; users],
     };
@@ -113,7 +115,7 @@ pub fn random(make: &dyn Fn() -> Box<dyn Backend>, length: Length, seed: u64) ->
         game.call(user, Call::Say)?;
     }
     game.settle()?;
-    trace(game.scene, users * users)
+    trace(game.scene, one_time)
 }
 
 /// A situation as it is played with a backend.

@@ -285,6 +285,24 @@ pub const SITUATIONS: &[Situation] = &[
         },
     },
     Situation {
+        name: "later-another",
+        topic: Topic::Healing,
+        what: "a state is taken, its owner updates, and another member's state is taken later",
+        secret: "what is said after the update and before the second theft",
+        twin: "what is said before the update and after the second theft",
+        play: |scene| {
+            scene.update(SECOND)?;
+            stolen(scene, &[VICTIM])?;
+            scene.update(VICTIM)?;
+            scene.update(OTHER)?;
+            healed(scene, &[])?;
+            scene.steal(SECOND);
+            let later = scene.speak(&[SECOND])?;
+            scene.twin(later);
+            Ok(None)
+        },
+    },
+    Situation {
         name: "removed",
         topic: Topic::Removal,
         what: "a member is removed, with its states from before and after",

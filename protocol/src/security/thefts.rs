@@ -1,5 +1,6 @@
 //! Several thefts in one world, each by an attacker of its own.
 
+use super::scene::agrees;
 use crate::attack::{Attacker, Overheard};
 use crate::crypto::count::Counted;
 use crate::member::{Backend, Context};
@@ -73,6 +74,12 @@ impl Thefts {
         };
         let (all, _) = recording.end(world);
         let public = all.public(world.log.iter().map(|sent| &sent.bytes[..]));
+        // A thief with one of the states, for whether states show what they hold.
+        if let Some((_, _, state)) = stolen.first() {
+            let (thief, known) = (thieves(world, state)?, all.with(&public, [&state[..]]));
+            let read = |reads: &dyn Fn(&[u8]) -> bool| said().map(|(_, text)| reads(text)).collect::<Vec<bool>>();
+            agrees(&read(&|text| thief.has_read(text)), &read(&|text| all.knows(&known, text)))?;
+        }
         let judged = stolen.iter().map(|theft| {
             let known = all.with(&public, [&theft.2[..]]);
             judge(theft, &|text| all.knows(&known, text))

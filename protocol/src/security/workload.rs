@@ -73,14 +73,19 @@ fn run(make: &dyn Fn() -> Box<dyn Backend>, workload: &Workload, clock: &dyn Fn(
     (world.clock, world.busy) = (clock, 0);
     let (first_sent, first_said) = (world.log.len(), world.said.len());
     let mut counts = Counts::default();
-    let mut moments: Vec<usize> = (0..workload.thefts).map(|_| below(messages)).collect();
+    // Of a generator of their own, so that the conversation does not depend on how many there are.
+    let mut thieves = ChaCha20Rng::seed_from_u64(workload.seed);
+    thieves.set_stream(1);
+    let mut moments: Vec<(usize, u64)> = (0..workload.thefts)
+        .map(|_| (usize::try_from(thieves.next_u64() % messages.max(1) as u64).unwrap_or(0), thieves.next_u64()))
+        .collect();
     moments.sort_unstable();
     let mut moments = moments.into_iter().peekable();
     let mut joiner = members;
     for number in 0..messages {
         let insiders = world.insiders();
-        while moments.next_if_eq(&number).is_some() {
-            thefts.steal(&world, insiders[below(insiders.len())]);
+        while let Some((_, victim)) = moments.next_if(|(moment, _)| *moment == number) {
+            thefts.steal(&world, insiders[usize::try_from(victim % insiders.len() as u64).unwrap_or(0)]);
         }
         world.say(insiders[below(insiders.len())], PLAINTEXT_LEN)?;
         counts += spent(&world);

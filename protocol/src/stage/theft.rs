@@ -10,6 +10,9 @@ use crate::error::Error;
 use crate::member::{Backend, Context, Event, Incoming, Outgoing};
 use crate::operation::PLAINTEXT_LEN;
 
+/// How often a thief speaks.
+const TIMES: usize = 4;
+
 /// No messages.
 pub(crate) const NONE: Range<usize> = 0..0;
 
@@ -128,14 +131,18 @@ impl<'m> World<'m> {
         Ok(Reading { world: self, said: said.clone(), loot: Loot { attacker, follows } })
     }
 
-    /// How many speakers take a message that was made with a victim's state for one of the victim.
+    /// How many speakers take a message that was made with a victim's state for one of the victim. The thief speaks several times:
+    /// the first message can be under a number that the victim has used.
     pub(crate) fn fooled(&self, victim: usize, state: &[u8]) -> Verdict<usize> {
         let mut rng = stream(0, u64::from(u32::MAX));
         let mut context = Context { rng: &mut rng, directory: &self.directory, confirm_inviter: &|_| true };
         let thief = (self.make)().restore(state);
         let mut thief = thief.map_err(|error| format!("an export cannot be restored for a thief: {error}"))?;
-        // It may notice that it cannot.
-        let sent = thief.send(&[0x5a; PLAINTEXT_LEN], &mut context).unwrap_or_default();
+        let mut sent = Vec::new();
+        for _ in 0..TIMES {
+            // It may notice that it cannot.
+            sent.extend(thief.send(&[0x5a; PLAINTEXT_LEN], &mut context).unwrap_or_default());
+        }
         let mut fooled = 0;
         for user in self.speakers().into_iter().filter(|user| *user != victim) {
             let mut reader = self.revive(&*self.users[user].member)?;

@@ -33,11 +33,10 @@ pub fn exposure(findings: &Findings) -> String {
     text += "## Situations\n\nEach cell: what the attacker has read, of what the situation asks about. `-`: the protocol does not have \
              what the situation needs. `?`: the same attacker reads nothing where it should, so the cell says nothing. Backends marked \
              with a star do not record what they derive: there, thieves run the protocol's own code, and may miss what somebody \
-             else would find. `!`: the protocol's publication promises that nothing is read; what it promises stands below.\n\n";
+             else would find. Whether a backend passes the conformance suite, `harness conformance` says. `!`: the protocol's publication promises that nothing is read; what it promises stands below.\n\n";
     let mut notes = Notes::default();
     for (topic, title) in TOPICS {
         let _ = writeln!(text, "### {title}\n");
-        let named = |attacked: &Attacked| format!("{}{}", attacked.backend, if attacked.derived { "" } else { "*" });
         let header: Vec<String> =
             std::iter::once("situation".to_owned()).chain(findings.backends.iter().map(named)).collect();
         let mut table = Table::new(&header.iter().map(String::as_str).collect::<Vec<_>>());
@@ -60,18 +59,27 @@ pub fn exposure(findings: &Findings) -> String {
     text
 }
 
+const CANNOT_FOLLOW: &str =
+    "the backend does not let a thief follow the owner of a stolen state, so more may be readable than was read";
+
+/// The name of a backend, with a star if its figures are lower bounds.
+fn named(attacked: &Attacked) -> String {
+    format!("{}{}", attacked.backend, if attacked.derived { "" } else { "*" })
+}
+
 fn cell(attacked: &Attacked, situation: &Situation, notes: &mut Notes) -> String {
     let Some(played) = attacked.situations.iter().find(|played| played.situation == situation.name) else {
         return String::new();
     };
-    let Played { status, reason, tried, exposed, by_thieves, twin_read, .. } = played;
+    let Played { status, reason, tried, exposed, by_thieves, twin_read, follows, .. } = played;
     let broken = if *exposed > 0 && promises(&attacked.backend, situation.name).next().is_some() { " !" } else { "" };
     match status {
         Ended::NotPossible => "-".to_owned(),
         Ended::Failed => format!("failed{}", notes.mark(reason)),
-        Ended::Measured if *twin_read == 0 => "?".to_owned(),
+        Ended::Measured if *twin_read == 0 && *exposed == 0 => "?".to_owned(),
+        Ended::Measured if !follows && *exposed == 0 => format!("0/{tried}{}", notes.mark(CANNOT_FOLLOW)),
         Ended::Measured if by_thieves < exposed => {
-            let more = "some of it follows from the stolen states together, and no thief reads it alone";
+            let more = "some of it follows from what was stolen, and no thief that runs the protocol's code reads it";
             format!("{exposed}/{tried}{broken}{}", notes.mark(more))
         }
         Ended::Measured => format!("{exposed}/{tried}{broken}"),
@@ -115,11 +123,9 @@ fn workloads(findings: &Findings) -> String {
     let mut text = format!(
         "## A conversation\n\n{} members say {} messages; some join and leave. After a number of messages each time, one of them updates. \
          The state of a member is taken at a random moment, by an attacker of its own each time. Exposed messages are the mean and the \
-         most over {} thefts; `until` is the mean number of messages from the theft to the last exposed one. CPU time is that of all \
-         members together, with the recording of what they derive, which adds a few per cent.\n\n",
-        first.members,
-        first.messages,
-        first.thefts.len()
+         most over the thefts; `until` is the mean number of messages from the theft to the last exposed one. CPU time is that of all \
+         members together; where derivations are recorded, that adds up to 5 %. Starred figures are lower bounds.\n\n",
+        first.members, first.messages,
     );
     let mut table = Table::new(&[
         "backend",
@@ -141,14 +147,14 @@ fn workloads(findings: &Findings) -> String {
                     format!("{:.2}", ran.cpu_ms_per_message()),
                     format!("{:.1}", ran.mean_exposed()),
                     ran.most_exposed().to_string(),
-                    ran.before().to_string(),
+                    format!("{:.1}", ran.mean_before()),
                     format!("{:.1}", ran.mean_until()),
                     ran.thefts.len().to_string(),
                 ],
                 _ => vec![ran.reason.clone()],
             };
             let row = row.into_iter().chain(std::iter::repeat(String::new())).take(7);
-            table.row([attacked.backend.clone(), every].into_iter().chain(row));
+            table.row([named(attacked), every].into_iter().chain(row));
         }
     }
     let _ = writeln!(text, "{table}");
@@ -170,7 +176,7 @@ fn absence(findings: &Findings) -> String {
     for attacked in &findings.backends {
         for moment in &attacked.absence {
             table.row([
-                attacked.backend.clone(),
+                named(attacked),
                 moment.messages.to_string(),
                 moment.absent.to_string(),
                 moment.present.to_string(),
@@ -179,7 +185,7 @@ fn absence(findings: &Findings) -> String {
             ]);
         }
         if !attacked.absence_reason.is_empty() {
-            let reason = [attacked.backend.clone(), attacked.absence_reason.clone()].into_iter();
+            let reason = [named(attacked), attacked.absence_reason.clone()].into_iter();
             table.row(reason.chain(std::iter::repeat(String::new())).take(6));
         }
     }
