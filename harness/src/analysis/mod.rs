@@ -14,6 +14,7 @@ pub mod noise;
 pub mod paper;
 #[cfg(feature = "cli")]
 pub mod promises;
+#[cfg(feature = "cli")]
 pub mod published;
 pub mod speed;
 pub mod statistics;
