@@ -48,7 +48,7 @@ impl Dcgka {
     pub const CORRECTED: Self = Self { rules: Rules::Corrected };
     /// The protocol without the corrections that `DEVIATIONS.md` marks: insecure, only to measure what they cost.
     pub const PUBLISHED: Self = Self { rules: Rules::Published };
-    /// The protocol with lean channels instead of 2SM: fewer bytes and less time for the same secrets (`DEVIATIONS.md`).
+    /// The protocol with lean channels instead of 2SM: fewer bytes and less time for almost the same secrecy (`DEVIATIONS.md`).
     pub const LEAN_CHANNELS: Self = Self { rules: Rules::LeanChannels };
     /// The protocol with tags instead of signatures of plain acknowledgements (`DEVIATIONS.md`).
     pub const TAGGED_ACKS: Self = Self { rules: Rules::TaggedAcks };

@@ -47,7 +47,7 @@ pub fn findings(compared: &Comparison<'_>, size: u32) -> Option<String> {
     let share = |quantity| Some((1.0 - over(&without_acks, DCGKA, quantity)?) * 100.0);
     let lean = || {
         Some(format!(
-            "- **Lean.** `{LEAN}`, a variant of our own with the same promises but for signatures of plain acknowledgements, \
+            "- **Lean.** `{LEAN}`, a variant of our own that promises less in two cases ([which](dcgka/DEVIATIONS.md#known-limits)), \
              sends {} bytes: {:.2} times as many as DCGKA. It takes the sender {:.2} times and each recipient {:.2} times as \
              much CPU time.\n",
             thousands(of(LEAN, BYTES)?),
