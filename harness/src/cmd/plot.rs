@@ -1,11 +1,17 @@
-//! `harness plot`: draws the figures of a recorded run: of one backend beside the published figures, or of several backends.
+//! `harness plot`: draws the figures of a recorded run: of one backend beside the published figures, of several backends, or of what
+//! attacks have found.
 
-use super::failure::{Failure, INCOMPLETE, OK};
+use std::fs;
+use std::path::PathBuf;
+
+use super::failure::{ERROR, Failure, INCOMPLETE, OK};
 use super::options::Source;
 use super::output::print;
 use crate::analysis::comparison::{Comparison, with_derived};
 use crate::analysis::paper::Paper;
+use crate::record::exposure::Findings;
 use crate::report::files;
+use crate::system::directory::Directory;
 use clap::Args;
 
 #[derive(Args)]
@@ -15,6 +21,12 @@ pub(super) struct Options {
 }
 
 pub(super) fn run(options: &Options) -> Result<u8, Failure> {
+    let Source { directory, out } = &options.source;
+    if let Ok(findings) = fs::read(directory.join(files::FINDINGS)) {
+        let findings: Findings = serde_json::from_slice(&findings).map_err(|error| Failure::new(ERROR, &error))?;
+        let out = Directory::lock(out.as_deref().unwrap_or(directory))?;
+        return tell(&files::write_exposure_figures(&out, &findings)?);
+    }
     let (out, recorded) = options.source.open()?;
     let samples = &recorded.samples;
     let backends = recorded.manifest.options.backends.as_slice();
@@ -24,6 +36,11 @@ pub(super) fn run(options: &Options) -> Result<u8, Failure> {
         }
         backends => files::write_comparison_figures(&out, &Comparison::new(&with_derived(samples), backends))?,
     };
+    tell(&written)
+}
+
+/// Prints the paths of the figures.
+fn tell(written: &[PathBuf]) -> Result<u8, Failure> {
     if written.is_empty() {
         let message = "there is nothing to draw: no operation of one member was measured; try another run".to_owned();
         return Err(Failure { code: INCOMPLETE, message });

@@ -188,10 +188,18 @@ pub fn write_exposure(directory: &Directory, findings: &Findings) -> Result<Vec<
         write_csv(directory, EXPOSURE, |out| export::write_exposure(findings, out))?,
         write_csv(directory, ABSENCE, |out| export::write_absence(findings, out))?,
     ];
+    written.extend(write_exposure_figures(directory, findings)?);
+    Ok(written)
+}
+
+/// Draws the figures of what attacks have found, each as SVG and PNG.
+///
+/// # Errors
+/// A figure cannot be drawn or written.
+pub fn write_exposure_figures(directory: &Directory, findings: &Findings) -> Result<Vec<PathBuf>, ReportError> {
     let figures = [plot::exposed_by_bytes(findings), plot::exposed_by_cpu(findings)];
     let drawn = EXPOSURE_FIGURES.into_iter().zip(figures).filter(|(_, figure)| figure.points().next().is_some());
-    written.extend(draw(directory, drawn)?);
-    Ok(written)
+    draw(directory, drawn)
 }
 
 /// Writes summary.md.

@@ -472,6 +472,10 @@ fn attacks_are_recorded_and_drawn() {
     for name in ["situations.csv", "absence.csv"] {
         assert_eq!(fs::read(found.join(name)).unwrap(), fs::read(directory.join("again").join(name)).unwrap());
     }
+    let figure = fs::read(found.join("exposure-cpu.svg")).unwrap();
+    fs::remove_file(found.join("exposure-cpu.svg")).unwrap();
+    assert_eq!(expect(0, &["plot", "found"], &directory).lines().count(), 4);
+    assert_eq!(fs::read(found.join("exposure-cpu.svg")).unwrap(), figure);
     let earlier = complaint(2, &attack, &directory);
     assert!(earlier.contains("found has a findings.json already; try another --out"), "{earlier}");
     let unknown = complaint(2, &["security", "--backend", "dcgka,nobody"], &directory);

@@ -51,7 +51,7 @@ where
     let places = figure.points().map(|point| point.size);
     let (sizes, x_title) = match &figure.x_axis {
         XAxis::Sizes => (LogScale::sizes(places), "Group size (members)"),
-        XAxis::Values(title) => (LogScale::values(places).map(LogScale::without_ends), title.as_str()),
+        XAxis::Values(title) => (LogScale::values(places).map(LogScale::horizontal), title.as_str()),
     };
     let sizes = sizes.ok_or(Error::Empty)?;
     let tops = figure.points().map(|point| point.value + point.deviation.unwrap_or(0.0));

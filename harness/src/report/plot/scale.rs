@@ -1,5 +1,8 @@
 //! Logarithmic axes: their range, and the numbers beside them.
 
+/// The most numbers beside a horizontal axis.
+const MOST_ACROSS: usize = 7;
+
 /// A logarithmic axis.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct LogScale {
@@ -41,10 +44,14 @@ impl LogScale {
         Some(Self { low, high, lines: labels.clone(), labels })
     }
 
-    /// The same without the numbers at its ends, which would run into those of a panel beside it.
-    pub(super) fn without_ends(self) -> Self {
-        let labels = self.labels.iter().copied().filter(|label| (0.02..=0.98).contains(&self.place(*label))).collect();
-        Self { labels, ..self }
+    /// The same as a horizontal axis: with more numbers if there are few, and without those at its ends, which would run into
+    /// those of a panel beside it.
+    pub(super) fn horizontal(self) -> Self {
+        let steps = (-12..=15).flat_map(|power| [1.0, 2.0, 5.0].map(|digit| digit * 10_f64.powi(power)));
+        let inside = |step: &f64| (0.02..=0.98).contains(&self.place(*step));
+        let all: Vec<f64> = steps.filter(inside).collect();
+        let decades = self.labels.iter().copied().filter(|label| inside(label)).collect();
+        Self { labels: if all.len() <= MOST_ACROSS { all } else { decades }, ..self }
     }
 
     /// The value at the lower end.
@@ -107,7 +114,9 @@ mod tests {
         assert_eq!(scale.labels, [0.1, 1.0, 10.0, 100.0]);
         let narrow = LogScale::values([300.0, 900.0].into_iter()).unwrap();
         assert_eq!(narrow.labels, [200.0, 500.0, 1000.0, 2000.0]);
-        assert_eq!(narrow.without_ends().labels, [500.0, 1000.0]);
+        assert_eq!(narrow.horizontal().labels, [500.0, 1000.0]);
+        let wide = LogScale::values([30.0, 900_000.0].into_iter()).unwrap();
+        assert_eq!(wide.horizontal().labels, [100.0, 1000.0, 10_000.0, 100_000.0, 1_000_000.0]);
         assert_eq!(LogScale::values([0.0].into_iter()), None);
     }
 
